@@ -1,0 +1,1 @@
+"""Train, evaluate and explain multi-label chest X-ray classifiers."""
