@@ -1,0 +1,252 @@
+"""From a Hydra configuration to a run: the only module that knows Hydra.
+
+Heavy packages are imported when a run starts, so that ``--help`` answers at once.
+"""
+
+import logging
+import math
+import os
+import re
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from cxr_lightning.config import check_config, register_resolvers
+
+if TYPE_CHECKING:
+    import pytorch_lightning as pl
+
+    from cxr_lightning.data.datamodule import ChestXRayDataModule
+    from cxr_lightning.models.classifier import ChestXRayClassifier
+
+FAILED = 1
+USER_ERRORS = (ValueError, OSError, ImportError, HydraException, OmegaConfBaseException)
+"""What a wrong setting, file or installation raises; anything else is a fault of ours and shows its traceback."""
+
+_STATISTICS_IMAGES = 500
+_QUIET = (
+    # We choose the number of workers from the machine; one less than its cores is meant.
+    r".*does not have many workers.*",
+    # A resumed run goes on in its own folder.
+    r".*Checkpoint directory .* exists and is not empty.*",
+    # A subset's epoch may be shorter than the logging interval.
+    r".*The number of training batches .* is smaller than the logging interval.*",
+    # torch's own call of its own deprecated name, inside Lightning.
+    r".*isinstance\(treespec, LeafSpec\).*",
+)
+
+logger = logging.getLogger(__name__)
+
+
+def run_program(main: Callable[[], object]) -> None:
+    """Run a Hydra program; a user's mistake ends in one line and exit code 1, not in a traceback.
+
+    Args:
+        main: A function decorated with ``hydra.main``.
+    """
+    register_resolvers()
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # lets Hydra hand us its exceptions instead of printing them
+    try:
+        main()
+    except USER_ERRORS as error:
+        _exit(error)
+
+
+def run_job(job: Callable[[DictConfig], float | None], config: DictConfig) -> float | None:
+    """Run one job; on a user's mistake exit before Hydra adds lines of its own, except in a sweep.
+
+    Args:
+        job: Such as :func:`train`.
+        config: Its configuration.
+    """
+    try:
+        return job(config)
+    except USER_ERRORS as error:
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            raise
+        _exit(error)
+
+
+def _exit(error: BaseException) -> NoReturn:
+    if os.environ.get("CXR_TRACEBACK") == "1":
+        raise error
+    print(f"error: {one_line(error)}", file=sys.stderr)
+    sys.exit(FAILED)
+
+
+def one_line(error: BaseException) -> str:
+    """What went wrong, without the frames that libraries put around it."""
+    text = str(error)
+    if isinstance(error, HydraException) and isinstance(error.__cause__, Exception):
+        if override := re.match(r"Could not override '([^']+)'", text):
+            return f"Expected a key of the configuration but got '{override[1]}'. `--cfg job` lists the keys."
+        if isinstance(error.__cause__, ValueError | OSError | ImportError | TypeError):
+            text = str(error.__cause__)  # instantiate() wraps what a constructor raised
+    if "Original Traceback" in text:  # from a loader's worker process: the exception is on the last line
+        text = text.strip().splitlines()[-1].partition(": ")[2]
+    return " ".join(text.split())
+
+
+def train(config: DictConfig) -> float | None:
+    """Train, test the best checkpoint, and write the run's record.
+
+    Args:
+        config: ``conf/train.yaml``, composed.
+
+    Returns:
+        The best monitored number (for a sweep), or None if nothing was trained.
+
+    Raises:
+        ValueError: If the configuration or the data is wrong.
+        FileNotFoundError: If a file is not there.
+    """
+    check_config(config)
+    _check_plan(config)
+    import pytorch_lightning as pl  # four seconds: only once the configuration is right
+
+    from cxr_lightning.record import check_resumable, summarize, write_summary
+    from cxr_lightning.report.curves import data_title
+
+    for message in _QUIET:
+        warnings.filterwarnings("ignore", message=message)
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
+    started = time.perf_counter()
+    pl.seed_everything(config.seed, workers=True, verbose=False)
+    datamodule: ChestXRayDataModule = instantiate(config.data, _convert_="all")
+    datamodule.prepare_data()
+    datamodule.setup()
+    model = _build_model(config, datamodule)
+    if config.ckpt_path:
+        check_resumable(config.ckpt_path, model)
+    trainer, history = _build_trainer(config)
+    history.title = data_title(model.record["data"])
+    history.constant_loss = model.record["constant_loss"]["val"]
+    if config.train:
+        logger.info("run folder: %s", config.paths.output_dir)
+        trainer.fit(model, datamodule, ckpt_path=config.ckpt_path, weights_only=True)
+    best = _best_checkpoint(trainer) or config.ckpt_path
+    if config.test:
+        trainer.test(model, datamodule, ckpt_path=best, weights_only=True, verbose=False)
+    monitored = _monitored(trainer, config) if config.train else None
+    summary = summarize(
+        history.rows,
+        model,
+        monitor={"name": config.monitor.name, "best": monitored},
+        best_checkpoint=best,
+        tested=config.test and not config.trainer.fast_dev_run,
+        seconds=time.perf_counter() - started,
+    )
+    if trainer.is_global_zero:
+        write_summary(summary, Path(config.paths.output_dir))
+        _show(summary, model, datamodule)
+    return monitored
+
+
+def _check_plan(config: DictConfig) -> None:
+    """Refuse what cannot be done, before data is read."""
+    if not config.train and not config.test:
+        raise ValueError("Expected something to do but got train=false and test=false. Leave one out.")
+    if not config.train and not config.ckpt_path:
+        raise ValueError("Expected a checkpoint to test with train=false but `ckpt_path` is null. Set ckpt_path=FILE.")
+    if config.ckpt_path and "://" in config.ckpt_path:
+        raise ValueError(
+            f"Expected a local file as `ckpt_path` but got the URL '{config.ckpt_path}'. Download it first."
+        )
+    if config.ckpt_path and not Path(config.ckpt_path).is_file():
+        raise FileNotFoundError(
+            f"Expected a checkpoint at '{config.ckpt_path}' but there is no such file. Set `ckpt_path`."
+        )
+
+
+def _build_model(config: DictConfig, datamodule: "ChestXRayDataModule") -> "ChestXRayClassifier":
+    """The model with what comes from the training data: labels, loss weights, pixel statistics, record."""
+    from cxr_lightning.losses import constant_loss
+    from cxr_lightning.models.preprocess import featurewise_statistics
+
+    targets = datamodule.targets("train")
+    loss = instantiate(config.loss, _convert_="all")(targets)
+    extra: dict[str, Any] = {}
+    if config.model.preprocessing == "featurewise" and config.model.mean is None:
+        images = datamodule.sample_images("train", _STATISTICS_IMAGES)
+        extra = dict(zip(("mean", "std"), featurewise_statistics(images), strict=True))
+        logger.info("featurewise statistics of %d training images: %s", _STATISTICS_IMAGES, extra)
+    model: ChestXRayClassifier = instantiate(
+        config.model, labels=list(datamodule.labels), loss=loss, _convert_="all", **extra
+    )
+    prevalence = targets.nanmean(dim=0)
+    model.record |= {
+        "data": datamodule.record(),
+        "prevalence": dict(zip(datamodule.labels, prevalence.tolist(), strict=True)),
+        "constant_loss": {
+            split: constant_loss(loss, prevalence, datamodule.targets(split)) for split in ("train", "val")
+        },
+        "precision": config.trainer.precision,
+    }
+    return model
+
+
+def _build_trainer(config: DictConfig) -> tuple["pl.Trainer", Any]:
+    from cxr_lightning.callbacks import History
+
+    callbacks = [instantiate(node, _convert_="all") for node in config.callbacks.values() if node is not None]
+    callbacks = [callback for callback in callbacks if callback is not None]
+    history = next((callback for callback in callbacks if isinstance(callback, History)), None)
+    if history is None:
+        history = History(config.paths.output_dir)
+        callbacks.append(history)
+    loggers = [instantiate(node, _convert_="all") for node in (config.logger or {}).values() if node is not None]
+    if not loggers:  # Lightning's monitor of the rate refuses to run without one
+        callbacks = [callback for callback in callbacks if type(callback).__name__ != "LearningRateMonitor"]
+    trainer: pl.Trainer = instantiate(config.trainer, callbacks=callbacks, logger=loggers or False, _convert_="all")
+    return trainer, history
+
+
+def _best_checkpoint(trainer: "pl.Trainer") -> str | None:
+    """The best checkpoint's path, or the last one's where nothing could be compared."""
+    checkpoint: Any = trainer.checkpoint_callback
+    if checkpoint is None:
+        return None
+    score = checkpoint.best_model_score
+    if checkpoint.best_model_path and score is not None and not math.isnan(float(score)):
+        return str(checkpoint.best_model_path)
+    if checkpoint.last_model_path:
+        logger.warning("the monitored number was never defined; going on with the last checkpoint")
+    return str(checkpoint.last_model_path) or None
+
+
+def _monitored(trainer: "pl.Trainer", config: DictConfig) -> float | None:
+    """The best monitored number; the last one where no checkpoint was kept."""
+    checkpoint: Any = trainer.checkpoint_callback
+    score = checkpoint.best_model_score if checkpoint is not None else None
+    score = trainer.callback_metrics.get(config.monitor.name) if score is None else score
+    return None if score is None or math.isnan(float(score)) else float(score)
+
+
+def _show(summary: dict[str, Any], model: "ChestXRayClassifier", datamodule: "ChestXRayDataModule") -> None:
+    from rich.console import Console
+
+    from cxr_lightning.report.curves import data_title
+    from cxr_lightning.report.tables import auroc_table
+
+    console = Console()
+    if summary["test"] is not None:
+        targets = datamodule.targets("test")
+        counts = zip((targets == 1).sum(0).tolist(), (~targets.isnan()).sum(0).tolist(), strict=True)
+        positives = dict(zip(model.labels, counts, strict=True))
+        macro = summary["test"]["macro_auroc"], summary["test"]["defined_labels"]
+        mean = math.nan if macro[0] is None else macro[0]
+        title = data_title(model.record["data"])
+        console.print(
+            auroc_table(model.val_auroc_by_label, model.test_auroc_by_label, positives, (mean, macro[1]), title=title)
+        )
+    console.print(f"run folder: {summary['run_folder']}", soft_wrap=True)

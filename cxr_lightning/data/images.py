@@ -1,0 +1,175 @@
+"""Image files to grey uint8 arrays, and the reason wherever that is not possible."""
+
+import struct
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from pathlib import Path
+from typing import Literal, Self, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFile
+
+Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
+
+MAX_PIXELS = 80_000_000
+"""Larger images are refused before they are decoded; the largest detectors give about 20 million pixels."""
+
+_LFS_POINTER = b"version https://git-lfs"
+_APPLE_DOUBLE = b"\x00\x05\x16\x07"
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PNG_END = b"IEND\xaeB`\x82"
+_WIDE_GREY = ("I;16", "I;16B", "I;16L", "I;16N", "I")
+
+
+class ImageRejectedError(ValueError):
+    """A file that is no usable image; the message names the file, the reason and the remedy.
+
+    Made by :meth:`of`; the constructor takes the finished message alone, because a loader's worker
+    process rebuilds its exceptions from that.
+    """
+
+    path: str = ""
+    reason: str = ""
+
+    @classmethod
+    def of(cls, path: Path | str, reason: str, remedy: str = "Replace the file.") -> Self:
+        """The rejection of one file.
+
+        Args:
+            path: The file.
+            reason: What was found, as a clause: "it is ...".
+            remedy: What to do, as a sentence.
+        """
+        rejection = cls(f"Expected an image in '{path}' but {reason}. {remedy}")
+        rejection.path, rejection.reason = str(path), reason
+        return rejection
+
+
+def read_grey(path: Path) -> NDArray[np.uint8]:
+    """Decode an image file to 8-bit grey.
+
+    Transparency is dropped; colour is turned to luminance; 16-bit values are scaled, not clipped.
+
+    Args:
+        path: A file in any format Pillow reads (PNG, JPEG, TIFF, ...).
+
+    Returns:
+        ``(H, W)`` uint8, bright where the file is bright.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ImageRejectedError: If it is no image, is damaged, or is larger than ``MAX_PIXELS``.
+    """
+    return decode_grey(path.read_bytes(), path)
+
+
+def decode_grey(content: bytes, path: Path | str) -> NDArray[np.uint8]:
+    """Like :func:`read_grey`, from the file's bytes; ``path`` is for messages only."""
+    if reason := _masquerade(content[:64], len(content)):
+        raise ImageRejectedError.of(path, *reason)
+    try:
+        with Image.open(BytesIO(content)) as image:
+            _check_size(image, path)
+            return _to_grey(image)
+    except ImageRejectedError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise ImageRejectedError.of(path, f"it is too large: {error}") from error
+    except (OSError, SyntaxError, ValueError, struct.error, EOFError) as error:
+        raise ImageRejectedError.of(path, f"it cannot be decoded ({error})", "Download or export it again.") from error
+
+
+def resize(pixels: NDArray[np.uint8], size: int, interpolation: Interpolation = "bilinear") -> NDArray[np.uint8]:
+    """Resize to a square, antialiased (except ``nearest``); the aspect ratio is not kept.
+
+    Args:
+        pixels: ``(H, W)`` uint8.
+        size: Side in pixels, S.
+        interpolation: ``nearest``, ``bilinear``, ``bicubic`` or ``lanczos``.
+
+    Returns:
+        ``(S, S)`` uint8.
+    """
+    if pixels.shape == (size, size):
+        return pixels
+    method = Image.Resampling[interpolation.upper()]
+    return np.asarray(Image.fromarray(pixels).resize((size, size), method))
+
+
+def check_interpolation(name: str) -> Interpolation:
+    """The name, if it is one that :func:`resize` knows.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if name not in get_args(Interpolation):
+        raise ValueError(f"Expected `interpolation` to be one of {list(get_args(Interpolation))} but got {name!r}.")
+    return name  # type: ignore[return-value]  # narrowed by the check above
+
+
+def find_broken(paths: Sequence[Path]) -> list[ImageRejectedError]:
+    """Look at every file's first and last bytes, and name those that cannot be images.
+
+    Finds empty files, Git-LFS pointers, macOS ``._`` stubs, files that are no image, and cut-off PNGs,
+    without decoding: about 20,000 files a second on a local disk.
+
+    Args:
+        paths: Files that exist.
+
+    Returns:
+        One rejection per broken file, in the order of ``paths``.
+    """
+    with ThreadPoolExecutor(max_workers=16) as pool:  # threads: the time is the disk's or the network's
+        return [rejection for rejection in pool.map(_inspect, paths, chunksize=256) if rejection]
+
+
+def describe(rejections: Iterable[ImageRejectedError]) -> str:
+    """The count, the first five files with their reasons, and how many more."""
+    found = list(rejections)
+    first = "; ".join(f"'{rejection.path}': {rejection.reason}" for rejection in found[:5])
+    return f"{len(found)} broken: {first}" + ("; ..." if len(found) > 5 else "")
+
+
+def _inspect(path: Path) -> ImageRejectedError | None:
+    with path.open("rb") as file:
+        head = file.read(64)
+        size = file.seek(0, 2)
+        file.seek(max(0, size - 64))
+        tail = file.read()
+    reason = _masquerade(head, size)
+    if not reason and head.startswith(_PNG_SIGNATURE) and _PNG_END not in tail:
+        reason = ("it is a PNG that is cut off", "Download it again.")
+    return ImageRejectedError.of(path, *reason) if reason else None
+
+
+def _masquerade(head: bytes, size: int) -> tuple[str, str] | None:
+    """What a file with an image's name really is, and the remedy; None if it may be an image."""
+    if size == 0:
+        return "the file is empty", "Download it again."
+    if head.startswith(_LFS_POINTER):
+        return f"it is a Git-LFS pointer of {size} bytes, not the image itself", "Run `git lfs pull` in its repository."
+    if head.startswith(_APPLE_DOUBLE):
+        return "it is a macOS '._' stub, not an image", "Delete the '._*' files; the images have the same name without."
+    if head.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
+        return "it is a web page, not an image", "Download the file itself."
+    return None
+
+
+def _check_size(image: ImageFile.ImageFile, path: Path | str) -> None:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise ImageRejectedError.of(path, f"it has {width}x{height} pixels, more than {MAX_PIXELS:,}")
+
+
+def _to_grey(image: ImageFile.ImageFile) -> NDArray[np.uint8]:
+    if image.mode in _WIDE_GREY:
+        # convert("L") would clip 16-bit values at 255.
+        wide = np.asarray(image).astype(np.int64)
+        return ((np.clip(wide, 0, 65535) + 128) // 257).astype(np.uint8)
+    if image.mode == "F":
+        raise ValueError("floating-point pixels have no fixed range")
+    if image.mode == "P":
+        return np.asarray(image.convert("RGB").convert("L"))
+    return np.asarray(image.convert("L"))

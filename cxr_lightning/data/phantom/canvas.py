@@ -1,0 +1,172 @@
+"""A picture plane in anatomical coordinates: masks from outlines, strokes and noise.
+
+Coordinates are fractions of the frame: ``x`` runs from -0.5 to 0.5 with the spine at 0, ``y`` from 0 (top) to 1. As on a film on
+the light box, the patient's right is on the left, so ``side`` is -1 for the right lung and +1 for the left.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFilter
+
+Field = NDArray[np.float32]
+"""One number per pixel, ``(S, S)``."""
+Points = NDArray[np.float64]
+"""Anatomical coordinates, ``(N, 2)``."""
+Curve = NDArray[np.float64]
+"""One number per point or line, ``(N,)``."""
+
+
+@dataclass(frozen=True)
+class Pose:
+    """How the patient stands before the detector: shift and scale in fractions of the frame, tilt in radians."""
+
+    shift_x: float = 0.0
+    shift_y: float = 0.0
+    scale: float = 1.0
+    tilt: float = 0.0
+
+
+class Canvas:
+    """Draws in anatomical coordinates and returns pixel fields.
+
+    Args:
+        size: Height and width in pixels, S.
+        pose: Where the body lies in the frame.
+    """
+
+    def __init__(self, size: int, pose: Pose) -> None:
+        self.size = size
+        self.pose = pose
+        self._oversampling = 2 if size >= 128 else 4
+        self.x, self.y = self._pixel_coordinates()
+
+    def _pixel_coordinates(self) -> tuple[Field, Field]:
+        centres = ((np.arange(self.size) + 0.5) / self.size - 0.5).astype(np.float32)
+        columns = centres[None, :] - np.float32(self.pose.shift_x)
+        rows = centres[:, None] - np.float32(self.pose.shift_y)
+        cosine, sine = np.float32(np.cos(self.pose.tilt)), np.float32(np.sin(self.pose.tilt))
+        scale = np.float32(self.pose.scale)
+        return (cosine * columns + sine * rows) / scale, (cosine * rows - sine * columns) / scale + np.float32(0.5)
+
+    def to_frame(self, points: Points) -> Points:
+        """Anatomical points as fractions of the frame, ``(N, 2)``."""
+        x, y = points[:, 0], points[:, 1] - 0.5
+        cosine, sine = np.cos(self.pose.tilt), np.sin(self.pose.tilt)
+        columns = self.pose.scale * (cosine * x - sine * y) + self.pose.shift_x + 0.5
+        rows = self.pose.scale * (sine * x + cosine * y) + self.pose.shift_y + 0.5
+        return np.stack([columns, rows], axis=1)
+
+    def polygon(self, points: Points, blur: float = 0.0) -> Field:
+        """Share of each pixel inside an outline, softened by ``blur`` (a fraction of the frame)."""
+        return self.polygons([points], blur)
+
+    def polygons(self, outlines: Sequence[Points], blur: float = 0.0, levels: Sequence[float] | None = None) -> Field:
+        """The union of several outlines; later ones overwrite with their own level in [0, 1]."""
+        image, draw = self._blank()
+        for index, pixels in enumerate(self._fine_pixels(outlines)):
+            draw.polygon(pixels, fill=255 if levels is None else round(255 * levels[index]))
+        return self._finish(image, blur)
+
+    def strokes(self, lines: Sequence[Points], width: float | Curve, blur: float = 0.0, level: float | Curve = 1.0) -> Field:
+        """Lines of the given width (a fraction of the frame) and level in [0, 1], each one number or one per line."""
+        image, draw = self._blank()
+        thickness = np.broadcast_to(width, len(lines)) * (self.size * self._oversampling * self.pose.scale)
+        # a line thinner than a fine pixel is drawn fainter instead
+        fill = np.rint(255 * np.broadcast_to(level, len(lines)) * np.clip(thickness, 0.25, 1.0)).astype(int).tolist()
+        pen = np.maximum(np.rint(thickness), 1).astype(int).tolist()
+        for pixels, line_fill, line_pen in zip(self._fine_pixels(lines), fill, pen, strict=True):
+            draw.line(pixels, fill=line_fill, width=line_pen)
+        return self._finish(image, blur)
+
+    def disc(self, x: float, y: float, radius_x: float, radius_y: float | None = None) -> Field:
+        """Squared distance from a centre in radii: below 1 inside the ellipse."""
+        across = (self.x - np.float32(x)) / np.float32(radius_x)
+        down = (self.y - np.float32(y)) / np.float32(radius_x if radius_y is None else radius_y)
+        return across * across + down * down
+
+    def noise(self, generator: np.random.Generator, cell: float, stretch: float = 1.0) -> Field:
+        """Smooth noise of mean 0 and deviation near 1, with features of about ``cell`` (``stretch`` times as high as wide)."""
+        columns = max(2, round(1.0 / cell))
+        rows = max(2, round(1.0 / (cell * stretch)))
+        coarse = Image.fromarray(generator.standard_normal((rows, columns), dtype=np.float32))
+        return np.asarray(coarse.resize((self.size, self.size), Image.Resampling.BICUBIC)) * np.float32(1.35)
+
+    def blurred(self, field: Field, blur: float) -> Field:
+        """A field in [0, 1], softened by ``blur`` (a fraction of the frame)."""
+        image = Image.fromarray((np.clip(field, 0, 1) * 255 + 0.5).astype(np.uint8))
+        return _to_field(self._soften(image, blur))
+
+    def _blank(self) -> tuple[Image.Image, ImageDraw.ImageDraw]:
+        fine = self.size * self._oversampling
+        image = Image.new("L", (fine, fine))
+        return image, ImageDraw.Draw(image)
+
+    def _fine_pixels(self, lines: Sequence[Points]) -> list[list[float]]:
+        """Every line's points as x, y, x, y, ... in oversampled pixels; transformed together, as this is called most."""
+        if not len(lines):
+            return []
+        together = np.concatenate(lines)
+        pixels = (self.to_frame(together) * (self.size * self._oversampling) - 0.5).ravel().tolist()
+        ends = np.cumsum([2 * len(line) for line in lines]).tolist()
+        return [pixels[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+
+    def _finish(self, image: Image.Image, blur: float) -> Field:
+        return _to_field(self._soften(image.reduce(self._oversampling), blur))
+
+    def _soften(self, image: Image.Image, blur: float) -> Image.Image:
+        radius = blur * self.size * self.pose.scale
+        if radius < 0.3:
+            return image
+        if radius < 1.5:
+            return image.filter(ImageFilter.BoxBlur(radius))  # a third of a Gaussian's cost, and as smooth at this size
+        if radius < 4:
+            return image.filter(ImageFilter.GaussianBlur(radius))
+        small = image.reduce(4).filter(ImageFilter.GaussianBlur(radius / 4))
+        return small.resize((self.size, self.size), Image.Resampling.BICUBIC)
+
+
+def _to_field(image: Image.Image) -> Field:
+    return np.asarray(image, dtype=np.float32) * np.float32(1 / 255)
+
+
+def smooth_curve(points: Sequence[tuple[float, float]], steps: int = 8, closed: bool = False) -> Points:
+    """A Catmull-Rom curve through the points, ``(N, 2)``.
+
+    References:
+        Catmull and Rom, "A class of local interpolating splines", 1974.
+    """
+    knots = np.asarray(points, dtype=np.float64)
+    ends = (knots[-1:], knots[:2]) if closed else (2 * knots[:1] - knots[1:2], 2 * knots[-1:] - knots[-2:-1])
+    padded = np.concatenate([ends[0], knots, ends[1]])
+    around = np.stack([padded[:-3], padded[1:-2], padded[2:-1], padded[3:]])
+    curve = np.einsum("sk,knd->nsd", _catmull_rom_basis(steps), around).reshape(-1, 2)
+    return curve if closed else np.concatenate([curve, knots[-1:]])
+
+
+@lru_cache
+def _catmull_rom_basis(steps: int) -> Points:
+    """Weights of a point's four neighbours along one span, ``(steps, 4)``."""
+    t = np.arange(steps)[:, None] / steps
+    powers = np.concatenate([t**0, t, t**2, t**3], axis=1)
+    return 0.5 * powers @ np.array([[0, 2, 0, 0], [-1, 0, 1, 0], [2, -5, 4, -1], [-1, 3, -3, 1]], dtype=np.float64)
+
+
+def band(centre: Points, width: float) -> Points:
+    """The outline of a ribbon around a centre line ``(K, 2)``, or of many at once around ``(N, K, 2)``."""
+    direction = np.empty_like(centre)
+    direction[..., 1:-1, :] = centre[..., 2:, :] - centre[..., :-2, :]
+    direction[..., 0, :] = centre[..., 1, :] - centre[..., 0, :]
+    direction[..., -1, :] = centre[..., -1, :] - centre[..., -2, :]
+    length = np.maximum(np.hypot(direction[..., 0], direction[..., 1]), 1e-9)[..., None]
+    offset = direction[..., ::-1] * np.array([-0.5 * width, 0.5 * width]) / length
+    return np.concatenate([centre + offset, (centre - offset)[..., ::-1, :]], axis=-2)
+
+
+def soft_step(value: Field, softness: float) -> Field:
+    """Rises smoothly from 0 to 1 as ``value`` goes from ``-softness`` to ``softness``."""
+    t = np.clip(value * np.float32(0.5 / softness) + np.float32(0.5), 0, 1)
+    return t * t * (3 - 2 * t)

@@ -1,0 +1,107 @@
+"""Bones: ribs, spine, clavicles and shoulders, as attenuation to be added."""
+
+import numpy as np
+
+from cxr_lightning.data.phantom.anatomy import SIDES, Anatomy, wall
+from cxr_lightning.data.phantom.canvas import Canvas, Curve, Field, Points, band, smooth_curve
+
+RIBS = np.arange(1, 11)
+RIB_SPACING = 0.072
+
+
+def rib_centres(anatomy: Anatomy, side: int, numbers: Curve, first: float, last: float) -> Points:
+    """Parts of ribs' centre lines, ``(N, 16, 2)``: tilted rings around the chest, seen from the front.
+
+    Args:
+        anatomy: The chest.
+        side: -1 right, +1 left.
+        numbers: 1 (top) to 10.
+        first: Where to start, in degrees around the ring; 0 at the spine, 90 at the side.
+        last: Where to end; about 150 is the front.
+    """
+    angle = np.radians(np.linspace(first, last, 16))
+    number = np.asarray(numbers, dtype=np.float64)[:, None]
+    start = anatomy.apex - 0.005 + anatomy.rib_phase + RIB_SPACING * (number - 1)
+    fall = anatomy.rib_slope * (0.75 + 0.11 * number)
+    y = start - 0.018 * np.sin(2 * angle) + fall * (1 - np.cos(angle)) ** 1.2
+    reach = wall(anatomy, np.maximum(start + fall, anatomy.apex + 0.035)) + 0.006
+    return np.stack([side * (0.03 + (reach - 0.03) * np.sin(angle) ** 0.9), y], axis=-1)
+
+
+def paint_ribs(canvas: Canvas, anatomy: Anatomy) -> Field:
+    """Back ribs clear, front ribs broader and fainter, both with a denser cortex."""
+    back = _hollow_ribs(canvas, anatomy, (4.0, 96.0), 0.021, 0.62)
+    front = _hollow_ribs(canvas, anatomy, (82.0, 142.0), 0.027, 0.72)
+    return (back + np.float32(0.55) * front) * np.float32(anatomy.rib_contrast)
+
+
+def _hollow_ribs(canvas: Canvas, anatomy: Anatomy, part: tuple[float, float], width: float, marrow: float) -> Field:
+    lines = np.concatenate([rib_centres(anatomy, side, RIBS, *part) for side in SIDES])
+    outlines = [*band(lines, width), *band(lines, width * 0.55)]
+    return canvas.polygons(outlines, 0.003, [1.0] * len(lines) + [marrow] * len(lines))
+
+
+def spine_x(anatomy: Anatomy, y: Curve) -> Curve:
+    """The spine's midline at height ``y``, a little bent in most people."""
+    return np.asarray(anatomy.spine_bend * np.sin(2 * np.pi * y))
+
+
+def paint_spine(canvas: Canvas, anatomy: Anatomy) -> Field:
+    """Vertebral bodies growing downward, lighter discs, end plates, pedicles and spinous processes."""
+    heights = 0.036 + 0.0012 * np.arange(22)
+    tops = -0.04 + np.concatenate([[0.0], np.cumsum(1.22 * heights)[:-1]])
+    halves = 0.026 + 0.0010 * np.arange(22)
+    middle = np.stack([spine_x(anatomy, tops), tops], axis=1)
+    size = np.stack([halves, heights], axis=1)
+    bodies = _placed(_VERTEBRA, middle, size)
+    plates = [*_placed(_PLATE, middle, size), *_placed(_PLATE, middle + [0, 1] * size, size)]
+    turn, dot = 0.012 * anatomy.rotation, np.array([0.0045, 0.008])
+    dots = [_placed(_OVAL, middle + [side * 0.6, 0.4] * size + [turn, 0.0], dot) for side in SIDES]
+    dots.append(_placed(_OVAL, middle + [0.0, 0.85] * size - [1.6 * turn, 0.0], dot))
+    y = np.linspace(-0.1, 1.1, 20)
+    column = canvas.polygon(band(np.stack([spine_x(anatomy, y), y], axis=1), 0.078), 0.012)
+    detail = canvas.strokes(plates, 0.004, 0.003, 0.9) + canvas.polygons(np.concatenate(dots), 0.003)
+    return np.float32(0.15) * column + np.float32(0.13) * canvas.polygons(bodies, 0.004) + np.float32(0.10) * detail
+
+
+_VERTEBRA = np.array([(-1, 0), (1, 0), (0.9, 0.5), (1, 1), (-1, 1), (-0.9, 0.5)])
+_PLATE = np.array([(-1.0, 0.0), (1.0, 0.0)])
+_OVAL = np.stack([np.cos(np.arange(12) * np.pi / 6), np.sin(np.arange(12) * np.pi / 6)], axis=1)
+
+
+def _placed(shape: Points, places: Points, sizes: Points) -> Points:
+    """The shape at each place, scaled by each size, ``(N, K, 2)``."""
+    return places[:, None] + shape * np.broadcast_to(sizes, places.shape)[:, None]
+
+
+def paint_shoulders(canvas: Canvas, anatomy: Anatomy) -> Field:
+    """Clavicles, shoulder blades and the heads of the arm bones."""
+    bright, faint = [], []
+    for side in SIDES:
+        bright.append(band(_clavicle(anatomy, side), 0.021))
+        bright.append(_OVAL * [0.038, 0.04] + [side * (anatomy.half_width + 0.10), anatomy.clavicle + 0.005])
+        bright.append(band(_blade_edge(anatomy, side), 0.012))
+        faint.append(_blade(anatomy, side))
+    marrow = [band(_clavicle(anatomy, side), 0.011) for side in SIDES]
+    levels = [1.0] * len(bright) + [0.68] * len(marrow)
+    bones = canvas.polygons(bright + marrow, 0.003, levels)
+    return np.float32(0.15) * bones + np.float32(0.05) * canvas.polygons(faint, 0.008)
+
+
+def _clavicle(anatomy: Anatomy, side: int) -> Points:
+    y, turn = anatomy.clavicle, 0.014 * anatomy.rotation
+    reach = anatomy.half_width + 0.07
+    shape = [(0.032, 0.035), (0.10, 0.018), (0.5 * reach, -0.005), (0.8 * reach, -0.045), (reach, -0.045)]
+    return smooth_curve([(side * dx + turn, y + dy) for dx, dy in shape])
+
+
+def _blade_edge(anatomy: Anatomy, side: int) -> Points:
+    outer = anatomy.half_width + 0.085
+    shape = [(outer, 0.03), (outer - 0.03, 0.10), (outer - 0.055, 0.18), (outer - 0.075, 0.27)]
+    return smooth_curve([(side * dx, anatomy.clavicle + dy) for dx, dy in shape])
+
+
+def _blade(anatomy: Anatomy, side: int) -> Points:
+    outer = anatomy.half_width + 0.085
+    shape = [(outer, 0.03), (outer - 0.075, 0.27), (outer - 0.10, 0.25), (outer - 0.13, 0.05), (outer - 0.08, -0.02)]
+    return smooth_curve([(side * dx, anatomy.clavicle + dy) for dx, dy in shape], closed=True)

@@ -1,0 +1,207 @@
+"""Which image is for training, validation or test: by patient, seeded, checked for leaks."""
+
+import logging
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import numpy as np
+import pandas as pd
+
+from cxr_lightning.data.manifest import SPLITS, Manifest, first_five, targets_of
+
+SplitMethod = Literal["official", "walkthrough", "patient"]
+MissingPolicy = Literal["error", "skip"]
+
+logger = logging.getLogger(__name__)
+
+
+class PatientOverlapError(ValueError):
+    """A patient's images are in more than one split."""
+
+
+def check_method(method: str) -> SplitMethod:
+    """The name, if it is a way to split.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if method not in get_args(SplitMethod):
+        raise ValueError(f"Expected `data.split` to be one of {list(get_args(SplitMethod))} but got {method!r}.")
+    return method  # type: ignore[return-value]  # narrowed by the check above
+
+
+def keep_views(manifest: Manifest, views: Sequence[str] | None) -> Manifest:
+    """Keep the images taken in one of these views.
+
+    Args:
+        manifest: The table.
+        views: Such as ``["PA"]``; None keeps all, unknown views too.
+
+    Raises:
+        ValueError: If the files do not give views, or none of the images has one of these.
+    """
+    if views is None:
+        return manifest
+    wanted = [str(view).upper() for view in views]
+    known = manifest.table["view_position"].dropna().unique()
+    kept = manifest.table[manifest.table["view_position"].isin(wanted)]
+    if kept.empty:
+        raise ValueError(
+            f"Expected images with a view among {wanted} but the label file has {sorted(known) or 'no views'}. "
+            "Correct `data.views` or set it to null."
+        )
+    return manifest.with_table(kept)
+
+
+def resolve_missing(manifest: Manifest, on_missing: MissingPolicy) -> Manifest:
+    """Stop if images are not on disk, or leave them out and remember which.
+
+    Raises:
+        ValueError: If the policy is unknown.
+        FileNotFoundError: If images are missing and the policy is ``error``, or if all of them are.
+    """
+    if on_missing not in get_args(MissingPolicy):
+        raise ValueError(f"Expected `data.on_missing` to be error or skip but got {on_missing!r}.")
+    missing = manifest.table["path"].isna()
+    names = manifest.table["image_id"][missing].tolist()
+    if not names:
+        return manifest
+    found = f"{len(names)} of {len(missing)} images in the label file are not on disk: {first_five(names)}"
+    if on_missing == "error" or missing.all():
+        remedy = "" if missing.all() else ", or set 'data.on_missing=skip' to go on without them"
+        raise FileNotFoundError(
+            f"Expected every image of the label file below the data folder but {found}. "
+            f"Unpack the image archives, check `data.root`{remedy}."
+        )
+    logger.warning("%s; going on without them (data.on_missing=skip)", found)
+    kept = manifest.with_table(manifest.table[~missing])
+    return type(kept)(**{**vars(kept), "skipped": tuple(names)})
+
+
+def assign_splits(
+    manifest: Manifest,
+    method: SplitMethod,
+    *,
+    seed: int = 0,
+    val_fraction: float = 0.1,
+    test_fraction: float = 0.2,
+    drop_leaked: bool = False,
+) -> Manifest:
+    """Give every image one split, no patient in two of them.
+
+    Args:
+        manifest: The table; its ``split`` column is what the files say.
+        method: ``official`` and ``walkthrough`` follow the files (a ``train_val`` part is divided by patient);
+            ``patient`` ignores them and divides all patients at random.
+        seed: Draws the division.
+        val_fraction: Share of the images for validation: of the ``train_val`` part, or of all with ``patient``.
+        test_fraction: Share of the images for testing with ``patient``.
+        drop_leaked: Leave patients of the validation and test sets out of the training set, and of the test set out
+            of the validation set, instead of stopping.
+
+    Raises:
+        PatientOverlapError: If a patient is in two splits.
+        ValueError: If the files do not give the split, or a split is empty.
+    """
+    table = manifest.table.copy()
+    if method == "patient":
+        table["split"] = _divide(table["patient_id"], {"test": test_fraction, "val": val_fraction}, seed)
+    else:
+        table["split"] = _given_splits(table, method)
+        pool = table["split"] == "train_val"
+        table.loc[pool, "split"] = _divide(table.loc[pool, "patient_id"], {"val": val_fraction}, seed)
+    table = _guard_patients(table, drop_leaked=drop_leaked)
+    empty = [split for split in SPLITS if not (table["split"] == split).any()]
+    if empty:
+        raise ValueError(
+            f"Expected images in each of {list(SPLITS)} but {empty} got none of the {len(table)} "
+            f"images ({method} split). "
+            "Check the split lists, `data.views` and `data.val_fraction`, or set 'data.split=patient'."
+        )
+    return manifest.with_table(table)
+
+
+def _given_splits(table: pd.DataFrame, method: SplitMethod) -> pd.Series:
+    given = table["split"].replace({"valid": "val", "validation": "val"})
+    if given.isna().all():
+        raise ValueError(
+            f"Expected the files to say which image is in which split (data.split={method}) but they do not. "
+            "Add the split lists (train_val_list.txt, test_list.txt) or a split column, or set 'data.split=patient'."
+        )
+    unplaced = table["image_id"][~given.isin([*SPLITS, "train_val"])].tolist()
+    if unplaced:
+        raise ValueError(
+            f"Expected every image in a split (train, val, test or train_val) but {len(unplaced)} are in none: "
+            f"{first_five(unplaced)}. Complete the split lists, or set 'data.split=patient'."
+        )
+    return given
+
+
+def _divide(patients: pd.Series, fractions: dict[str, float], seed: int) -> pd.Series:
+    """Take patients in a seeded random order until each part has its share of the images; the rest is ``train``."""
+    if not all(0 <= fraction < 1 for fraction in fractions.values()) or sum(fractions.values()) >= 1:
+        raise ValueError(f"Expected fractions in [0, 1) that leave images for training but got {fractions}.")
+    if patients.empty:
+        return patients.astype(object)
+    sizes = patients.value_counts().sort_index()
+    order = sizes.iloc[np.random.default_rng(seed).permutation(len(sizes))]
+    share = (order.cumsum() - order / 2) / len(patients)  # a patient belongs where the middle of its images falls
+    split_of = pd.Series("train", index=order.index)
+    start = 0.0
+    for split, fraction in fractions.items():
+        split_of[(share >= start) & (share < start + fraction)] = split
+        start += fraction
+    return patients.map(split_of)
+
+
+def _guard_patients(table: pd.DataFrame, *, drop_leaked: bool) -> pd.DataFrame:
+    """Drop or refuse patients of a later split in an earlier one."""
+    leaked = pd.Series(False, index=table.index)
+    for split, later in (("train", ["val", "test"]), ("val", ["test"])):
+        elsewhere = set(table["patient_id"][table["split"].isin(later)])
+        leaked |= (table["split"] == split) & table["patient_id"].isin(elsewhere)
+    if not leaked.any():
+        return table
+    patients = sorted(table["patient_id"][leaked].unique(), key=lambda name: (len(str(name)), str(name)))
+    found = f"{len(patients)} patients have images in more than one split: {first_five(patients)}"
+    if not drop_leaked:
+        raise PatientOverlapError(
+            f"Expected no patient in two splits but {found}. "
+            f"Set 'data.drop_leaked=true' to drop their {int(leaked.sum())} images from the earlier split "
+            "(train before val before test), or correct the files."
+        )
+    logger.warning("%s; dropped %d images from the earlier split (data.drop_leaked)", found, int(leaked.sum()))
+    return table[~leaked]
+
+
+def draw_subset(table: pd.DataFrame, labels: Sequence[str], size: int, seed: int) -> pd.DataFrame:
+    """About ``size`` images of whole patients, with positives and negatives of every label that has both.
+
+    Patients are taken in a seeded random order. First, for every label from the rarest on, the first patient
+    that adds a missing side; then any, until there are ``size`` images.
+
+    Args:
+        table: Rows of one split.
+        labels: Label columns.
+        size: Wished number of images; all are kept if there are no more.
+        seed: Draws the order.
+
+    Returns:
+        The chosen rows in their own order.
+    """
+    if len(table) <= size:
+        return table
+    patients = np.random.default_rng(seed).permutation(np.sort(table["patient_id"].unique()))
+    rank = pd.Series(np.arange(len(patients)), index=patients)
+    first = table["patient_id"].map(rank).to_numpy()
+    targets = targets_of(table, labels)
+    chosen = {int(first[side].min()) for column in targets.T for side in (column == 1, column == 0) if side.any()}
+    images = np.bincount(first, minlength=len(patients))
+    total = int(images[list(chosen)].sum())
+    for patient in range(len(patients)):
+        if total >= size:
+            break
+        if patient not in chosen:
+            chosen.add(patient)
+            total += int(images[patient])
+    return table[np.isin(first, list(chosen))]

@@ -1,0 +1,178 @@
+"""Reading text tables and image folders strictly: nothing is guessed, shifted or dropped in silence."""
+
+import csv
+import math
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+
+_AGE = re.compile(r"(\d{1,3})([YMD]?)")
+_YEARS = {"": 1.0, "Y": 1.0, "M": 1 / 12, "D": 1 / 365.25}
+_OLDEST = 120
+_TRUTH = {"": math.nan, "0": 0.0, "0.0": 0.0, "1": 1.0, "1.0": 1.0}
+
+
+def read_table(
+    path: Path, columns: Sequence[str], *, fix_header: Callable[[list[str]], list[str]] | None = None
+) -> pd.DataFrame:
+    """Read the named columns of a CSV file as text, with line numbers for later messages.
+
+    Args:
+        path: A UTF-8 file whose first line names the columns.
+        columns: Names that must be there, each once.
+        fix_header: Repairs a header that is known to be malformed.
+
+    Returns:
+        One row per line, text without surrounding blanks; the index is the line's number minus 2.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no text, a column is missing or doubled, or a line has too many or too few fields.
+    """
+    header, rows = _parse(path)
+    header = fix_header(header) if fix_header else header
+    positions = [_position(header, column, path) for column in columns]
+    for row in rows:  # commas at a line's end add nothing
+        while len(row) > len(header) and not row[-1].strip():
+            row.pop()
+    wrong = [line for line, row in enumerate(rows) if row and len(row) != len(header)]
+    if wrong:
+        raise ValueError(
+            f"Expected {len(header)} fields on every line of '{path}', as in its header, but {len(wrong)} differ, "
+            f"first line {wrong[0] + 2} with {len(rows[wrong[0]])}. Correct the lines or quote fields that hold commas."
+        )
+    kept = {line: [row[position].strip() for position in positions] for line, row in enumerate(rows) if row}
+    return pd.DataFrame.from_dict(kept, orient="index", columns=list(columns), dtype=object)
+
+
+def read_header(path: Path) -> list[str]:
+    """The column names of a CSV file."""
+    return _parse(path)[0]
+
+
+def _parse(path: Path) -> tuple[list[str], list[list[str]]]:
+    try:
+        # newline="" as the csv module asks; utf-8-sig drops the mark that spreadsheets put first.
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = list(csv.reader(file, strict=True))
+    except FileNotFoundError:
+        raise FileNotFoundError(f"Expected a label file at '{path}' but there is none. {_nearby(path)}") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(
+            f"Expected UTF-8 comma-separated text in '{path}' but it cannot be read ({error}). Export it again as CSV."
+        ) from error
+    if not lines or not lines[0]:
+        raise ValueError(f"Expected column names on the first line of '{path}' but it is empty. Download it again.")
+    if lines[0][0].startswith("version https://git-lfs"):
+        raise ValueError(f"Expected a label file in '{path}' but it is a Git-LFS pointer. Run `git lfs pull`.")
+    return [name.strip() for name in lines[0]], lines[1:]
+
+
+def _nearby(path: Path) -> str:
+    """What else is in the folder, for the message about a file that is not."""
+    if not path.parent.is_dir():
+        return f"The folder '{path.parent}' does not exist either: set `data.root`."
+    names = sorted(entry.name for entry in path.parent.iterdir())[:5]
+    return f"The folder holds {', '.join(names) or 'nothing'}: check `data.root`."
+
+
+def _position(header: list[str], column: str, path: Path) -> int:
+    if header.count(column) != 1:
+        found = "it is there twice" if column in header else f"the columns are {header[:30]}"
+        raise ValueError(
+            f"Expected one column '{column}' in '{path}' but {found}. "
+            "Correct the header, or name the file's own columns in the `data` settings."
+        )
+    return header.index(column)
+
+
+def read_names(path: Path) -> list[str]:
+    """The image names of a split list, one a line.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it lists none, or one twice.
+    """
+    header, rows = _parse(path)
+    names = [line[0].strip() for line in [header, *rows] if line]
+    if len(set(names)) != len(names):
+        raise ValueError(
+            f"Expected every image once in '{path}' but {len(names) - len(set(names))} are repeated. Download it again."
+        )
+    return names
+
+
+def parse_truth(cells: pd.Series, path: Path) -> pd.Series:
+    """A label column's text as 1, 0 or NaN (empty: unknown).
+
+    Raises:
+        ValueError: If a cell holds anything else; the message names the first one's line.
+    """
+    values = cells.map(_TRUTH)
+    wrong = cells.index[values.isna() & (cells != "")]
+    if len(wrong):
+        raise ValueError(
+            f"Expected 0, 1 or nothing (unknown) in column '{cells.name}' of '{path}' but {len(wrong)} cells hold "
+            f"something else, first {cells[wrong[0]]!r} on line {wrong[0] + 2}. Correct or empty these cells."
+        )
+    return values.astype("float32")
+
+
+def parse_age(text: str) -> float:
+    """Years of age; NaN where the text holds none or an impossible one.
+
+    Example:
+        >>> parse_age("058Y"), parse_age("57"), parse_age("006M"), parse_age("414")
+        (58.0, 57.0, 0.5, nan)
+    """
+    match = _AGE.fullmatch(text.strip().upper())
+    if not match:
+        return math.nan
+    years = int(match[1]) * _YEARS[match[2]]
+    return years if years <= _OLDEST else math.nan
+
+
+def index_images(root: Path, folders: Iterable[str] = ("", "images*", "images*/images")) -> dict[str, Path]:
+    """Every file in an image folder, by name; the first folder that holds a name wins.
+
+    Args:
+        root: The data set's folder.
+        folders: Glob patterns of the folders below it to look into; not deeper.
+    """
+    found: dict[str, Path] = {}
+    for pattern in folders:
+        for folder in sorted(root.glob(pattern)) if pattern else [root]:
+            if folder.is_dir():
+                for entry in folder.iterdir():
+                    found.setdefault(entry.name, entry)
+    return found
+
+
+def check_image_names(names: pd.Series, path: Path, *, relative: bool = False) -> None:
+    """Refuse image names that could lead out of the image folders.
+
+    Args:
+        names: Text, one per row.
+        path: The label file, for the message.
+        relative: Whether a path below the root is allowed; never an absolute one or one with ``..``.
+
+    Raises:
+        ValueError: If a name is not of that kind.
+    """
+    wrong = names[[_leads_out(str(name)) or (not relative and _has_folder(str(name))) for name in names]]
+    if len(wrong):
+        expected = "paths below the data folder" if relative else "file names without a folder"
+        raise ValueError(
+            f"Expected {expected} as images in '{path}' but {len(wrong)} are not, first {wrong.iloc[0]!r} "
+            f"on line {wrong.index[0] + 2}. Correct these cells."
+        )
+
+
+def _has_folder(name: str) -> bool:
+    return "/" in name or "\\" in name
+
+
+def _leads_out(name: str) -> bool:
+    return PurePosixPath(name).is_absolute() or ".." in re.split(r"[/\\]", name) or "\\" in name or ":" in name[:3]

@@ -1,0 +1,104 @@
+"""Finding names, their order, and how label files spell them."""
+
+from collections.abc import Iterable, Sequence
+
+NIH_LABELS: tuple[str, ...] = (
+    "Atelectasis",
+    "Cardiomegaly",
+    "Consolidation",
+    "Edema",
+    "Effusion",
+    "Emphysema",
+    "Fibrosis",
+    "Hernia",
+    "Infiltration",
+    "Mass",
+    "Nodule",
+    "Pleural_Thickening",
+    "Pneumonia",
+    "Pneumothorax",
+)
+"""The 14 findings of NIH ChestX-ray14, in alphabetical order."""
+
+WALKTHROUGH_LABELS: tuple[str, ...] = (
+    "Cardiomegaly",
+    "Emphysema",
+    "Effusion",
+    "Hernia",
+    "Infiltration",
+    "Mass",
+    "Nodule",
+    "Atelectasis",
+    "Pneumothorax",
+    "Pleural_Thickening",
+    "Pneumonia",
+    "Fibrosis",
+    "Edema",
+    "Consolidation",
+)
+"""The same findings in the order of the Keras walk-through's output units."""
+
+NO_FINDING = "No Finding"
+SEPARATOR = "|"
+BOX_LIST_SPELLING = {"Infiltrate": "Infiltration"}
+"""Names that NIH's box list writes differently from its label file."""
+
+
+def check_labels(labels: Sequence[str]) -> tuple[str, ...]:
+    """The labels as a tuple, if they are usable as ordered output names.
+
+    Args:
+        labels: Finding names in output order.
+
+    Raises:
+        ValueError: If there are none, one is empty or not text, or one is given twice.
+    """
+    names = tuple(labels)
+    if not names:
+        raise ValueError("Expected at least one label but got none. Name the findings in `labels`.")
+    wrong = [name for name in names if not isinstance(name, str) or not name.strip()]
+    if wrong:
+        raise ValueError(f"Expected every label to be a non-empty name but got {wrong[:5]}. Correct `labels`.")
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise ValueError(f"Expected every label once but got {doubled[:5]} more than once. Correct `labels`.")
+    return names
+
+
+def decode_findings(text: str, known: Iterable[str] = NIH_LABELS) -> frozenset[str]:
+    """The findings named in one ``Finding Labels`` cell.
+
+    The cell is split at ``|``, never searched: one finding's name may contain another's.
+
+    Args:
+        text: Such as ``"Effusion|Mass"`` or ``"No Finding"``.
+        known: Names that may occur.
+
+    Raises:
+        ValueError: If a name is unknown, the cell is empty, or ``No Finding`` stands beside a finding.
+
+    Example:
+        >>> sorted(decode_findings("Mass|Effusion"))
+        ['Effusion', 'Mass']
+        >>> decode_findings("No Finding")
+        frozenset()
+    """
+    names = [name.strip() for name in text.split(SEPARATOR)]
+    unknown = [name for name in names if name != NO_FINDING and name not in set(known)]
+    if unknown:
+        raise ValueError(f"unknown finding {unknown[0]!r}")
+    if NO_FINDING in names and len(names) > 1:
+        raise ValueError(f"{NO_FINDING!r} beside other findings in {text!r}")
+    return frozenset(names) - {NO_FINDING}
+
+
+def encode_findings(findings: Iterable[str]) -> str:
+    """One ``Finding Labels`` cell, the inverse of :func:`decode_findings`.
+
+    Example:
+        >>> encode_findings(["Mass", "Effusion"])
+        'Effusion|Mass'
+        >>> encode_findings([])
+        'No Finding'
+    """
+    return SEPARATOR.join(sorted(findings)) or NO_FINDING

@@ -1,0 +1,178 @@
+"""The LightningModule: a backbone, its preprocessing, the loss, and what is logged."""
+
+import inspect
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from cxr_lightning.labels import check_labels
+from cxr_lightning.losses import MultilabelBCE
+from cxr_lightning.metrics.ranking import LabelAUROC, macro
+from cxr_lightning.models.backbones import build_backbone, freeze_all_but_head
+from cxr_lightning.models.preprocess import Mode, Preprocess
+from cxr_lightning.models.weights import load_initial_weights
+from cxr_lightning.versions import versions
+
+RECORD_KEY = "cxr_lightning"
+"""Key of a checkpoint's own entry: format, data, validation AUROC, versions; plain values only."""
+
+
+class ChestXRayClassifier(pl.LightningModule):
+    """A multi-label classifier of grey images.
+
+    Args:
+        labels: Finding names, in output order.
+        backbone: A name in ``cxr_lightning.models.backbones.BACKBONES``.
+        weights: What training starts from: None (random), ``imagenet`` or a file; not kept in the checkpoint.
+        image_size: Side of the images in pixels.
+        interpolation: How images are resized to it.
+        preprocessing: ``imagenet``, ``featurewise``, ``samplewise`` or ``none``.
+        mean: Of the training pixels in [0, 255], with ``featurewise``.
+        std: Likewise.
+        freeze_backbone: Let only the last layer learn; the rest keeps its batch-norm statistics too.
+        loss: From :func:`cxr_lightning.losses.build_loss`; unweighted if not given. Its weights are in the checkpoint.
+        optimizer: Given the parameters, makes the optimizer.
+        scheduler: Given the optimizer (and ``total_steps`` if it takes that), makes the schedule.
+        monitor: Logged name that a schedule on plateau watches.
+    """
+
+    def __init__(
+        self,
+        labels: Sequence[str],
+        *,
+        backbone: str = "densenet121",
+        weights: str | None = None,
+        image_size: int = 224,
+        interpolation: str = "bilinear",
+        preprocessing: Mode = "imagenet",
+        mean: float | None = None,
+        std: float | None = None,
+        freeze_backbone: bool = False,
+        loss: nn.Module | None = None,
+        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer] = torch.optim.AdamW,
+        scheduler: Callable[..., LRScheduler | ReduceLROnPlateau] | None = None,
+        monitor: str = "val/auroc",
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters(ignore=["weights", "loss", "optimizer", "scheduler", "monitor"])
+        self.labels = check_labels(labels)
+        self.preprocess = Preprocess(preprocessing, mean=mean, std=std)
+        self.network = build_backbone(backbone, len(self.labels))
+        load_initial_weights(self.network, backbone, weights)
+        # Channels last is what the processors' convolutions are fastest with; parameters and images both.
+        self.network.to(memory_format=torch.channels_last)
+        self.frozen = freeze_backbone
+        if freeze_backbone:
+            freeze_all_but_head(self.network, backbone)
+        self.loss = loss if loss is not None else MultilabelBCE(len(self.labels))
+        self.make_optimizer = optimizer
+        self.make_scheduler = scheduler
+        self.monitor = monitor
+        self.val_auroc = LabelAUROC(len(self.labels))
+        self.test_auroc = LabelAUROC(len(self.labels))
+        self.record: dict[str, Any] = {"format": 1, "versions": versions()}
+        self.val_auroc_by_label: dict[str, float] = {}
+        self.test_auroc_by_label: dict[str, float] = {}
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits of a batch.
+
+        Args:
+            images: ``(B, 1, S, S)`` uint8, or float in [0, 255].
+
+        Returns:
+            ``(B, C)``.
+        """
+        pixels = self.preprocess(images).contiguous(memory_format=torch.channels_last)
+        logits: Tensor = self.network(pixels)
+        return logits
+
+    def train(self, mode: bool = True) -> "ChestXRayClassifier":
+        """Switch between training and evaluation; a frozen backbone stays in evaluation."""
+        super().train(mode)
+        if self.frozen:
+            self.network.eval()
+        return self
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        """The loss of one batch."""
+        loss: Tensor = self.loss(self(batch["image"]), batch["target"])
+        size = len(batch["image"])
+        self.log("train/loss_step", loss, prog_bar=True, on_step=True, on_epoch=False, batch_size=size)
+        self.log("train/loss", loss, on_step=False, on_epoch=True, sync_dist=True, batch_size=size)
+        return loss
+
+    def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """Score one batch."""
+        self._score(batch, "val", self.val_auroc)
+
+    def test_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
+        """Score one batch, in float32 whatever the training precision."""
+        with torch.autocast(self.device.type, enabled=False):
+            self._score(batch, "test", self.test_auroc)
+
+    def _score(self, batch: dict[str, Tensor], stage: str, metric: LabelAUROC) -> None:
+        logits = self(batch["image"]).float()
+        loss = self.loss(logits, batch["target"])
+        self.log(f"{stage}/loss", loss, prog_bar=True, sync_dist=True, batch_size=len(logits))
+        metric.update(logits.sigmoid(), batch["target"])
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the AUROC of each label and their mean."""
+        self.val_auroc_by_label = self._log_auroc("val", self.val_auroc)
+
+    def on_test_epoch_end(self) -> None:
+        """Log the AUROC of each label and their mean."""
+        self.test_auroc_by_label = self._log_auroc("test", self.test_auroc)
+
+    def _log_auroc(self, stage: str, metric: LabelAUROC) -> dict[str, float]:
+        values = dict(zip(self.labels, metric.compute().tolist(), strict=True))
+        metric.reset()
+        mean, defined = macro(values)
+        self.log(f"{stage}/auroc", mean, prog_bar=True)
+        self.log(f"{stage}/defined_labels", float(defined))
+        self.log_dict({f"{stage}/auroc/{label}": value for label, value in values.items() if not math.isnan(value)})
+        return values
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """The optimizer of what may learn, and its schedule."""
+        optimizer = self.make_optimizer([parameter for parameter in self.parameters() if parameter.requires_grad])
+        if self.make_scheduler is None:
+            return optimizer
+        if "total_steps" in inspect.signature(self.make_scheduler).parameters:
+            steps = int(self.trainer.estimated_stepping_batches)
+            schedule = self.make_scheduler(optimizer, total_steps=steps)
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        schedule = self.make_scheduler(optimizer)
+        if not isinstance(schedule, ReduceLROnPlateau):
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "epoch"}}
+        # The monitored number exists only in epochs that validate.
+        frequency = self.trainer.check_val_every_n_epoch or 1
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {
+                "scheduler": schedule,
+                "interval": "epoch",
+                "frequency": frequency,
+                "monitor": self.monitor,
+            },
+        }
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what makes the checkpoint usable without any file beside it."""
+        auroc = {label: None if math.isnan(value) else value for label, value in self.val_auroc_by_label.items()}
+        checkpoint[RECORD_KEY] = {**self.record, "labels": list(self.labels), "val_auroc": auroc}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take over what :meth:`on_save_checkpoint` added."""
+        record = dict(checkpoint.get(RECORD_KEY, {}))
+        auroc = record.pop("val_auroc", {})
+        self.val_auroc_by_label = {label: math.nan if value is None else value for label, value in auroc.items()}
+        self.record = record or self.record

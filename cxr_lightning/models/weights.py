@@ -1,0 +1,104 @@
+"""Weights that a network starts from: ImageNet's by download, or a PyTorch file."""
+
+import logging
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from cxr_lightning.models.backbones import head_name
+
+IMAGENET = "imagenet"
+logger = logging.getLogger(__name__)
+
+
+def load_initial_weights(network: nn.Module, backbone: str, weights: str | None) -> None:
+    """Fill a network with the weights that training starts from.
+
+    Everything but the last linear layer must fit; that layer is taken over if it fits and is new otherwise,
+    which is logged.
+
+    Args:
+        network: Made by :func:`~cxr_lightning.models.backbones.build_backbone`.
+        backbone: Its name.
+        weights: None (leave it random), ``imagenet``, or the path of a ``.ckpt``, ``.pt`` or ``.pth`` file.
+
+    Raises:
+        ConnectionError: If ImageNet weights cannot be downloaded.
+        FileNotFoundError: If there is no such file.
+        ValueError: If the weights do not fit, or the file holds none or is of another kind.
+    """
+    if weights is None:
+        return
+    state = _download(backbone) if weights == IMAGENET else read_state(weights)
+    _fill(network, head_name(backbone), state, weights)
+
+
+def _download(backbone: str) -> dict[str, Tensor]:
+    if backbone not in torchvision.models.list_models():
+        raise ValueError(f"Expected a backbone with ImageNet weights but got {backbone!r}. Set 'model.weights=null'.")
+    enum = torchvision.models.get_model_weights(backbone).DEFAULT
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    try:
+        state: dict[str, Tensor] = torchvision.models.get_model(backbone, weights=enum).state_dict()
+    except (OSError, RuntimeError) as error:  # no network; or a file whose hash is wrong
+        raise ConnectionError(
+            f"Expected ImageNet weights of {backbone} from {enum.url} but the download failed ({error}). "
+            f"Put that file into '{folder}', name a file in `model.weights`, or set 'model.weights=null' (random)."
+        ) from error
+    return state
+
+
+def read_state(path: str) -> dict[str, Tensor]:
+    """The network's tensors in a PyTorch file; ours, or any state_dict of the same network.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is a URL, of another kind, or not loadable without running code from it.
+    """
+    if "://" in path:
+        raise ValueError(
+            f"Expected a file as `model.weights` but got the URL '{path}'. Download it and check its sha256."
+        )
+    if not Path(path).is_file():
+        raise FileNotFoundError(
+            f"Expected null, {IMAGENET} or a weights file as `model.weights` but there is no file '{path}'."
+        )
+    if Path(path).suffix not in (".ckpt", ".pt", ".pth"):
+        raise ValueError(f"Expected a .ckpt, .pt or .pth file as `model.weights` but got '{path}'.")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"Expected tensors in '{path}' but it cannot be loaded safely ({reason}). Save a state_dict."
+        ) from error
+    state = content.get("state_dict", content) if isinstance(content, Mapping) else {}
+    tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
+    ours = {name.removeprefix("network."): value for name, value in tensors.items() if name.startswith("network.")}
+    if not tensors:
+        raise ValueError(f"Expected tensors in '{path}' but it holds none. Save a state_dict.")
+    return ours or tensors
+
+
+def _fill(network: nn.Module, head: str, state: dict[str, Tensor], origin: str) -> None:
+    own = network.state_dict()
+    head_keys = {key for key in own if key.startswith(f"{head}.")}
+    new_head = any(key not in state or state[key].shape != own[key].shape for key in head_keys)
+    expected = set(own) - head_keys if new_head else set(own)
+    given = {key: value for key, value in state.items() if not (new_head and key.startswith(f"{head}."))}
+    missing, extra = sorted(expected - set(given)), sorted(set(given) - expected)
+    shapes = sorted(key for key in expected & set(given) if own[key].shape != given[key].shape)
+    if missing or extra or shapes:
+        raise ValueError(
+            f"Expected the weights '{origin}' to fit the network but {len(missing)} tensors are missing {missing[:5]}, "
+            f"{len(extra)} are not its own {extra[:5]} and {len(shapes)} have another shape {shapes[:5]}. "
+            "Set `model.backbone` to the network that the weights are of."
+        )
+    network.load_state_dict(given, strict=False)
+    logger.info(
+        "weights from %s: %d tensors; the last layer is %s", origin, len(given), "new" if new_head else "theirs"
+    )

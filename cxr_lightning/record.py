@@ -1,0 +1,116 @@
+"""What a run leaves to be read later: summary.json, and the check that a checkpoint can be continued."""
+
+import json
+import math
+import pickle
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cxr_lightning.metrics.ranking import macro
+from cxr_lightning.models.classifier import RECORD_KEY, ChestXRayClassifier
+
+SUMMARY_FILE = "summary.json"
+
+
+def summarize(
+    history: Sequence[Mapping[str, float]],
+    model: ChestXRayClassifier,
+    *,
+    monitor: Mapping[str, Any],
+    best_checkpoint: str | None,
+    tested: bool,
+    seconds: float,
+) -> dict[str, Any]:
+    """The content of summary.json.
+
+    Args:
+        history: Rows of :class:`cxr_lightning.callbacks.History`.
+        model: With the record of its data, and its test AUROC if it was tested.
+        monitor: ``name`` and ``best`` of the monitored number.
+        best_checkpoint: Path of the checkpoint that was tested.
+        tested: Whether there was a test.
+        seconds: Of the whole run.
+
+    Returns:
+        Plain values; what is not defined is None.
+    """
+    mean, defined = macro(model.test_auroc_by_label)
+    speed = [row["images_per_second"] for row in history]
+    test = {
+        "macro_auroc": _number(mean),
+        "defined_labels": defined,
+        "auroc": {label: _number(value) for label, value in model.test_auroc_by_label.items()},
+    }
+    return {
+        "train_loss": [_number(row["train_loss"]) for row in history],
+        "val_loss": [_number(row["val_loss"]) for row in history],
+        "val_auroc": [_number(row["val_auroc"]) for row in history],
+        "constant_loss": {split: _number(value) for split, value in model.record["constant_loss"].items()},
+        "monitor": dict(monitor),
+        "best_checkpoint": best_checkpoint,
+        "test": test if tested else None,
+        "seconds": seconds,
+        "images_per_second": sum(speed) / len(speed) if speed else None,
+        "precision": model.record["precision"],
+        "data": model.record["data"],
+        "versions": model.record["versions"],
+    }
+
+
+def write_summary(summary: dict[str, Any], folder: Path) -> None:
+    """Write summary.json; adds the run's folder."""
+    summary["run_folder"] = str(folder)
+    text = json.dumps(summary, indent=2, allow_nan=False) + "\n"
+    unfinished = folder / f"{SUMMARY_FILE}.tmp"
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(folder / SUMMARY_FILE)
+
+
+def read_checkpoint(path: str) -> dict[str, Any]:
+    """A checkpoint's content, loaded without running code from it.
+
+    Raises:
+        ValueError: If it is damaged or was not written by this package.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"Expected a checkpoint in '{path}' but it cannot be loaded safely ({reason}).") from error
+    if not isinstance(content, dict) or RECORD_KEY not in content:
+        raise ValueError(
+            f"Expected a checkpoint of cxr_lightning in '{path}' but it is another file. "
+            "To start from its weights, name it in `model.weights` instead."
+        )
+    return content
+
+
+def check_resumable(path: str, model: ChestXRayClassifier) -> None:
+    """Refuse to continue a checkpoint with another model or other data.
+
+    Args:
+        path: The checkpoint.
+        model: As configured now, with the record of the data.
+
+    Raises:
+        ValueError: If they differ; the message names what.
+    """
+    content = read_checkpoint(path)
+    then, now = content["hyper_parameters"], model.hparams
+    different = [key for key in sorted({*then, *now}) if then.get(key) != now.get(key)]
+    before, after = content[RECORD_KEY]["data"], model.record["data"]
+    different += [
+        f"images of {split}" for split in after["splits"] if before["splits"].get(split) != after["splits"][split]
+    ]
+    if different:
+        raise ValueError(
+            f"Expected the settings that '{path}' was trained with but these differ: {', '.join(different)}. "
+            f"Its data settings are {json.dumps(before['settings'])}. Give the same settings again."
+        )
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value
