@@ -1,12 +1,16 @@
 """Train a chest X-ray classifier: ``python train.py --help``."""
 
+from pathlib import Path
+
 import hydra
 from omegaconf import DictConfig
 
 from cxr_lightning.app import run_job, run_program, train
 
+CONF = Path(__file__).resolve().parent / "conf"
 
-@hydra.main(version_base="1.3", config_path="conf", config_name="train")
+
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")
 def main(config: DictConfig) -> float | None:
     """Hydra's entry point; returns the monitored number for sweeps."""
     return run_job(train, config)

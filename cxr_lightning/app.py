@@ -183,6 +183,8 @@ def _build_model(config: DictConfig, datamodule: "ChestXRayDataModule") -> "Ches
     model: ChestXRayClassifier = instantiate(
         config.model, labels=list(datamodule.labels), loss=loss, _convert_="all", **extra
     )
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    logger.info("%s with %d outputs: %s parameters", config.model.backbone, len(model.labels), f"{parameters:,}")
     prevalence = targets.nanmean(dim=0)
     model.record |= {
         "data": datamodule.record(),
@@ -212,12 +214,15 @@ def _build_trainer(config: DictConfig) -> tuple["pl.Trainer", Any]:
 
 
 def _best_checkpoint(trainer: "pl.Trainer") -> str | None:
-    """The best checkpoint's path, or the last one's where nothing could be compared."""
+    """The best checkpoint's path, or the last one's where nothing could be compared.
+
+    Lightning keeps a score of plus or minus infinity where the monitored number was NaN.
+    """
     checkpoint: Any = trainer.checkpoint_callback
     if checkpoint is None:
         return None
     score = checkpoint.best_model_score
-    if checkpoint.best_model_path and score is not None and not math.isnan(float(score)):
+    if checkpoint.best_model_path and score is not None and math.isfinite(float(score)):
         return str(checkpoint.best_model_path)
     if checkpoint.last_model_path:
         logger.warning("the monitored number was never defined; going on with the last checkpoint")
@@ -229,7 +234,7 @@ def _monitored(trainer: "pl.Trainer", config: DictConfig) -> float | None:
     checkpoint: Any = trainer.checkpoint_callback
     score = checkpoint.best_model_score if checkpoint is not None else None
     score = trainer.callback_metrics.get(config.monitor.name) if score is None else score
-    return None if score is None or math.isnan(float(score)) else float(score)
+    return None if score is None or not math.isfinite(float(score)) else float(score)
 
 
 def _show(summary: dict[str, Any], model: "ChestXRayClassifier", datamodule: "ChestXRayDataModule") -> None:

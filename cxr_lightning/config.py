@@ -2,8 +2,9 @@
 
 import inspect
 import math
+import types
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
@@ -98,13 +99,12 @@ def check_config(config: DictConfig) -> None:
         _check_value(key, config[key], annotation)
     for group, fields in _PLAIN.items():
         _check_keys(group, config[group], fields)
+        for name, annotation in fields.items():
+            _check_value(f"{group}.{name}", _plain(config[group], name), annotation)
     for key, node in _targets(config):
         _check_target_name(key, node["_target_"])
     for key, node in _targets(config):
         _check_node(key, node)
-    for group, fields in _PLAIN.items():
-        for name, annotation in fields.items():
-            _check_value(f"{group}.{name}", _plain(config[group], name), annotation)
     for group in _COLLECTIONS:
         for name, node in (config[group] or {}).items():
             if node is not None and not (isinstance(node, DictConfig) and "_target_" in node):
@@ -179,7 +179,11 @@ def _check_keys(key: str, node: Mapping[Any, Any] | DictConfig, known: typing.Co
         if name not in known:
             full = f"{key}.{name}" if key else name
             close = get_close_matches(name, list(known), n=1)
-            hint = f"Did you mean '{close[0]}'?" if close else f"Known are {sorted(set(known) - set(_HYDRA_KEYS))}."
+            hint = (
+                f"Did you mean '{key}.{close[0]}'?".replace("'.", "'")
+                if close
+                else f"Known are {sorted(set(known) - set(_HYDRA_KEYS))}."
+            )
             raise ValueError(f"Expected a known key but got '{full}'. {hint}")
 
 
@@ -191,16 +195,21 @@ def _check_value(key: str, value: object, annotation: object) -> None:
             forward_ref_policy=ForwardRefPolicy.IGNORE,
             collection_check_strategy=CollectionCheckStrategy.ALL_ITEMS,
         )
-        admitted = not isinstance(value, bool) or _admits_bool(annotation)  # to Python, True is an int
+        admitted = not _lookalike(value, annotation)
     except TypeCheckError:
         admitted = False
     if not admitted:
         raise ValueError(f"Expected {_in_words(annotation)} as '{key}' but got {value!r}. Correct the value.")
 
 
-def _admits_bool(annotation: object) -> bool:
+def _lookalike(value: object, annotation: object) -> bool:
+    """Whether only Python takes the value for what is meant: True for an int, text for a list of texts."""
     kinds = typing.get_args(annotation) or (annotation,)
-    return any(kind in (bool, Any, object) for kind in kinds) or any(isinstance(kind, bool) for kind in kinds)
+    if isinstance(value, bool):
+        return not any(kind in (bool, Any, object) or isinstance(kind, bool) for kind in kinds)
+    members = typing.get_args(annotation) if isinstance(annotation, types.UnionType) else (annotation,)
+    listed = any(typing.get_origin(member) is Sequence for member in members)
+    return isinstance(value, str) and listed and str not in members
 
 
 def _in_words(annotation: object) -> str:

@@ -51,8 +51,10 @@ def check_labels(labels: Sequence[str]) -> tuple[str, ...]:
         labels: Finding names in output order.
 
     Raises:
-        ValueError: If there are none, one is empty or not text, or one is given twice.
+        ValueError: If it is one text, there are none, one is empty or not text, or one is given twice.
     """
+    if isinstance(labels, str):  # a sequence too: of its letters
+        raise ValueError(f"Expected a list of labels but got the text {labels!r}. Write `labels` as [{labels}].")
     names = tuple(labels)
     if not names:
         raise ValueError("Expected at least one label but got none. Name the findings in `labels`.")
@@ -84,7 +86,8 @@ def decode_findings(text: str, known: Iterable[str] = NIH_LABELS) -> frozenset[s
         frozenset()
     """
     names = [name.strip() for name in text.split(SEPARATOR)]
-    unknown = [name for name in names if name != NO_FINDING and name not in set(known)]
+    allowed = {NO_FINDING, *known}
+    unknown = [name for name in names if name not in allowed]
     if unknown:
         raise ValueError(f"unknown finding {unknown[0]!r}")
     if NO_FINDING in names and len(names) > 1:

@@ -102,6 +102,9 @@ class MultilabelBCE(nn.Module):
         num_labels: C.
         reduction: ``mean`` over labels, or ``sum`` as in the Keras walk-through.
         weights: Positive and negative weights, each ``(C,)``; ones if not given.
+
+    Raises:
+        ValueError: If the reduction is unknown or the weights are of another number of labels.
     """
 
     positive_weights: Tensor
@@ -115,6 +118,11 @@ class MultilabelBCE(nn.Module):
             raise ValueError(f"Expected `loss.reduction` to be mean or sum but got {reduction!r}.")
         self.reduction = reduction
         positive, negative = weights or (torch.ones(num_labels), torch.ones(num_labels))
+        if not positive.shape == negative.shape == (num_labels,):
+            raise ValueError(
+                f"Expected {num_labels} positive and {num_labels} negative weights but got shapes "
+                f"{tuple(positive.shape)} and {tuple(negative.shape)}. Compute them from the same labels' targets."
+            )
         self.register_buffer("positive_weights", positive.float())
         self.register_buffer("negative_weights", negative.float())
 
@@ -159,11 +167,12 @@ def constant_loss(loss: MultilabelBCE, prevalence: Tensor, targets: Tensor) -> f
     """The loss of the best prediction that is the same for every image.
 
     The best constant of each label minimises its expected loss under the prevalence:
-    ``p = w_pos * f / (w_pos * f + w_neg * (1 - f))``.
+    ``p = w_pos * f / (w_pos * f + w_neg * (1 - f))``; one half where that is 0 / 0 (a weighted label that only has
+    one side: every constant costs nothing) or the prevalence is unknown.
 
     Args:
         loss: The loss, with its weights.
-        prevalence: Training-set share of positives of each label, ``(C,)`` in [0, 1].
+        prevalence: Training-set share of positives of each label, ``(C,)`` in [0, 1], NaN if unknown.
         targets: The ground truth to score, ``(N, C)``.
 
     Example:
@@ -173,5 +182,5 @@ def constant_loss(loss: MultilabelBCE, prevalence: Tensor, targets: Tensor) -> f
     """
     positive = loss.positive_weights * prevalence
     negative = loss.negative_weights * (1 - prevalence)
-    probability = (positive / (positive + negative)).clamp(1e-6, 1 - 1e-6)
+    probability = (positive / (positive + negative)).nan_to_num(0.5).clamp(1e-6, 1 - 1e-6)
     return float(loss(probability.logit().expand_as(targets), targets))

@@ -1,31 +1,35 @@
 """AUROC that says NaN where it is not defined."""
 
 import math
-import warnings
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor
-from torch.nn import functional as F
-from torchmetrics.classification import MultilabelAUROC
+from torchmetrics import Metric
+from torchmetrics.functional.classification import binary_auroc
 from torchmetrics.utilities import dim_zero_cat
 
-_UNKNOWN = -1
 
-
-class LabelAUROC(MultilabelAUROC):
+class LabelAUROC(Metric):
     """Exact AUROC of each label; NaN for a label without a known positive and a known negative.
 
-    torchmetrics scores such a label 0.0. It also wants at least two labels; a single one gets a companion
-    without known targets.
+    torchmetrics' own multi-label AUROC scores such a label 0.0, fails on one without known targets and
+    wants at least two labels; so each label is given to its binary one.
 
     Args:
         num_labels: C.
     """
 
+    is_differentiable = False
+    higher_is_better = True
+    full_state_update = False
+    probabilities: list[Tensor]
+    targets: list[Tensor]
+
     def __init__(self, num_labels: int) -> None:
-        super().__init__(max(2, num_labels), average=None, thresholds=None, ignore_index=_UNKNOWN)
-        self.num_columns = num_labels
+        super().__init__()
+        self.num_labels = num_labels
+        self.add_state("probabilities", default=[], dist_reduce_fx="cat")
+        self.add_state("targets", default=[], dist_reduce_fx="cat")
 
     def update(self, probabilities: Tensor, targets: Tensor) -> None:
         """Add a batch.
@@ -35,22 +39,30 @@ class LabelAUROC(MultilabelAUROC):
             targets: ``(B, C)``; 1, 0 or NaN (unknown).
 
         Raises:
-            ValueError: If a probability is not in [0, 1], NaN included.
+            ValueError: If a probability is not in [0, 1], NaN included, or the shapes are wrong.
         """
+        if not probabilities.shape == targets.shape == (len(targets), self.num_labels):
+            raise ValueError(
+                f"Expected probabilities and targets of {self.num_labels} labels but got shapes "
+                f"{tuple(probabilities.shape)} and {tuple(targets.shape)}. Check the network's number of outputs."
+            )
         if not bool(((probabilities >= 0) & (probabilities <= 1)).all()):
             raise ValueError("Expected probabilities in [0, 1] but some are not (NaN or logits?). Check the network.")
-        known = targets.nan_to_num(float(_UNKNOWN)).long()
-        padding = (0, self.num_labels - self.num_columns)
-        super().update(F.pad(probabilities, padding), F.pad(known, padding, value=_UNKNOWN))
+        self.probabilities.append(probabilities.detach())
+        self.targets.append(targets)
 
-    def compute(self) -> Tensor:  # type: ignore[override]  # one tensor: there is no average
-        """AUROC of each label, ``(C,)`` float32."""
-        targets = dim_zero_cat(self.target)
-        defined = (targets == 1).any(dim=0) & (targets == 0).any(dim=0)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="No (positive|negative) samples in targets")
-            values = super().compute()
-        return torch.where(defined, values, torch.nan)[: self.num_columns]
+    def compute(self) -> list[float]:
+        """AUROC of each label, C numbers; no tensor, because torchmetrics makes one of a single label a scalar."""
+        columns = zip(dim_zero_cat(self.probabilities).T, dim_zero_cat(self.targets).T, strict=True)
+        return [_auroc(probabilities, targets) for probabilities, targets in columns]
+
+
+def _auroc(probabilities: Tensor, targets: Tensor) -> float:
+    """AUROC of one label, both ``(N,)``; NaN without both sides."""
+    if not ((targets == 1).any() and (targets == 0).any()):
+        return math.nan
+    known = ~targets.isnan()
+    return float(binary_auroc(probabilities[known].float(), targets[known].long()))
 
 
 def macro(values: Mapping[str, float]) -> tuple[float, int]:

@@ -121,7 +121,7 @@ class ChestXRayClassifier(pl.LightningModule):
     def _score(self, batch: dict[str, Tensor], stage: str, metric: LabelAUROC) -> None:
         logits = self(batch["image"]).float()
         loss = self.loss(logits, batch["target"])
-        self.log(f"{stage}/loss", loss, prog_bar=True, sync_dist=True, batch_size=len(logits))
+        self.log(f"{stage}/loss", loss, sync_dist=True, batch_size=len(logits))
         metric.update(logits.sigmoid(), batch["target"])
 
     def on_validation_epoch_end(self) -> None:
@@ -133,7 +133,7 @@ class ChestXRayClassifier(pl.LightningModule):
         self.test_auroc_by_label = self._log_auroc("test", self.test_auroc)
 
     def _log_auroc(self, stage: str, metric: LabelAUROC) -> dict[str, float]:
-        values = dict(zip(self.labels, metric.compute().tolist(), strict=True))
+        values = dict(zip(self.labels, metric.compute(), strict=True))
         metric.reset()
         mean, defined = macro(values)
         self.log(f"{stage}/auroc", mean, prog_bar=True)

@@ -1,7 +1,7 @@
 """The measures of one chest and the outlines that follow from them.
 
-Proportions were read off adult frontal radiographs: lungs two thirds of the frame wide, the right dome higher than the left, the heart
-one third to the right of the spine and two thirds to the left.
+Proportions were read off adult frontal radiographs: lungs two thirds of the frame wide, the right dome higher than the
+left, the heart one third to the right of the spine and two thirds to the left.
 """
 
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from cxr_lightning.data.phantom.canvas import Points, smooth_curve
 
 RIGHT, LEFT = -1, 1
 SIDES = (RIGHT, LEFT)
-NORMAL_RATIO = (0.38, 0.485)
+NORMAL_RATIO = (0.36, 0.485)
 """Cardiothoracic ratio of a normal heart; above 0.5 it is enlarged."""
 
 
@@ -79,7 +79,7 @@ def sample_anatomy(generator: np.random.Generator, age: int, sex: str) -> Anatom
     draw = generator.uniform
     years = (age - 50) / 50
     female = sex == "F"
-    right_dome = draw(0.66, 0.75)
+    right_dome = draw(0.64, 0.755)
     return Anatomy(
         half_width=draw(0.315, 0.355) - 0.008 * female,
         apex=draw(0.085, 0.13),
@@ -92,11 +92,11 @@ def sample_anatomy(generator: np.random.Generator, age: int, sex: str) -> Anatom
         aortic_knob=draw(0.010, 0.026) + 0.008 * max(years, 0),
         mediastinum=draw(0.042, 0.058),
         air=draw(0.58, 0.68),
-        vessels=draw(0.085, 0.14),
+        vessels=draw(0.08, 0.13),
         thickness=draw(0.85, 1.2),
         trunk_width=draw(0.40, 0.47),
         breasts=float(female) * draw(0.0, 1.0) if draw() < 0.8 else 0.0,
-        rib_contrast=draw(0.10, 0.16) - 0.015 * max(years, 0),
+        rib_contrast=draw(0.085, 0.13) - 0.015 * max(years, 0),
         rib_slope=draw(0.045, 0.085),
         rib_phase=draw(-0.015, 0.015),
         clavicle=draw(0.14, 0.185),
@@ -108,7 +108,7 @@ def sample_anatomy(generator: np.random.Generator, age: int, sex: str) -> Anatom
 
 def vary_visit(anatomy: Anatomy, generator: np.random.Generator, view: str) -> Anatomy:
     """The same chest at another visit: depth of breath, turn, and what an AP film does to it."""
-    breath = generator.normal(0.0, 0.012) - (0.02 if view == "AP" else 0.0)
+    breath = generator.normal(0.0, 0.015) - (0.02 if view == "AP" else 0.0)
     rotation = float(np.clip(generator.normal(0.0, 0.35), -1, 1))
     return replace(
         anatomy,
@@ -153,14 +153,12 @@ def heart_outline(anatomy: Anatomy) -> Points:
     right, left = anatomy.heart_borders
     base = 0.5 * (anatomy.right_dome + anatomy.left_dome) + 0.03
     top = base - 0.36
+    leftward = [(0.40, 0.07), (0.72, 0.15), (0.93, 0.235), (1.0, 0.305), (0.93, 0.355), (0.6, 0.39), (0.0, 0.40)]
+    rightward = [(0.7, 0.38), (1.0, 0.275), (0.93, 0.20), (0.62, 0.125)]
     shift = anatomy.heart_shift
-    points = [
-        (shift - 0.035, top), (shift + 0.045, top), (shift + 0.40 * (left - shift) + 0.02, top + 0.07),
-        (shift + 0.72 * (left - shift), top + 0.15), (shift + 0.93 * (left - shift), top + 0.235),
-        (left, base - 0.055), (shift + 0.93 * (left - shift), base - 0.005), (shift + 0.6 * (left - shift), base + 0.03),
-        (shift, base + 0.04), (shift + 0.7 * (right - shift), base + 0.02), (right, base - 0.085),
-        (shift + 0.93 * (right - shift), base - 0.16), (shift + 0.62 * (right - shift), base - 0.235),
-    ]  # fmt: skip
+    points = [(shift - 0.035, top), (shift + 0.045, top)]
+    points += [(shift + part * (left - shift), top + down) for part, down in leftward]
+    points += [(shift + part * (right - shift), top + down) for part, down in rightward]
     return smooth_curve(points, closed=True)
 
 

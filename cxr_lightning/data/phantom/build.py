@@ -29,8 +29,9 @@ _log = logging.getLogger(__name__)
 def build_phantom(root: Path, spec: PhantomSpec, *, workers: int | None = None, progress: bool = True) -> Path:
     """The folder of a complete synthetic set in NIH's layout, made if it is not there yet.
 
-    The same spec gives the same bytes with any number of workers. A complete set is recognised by its marker file, which is written last; an
-    interrupted build is finished and a damaged set repaired. Several builders may work on one folder at once.
+    The same spec gives the same bytes with any number of workers. A complete set is recognised by its marker file,
+    which is written last; an interrupted build is finished and a damaged set repaired. Several builders may work on
+    one folder at once.
 
     Args:
         root: Where sets are kept; made if missing.
@@ -66,7 +67,8 @@ def build_phantom(root: Path, spec: PhantomSpec, *, workers: int | None = None, 
 def _check_workers(workers: int) -> int:
     if workers < 1:
         raise ValueError(
-            f"Expected `workers` to be 1 or more, or None for one per core, but got {workers}. Use 1 to draw in this process."
+            f"Expected `workers` to be 1 or more, or None for one per core, but got {workers}. "
+            "Use 1 to draw in this process."
         )
     return workers
 

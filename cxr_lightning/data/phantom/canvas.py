@@ -1,7 +1,7 @@
 """A picture plane in anatomical coordinates: masks from outlines, strokes and noise.
 
-Coordinates are fractions of the frame: ``x`` runs from -0.5 to 0.5 with the spine at 0, ``y`` from 0 (top) to 1. As on a film on
-the light box, the patient's right is on the left, so ``side`` is -1 for the right lung and +1 for the left.
+Coordinates are fractions of the frame: ``x`` runs from -0.5 to 0.5 with the spine at 0, ``y`` from 0 (top) to 1. As on
+a film on the light box, the patient's right is on the left, so ``side`` is -1 for the right lung and +1 for the left.
 """
 
 from collections.abc import Sequence
@@ -18,6 +18,8 @@ Points = NDArray[np.float64]
 """Anatomical coordinates, ``(N, 2)``."""
 Curve = NDArray[np.float64]
 """One number per point or line, ``(N,)``."""
+Lines = Sequence[Points] | Points
+"""Several lines or outlines; one array ``(N, K, 2)`` if all have K points."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ class Canvas:
         rows = centres[:, None] - np.float32(self.pose.shift_y)
         cosine, sine = np.float32(np.cos(self.pose.tilt)), np.float32(np.sin(self.pose.tilt))
         scale = np.float32(self.pose.scale)
-        return (cosine * columns + sine * rows) / scale, (cosine * rows - sine * columns) / scale + np.float32(0.5)
+        x, y = (cosine * columns + sine * rows) / scale, (cosine * rows - sine * columns) / scale + np.float32(0.5)
+        return np.asarray(x, dtype=np.float32), np.asarray(y, dtype=np.float32)
 
     def to_frame(self, points: Points) -> Points:
         """Anatomical points as fractions of the frame, ``(N, 2)``."""
@@ -64,21 +67,25 @@ class Canvas:
         """Share of each pixel inside an outline, softened by ``blur`` (a fraction of the frame)."""
         return self.polygons([points], blur)
 
-    def polygons(self, outlines: Sequence[Points], blur: float = 0.0, levels: Sequence[float] | None = None) -> Field:
+    def polygons(self, outlines: Lines, blur: float = 0.0, levels: Sequence[float] | None = None) -> Field:
         """The union of several outlines; later ones overwrite with their own level in [0, 1]."""
-        image, draw = self._blank()
-        for index, pixels in enumerate(self._fine_pixels(outlines)):
+        oversampling = 1 if self._blur_pixels(blur) > 2 else self._oversampling
+        image = Image.new("L", (self.size * oversampling, self.size * oversampling))
+        draw = ImageDraw.Draw(image)
+        for index, pixels in enumerate(self._fine_pixels(outlines, oversampling)):
             draw.polygon(pixels, fill=255 if levels is None else round(255 * levels[index]))
         return self._finish(image, blur)
 
-    def strokes(self, lines: Sequence[Points], width: float | Curve, blur: float = 0.0, level: float | Curve = 1.0) -> Field:
+    def strokes(self, lines: Lines, width: float | Curve, blur: float = 0.0, level: float | Curve = 1.0) -> Field:
         """Lines of the given width (a fraction of the frame) and level in [0, 1], each one number or one per line."""
-        image, draw = self._blank()
-        thickness = np.broadcast_to(width, len(lines)) * (self.size * self._oversampling * self.pose.scale)
+        fine = self.size * self._oversampling
+        image = Image.new("L", (fine, fine))
+        draw = ImageDraw.Draw(image)
+        thickness = np.broadcast_to(width, len(lines)) * (fine * self.pose.scale)
         # a line thinner than a fine pixel is drawn fainter instead
         fill = np.rint(255 * np.broadcast_to(level, len(lines)) * np.clip(thickness, 0.25, 1.0)).astype(int).tolist()
         pen = np.maximum(np.rint(thickness), 1).astype(int).tolist()
-        for pixels, line_fill, line_pen in zip(self._fine_pixels(lines), fill, pen, strict=True):
+        for pixels, line_fill, line_pen in zip(self._fine_pixels(lines, self._oversampling), fill, pen, strict=True):
             draw.line(pixels, fill=line_fill, width=line_pen)
         return self._finish(image, blur)
 
@@ -88,11 +95,10 @@ class Canvas:
         down = (self.y - np.float32(y)) / np.float32(radius_x if radius_y is None else radius_y)
         return across * across + down * down
 
-    def noise(self, generator: np.random.Generator, cell: float, stretch: float = 1.0) -> Field:
-        """Smooth noise of mean 0 and deviation near 1, with features of about ``cell`` (``stretch`` times as high as wide)."""
-        columns = max(2, round(1.0 / cell))
-        rows = max(2, round(1.0 / (cell * stretch)))
-        coarse = Image.fromarray(generator.standard_normal((rows, columns), dtype=np.float32))
+    def noise(self, generator: np.random.Generator, cell: float) -> Field:
+        """Smooth noise of mean 0 and deviation near 1, with features of about ``cell`` (a fraction of the frame)."""
+        cells = max(2, round(1.0 / cell))
+        coarse = Image.fromarray(generator.standard_normal((cells, cells), dtype=np.float32))
         return np.asarray(coarse.resize((self.size, self.size), Image.Resampling.BICUBIC)) * np.float32(1.35)
 
     def blurred(self, field: Field, blur: float) -> Field:
@@ -100,37 +106,40 @@ class Canvas:
         image = Image.fromarray((np.clip(field, 0, 1) * 255 + 0.5).astype(np.uint8))
         return _to_field(self._soften(image, blur))
 
-    def _blank(self) -> tuple[Image.Image, ImageDraw.ImageDraw]:
-        fine = self.size * self._oversampling
-        image = Image.new("L", (fine, fine))
-        return image, ImageDraw.Draw(image)
-
-    def _fine_pixels(self, lines: Sequence[Points]) -> list[list[float]]:
-        """Every line's points as x, y, x, y, ... in oversampled pixels; transformed together, as this is called most."""
+    def _fine_pixels(self, lines: Lines, oversampling: int) -> list[list[float]]:
+        """Every line's points as x, y, x, y, ... in fine pixels; transformed together, as this is called most."""
         if not len(lines):
             return []
-        together = np.concatenate(lines)
-        pixels = (self.to_frame(together) * (self.size * self._oversampling) - 0.5).ravel().tolist()
+        pixels = (self.to_frame(np.concatenate(lines)) * (self.size * oversampling) - 0.5).ravel().tolist()
         ends = np.cumsum([2 * len(line) for line in lines]).tolist()
         return [pixels[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
 
     def _finish(self, image: Image.Image, blur: float) -> Field:
-        return _to_field(self._soften(image.reduce(self._oversampling), blur))
+        """The oversampled drawing at the canvas's size; a small blur comes with the scaling at no further cost."""
+        radius = self._blur_pixels(blur)
+        if image.width > self.size and radius < 1.3:
+            scaling = Image.Resampling.BOX if radius < 0.3 else Image.Resampling.BILINEAR
+            return _to_field(image.resize((self.size, self.size), scaling))
+        return _to_field(
+            self._soften(image.reduce(image.width // self.size) if image.width > self.size else image, blur)
+        )
+
+    def _blur_pixels(self, blur: float) -> float:
+        return blur * self.size * self.pose.scale
 
     def _soften(self, image: Image.Image, blur: float) -> Image.Image:
-        radius = blur * self.size * self.pose.scale
+        radius = self._blur_pixels(blur)
         if radius < 0.3:
             return image
-        if radius < 1.5:
+        if radius < 2:
             return image.filter(ImageFilter.BoxBlur(radius))  # a third of a Gaussian's cost, and as smooth at this size
-        if radius < 4:
-            return image.filter(ImageFilter.GaussianBlur(radius))
-        small = image.reduce(4).filter(ImageFilter.GaussianBlur(radius / 4))
+        coarse = 2 if radius < 6 else 4
+        small = image.reduce(coarse).filter(ImageFilter.GaussianBlur(radius / coarse))
         return small.resize((self.size, self.size), Image.Resampling.BICUBIC)
 
 
 def _to_field(image: Image.Image) -> Field:
-    return np.asarray(image, dtype=np.float32) * np.float32(1 / 255)
+    return np.asarray(np.multiply(np.asarray(image), np.float32(1 / 255), dtype=np.float32))
 
 
 def smooth_curve(points: Sequence[tuple[float, float]], steps: int = 8, closed: bool = False) -> Points:
@@ -169,4 +178,4 @@ def band(centre: Points, width: float) -> Points:
 def soft_step(value: Field, softness: float) -> Field:
     """Rises smoothly from 0 to 1 as ``value`` goes from ``-softness`` to ``softness``."""
     t = np.clip(value * np.float32(0.5 / softness) + np.float32(0.5), 0, 1)
-    return t * t * (3 - 2 * t)
+    return np.asarray(t * t * (3 - 2 * t), dtype=np.float32)

@@ -6,6 +6,7 @@ import numpy as np
 
 from cxr_lightning.data.phantom.anatomy import (
     LEFT,
+    RIGHT,
     SIDES,
     Anatomy,
     dome_curve,
@@ -13,10 +14,9 @@ from cxr_lightning.data.phantom.anatomy import (
     hilum,
     lung_outline,
     mediastinum_outline,
-    wall,
 )
 from cxr_lightning.data.phantom.canvas import Canvas, Curve, Field, Points, band, smooth_curve, soft_step
-from cxr_lightning.data.phantom.skeleton import paint_ribs, paint_shoulders, paint_spine
+from cxr_lightning.data.phantom.skeleton import paint_bones
 
 
 @dataclass
@@ -44,7 +44,8 @@ class Scene:
     def attenuation(self) -> Field:
         """What the beam loses in all layers together."""
         aerated = np.clip(self.air * np.float32(2.2), 0, 1)
-        return self.soft + self.bones + self.vessels * aerated - np.float32(self.anatomy.air) * self.air
+        loss = self.soft + self.bones + self.vessels * aerated - np.float32(self.anatomy.air) * self.air
+        return np.asarray(loss, dtype=np.float32)
 
     def fill(self, mask: Field, amount: float) -> None:
         """Replaces a share ``amount`` of the air inside ``mask`` by fluid or tissue."""
@@ -59,38 +60,26 @@ def build_scene(canvas: Canvas, anatomy: Anatomy, generator: np.random.Generator
         anatomy: The chest's measures.
         generator: The patient's stream for the vascular tree.
     """
-    centre = _centre_shadow(canvas, anatomy)
-    lungs = {
-        side: canvas.polygon(lung_outline(anatomy, side), 0.0035) * (1 - np.float32(0.88) * centre) for side in SIDES
-    }
-    air = sum((_depth(canvas, anatomy, side) * lungs[side] for side in SIDES), np.zeros_like(centre))
-    inside = np.clip(lungs[-1] + lungs[1], 0, 1)
+    centre = canvas.polygons([heart_outline(anatomy), mediastinum_outline(anatomy)], 0.005)
+    both = canvas.polygons([lung_outline(anatomy, side) for side in SIDES], 0.0035) * (1 - np.float32(0.88) * centre)
+    lungs = {side: both * (np.float32(side) * canvas.x > 0) for side in SIDES}
     return Scene(
         canvas=canvas,
         anatomy=anatomy,
         lungs=lungs,
-        air=air * _airway_and_turn(canvas, anatomy),
-        vessels=_vessels(canvas, anatomy, generator) * inside,
+        air=both * _depth(canvas) * (1 + np.float32(0.25 * anatomy.rotation) * canvas.x),
+        vessels=_vessels(canvas, anatomy, generator) * both,
         soft=_soft_tissue(canvas, anatomy, centre),
-        bones=paint_ribs(canvas, anatomy) + paint_spine(canvas, anatomy) + paint_shoulders(canvas, anatomy),
+        bones=paint_bones(canvas, anatomy),
     )
 
 
-def _centre_shadow(canvas: Canvas, anatomy: Anatomy) -> Field:
-    heart = canvas.polygon(heart_outline(anatomy), 0.005)
-    vessels = canvas.polygon(mediastinum_outline(anatomy), 0.005)
-    return np.maximum(heart, vessels)
-
-
-def _depth(canvas: Canvas, anatomy: Anatomy, side: int) -> Field:
+def _depth(canvas: Canvas) -> Field:
     """Lungs are thinner near the wall and the apex."""
-    middle = canvas.disc(side * 0.19, 0.46, 0.22, 0.44)
-    return np.clip(np.float32(1.04) - np.float32(0.17) * middle, 0.55, 1.0)
-
-
-def _airway_and_turn(canvas: Canvas, anatomy: Anatomy) -> Field:
-    """A turned patient has one lung darker than the other."""
-    return 1 + np.float32(0.25 * anatomy.rotation) * canvas.x
+    across = (np.abs(canvas.x) - np.float32(0.19)) * np.float32(1 / 0.22)
+    down = (canvas.y - np.float32(0.46)) * np.float32(1 / 0.44)
+    depth = np.float32(1.04) - np.float32(0.17) * (across * across + down * down)
+    return np.asarray(np.maximum(depth, np.float32(0.55)), dtype=np.float32)
 
 
 def _soft_tissue(canvas: Canvas, anatomy: Anatomy, centre: Field) -> Field:
@@ -107,9 +96,10 @@ def _trunk(anatomy: Anatomy, share: float = 1.0) -> Points:
     """The body's outline without arms; ``share`` below 1 gives the thicker part inside."""
     width, y = share * anatomy.trunk_width, anatomy.clavicle
     shoulder = share * (anatomy.half_width + 0.17)
-    outline = [(0.13, -0.2), (0.115, y - 0.15), (0.145, y - 0.115), (0.22, y - 0.085), (0.31, y - 0.06), (shoulder - 0.03, y - 0.025),
-               (shoulder + 0.02, y + 0.06), (shoulder, y + 0.16), (0.06 + 0.94 * width, 0.40), (width, 0.50), (width + 0.01, 0.7), (width, 1.2)]  # fmt: skip
-    half = smooth_curve(outline, 5)
+    neck = [(0.13, -0.2), (0.115, y - 0.15), (0.145, y - 0.115), (0.22, y - 0.085), (0.31, y - 0.06)]
+    arm = [(shoulder - 0.03, y - 0.025), (shoulder + 0.02, y + 0.06), (shoulder, y + 0.16)]
+    flank = [(0.06 + 0.94 * width, 0.40), (width, 0.50), (width + 0.01, 0.7), (width, 1.2)]
+    half = smooth_curve([*neck, *arm, *flank], 5)
     return np.concatenate([half, (half * np.array([-1.0, 1.0]))[::-1]])
 
 
@@ -126,13 +116,12 @@ def _arms(canvas: Canvas, anatomy: Anatomy) -> Field:
 
 
 def _abdomen(canvas: Canvas, anatomy: Anatomy) -> Field:
-    """Tissue below the diaphragm: an edge at the domes, no edge towards the flanks."""
-    right, left = dome_curve(anatomy, -1, 0.0), dome_curve(anatomy, LEFT, 0.0)
-    outline = np.concatenate(
-        [[(-0.7, 1.3), (-0.7, anatomy.angle(-1))], right, left[::-1], [(0.7, anatomy.angle(LEFT)), (0.7, 1.3)]]
-    )
-    reach = np.clip(np.float32(1.35) - canvas.disc(0.0, 0.98, anatomy.half_width + 0.05, 0.50), 0, 1)
-    return np.float32(0.36) * canvas.polygon(outline, 0.004) * reach
+    """Tissue below the diaphragm: an edge at the domes, none towards the flanks."""
+    right, left = dome_curve(anatomy, RIGHT, 0.06), dome_curve(anatomy, LEFT, 0.06)
+    flank_right, flank_left = (-0.7, anatomy.angle(RIGHT) + 0.2), (0.7, anatomy.angle(LEFT) + 0.2)
+    outline = np.concatenate([[(-0.7, 1.3), flank_right], right, left[::-1], [flank_left, (0.7, 1.3)]])
+    reach = np.exp(-np.square(np.square(canvas.x / np.float32(anatomy.half_width + 0.05))))
+    return np.asarray(np.float32(0.36) * canvas.polygon(outline, 0.004) * reach, dtype=np.float32)
 
 
 def _breasts(canvas: Canvas, anatomy: Anatomy) -> Field:
@@ -168,7 +157,9 @@ def paint_airway(canvas: Canvas, anatomy: Anatomy) -> Field:
 
 
 def _vessels(canvas: Canvas, anatomy: Anatomy, generator: np.random.Generator) -> Field:
-    branches, widths, levels = map(np.concatenate, zip(*(vascular_tree(anatomy, side, generator) for side in SIDES), strict=True))
+    branches, widths, levels = map(
+        np.concatenate, zip(*(vascular_tree(anatomy, side, generator) for side in SIDES), strict=True)
+    )
     tree = canvas.strokes(branches, widths, 0.0012, levels)
     root = sum((_root(canvas, *hilum(anatomy, side)) for side in SIDES), np.zeros_like(tree))
     texture = canvas.noise(generator, 0.014) * np.float32(0.010)
@@ -176,7 +167,7 @@ def _vessels(canvas: Canvas, anatomy: Anatomy, generator: np.random.Generator) -
 
 
 def _root(canvas: Canvas, x: float, y: float) -> Field:
-    return np.float32(0.6) * np.exp(-canvas.disc(x, y, 0.030, 0.065))
+    return np.float32(0.65) * np.exp(-canvas.disc(x, y, 0.030, 0.060))
 
 
 def vascular_tree(anatomy: Anatomy, side: int, generator: np.random.Generator) -> tuple[Points, Curve, Curve]:
@@ -191,9 +182,13 @@ def vascular_tree(anatomy: Anatomy, side: int, generator: np.random.Generator) -
         Branches ``(N, 3, 2)``, the thick ones first, with their widths and levels, ``(N,)``, for `Canvas.strokes`.
     """
     x, y = hilum(anatomy, side)
-    headings = np.radians(np.linspace(-72, 88, 8)) + generator.normal(0, 0.09, 8)  # 0 points to the side, 90 down
-    starts = np.stack([np.full(8, x), y + np.linspace(-0.03, 0.05, 8)], axis=1)
-    lengths, widths, levels = generator.uniform(0.07, 0.12, 8), generator.uniform(0.010, 0.017, 8), np.full(8, 0.9)
+    headings = np.radians(np.linspace(-75, 92, 8)) + generator.normal(0, 0.12, 8)  # 0 points to the side, 90 down
+    starts = np.stack([x + generator.normal(0, 0.008, 8), y + np.linspace(-0.05, 0.06, 8)], axis=1)
+    lengths, widths, levels = (
+        generator.uniform(0.05, 0.12, 8),
+        generator.uniform(0.008, 0.018, 8),
+        generator.uniform(0.55, 1.0, 8),
+    )
     branches, all_widths, all_levels = [], [], []
     for _ in range(4):
         ends, middles, bent = _grow(starts, headings, lengths, side, generator)
@@ -201,17 +196,17 @@ def vascular_tree(anatomy: Anatomy, side: int, generator: np.random.Generator) -
         all_widths.append(widths)
         all_levels.append(levels)
         count = len(headings)
-        fork = np.tile([-1.0, 1.0], count) * generator.uniform(0.12, 0.5, 2 * count)
+        fork = np.tile([-1.0, 1.0], count) * generator.uniform(0.05, 0.65, 2 * count)
         starts, headings = np.repeat(ends, 2, axis=0), np.repeat(bent, 2) + fork
         lengths = np.repeat(lengths, 2) * generator.uniform(0.6, 0.95, 2 * count)
-        widths, levels = np.repeat(widths, 2) * 0.62, np.repeat(levels, 2) * 0.78
+        widths, levels = np.repeat(widths, 2) * 0.62, np.repeat(levels, 2) * 0.72
     return np.concatenate(branches), np.concatenate(all_widths), np.concatenate(all_levels)
 
 
 def _grow(
     starts: Points, headings: np.ndarray, lengths: np.ndarray, side: int, generator: np.random.Generator
 ) -> tuple[Points, Points, np.ndarray]:
-    bent = headings + generator.normal(0, 0.18, len(headings))
+    bent = headings + generator.normal(0, 0.24, len(headings))
     first = np.stack([side * np.cos(headings), np.sin(headings)], axis=1) * (0.5 * lengths)[:, None]
     second = np.stack([side * np.cos(bent), np.sin(bent)], axis=1) * (0.5 * lengths)[:, None]
     return starts + first + second, starts + first, bent

@@ -24,7 +24,7 @@ def _electrodes(scene: Scene, generator: Generator) -> None:
     lines = []
     for _ in range(int(generator.integers(2, 5))):
         x, y = generator.uniform(-0.33, 0.33), generator.uniform(0.2, 0.72)
-        scene.soft += np.float32(0.22) * soft_step(1 - scene.canvas.disc(x, y, 0.013), 0.2)
+        scene.soft += np.float32(0.22) * soft_step(1 - scene.canvas.disc(x, y, 0.010), 0.2)
         end = (float(np.sign(x)) * 0.45, y + generator.uniform(-0.1, 0.3))
         middle = (0.5 * (x + end[0]), 0.5 * (y + end[1]) + generator.uniform(-0.05, 0.08))
         lines.append(smooth_curve([(x, y), middle, end]))
@@ -80,7 +80,7 @@ def _necklace(scene: Scene, generator: Generator) -> None:
 
 
 _DEVICES: tuple[tuple[float, float, Callable[[Scene, Generator], None]], ...] = (
-    (0.04, 0.50, _electrodes),
+    (0.04, 0.35, _electrodes),
     (0.04, 0.30, _central_line),
     (0.00, 0.20, _windpipe_tube),
     (0.01, 0.20, _stomach_tube),
@@ -111,7 +111,7 @@ def mark_film(grey: Field, canvas: Canvas, generator: Generator, view: str) -> F
 
 def _write(draw: ImageDraw.ImageDraw, text: str, place: tuple[float, float], height: float, size: int) -> None:
     font = ImageFont.load_default(max(6.0, height * size))
-    draw.text((place[0] * size, place[1] * size), text, fill=255, font=font)
+    draw.text((place[0] * size, place[1] * size), text, fill=255, font=font, stroke_width=height * size / 24)
 
 
 def _collimate(grey: Field, canvas: Canvas, generator: Generator) -> Field:

@@ -17,33 +17,31 @@ class Film:
     black: float = 0.0  # grey of no attenuation, 0 to 1
     white: float = 0.96  # grey of complete attenuation
     grain: float = 0.012
-    sharpening: float = 0.3
-    blur: float = 0.0012
+    sharpening: float = 0.3  # contrast of fine detail; below 0 softens
 
 
 def sample_film(generator: np.random.Generator, view: str) -> Film:
     """An exposure; portable (AP) films are a little greyer and grainier."""
     draw = generator.uniform
-    washed = draw() < 0.12
+    washed = draw() < 0.05
     return Film(
-        gain=draw(1.3, 2.0),
-        gamma=draw(0.95, 1.45),
+        gain=draw(1.4, 1.95),
+        gamma=draw(1.0, 1.35),
         black=draw(0.10, 0.22) if washed else draw(0.0, 0.04),
         white=draw(0.62, 0.78) if washed else draw(0.86, 0.98),
-        grain=draw(0.006, 0.018) + (0.004 if view == "AP" else 0.0),
-        sharpening=draw(0.0, 0.8),
-        blur=draw(0.0004, 0.0022),
+        grain=draw(0.004, 0.009) + (0.004 if view == "AP" else 0.0),
+        sharpening=draw(-0.1, 0.8),
     )
 
 
 def sample_pose(generator: np.random.Generator, view: str) -> Pose:
     """Where the patient stands; at the bedside (AP) less carefully placed."""
-    loose = 1.3 if view == "AP" else 1.0
+    loose = 1.15 if view == "AP" else 1.0
     return Pose(
-        shift_x=float(np.clip(generator.normal(0.0, 0.022 * loose), -0.06, 0.06)),
-        shift_y=float(np.clip(generator.normal(0.01, 0.028 * loose), -0.07, 0.08)),
-        scale=generator.uniform(0.96, 1.18),
-        tilt=float(np.clip(generator.normal(0.0, 0.022 * loose), -0.08, 0.08)),
+        shift_x=float(np.clip(generator.normal(0.0, 0.032 * loose), -0.08, 0.08)),
+        shift_y=float(np.clip(generator.normal(0.01, 0.032 * loose), -0.08, 0.09)),
+        scale=generator.uniform(0.92, 1.14),
+        tilt=float(np.clip(generator.normal(0.0, 0.028 * loose), -0.08, 0.08)),
     )
 
 
@@ -51,16 +49,9 @@ def develop(canvas: Canvas, attenuation: Field, film: Film, generator: np.random
     """Grey in [0, 1] of a film behind the patient, ``(S, S)``."""
     passed = np.exp(np.float32(-film.gain) * np.maximum(attenuation, 0))
     grey = (1 - passed) ** np.float32(film.gamma)
-    grey = canvas.blurred(grey + _dither(canvas, generator), film.blur)
-    wide = canvas.blurred(grey, 0.016)
-    grey = grey + np.float32(film.sharpening) * (grey - wide)
+    grey += np.float32(film.sharpening) * (grey - canvas.blurred(grey, 0.016))
     grey += _grain(canvas, film, generator) * (np.float32(0.35) + grey)
     return np.float32(film.black) + np.float32(film.white - film.black) * grey
-
-
-def _dither(canvas: Canvas, generator: np.random.Generator) -> Field:
-    """Less than one grey level, so that rounding to 8 bits before blurring leaves no steps."""
-    return (generator.random((canvas.size, canvas.size), dtype=np.float32) - np.float32(0.5)) * np.float32(1 / 255)
 
 
 def _grain(canvas: Canvas, film: Film, generator: np.random.Generator) -> Field:

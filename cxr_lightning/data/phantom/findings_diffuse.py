@@ -28,11 +28,11 @@ def paint_edema(scene: Scene, generator: Generator) -> list[Box]:
             * canvas.disc(x + side * 0.07, y + 0.05, generator.uniform(0.10, 0.14), generator.uniform(0.15, 0.20))
         )
         haze += wing * scene.lungs[side]
-    grain = np.float32(0.85) + np.float32(0.18) * canvas.noise(generator, 0.03)
+    grain = np.float32(0.8) + np.float32(0.28) * canvas.noise(generator, 0.025)
     haze = np.clip(haze * grain * np.float32(1.15), 0, 1)
-    scene.fill(haze, generator.uniform(0.55, 0.78))
+    scene.fill(haze, generator.uniform(0.42, 0.65))
     lines = _kerley_lines(scene, generator)
-    scene.soft += np.float32(0.09) * lines * (scene.lungs[-1] + scene.lungs[1])
+    scene.soft += np.float32(0.16) * lines * (scene.lungs[-1] + scene.lungs[1])
     return box_of_mask(canvas, "Edema", haze, 0.3)
 
 
@@ -41,7 +41,7 @@ def _kerley_lines(scene: Scene, generator: Generator) -> Field:
     for side in SIDES:
         for y in np.arange(scene.anatomy.angle(side) - 0.19, scene.anatomy.angle(side) - 0.03, 0.017):
             outer = float(wall(scene.anatomy, y)) - 0.002
-            length, slope = generator.uniform(0.03, 0.055), generator.uniform(-0.006, 0.006)
+            length, slope = generator.uniform(0.035, 0.07), generator.uniform(-0.006, 0.006)
             lines.append(np.array([(side * outer, y), (side * (outer - length), y + slope)]))
             levels.append(generator.uniform(0.5, 1.0))
     return scene.canvas.strokes(lines, 0.004, 0.001, np.array(levels))
@@ -51,7 +51,7 @@ def paint_emphysema(scene: Scene, generator: Generator) -> list[Box]:
     """Bullae in some; the large dark lungs come from the chest's measures."""
     pick_side(generator)
     canvas = scene.canvas
-    for _ in range(int(generator.integers(0, 4))):
+    for _ in range(int(generator.integers(2, 6))):
         side = pick_side(generator)
         x, y = side * generator.uniform(0.14, 0.25), generator.uniform(scene.anatomy.apex + 0.06, 0.5)
         radius = generator.uniform(0.03, 0.06)
@@ -63,7 +63,7 @@ def paint_emphysema(scene: Scene, generator: Generator) -> list[Box]:
             np.exp(-np.square((np.sqrt(np.maximum(distance, 0)) - 1) * np.float32(radius / 0.004))) * scene.lungs[side]
         )
         scene.vessels *= 1 - inside
-        scene.soft += np.float32(0.06) * ring - np.float32(0.05) * inside
+        scene.soft += np.float32(0.10) * ring - np.float32(0.05) * inside
     return box_of_mask(canvas, "Emphysema", scene.lungs[-1] + scene.lungs[1])
 
 
@@ -73,7 +73,7 @@ def paint_fibrosis(scene: Scene, generator: Generator) -> list[Box]:
     pick_side(generator)
     net = _net(canvas.noise(generator, 0.030), 0.20) + np.float32(0.8) * _net(canvas.noise(generator, 0.019), 0.28)
     total = np.zeros_like(net)
-    extent = generator.uniform(0.22, 0.34)
+    extent = generator.uniform(0.30, 0.45)
     for side in SIDES:
         floor = scene.anatomy.dome(side) + 0.03
         low = soft_step(canvas.y - np.float32(floor - extent), 0.09)
@@ -85,28 +85,28 @@ def paint_fibrosis(scene: Scene, generator: Generator) -> list[Box]:
             * np.float32(generator.uniform(0.7, 1.0))
         )
     scene.fill(total, 0.18)
-    scene.soft += np.float32(generator.uniform(0.14, 0.20)) * total * net
+    scene.soft += np.float32(generator.uniform(0.28, 0.38)) * total * net
     return box_of_mask(canvas, "Fibrosis", total, 0.4)
 
 
 def _net(noise: Field, width: float) -> Field:
     """The noise's zero lines, which join to cells."""
-    return np.exp(-np.square(noise / np.float32(width)))
+    return np.asarray(np.exp(-np.square(noise / np.float32(width))), dtype=np.float32)
 
 
 def paint_hernia(scene: Scene, generator: Generator) -> list[Box]:
     """Stomach in the chest: a walled round shadow behind the heart, air above a flat fluid level."""
     side = pick_side(generator)
     canvas = scene.canvas
-    radius_x, radius_y = generator.uniform(0.06, 0.10), generator.uniform(0.055, 0.085)
-    x = scene.anatomy.heart_shift + side * generator.uniform(0.0, 0.035) + 0.012
-    y = 0.5 * (scene.anatomy.right_dome + scene.anatomy.left_dome) - generator.uniform(0.0, 0.045)
+    radius_x, radius_y = generator.uniform(0.085, 0.12), generator.uniform(0.07, 0.105)
+    x = scene.anatomy.heart_shift + side * generator.uniform(0.0, 0.06) + 0.012
+    y = 0.5 * (scene.anatomy.right_dome + scene.anatomy.left_dome) - generator.uniform(-0.01, 0.06)
     ragged = canvas.noise(generator, 0.08) * np.float32(0.05)
     inside = 1 - canvas.disc(x, y, radius_x, radius_y) + ragged
     body = soft_step(inside, 0.12)
     wall_ring = np.exp(-np.square(inside / np.float32(0.13)))
-    gas = soft_step(np.float32(y + generator.uniform(-0.25, 0.35) * radius_y) - canvas.y, 0.004)
-    scene.soft += np.float32(0.10) * wall_ring + body * (
-        np.float32(0.16) - np.float32(0.16 + generator.uniform(0.26, 0.38)) * gas
+    gas = soft_step(np.float32(y + generator.uniform(-0.35, 0.4) * radius_y) - canvas.y, 0.004)
+    scene.soft += np.float32(0.22) * wall_ring + body * (
+        np.float32(0.20) - np.float32(0.20 + generator.uniform(0.34, 0.48)) * gas
     )
     return box_of_mask(canvas, "Hernia", body)

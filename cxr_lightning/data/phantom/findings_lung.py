@@ -1,6 +1,7 @@
 """Findings inside the lungs: each painter changes the scene and returns its boxes.
 
-What they look like follows Hansell et al., "Fleischner Society: Glossary of Terms for Thoracic Imaging", Radiology 2008.
+What they look like follows Hansell et al., "Fleischner Society: Glossary of Terms for Thoracic Imaging",
+Radiology 2008.
 """
 
 import numpy as np
@@ -17,28 +18,26 @@ Generator = np.random.Generator
 def paint_atelectasis(scene: Scene, generator: Generator) -> list[Box]:
     """Plate-like bands above a raised dome, or a collapsed wedge behind the heart."""
     side = pick_side(generator)
-    if generator.random() < 0.65:
-        mask = _plates(scene, side, generator)
-    else:
-        mask = _wedge(scene, side, generator)
+    mask = (_plates if generator.random() < 0.75 else _wedge)(scene, side, generator)
     mask *= np.clip(scene.lungs[side] + np.float32(0.25), 0, 1)
     scene.fill(mask, generator.uniform(0.75, 0.95))
-    scene.soft += mask * np.float32(0.12)
+    scene.soft += mask * np.float32(0.14)
     return box_of_mask(scene.canvas, "Atelectasis", mask)
 
 
 def _plates(scene: Scene, side: int, generator: Generator) -> Field:
-    lines, widths = [], []
+    outlines = []
     y = scene.anatomy.dome(side) - generator.uniform(0.03, 0.06)
-    slope = generator.uniform(-0.5, 0.15)
-    for _ in range(int(generator.integers(1, 4))):
-        centre, length = generator.uniform(0.15, 0.24), generator.uniform(0.11, 0.21)
-        inner, outer = centre - length / 2, centre + length / 2
-        curve = [(side * d, y + slope * (d - centre) + 0.1 * (d - centre) ** 2) for d in np.linspace(inner, outer, 4)]
-        lines.append(smooth_curve(curve))
-        widths.append(generator.uniform(0.011, 0.020))
+    for _ in range(int(generator.integers(2, 5))):
+        centre, length = generator.uniform(0.17, 0.22), generator.uniform(0.20, 0.30)
+        slope, bow = generator.uniform(-0.35, 0.1), generator.uniform(-0.25, 0.3)
+        along = np.linspace(-0.5, 0.5, 15)
+        line = y + slope * length * along + bow * length * along**2
+        half = 0.5 * generator.uniform(0.019, 0.032) * np.sqrt(1 - (2 * along) ** 2 + 0.02)
+        x = side * (centre + length * along)
+        outlines.append(np.concatenate([np.stack([x, line - half], axis=1), np.stack([x, line + half], axis=1)[::-1]]))
         y -= generator.uniform(0.03, 0.07)
-    return scene.canvas.strokes(lines, np.array(widths), 0.0025)
+    return scene.canvas.polygons(outlines, 0.0035)
 
 
 def _wedge(scene: Scene, side: int, generator: Generator) -> Field:
@@ -55,17 +54,17 @@ def paint_consolidation(scene: Scene, generator: Generator) -> list[Box]:
     side = pick_side(generator)
     canvas = scene.canvas
     upper = generator.random() < 0.5
-    fissure = generator.uniform(0.38, 0.46) if upper else generator.uniform(0.45, 0.53)
+    fissure = generator.uniform(0.32, 0.46) if upper else generator.uniform(0.40, 0.53)
     slope = generator.uniform(-0.25, 0.25)
     x, towards = side * generator.uniform(0.14, 0.22), -1 if upper else 1
     y = fissure + towards * generator.uniform(0.05, 0.09)
-    radius_x, radius_y = generator.uniform(0.14, 0.20), generator.uniform(0.13, 0.18)
+    radius_x, radius_y = generator.uniform(0.11, 0.15), generator.uniform(0.10, 0.145)
     ragged = canvas.noise(generator, 0.06) * np.float32(0.12)
-    body = soft_step(1 - canvas.disc(x, y, radius_x, radius_y) + ragged, 0.35)
+    body = soft_step(1 - canvas.disc(x, y, radius_x, radius_y) + ragged, 0.6)
     line = np.float32(fissure) + np.float32(slope) * (canvas.x - np.float32(x))
     sharp = soft_step(np.float32(towards) * (canvas.y - line), 0.004)
     mask = body * sharp * scene.lungs[side]
-    _consolidate(scene, side, mask, generator, generator.uniform(0.82, 0.97))
+    _consolidate(scene, side, mask, generator, generator.uniform(0.84, 0.97))
     return box_of_mask(canvas, "Consolidation", mask)
 
 
@@ -74,19 +73,19 @@ def paint_pneumonia(scene: Scene, generator: Generator) -> list[Box]:
     side = pick_side(generator)
     canvas = scene.canvas
     x, y = side * generator.uniform(0.13, 0.25), generator.uniform(0.30, scene.anatomy.dome(side) - 0.06)
-    radius_x, radius_y = generator.uniform(0.08, 0.13), generator.uniform(0.09, 0.15)
-    patches = canvas.noise(generator, 0.045) * np.float32(0.55)
+    radius_x, radius_y = generator.uniform(0.10, 0.15), generator.uniform(0.11, 0.16)
+    patches = canvas.noise(generator, 0.05) * np.float32(0.42) + canvas.noise(generator, 0.02) * np.float32(0.22)
     shape = np.float32(1.0) - canvas.disc(x, y, radius_x, radius_y) + patches
     near = np.exp(-np.float32(0.5) * canvas.disc(x, y, 1.2 * radius_x, 1.2 * radius_y))
-    mask = soft_step(shape, 0.7) * np.clip(near * np.float32(1.6), 0, 1) * scene.lungs[side]
-    _consolidate(scene, side, mask, generator, generator.uniform(0.62, 0.85))
+    mask = soft_step(shape, 1.0) * np.clip(near * np.float32(1.6), 0, 1) * scene.lungs[side]
+    _consolidate(scene, side, mask, generator, generator.uniform(0.72, 0.92))
     return box_of_mask(canvas, "Pneumonia", mask)
 
 
 def _consolidate(scene: Scene, side: int, mask: Field, generator: Generator, amount: float) -> None:
     """Fills the mask but leaves some bronchi open."""
     branches, widths, levels = (part[:56] for part in vascular_tree(scene.anatomy, side, generator))
-    bronchi = scene.canvas.strokes(branches, 0.9 * widths, 0.002, levels) * np.float32(0.55)
+    bronchi = scene.canvas.strokes(branches, 0.9 * widths, 0.002, levels) * np.float32(0.75)
     scene.fill(mask * (1 - bronchi), amount)
     scene.soft += mask * np.float32(0.06)
 
@@ -98,27 +97,32 @@ def paint_infiltration(scene: Scene, generator: Generator) -> list[Box]:
     boxes = []
     for place in SIDES if both else (side,):
         mask = _mottle(scene, place, generator)
-        scene.fill(mask, generator.uniform(0.40, 0.58))
-        scene.vessels *= 1 + np.float32(1.0) * mask
+        scene.fill(mask, generator.uniform(0.45, 0.62))
+        scene.vessels *= 1 + np.float32(0.8) * mask
         boxes += box_of_mask(scene.canvas, "Infiltration", mask)
     return boxes
 
 
 def _mottle(scene: Scene, side: int, generator: Generator) -> Field:
     canvas = scene.canvas
-    root_x, root_y = hilum(scene.anatomy, side)
-    x = root_x + side * generator.uniform(0.04, 0.14)
+    x = hilum(scene.anatomy, side)[0] + side * generator.uniform(0.04, 0.14)
     y = generator.uniform(0.28, scene.anatomy.dome(side) - 0.08)
     around = np.exp(-np.float32(0.9) * canvas.disc(x, y, generator.uniform(0.10, 0.16), generator.uniform(0.11, 0.18)))
-    spots = np.float32(0.55) + np.float32(0.45) * canvas.noise(generator, 0.022)
-    return np.clip(around * np.float32(1.25) * np.clip(spots, 0.08, 1.2), 0, 1) * scene.lungs[side]
+    spots = (
+        np.float32(0.6)
+        + np.float32(0.25) * canvas.noise(generator, 0.028)
+        + np.float32(0.16) * canvas.noise(generator, 0.013)
+    )
+    return np.asarray(
+        np.clip(around * np.float32(1.25) * np.clip(spots, 0.08, 1.2), 0, 1) * scene.lungs[side], dtype=np.float32
+    )
 
 
 def paint_mass(scene: Scene, generator: Generator) -> list[Box]:
     """One round or lobulated opacity of 3 cm or more (0.07 of the frame)."""
     side = pick_side(generator)
     canvas = scene.canvas
-    radius = generator.uniform(0.042, 0.085)
+    radius = generator.uniform(0.056, 0.100)
     x, y = _place_in_lung(scene, side, radius, generator)
     angle = np.arctan2(canvas.y - np.float32(y), canvas.x - np.float32(x))
     waves = [(order, generator.uniform(0, 0.10), generator.uniform(0, 6.28)) for order in (2, 3, 5)]
@@ -127,19 +131,19 @@ def paint_mass(scene: Scene, generator: Generator) -> list[Box]:
     )
     ball = 1 - canvas.disc(x, y, radius, radius * generator.uniform(0.85, 1.2)) / (lobes * lobes)
     mask = np.sqrt(np.clip(ball, 0, 1)) * soft_step(ball, 0.15)
-    return _add_tissue(scene, "Mass", mask, generator.uniform(0.26, 0.42))
+    return _add_tissue(scene, "Mass", mask, generator.uniform(0.48, 0.68))
 
 
 def paint_nodule(scene: Scene, generator: Generator) -> list[Box]:
-    """One to four round opacities below 3 cm."""
+    """One to five round opacities below 3 cm."""
     side = pick_side(generator)
     boxes = []
-    for _ in range(int(generator.choice([1, 2, 3, 4], p=[0.4, 0.25, 0.2, 0.15]))):
-        radius = generator.uniform(0.017, 0.031)
+    for _ in range(int(generator.choice([1, 2, 3, 4, 5], p=[0.1, 0.2, 0.3, 0.2, 0.2]))):
+        radius = generator.uniform(0.022, 0.033)
         x, y = _place_in_lung(scene, side, radius, generator)
         ball = 1 - scene.canvas.disc(x, y, radius, radius * generator.uniform(0.9, 1.1))
         mask = np.sqrt(np.clip(ball, 0, 1)) * soft_step(ball, 0.25)
-        boxes += _add_tissue(scene, "Nodule", mask, generator.uniform(0.24, 0.38))
+        boxes += _add_tissue(scene, "Nodule", mask, generator.uniform(0.46, 0.62))
         side = pick_side(generator)
     return boxes
 

@@ -23,21 +23,20 @@ def _atelectasis(anatomy: Anatomy, generator: np.random.Generator) -> Anatomy:
 
 
 def _cardiomegaly(anatomy: Anatomy, generator: np.random.Generator) -> Anatomy:
-    return replace(anatomy, heart_ratio=generator.uniform(0.56, 0.68))
+    return replace(anatomy, heart_ratio=generator.uniform(0.55, 0.67))
 
 
 def _emphysema(anatomy: Anatomy, generator: np.random.Generator) -> Anatomy:
     """Too much air: low flat domes, a narrow heart, thin vessels."""
-    lower = generator.uniform(0.03, 0.07)
+    lower = generator.uniform(0.01, 0.05)
     return replace(
         anatomy,
-        right_dome=max(anatomy.right_dome + lower, 0.745),
-        left_dome=max(anatomy.left_dome + lower, 0.755),
+        right_dome=max(anatomy.right_dome + lower, 0.715),
+        left_dome=max(anatomy.left_dome + lower, 0.725),
         dome_depth=generator.uniform(0.025, 0.045),
-        heart_ratio=generator.uniform(0.31, 0.37),
-        half_width=anatomy.half_width + 0.01,
-        air=anatomy.air * generator.uniform(1.08, 1.18),
-        vessels=anatomy.vessels * generator.uniform(0.35, 0.6),
+        heart_ratio=anatomy.heart_ratio * generator.uniform(0.78, 0.9),
+        air=anatomy.air * generator.uniform(1.03, 1.12),
+        vessels=anatomy.vessels * generator.uniform(0.25, 0.5),
     )
 
 

@@ -1,7 +1,8 @@
 """Who is in the set and who has what.
 
-Findings come in company, as in life (effusion with atelectasis, edema with a large heart), and depend on age and view only mildly.
-Every finding is frequent enough to be learnt and tested, which NIH's real frequencies would not allow in so small a set.
+Findings come in company, as in life (effusion with atelectasis, edema with a large heart), and depend on age and view
+only mildly. Every finding is frequent enough to be learnt and tested, which NIH's real frequencies would not allow in
+so small a set.
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,9 @@ VISITS_SHARE = (0.45, 0.25, 0.15, 0.10, 0.05)
 FINDINGS_SHARE = (0.25, 0.34, 0.26, 0.15)
 KEPT_SHARE = 0.88
 UNLISTED_SHARE = 0.02
-FALSE_MENTION_SHARE = 0.002
+FALSE_MENTION_SHARE = 0.001
+SMALLEST_SHARE = 0.05
+"""Share of the images of each list that every label is guaranteed to have (and two images in any case)."""
 
 FREQUENCY = {
     "Atelectasis": 1.25,
@@ -76,24 +79,24 @@ def draw_rows(spec: PhantomSpec) -> tuple[list[Row], list[Row]]:
     Args:
         spec: The set; the counts are met exactly.
     """
-    train_val = _draw_part(spec, 1, spec.train_val_images, _floor(spec.train_val_images, 20))
+    train_val = _draw_part(spec, 1, spec.train_val_images)
     first = train_val[-1].image.patient_id + 1
-    return train_val, _draw_part(spec, first, spec.test_images, _floor(spec.test_images, 10))
+    return train_val, _draw_part(spec, first, spec.test_images)
 
 
-def _floor(images: int, default: int) -> int:
-    """Positives guaranteed for every label: a fortieth of the images, at least 2 and at most the default set's number."""
-    return min(default, max(2, images // 40))
-
-
-def _draw_part(spec: PhantomSpec, first_patient: int, images: int, floor: int) -> list[Row]:
+def _draw_part(spec: PhantomSpec, first_patient: int, images: int) -> list[Row]:
     rows: list[Row] = []
     patient = first_patient
     while len(rows) < images:
         rows += _draw_patient(spec.seed, patient)[: images - len(rows)]
         patient += 1
     for label in NIH_LABELS:
-        _top_up(rows, label, floor)
+        _top_up(
+            rows,
+            label,
+            max(2, round(SMALLEST_SHARE * images)),
+            random_stream(spec.seed, first_patient, "top-up", label),
+        )
     return rows
 
 
@@ -146,10 +149,11 @@ def _mention(present: Sequence[str], generator: np.random.Generator) -> tuple[st
     )
 
 
-def _top_up(rows: list[Row], label: str, floor: int) -> None:
-    """Plants a rare label in the images with the fewest findings until ``floor`` images show and list it."""
+def _top_up(rows: list[Row], label: str, floor: int, generator: np.random.Generator) -> None:
+    """Plants a rare label in images with the fewest findings until ``floor`` images show and list it."""
     missing = floor - sum(label in row.listed and label in row.image.findings for row in rows)
-    order = sorted(range(len(rows)), key=lambda index: (len(rows[index].image.findings), index))
+    shuffled = generator.permutation(len(rows)).tolist()
+    order = sorted(shuffled, key=lambda index: len(rows[index].image.findings))
     possible = [index for index in order if label not in rows[index].image.findings and _fits(rows[index], label)]
     for index in possible[: max(missing, 0)]:
         image = rows[index].image

@@ -5,8 +5,14 @@ import numpy as np
 from cxr_lightning.data.phantom.anatomy import SIDES, Anatomy, wall
 from cxr_lightning.data.phantom.canvas import Canvas, Curve, Field, Points, band, smooth_curve
 
-RIBS = np.arange(1, 11)
+RIBS = np.arange(1.0, 11.0)
 RIB_SPACING = 0.072
+
+
+def paint_bones(canvas: Canvas, anatomy: Anatomy) -> Field:
+    """All bones' attenuation; their soft edges come from one blur of the sum."""
+    bones = _ribs(canvas, anatomy) + _spine(canvas, anatomy) + _shoulders(canvas, anatomy)
+    return canvas.blurred(bones, 0.003)
 
 
 def rib_centres(anatomy: Anatomy, side: int, numbers: Curve, first: float, last: float) -> Points:
@@ -28,17 +34,13 @@ def rib_centres(anatomy: Anatomy, side: int, numbers: Curve, first: float, last:
     return np.stack([side * (0.03 + (reach - 0.03) * np.sin(angle) ** 0.9), y], axis=-1)
 
 
-def paint_ribs(canvas: Canvas, anatomy: Anatomy) -> Field:
+def _ribs(canvas: Canvas, anatomy: Anatomy) -> Field:
     """Back ribs clear, front ribs broader and fainter, both with a denser cortex."""
-    back = _hollow_ribs(canvas, anatomy, (4.0, 96.0), 0.021, 0.62)
-    front = _hollow_ribs(canvas, anatomy, (82.0, 142.0), 0.027, 0.72)
-    return (back + np.float32(0.55) * front) * np.float32(anatomy.rib_contrast)
-
-
-def _hollow_ribs(canvas: Canvas, anatomy: Anatomy, part: tuple[float, float], width: float, marrow: float) -> Field:
-    lines = np.concatenate([rib_centres(anatomy, side, RIBS, *part) for side in SIDES])
-    outlines = [*band(lines, width), *band(lines, width * 0.55)]
-    return canvas.polygons(outlines, 0.003, [1.0] * len(lines) + [marrow] * len(lines))
+    front = np.concatenate([rib_centres(anatomy, side, RIBS, 82.0, 142.0) for side in SIDES])
+    back = np.concatenate([rib_centres(anatomy, side, RIBS, 4.0, 96.0) for side in SIDES])
+    outlines = np.concatenate([band(front, 0.027), band(front, 0.015), band(back, 0.021), band(back, 0.0115)])
+    levels = np.repeat([0.55, 0.40, 1.0, 0.62], len(front)).tolist()
+    return canvas.polygons(outlines, 0.0, levels) * np.float32(anatomy.rib_contrast)
 
 
 def spine_x(anatomy: Anatomy, y: Curve) -> Curve:
@@ -46,26 +48,29 @@ def spine_x(anatomy: Anatomy, y: Curve) -> Curve:
     return np.asarray(anatomy.spine_bend * np.sin(2 * np.pi * y))
 
 
-def paint_spine(canvas: Canvas, anatomy: Anatomy) -> Field:
+def _spine(canvas: Canvas, anatomy: Anatomy) -> Field:
     """Vertebral bodies growing downward, lighter discs, end plates, pedicles and spinous processes."""
     heights = 0.036 + 0.0012 * np.arange(22)
     tops = -0.04 + np.concatenate([[0.0], np.cumsum(1.22 * heights)[:-1]])
-    halves = 0.026 + 0.0010 * np.arange(22)
     middle = np.stack([spine_x(anatomy, tops), tops], axis=1)
-    size = np.stack([halves, heights], axis=1)
-    bodies = _placed(_VERTEBRA, middle, size)
-    plates = [*_placed(_PLATE, middle, size), *_placed(_PLATE, middle + [0, 1] * size, size)]
+    size = np.stack([0.026 + 0.0010 * np.arange(22), heights], axis=1)
     turn, dot = 0.012 * anatomy.rotation, np.array([0.0045, 0.008])
-    dots = [_placed(_OVAL, middle + [side * 0.6, 0.4] * size + [turn, 0.0], dot) for side in SIDES]
-    dots.append(_placed(_OVAL, middle + [0.0, 0.85] * size - [1.6 * turn, 0.0], dot))
+    parts = [
+        _placed(_VERTEBRA, middle, size),
+        _placed(_PLATE, middle, size),
+        _placed(_PLATE, middle + [0, 1] * size, size),
+    ]
+    parts += [_placed(_OVAL, middle + [side * 0.6, 0.4] * size + [turn, 0.0], dot) for side in SIDES]
+    parts += [_placed(_OVAL, middle + [0.0, 0.85] * size - [1.6 * turn, 0.0], dot)]
+    outlines = [outline for part in parts for outline in part]
+    detail = canvas.polygons(outlines, 0.0, np.repeat([0.55, 1.0, 1.0, 1.0, 1.0, 1.0], len(tops)).tolist())
     y = np.linspace(-0.1, 1.1, 20)
     column = canvas.polygon(band(np.stack([spine_x(anatomy, y), y], axis=1), 0.078), 0.012)
-    detail = canvas.strokes(plates, 0.004, 0.003, 0.9) + canvas.polygons(np.concatenate(dots), 0.003)
-    return np.float32(0.15) * column + np.float32(0.13) * canvas.polygons(bodies, 0.004) + np.float32(0.10) * detail
+    return np.asarray(np.float32(0.15) * column + np.float32(0.23) * detail, dtype=np.float32)
 
 
 _VERTEBRA = np.array([(-1, 0), (1, 0), (0.9, 0.5), (1, 1), (-1, 1), (-0.9, 0.5)])
-_PLATE = np.array([(-1.0, 0.0), (1.0, 0.0)])
+_PLATE = np.array([(-1.0, -0.05), (1.0, -0.05), (1.0, 0.05), (-1.0, 0.05)])
 _OVAL = np.stack([np.cos(np.arange(12) * np.pi / 6), np.sin(np.arange(12) * np.pi / 6)], axis=1)
 
 
@@ -74,18 +79,32 @@ def _placed(shape: Points, places: Points, sizes: Points) -> Points:
     return places[:, None] + shape * np.broadcast_to(sizes, places.shape)[:, None]
 
 
-def paint_shoulders(canvas: Canvas, anatomy: Anatomy) -> Field:
-    """Clavicles, shoulder blades and the heads of the arm bones."""
-    bright, faint = [], []
+def _shoulders(canvas: Canvas, anatomy: Anatomy) -> Field:
+    """Clavicles, shoulder blades and the upper ends of the arm bones."""
+    outlines, levels = [], []
     for side in SIDES:
-        bright.append(band(_clavicle(anatomy, side), 0.021))
-        bright.append(_OVAL * [0.038, 0.04] + [side * (anatomy.half_width + 0.10), anatomy.clavicle + 0.005])
-        bright.append(band(_blade_edge(anatomy, side), 0.012))
-        faint.append(_blade(anatomy, side))
-    marrow = [band(_clavicle(anatomy, side), 0.011) for side in SIDES]
-    levels = [1.0] * len(bright) + [0.68] * len(marrow)
-    bones = canvas.polygons(bright + marrow, 0.003, levels)
-    return np.float32(0.15) * bones + np.float32(0.05) * canvas.polygons(faint, 0.008)
+        clavicle, edge = _clavicle(anatomy, side), _blade_edge(anatomy, side)
+        outlines += [_blade(anatomy, side), _arm_bone(anatomy, side), band(edge, 0.012)]
+        outlines += [band(clavicle, 0.021), band(clavicle, 0.011)]
+        levels += [0.35, 0.8, 0.6, 1.0, 0.68]
+    return np.float32(0.15) * canvas.polygons(outlines, 0.0, levels)
+
+
+def _arm_bone(anatomy: Anatomy, side: int) -> Points:
+    """The upper arm's head and shaft, mostly outside the frame."""
+    x, y = anatomy.half_width + 0.125, anatomy.clavicle + 0.01
+    shape = [
+        (-0.035, 0.01),
+        (-0.02, -0.03),
+        (0.02, -0.04),
+        (0.05, -0.01),
+        (0.07, 0.05),
+        (0.12, 0.30),
+        (0.07, 0.30),
+        (0.03, 0.07),
+        (-0.015, 0.045),
+    ]
+    return smooth_curve([(side * (x + dx), y + dy) for dx, dy in shape], closed=True)
 
 
 def _clavicle(anatomy: Anatomy, side: int) -> Points:

@@ -17,7 +17,8 @@ LARGEST_SEED = 2**32 - 1
 class PhantomSpec:
     """The choices that determine every byte of a synthetic set.
 
-    Training and validation images share one official list, as in NIH's release; who reads the set divides them by patient.
+    Training and validation images share one official list, as in NIH's release; who reads the set divides them
+    by patient.
 
     Args:
         seed: Draws patients, labels and pictures; 0 to 2**32 - 1.
@@ -77,6 +78,6 @@ def random_stream(seed: int, *key: int | str) -> np.random.Generator:
 def _check_range(name: str, value: int, smallest: int, largest: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not smallest <= value <= largest:
         raise ValueError(
-            f"Expected `{name}` of the synthetic set to be a whole number from {smallest} to {largest} but got {value!r}. "
-            f"Set `{name}` within this range; every finding needs images enough to be learnt and tested."
+            f"Expected `{name}` of the synthetic set to be a whole number from {smallest} to {largest} "
+            f"but got {value!r}. Set it within this range; every finding needs images to be learnt and tested."
         )

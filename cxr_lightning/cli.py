@@ -1,0 +1,67 @@
+"""The ``cxr`` command: everything that is files in, files out. It needs no configuration folder."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+
+from cxr_lightning.versions import versions
+
+FAILED = 1
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb.
+
+    Args:
+        arguments: The command line; the process's own by default.
+
+    Returns:
+        The exit code: 0, or 1 after a message on stderr.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    parsed = _parser().parse_args(arguments)
+    try:
+        code: int = parsed.run(parsed)
+    except (ValueError, OSError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return FAILED
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="cxr", description="Tools for chest X-ray classifiers. Not for clinical use.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version="\n".join(f"{k} {v}" for k, v in versions().items()))
+    verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
+    _add_phantom(verbs)
+    return parser
+
+
+def _add_phantom(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    from cxr_lightning.data.phantom import PhantomSpec
+
+    words = {
+        "seed": "draws patients, findings and pictures",
+        "train_images": "number of training images",
+        "val_images": "number of validation images",
+        "test_images": "number of test images",
+        "image_size": "side of the images in pixels",
+    }
+    verb = verbs.add_parser("phantom", help="make the synthetic set in NIH's layout")
+    verb.add_argument("out", type=Path, metavar="FOLDER", help="where the set's own folder is made")
+    for field in fields(PhantomSpec):
+        flag = f"--{field.name.replace('_', '-')}"
+        verb.add_argument(flag, type=int, default=field.default, help=f"{words[field.name]} (default: %(default)s)")
+    verb.set_defaults(run=_phantom)
+
+
+def _phantom(parsed: argparse.Namespace) -> int:
+    from cxr_lightning.data.phantom import PhantomSpec, build_phantom
+
+    spec = PhantomSpec(**{field.name: getattr(parsed, field.name) for field in fields(PhantomSpec)})
+    print(build_phantom(parsed.out, spec))
+    return 0

@@ -1,0 +1,103 @@
+"""A tiny data set in NIH's official layout: random pictures, two per patient, no real patients."""
+
+import csv
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+# Tiny networks lose more to the hand-over between threads than they gain. Read when torch is first imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+if TYPE_CHECKING:  # Lightning takes seconds to import; not every test needs it
+    from cxr_lightning.data.datamodule import ChestXRayDataModule
+
+HEADER = (
+    "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,"
+    "OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y]"
+)
+BOX_HEADER = "Image Index,Finding Label,Bbox [x,y,w,h],,,"
+PLANTED = ("Effusion", "Infiltration", "Mass", "Nodule")
+"""Findings that some images of every patient have and others have not: so every split has both."""
+RARE = ("Cardiomegaly", "Hernia")
+"""Findings drawn at random."""
+
+
+def write_nih(
+    folder: Path,
+    *,
+    patients: int = 16,
+    images_per_patient: int = 2,
+    size: int = 16,
+    seed: int = 0,
+    test_patients: int | None = None,
+) -> Path:
+    """Write a data set with NIH's file names, and return its folder.
+
+    With two images or more per patient, every patient has an image with and one without each of ``PLANTED``;
+    images with Effusion are bright below. The last patients (a quarter, or ``test_patients``) are for testing.
+    """
+    generator = np.random.default_rng(seed)
+    (folder / "images").mkdir(parents=True)
+    held_out = patients // 4 if test_patients is None else test_patients
+    rows, boxes, lists = [], [], {"train_val_list.txt": "", "test_list.txt": ""}
+    for patient in range(1, patients + 1):
+        test = patient > patients - held_out
+        offsets = generator.integers(images_per_patient, size=len(PLANTED))
+        for visit in range(images_per_patient):
+            name = f"{patient:08d}_{visit:03d}.png"
+            findings = [label for label, offset in zip(PLANTED, offsets, strict=True) if (visit + offset) % 2 == 0]
+            findings += [label for label in RARE if generator.random() < 0.2]
+            view, sex, age = generator.choice(["PA", "AP"]), "MF"[patient % 2], 20 + patient
+            text = "|".join(sorted(findings)) or "No Finding"
+            rows.append(f"{name},{text},{visit},{patient},{age},{sex},{view},2500,2048,0.143,0.143")
+            lists["test_list.txt" if test else "train_val_list.txt"] += f"{name}\n"
+            if test and "Infiltration" in findings:
+                boxes.append(f"{name},Infiltrate,256.0,512.0,128.0,64.0")
+            pixels = generator.integers(0, 120, (size, size), dtype=np.uint8)
+            if "Effusion" in findings:
+                pixels[size // 2 :] += 100
+            Image.fromarray(pixels).save(folder / "images" / name)
+    (folder / "Data_Entry_2017_v2020.csv").write_text("\n".join([HEADER, *rows]) + "\n")
+    (folder / "BBox_List_2017.csv").write_text("\n".join([BOX_HEADER, *boxes]) + "\n")
+    for name, lines in lists.items():
+        (folder / name).write_text(lines)
+    return folder
+
+
+@pytest.fixture
+def make_nih() -> Callable[..., Path]:
+    """:func:`write_nih`, for tests that want another size or folder."""
+    return write_nih
+
+
+@pytest.fixture
+def nih_folder(tmp_path: Path) -> Path:
+    """Sixteen patients with two images each; the last four are for testing."""
+    return write_nih(tmp_path / "nih")
+
+
+@pytest.fixture
+def nih_rows() -> Callable[[Path], list[dict[str, str]]]:
+    """Reads a label file with nothing but the csv module: the second source for what the package reads."""
+
+    def read(path: Path) -> list[dict[str, str]]:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return list(csv.DictReader(file))
+
+    return read
+
+
+@pytest.fixture
+def datamodule(nih_folder: Path) -> "ChestXRayDataModule":
+    """The tiny set as a data module (not set up): 32 x 32 pixels, batches of four, no worker processes."""
+    from cxr_lightning.data.datamodule import ChestXRayDataModule
+    from cxr_lightning.data.nih import NIHSource
+
+    return ChestXRayDataModule(
+        str(nih_folder), NIHSource(), val_fraction=0.25, image_size=32, batch_size=4, num_workers=0
+    )

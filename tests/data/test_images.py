@@ -1,0 +1,214 @@
+"""Every pixel format decodes to the right grey, and every unusable file is named with its reason."""
+
+import pickle
+import struct
+import zlib
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset
+
+from cxr_lightning.data.images import (
+    ImageRejectedError,
+    check_interpolation,
+    decode_grey,
+    describe,
+    find_broken,
+    read_grey,
+    resize,
+)
+
+GREY = np.arange(256, dtype=np.uint8).reshape(16, 16)
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 408711\n"
+APPLE_DOUBLE = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        " + b"\x00" * 60
+PAGE = b"\n<!DOCTYPE html><html><body>Sign in to download</body></html>"
+
+
+def encode(image: Image.Image, file_format: str = "PNG", **options: object) -> bytes:
+    buffer = BytesIO()
+    image.save(buffer, file_format, **options)
+    return buffer.getvalue()
+
+
+PNG = encode(Image.fromarray(np.random.default_rng(0).integers(0, 256, (16, 16), dtype=np.uint8)))
+JPEG = encode(Image.fromarray(GREY), "JPEG")
+BROKEN = {
+    "empty.png": (b"", "the file is empty"),
+    "pointer.png": (POINTER, f"a Git-LFS pointer of {len(POINTER)} bytes"),
+    "._stub.png": (APPLE_DOUBLE, r"a macOS '\._' stub"),
+    "page.png": (PAGE, "a web page"),
+    "text.png": (b"Image Index,Finding Labels\n", "in no image format that is read here"),
+    "noise.png": (bytes(range(255, 0, -1)), "in no image format that is read here"),
+    "half.png": (PNG[: len(PNG) // 2], "cut off|cannot be decoded"),
+    "signature.png": (PNG[:8], "cut off|cannot be decoded"),
+    "header.png": (PNG[:40], "cut off|cannot be decoded"),
+}
+
+
+def write(folder: Path, name: str, content: bytes) -> Path:
+    path = folder / name
+    path.write_bytes(content)
+    return path
+
+
+def read(folder: Path, content: bytes) -> NDArray[np.uint8]:
+    return read_grey(write(folder, "image", content))
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "LA", "RGB", "RGBA"])
+def test_grey_survives_every_colour_mode(tmp_path: Path, mode: str) -> None:
+    image = Image.fromarray(GREY).convert(mode)
+    if mode in ("LA", "RGBA"):
+        image.putalpha(Image.fromarray(GREY[::-1]))  # transparency must not darken
+    pixels = read(tmp_path, encode(image))
+    assert (pixels.dtype, pixels.shape) == (np.uint8, (16, 16))
+    np.testing.assert_array_equal(pixels, GREY)
+
+
+def test_a_palette_is_looked_up() -> None:
+    image = Image.fromarray(np.array([[0, 1], [2, 3]], dtype=np.uint8), "L").convert("P")
+    image.putpalette([9, 9, 9, 200, 200, 200, 30, 30, 30, 255, 255, 255])
+    np.testing.assert_array_equal(decode_grey(encode(image), "palette.png"), [[9, 200], [30, 255]])
+
+
+def test_colour_becomes_luminance(tmp_path: Path) -> None:
+    image = Image.new("RGB", (2, 2), (200, 100, 50))
+    # ITU-R 601: 0.299 R + 0.587 G + 0.114 B = 124.2
+    np.testing.assert_array_equal(read(tmp_path, encode(image)), np.full((2, 2), 124))
+
+
+def test_one_bit_becomes_black_and_white(tmp_path: Path) -> None:
+    image = Image.fromarray(np.array([[True, False], [False, True]]))
+    np.testing.assert_array_equal(read(tmp_path, encode(image)), [[255, 0], [0, 255]])
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "TIFF"])
+def test_sixteen_bits_are_scaled_not_clipped(tmp_path: Path, file_format: str) -> None:
+    wide = GREY.astype(np.uint16) * 257
+    np.testing.assert_array_equal(read(tmp_path, encode(Image.fromarray(wide), file_format)), GREY)
+    rounded = np.array([[0, 128, 129, 65535]], dtype=np.uint16)  # 128 / 257 = 0.498, 129 / 257 = 0.502
+    np.testing.assert_array_equal(read(tmp_path, encode(Image.fromarray(rounded), file_format)), [[0, 0, 1, 255]])
+
+
+def test_jpeg_is_read_within_its_own_loss(tmp_path: Path) -> None:
+    pixels = read(tmp_path, encode(Image.fromarray(GREY), "JPEG", quality=95))
+    assert np.abs(pixels.astype(int) - GREY).max() <= 8  # quality 95 on a ramp
+
+
+def test_floating_point_pixels_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ImageRejectedError, match="floating-point pixels have no fixed range"):
+        read(tmp_path, encode(Image.new("F", (4, 4)), "TIFF"))
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_file_is_rejected_with_name_and_reason(tmp_path: Path, name: str) -> None:
+    content, reason = BROKEN[name]
+    path = write(tmp_path, name, content)
+    with pytest.raises(ImageRejectedError, match=reason) as caught:
+        read_grey(path)
+    assert f"Expected an image in '{path}' but" in str(caught.value)
+    assert caught.value.path == str(path)
+    assert "0x" not in str(caught.value)  # no object's address
+
+
+@pytest.mark.parametrize("kept", range(0, len(PNG) - 20, 23))
+def test_a_png_cut_anywhere_is_rejected_when_read_and_when_inspected(tmp_path: Path, kept: int) -> None:
+    path = write(tmp_path, "cut.png", PNG[:kept])
+    with pytest.raises(ImageRejectedError, match=r"cut\.png"):
+        read_grey(path)
+    assert [rejection.path for rejection in find_broken([path])] == [str(path)]
+
+
+def test_a_png_that_only_lacks_its_end_mark_is_found_by_inspection(tmp_path: Path) -> None:
+    assert "cut off" in str(find_broken([write(tmp_path, "end.png", PNG[:-6])])[0])
+
+
+def test_a_claim_of_many_pixels_is_refused_before_decoding(tmp_path: Path) -> None:
+    def claim(side: int) -> bytes:
+        chunk = b"IHDR" + struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+        return PNG[:8] + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk)) + PNG[33:]
+
+    for side in (9_000, 10_000, 50_000):  # over our limit, where Pillow warns, and where Pillow refuses
+        with pytest.raises(ImageRejectedError, match=f"{side}x{side} pixels, more than 80,000,000"):
+            read(tmp_path, claim(side))
+
+
+def test_a_missing_file_is_no_rejection(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"absent\.png"):
+        read_grey(tmp_path / "absent.png")
+
+
+def test_find_broken_names_exactly_the_broken_files_in_order(tmp_path: Path) -> None:
+    good = {
+        "good.png": PNG,
+        "good.jpg": JPEG,
+        "good.tif": encode(Image.fromarray(GREY), "TIFF"),
+        "good.bmp": encode(Image.fromarray(GREY), "BMP"),
+    }
+    files = {**good, **{name: content for name, (content, _) in BROKEN.items()}}
+    paths = [write(tmp_path, name, content) for name, content in sorted(files.items())]
+    broken = find_broken(paths)
+    assert [rejection.path for rejection in broken] == [str(tmp_path / name) for name in sorted(BROKEN)]
+    assert all(rejection.reason for rejection in broken)
+    assert find_broken([]) == []
+
+
+def test_describe_counts_and_names_the_first_five() -> None:
+    rejections = [ImageRejectedError.of(f"{number}.png", "the file is empty") for number in range(7)]
+    text = describe(rejections)
+    assert text.startswith("7 broken: '0.png': the file is empty; '1.png'")
+    assert "'4.png'" in text
+    assert "'5.png'" not in text
+    assert text.endswith("; ...")
+    assert not describe(rejections[:5]).endswith("...")
+
+
+def test_a_rejection_survives_pickling() -> None:
+    rejection = pickle.loads(pickle.dumps(ImageRejectedError.of("a.png", "the file is empty")))  # our own bytes
+    assert isinstance(rejection, ImageRejectedError)
+    assert str(rejection) == "Expected an image in 'a.png' but the file is empty. Replace the file."
+    assert (rejection.path, rejection.reason) == ("a.png", "the file is empty")
+
+
+class Files(Dataset[NDArray[np.uint8]]):
+    def __init__(self, paths: list[Path]) -> None:
+        self.paths = paths
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> NDArray[np.uint8]:
+        return read_grey(self.paths[index])
+
+
+def test_a_rejection_in_a_worker_process_names_the_file(tmp_path: Path) -> None:
+    loader = DataLoader(Files([write(tmp_path, "pointer.png", POINTER)]), num_workers=1)
+    with pytest.raises(ImageRejectedError, match=r"pointer\.png' but it is a Git-LFS pointer"):
+        next(iter(loader))
+
+
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic", "lanczos"])
+def test_resize_keeps_a_constant_image_and_the_right_size(interpolation: str) -> None:
+    pixels = resize(np.full((20, 30), 77, dtype=np.uint8), 8, check_interpolation(interpolation))
+    assert (pixels.shape, pixels.dtype) == ((8, 8), np.uint8)
+    assert (pixels == 77).all()
+
+
+def test_resize_averages_when_it_shrinks() -> None:
+    checkers = (255 * (np.indices((32, 32)).sum(axis=0) % 2)).astype(np.uint8)
+    # Antialiased, a fine pattern becomes its mean; without, bilinear sampling would keep black or white.
+    assert np.abs(resize(checkers, 8)[1:-1, 1:-1].astype(int) - 127).max() <= 3
+    assert set(np.unique(resize(checkers, 8, "nearest"))) <= {0, 255}
+
+
+def test_resize_gives_back_an_image_that_has_the_size() -> None:
+    np.testing.assert_array_equal(resize(GREY, 16), GREY)
+
+
+def test_an_unknown_interpolation_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"`interpolation` to be one of .* but got 'area'"):
+        check_interpolation("area")

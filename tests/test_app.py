@@ -1,0 +1,213 @@
+"""train.py as a user types it, in this process: what a run leaves, resuming, callbacks, and bad input."""
+
+import csv
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hydra.core.global_hydra import GlobalHydra
+from sklearn.metrics import roc_auc_score
+
+import train
+from cxr_lightning import ChestXRayClassifier
+from cxr_lightning.app import run_program
+from cxr_lightning.callbacks import read_history
+from cxr_lightning.data.images import read_grey, resize
+
+SMALL = (
+    "data=nih",
+    "model=densenet_micro",
+    "data.image_size=32",
+    "data.batch_size=4",
+    "data.num_workers=0",
+    "data.val_fraction=0.3",
+    "trainer.accelerator=cpu",
+    "trainer.max_epochs=2",
+    "callbacks.progress_bar=null",
+    "logger=none",
+)
+Run = Callable[..., tuple[int, Path]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs train.py with these settings; gives its exit code and the newest run folder."""
+
+    def run_with(*overrides: str) -> tuple[int, Path]:
+        GlobalHydra.instance().clear()
+        folders = [f"paths.log_dir={tmp_path / 'logs'}", f"paths.cache_dir={tmp_path / 'cache'}"]
+        monkeypatch.setattr(sys, "argv", ["train.py", *overrides, *folders])
+        code = 0
+        try:
+            run_program(train.main)
+        except SystemExit as exit_:
+            code = int(exit_.code or 0)
+        runs = sorted((tmp_path / "logs").glob("train/runs/*"), key=lambda path: path.stat().st_mtime_ns)
+        return code, runs[-1] if runs else tmp_path
+
+    return run_with
+
+
+@pytest.fixture
+def small(make_nih: Callable[..., Path], tmp_path: Path) -> list[str]:
+    return [*SMALL, f"data.root={make_nih(tmp_path / 'nih')}"]
+
+
+def summary_of(folder: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / "summary.json").read_text())
+    return content
+
+
+def test_a_run_leaves_what_the_readme_says(run: Run, small: list[str]) -> None:
+    code, folder = run(*small, "logger=tensorboard")
+    assert code == 0
+    left = {str(path.relative_to(folder)) for path in folder.rglob("*")}
+    assert {"checkpoints/best.ckpt", "checkpoints/last.ckpt", "history.csv", "loss_curve.png", "summary.json"} <= left
+    assert {".hydra/config.yaml", "train.log"} <= left
+    assert any(name.startswith("tensorboard/events") for name in left)
+    summary, history = summary_of(folder), read_history(folder / "history.csv")
+    assert summary["train_loss"] == [row["train_loss"] for row in history]
+    assert summary["val_loss"] == [row["val_loss"] for row in history]
+    assert summary["monitor"] == {"name": "val/auroc", "best": pytest.approx(max(r["val_auroc"] for r in history))}
+    assert summary["data"]["synthetic"] is False
+    assert summary["data"]["subset"] is False
+    assert summary["versions"]["torch"] == torch.__version__.partition("+")[0]
+    assert summary["seconds"] > 0
+    assert summary["images_per_second"] > 0
+
+
+def test_the_checkpoint_alone_repeats_the_test_scores(run: Run, small: list[str]) -> None:
+    _, folder = run(*small)
+    summary = summary_of(folder)
+    model = ChestXRayClassifier.load_from_checkpoint(folder / "checkpoints/best.ckpt", weights_only=True).eval()
+    root = Path(summary["data"]["settings"]["root"])
+    with (root / "Data_Entry_2017_v2020.csv").open() as file:
+        findings = {row["Image Index"]: row["Finding Labels"].split("|") for row in csv.DictReader(file)}
+    names = (root / "test_list.txt").read_text().split()
+    pixels = [resize(read_grey(root / "images" / name), model.hparams["image_size"]) for name in names]
+    with torch.no_grad():
+        probabilities = model(torch.from_numpy(np.stack(pixels))[:, None]).sigmoid().numpy()
+    for column, label in enumerate(model.labels):
+        truth = [label in findings[name] for name in names]
+        expected = roc_auc_score(truth, probabilities[:, column]) if 0 < sum(truth) < len(truth) else None
+        assert summary["test"]["auroc"][label] == (None if expected is None else pytest.approx(expected, abs=1e-6))
+
+
+def test_one_seed_gives_the_same_losses_and_another_gives_others(run: Run, small: list[str]) -> None:
+    first, second, other = (summary_of(run(*small, f"seed={seed}")[1])["train_loss"] for seed in (1, 1, 2))
+    assert first == second
+    assert first != other
+
+
+def test_a_resumed_run_goes_on_in_its_folder_as_if_it_had_not_stopped(run: Run, small: list[str]) -> None:
+    settings = [*small, "scheduler=none", "data.augmentation.rotation=10"]
+    _, whole = run(*settings, "trainer.max_epochs=4")
+    _, folder = run(*settings, "trainer.max_epochs=2")
+    before = read_history(folder / "history.csv")
+    code, resumed = run(*settings, "trainer.max_epochs=4", f"ckpt_path={folder}/checkpoints/last.ckpt")
+    assert code == 0
+    assert resumed == folder
+    after = read_history(folder / "history.csv")
+    assert [row["epoch"] for row in after] == [1, 2, 3, 4]
+    assert after[:2] == before
+    assert summary_of(folder)["train_loss"] == summary_of(whole)["train_loss"]
+    assert summary_of(folder)["val_loss"] == summary_of(whole)["val_loss"]
+    assert summary_of(folder)["test"] == summary_of(whole)["test"]
+    assert summary_of(folder)["monitor"] == summary_of(whole)["monitor"]
+    assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == ["best.ckpt", "last.ckpt"]
+
+
+@pytest.mark.parametrize("change", ["data.image_size=48", "data.labels=[Edema,Mass]", "data.seed=5", "model=resnet50"])
+def test_a_run_is_not_resumed_with_other_settings(
+    run: Run, small: list[str], change: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, folder = run(*small, "trainer.max_epochs=1")
+    capsys.readouterr()
+    code, _ = run(*small, change, "model.weights=null", f"ckpt_path={folder}/checkpoints/last.ckpt")
+    assert code == 1
+    error = capsys.readouterr().err
+    assert "these differ" in error
+    assert {"data.image_size=48": "image_size", "model=resnet50": "backbone"}.get(
+        change, "labels" if "labels" in change else "images of"
+    ) in error
+
+
+def test_a_checkpoint_is_tested_without_training(run: Run, small: list[str]) -> None:
+    _, folder = run(*small)
+    trained = summary_of(folder)
+    code, tested = run(
+        *small, "train=false", f"ckpt_path={folder}/checkpoints/best.ckpt", f"hydra.run.dir={folder}-test"
+    )
+    assert code == 0
+    assert summary_of(Path(f"{folder}-test"))["test"] == trained["test"]
+
+
+FROZEN = ("model.freeze_backbone=true", "monitor.name=train/loss", "monitor.mode=max", "optimizer.lr=0.01")
+"""A number that falls for certain and is wanted to rise: it never improves after the first epoch."""
+
+
+def test_early_stopping_acts(run: Run, small: list[str]) -> None:
+    code, folder = run(*small, *FROZEN, "trainer.max_epochs=9", "callbacks.early_stopping.patience=2")
+    assert code == 0
+    assert [row["epoch"] for row in read_history(folder / "history.csv")] == [1, 2, 3]
+
+
+def test_the_plateau_divides_the_rate(run: Run, small: list[str]) -> None:
+    _, folder = run(*small, *FROZEN, "trainer.max_epochs=4", "scheduler.patience=1", "scheduler.factor=0.5")
+    assert [row["learning_rate"] for row in read_history(folder / "history.csv")] == [0.01, 0.01, 0.01, 0.005]
+
+
+def test_snapshots_are_kept_every_few_epochs(run: Run, small: list[str]) -> None:
+    _, folder = run(*small, "trainer.max_epochs=5", "callbacks.snapshots.every_n_epochs=2")
+    names = sorted(path.name for path in (folder / "checkpoints").iterdir())
+    assert names == ["best.ckpt", "epoch_002.ckpt", "epoch_004.ckpt", "last.ckpt"]
+
+
+def test_a_subset_is_recorded_and_said(run: Run, small: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    _, folder = run(*small, "data.subset=true", "data.subset_images=[8,4,6]")
+    data = summary_of(folder)["data"]
+    assert data["subset"] is True
+    assert 8 <= data["splits"]["train"]["images"] < 20
+    assert "subset" in capsys.readouterr().out
+
+
+def test_validation_without_a_defined_label_still_ends_in_a_tested_checkpoint(run: Run, small: list[str]) -> None:
+    root = Path(small[-1].removeprefix("data.root="))
+    text = (root / "Data_Entry_2017_v2020.csv").read_text().splitlines()
+    held = {name for name in (root / "test_list.txt").read_text().split()}
+    kept = [
+        line if line.split(",")[0] in held or n == 0 else line.replace(line.split(",")[1], "No Finding", 1)
+        for n, line in enumerate(text)
+    ]
+    (root / "Data_Entry_2017_v2020.csv").write_text("\n".join(kept) + "\n")
+    code, folder = run(*small)
+    assert code == 0
+    summary = summary_of(folder)
+    assert summary["val_auroc"] == [None, None]
+    assert summary["monitor"]["best"] is None
+    assert summary["best_checkpoint"].endswith("last.ckpt")
+
+
+@pytest.mark.parametrize("debug", ["fast", "profiler"])
+def test_debug_settings_run(run: Run, small: list[str], debug: str) -> None:
+    code, _ = run(*small, f"debug={debug}", "model=densenet_micro")
+    assert code == 0
+
+
+def test_overfitting_a_few_batches_drives_the_loss_down(run: Run, small: list[str]) -> None:
+    code, folder = run(*small, "debug=overfit", "optimizer.lr=0.01", "trainer.max_epochs=30", "loss=bce")
+    assert code == 0
+    losses = summary_of(folder)["train_loss"]
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_a_sweep_runs_every_combination(run: Run, small: list[str], tmp_path: Path) -> None:
+    code, _ = run("-m", *small, "seed=1,2", "trainer.max_epochs=1")
+    assert code == 0
+    summaries = sorted((tmp_path / "logs/train/multiruns").glob("*/*/summary.json"))
+    assert [path.parent.name for path in summaries] == ["0", "1"]

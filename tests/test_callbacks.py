@@ -1,0 +1,39 @@
+"""The run's history file, and snapshots."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from cxr_lightning.callbacks import read_history, snapshots, write_history
+
+ROW = {
+    "epoch": 1,
+    "train_loss": 0.1 + 0.2,  # 0.30000000000000004: the text must keep every digit
+    "val_loss": 0.25,
+    "val_auroc": math.nan,
+    "learning_rate": 1e-4,
+    "seconds": 12.5,
+    "images_per_second": 80.0,
+}
+
+
+def test_history_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    write_history([ROW, {**ROW, "epoch": 2}], tmp_path / "history.csv")
+    (first, second) = read_history(tmp_path / "history.csv")
+    assert {**first, "val_auroc": 0.0} == {**ROW, "val_auroc": 0.0}
+    assert math.isnan(first["val_auroc"])
+    assert second["epoch"] == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["history.csv"]
+
+
+def test_a_foreign_history_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "history.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(ValueError, match=r"Expected the columns .* but got \['a', 'b'\]"):
+        read_history(tmp_path / "history.csv")
+
+
+def test_snapshots_are_off_by_default_and_want_a_positive_distance() -> None:
+    assert snapshots("x") is None
+    with pytest.raises(ValueError, match="at least 1 but got 0"):
+        snapshots("x", 0)
