@@ -158,7 +158,7 @@ def test_early_stopping_acts(run: Run, small: list[str]) -> None:
 
 
 def test_the_plateau_divides_the_rate(run: Run, small: list[str]) -> None:
-    _, folder = run(*small, *FROZEN, "trainer.max_epochs=4", "scheduler.patience=1", "scheduler.factor=0.5")
+    _, folder = run(*small, *FROZEN, "trainer.max_epochs=4", "scheduler=plateau", "scheduler.patience=1", "scheduler.factor=0.5")
     assert [row["learning_rate"] for row in read_history(folder / "history.csv")] == [0.01, 0.01, 0.01, 0.005]
 
 

@@ -22,10 +22,12 @@ from cxr_lightning.data.splits import (
     SplitMethod,
     assign_splits,
     check_method,
+    check_policy,
     draw_subset,
     keep_views,
     resolve_missing,
 )
+from cxr_lightning.labels import check_labels
 
 logger = logging.getLogger(__name__)
 
@@ -77,14 +79,20 @@ class ChestXRayDataModule(pl.LightningDataModule):
         augmentation: Augmentation | None = None,
     ) -> None:
         super().__init__()
-        for name, value, least in (("image_size", image_size, 16), ("batch_size", batch_size, 1), ("seed", seed, 0)):
+        for name, value, least in (
+            ("image_size", image_size, 16),
+            ("batch_size", batch_size, 1),
+            ("seed", seed, 0),
+            ("shuffle_seed", shuffle_seed, 0),
+            ("num_workers", num_workers or 0, 0),
+        ):
             if value < least:
                 raise ValueError(f"Expected `data.{name}` to be at least {least} but got {value}.")
         if len(subset_images) != len(SPLITS) or min(subset_images) < 1:
             raise ValueError(f"Expected `data.subset_images` to be three positive numbers but got {subset_images}.")
         self.root = Path(root)
         self.source = source
-        self.chosen_labels = None if labels is None else tuple(labels)
+        self.chosen_labels = None if labels is None else check_labels(labels)
         self.split = check_method(split)
         self.seed = seed
         self.shuffle_seed = shuffle_seed
@@ -92,7 +100,7 @@ class ChestXRayDataModule(pl.LightningDataModule):
         self.test_fraction = test_fraction
         self.drop_leaked = drop_leaked
         self.views = None if views is None else tuple(views)
-        self.on_missing: MissingPolicy = on_missing
+        self.on_missing = check_policy(on_missing)
         self.subset = subset
         self.subset_images = tuple(subset_images)
         self.image_size = image_size

@@ -1,7 +1,6 @@
 """Image files to grey uint8 arrays, and the reason wherever that is not possible."""
 
 import struct
-import warnings
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
@@ -25,6 +24,7 @@ _APPLE_DOUBLE = b"\x00\x05\x16\x07"
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"IEND\xaeB`\x82"
 _UNIDENTIFIED = ("it is in no image format that is read here", f"Use one of {', '.join(FORMATS)}.")
+_CUT = ("it is a PNG that is cut off", "Download it again.")
 _WIDE_GREY = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 
 
@@ -75,13 +75,15 @@ def decode_grey(content: bytes, path: Path | str) -> NDArray[np.uint8]:
     if reason := _masquerade(content[:64], len(content)):
         raise ImageRejectedError.of(path, *reason)
     try:
-        with _open(BytesIO(content)) as image:
+        with Image.open(BytesIO(content), formats=FORMATS) as image:
             _check_size(image, path)
             return _to_grey(image)
     except ImageRejectedError:
         raise
     except UnidentifiedImageError as error:
-        raise ImageRejectedError.of(path, *_UNIDENTIFIED) from error
+        raise ImageRejectedError.of(path, *(_CUT if content.startswith(_PNG_SIGNATURE) else _UNIDENTIFIED)) from error
+    except Image.DecompressionBombError as error:
+        raise ImageRejectedError.of(path, f"it is too large: {error}") from error
     except (OSError, SyntaxError, ValueError, struct.error, EOFError) as error:
         raise ImageRejectedError.of(path, f"it cannot be decoded ({error})", "Download or export it again.") from error
 
@@ -145,7 +147,7 @@ def _inspect(path: Path) -> ImageRejectedError | None:
         tail = file.read()
     reason = _masquerade(head, size)
     if not reason and head.startswith(_PNG_SIGNATURE):
-        reason = None if _PNG_END in tail else ("it is a PNG that is cut off", "Download it again.")
+        reason = None if _PNG_END in tail else _CUT
     elif not reason and not _is_identified(path):
         reason = _UNIDENTIFIED
     return ImageRejectedError.of(path, *reason) if reason else None
@@ -153,17 +155,12 @@ def _inspect(path: Path) -> ImageRejectedError | None:
 
 def _is_identified(path: Path) -> bool:
     try:
-        with _open(path):
+        with Image.open(path, formats=FORMATS):
             return True
     except UnidentifiedImageError:
         return False
-
-
-def _open(file: Path | BytesIO) -> ImageFile.ImageFile:
-    """Read the header; the size is checked by us, and Pillow's own limit would only change the message."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        return Image.open(file, formats=FORMATS)
+    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError):
+        return True  # but damaged or too large, which decoding says better
 
 
 def _masquerade(head: bytes, size: int) -> tuple[str, str] | None:

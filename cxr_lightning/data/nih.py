@@ -67,7 +67,7 @@ class NIHSource:
             ValueError: If a table is malformed or names an unknown finding.
         """
         folder = check_root(self.folder(root))
-        chosen = _check_known(labels or self.default_labels)
+        chosen = _check_known(self.default_labels if labels is None else labels)
         path = folder / (self.label_file or _edition(folder))
         table = _read_labels(path, chosen)
         present = [path] + [folder / name for name in (*SPLIT_LISTS.values(), BOX_LIST) if (folder / name).is_file()]
@@ -167,17 +167,20 @@ def _read_boxes(path: Path) -> pd.DataFrame:
     """The box list, its four numbers as fractions of the image's sides."""
     numbers = ["Bbox [x", "y", "w", "h]"]
     raw = read_table(path, ["Image Index", "Finding Label", *numbers], fix_header=_box_header)
-    boxes = pd.DataFrame(raw[numbers].to_numpy(), columns=BOX_COLUMNS[2:])
-    try:
-        boxes = boxes.astype("float64") / BOX_FRAME
-    except ValueError as error:
-        raise ValueError(f"Expected numbers as box corners in '{path}' but {error}. Download it again.") from error
-    boxes.insert(0, "image_id", raw["Image Index"].to_numpy())
-    boxes.insert(1, "label", raw["Finding Label"].replace(BOX_LIST_SPELLING).to_numpy())
+    corners = [pd.to_numeric(raw[name], errors="coerce").astype("float64") / BOX_FRAME for name in numbers]
+    boxes = pd.DataFrame(dict(zip(BOX_COLUMNS[2:], corners, strict=True)))
+    wrong = raw.index[~np.isfinite(boxes.to_numpy()).all(axis=1)]
+    if len(wrong):
+        raise ValueError(
+            f"Expected four numbers for every box in '{path}' but {len(wrong)} rows hold something else, "
+            f"first line {wrong[0] + 2}. Download it again."
+        )
+    boxes.insert(0, "image_id", raw["Image Index"])
+    boxes.insert(1, "label", raw["Finding Label"].replace(BOX_LIST_SPELLING))
     unknown = sorted(set(boxes["label"]) - set(NIH_LABELS))
     if unknown:
         raise ValueError(f"Expected NIH's finding names in '{path}' but got {unknown[:5]}. Download it again.")
-    return boxes
+    return boxes.reset_index(drop=True)
 
 
 def _box_header(header: list[str]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 import pandas as pd
 
-from cxr_lightning.data.manifest import COLUMNS, Manifest, check_table, file_sha256
+from cxr_lightning.data.manifest import COLUMNS, Manifest, check_table, file_sha256, first_five
 from cxr_lightning.data.nih import NIHSource, check_root
 from cxr_lightning.data.phantom import PhantomSpec, build_phantom
 from cxr_lightning.data.tables import (
@@ -55,15 +55,16 @@ class WalkthroughSource:
     def read(self, root: Path, labels: Sequence[str] | None = None) -> Manifest:
         """See :class:`Source`; the default labels are the walk-through's, in its order."""
         check_root(root)
-        chosen = check_labels(labels or WALKTHROUGH_LABELS)
+        chosen = check_labels(WALKTHROUGH_LABELS if labels is None else labels)
         files = {"train": self.train_file, "val": self.val_file, "test": self.test_file}
         parts = []
         for split, name in files.items():
             part = _read_columns(root / name, chosen, image="Image", patient="PatientId")
+            check_table(part, root / name)
             check_image_names(part["image_id"], root / name)
             parts.append(part.assign(split=split))
         table = pd.concat(parts)
-        check_table(table, root)
+        _check_repeats(table, chosen, root)
         images = index_images(root)
         table["path"] = [str(images[name]) if name in images else None for name in table["image_id"]]
         return Manifest(
@@ -167,10 +168,26 @@ class PhantomSource(NIHSource):
         return root / self.spec.name
 
 
+def _check_repeats(table: pd.DataFrame, labels: Sequence[str], root: Path) -> None:
+    """An image in two files is a leak, for the splits to refuse or drop; but it must be the same in both."""
+    facts = table[["image_id", "patient_id", *labels]].drop_duplicates()
+    differing = facts["image_id"][facts["image_id"].duplicated()].unique()
+    if len(differing):
+        raise ValueError(
+            f"Expected the files in '{root}' to say the same of an image but they differ on {len(differing)}: "
+            f"{first_five(differing)}. Correct the rows."
+        )
+
+
 def _read_columns(
     path: Path, labels: Sequence[str], *, image: str, patient: str, extra: dict[str, str | None] | None = None
 ) -> pd.DataFrame:
     """Columns ``image_id``, ``patient_id``, the extra ones (missing values where not given) and the labels."""
+    if clash := sorted({*labels} & {*COLUMNS}):
+        raise ValueError(
+            f"Expected labels with names that the table does not use itself but got {clash}. Rename these columns of "
+            f"'{path}'."
+        )
     named = {name: column for name, column in (extra or {}).items() if column is not None}
     raw = read_table(path, [image, patient, *named.values(), *labels])
     table = pd.DataFrame({"image_id": raw[image], "patient_id": raw[patient]})

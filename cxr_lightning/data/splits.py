@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -28,6 +29,17 @@ def check_method(method: str) -> SplitMethod:
     if method not in get_args(SplitMethod):
         raise ValueError(f"Expected `data.split` to be one of {list(get_args(SplitMethod))} but got {method!r}.")
     return method  # type: ignore[return-value]  # narrowed by the check above
+
+
+def check_policy(policy: str) -> MissingPolicy:
+    """The name, if it says what to do about missing images.
+
+    Raises:
+        ValueError: If it does not.
+    """
+    if policy not in get_args(MissingPolicy):
+        raise ValueError(f"Expected `data.on_missing` to be error or skip but got {policy!r}.")
+    return policy  # type: ignore[return-value]  # narrowed by the check above
 
 
 def keep_views(manifest: Manifest, views: Sequence[str] | None) -> Manifest:
@@ -60,8 +72,7 @@ def resolve_missing(manifest: Manifest, on_missing: MissingPolicy) -> Manifest:
         ValueError: If the policy is unknown.
         FileNotFoundError: If images are missing and the policy is ``error``, or if all of them are.
     """
-    if on_missing not in get_args(MissingPolicy):
-        raise ValueError(f"Expected `data.on_missing` to be error or skip but got {on_missing!r}.")
+    check_policy(on_missing)
     missing = manifest.table["path"].isna()
     names = manifest.table["image_id"][missing].tolist()
     if not names:
@@ -74,8 +85,7 @@ def resolve_missing(manifest: Manifest, on_missing: MissingPolicy) -> Manifest:
             f"Unpack the image archives, check `data.root`{remedy}."
         )
     logger.warning("%s; going on without them (data.on_missing=skip)", found)
-    kept = manifest.with_table(manifest.table[~missing])
-    return type(kept)(**{**vars(kept), "skipped": tuple(names)})
+    return replace(manifest.with_table(manifest.table[~missing]), skipped=tuple(names))
 
 
 def assign_splits(
@@ -105,6 +115,7 @@ def assign_splits(
     """
     table = manifest.table.copy()
     if method == "patient":
+        table = table.drop_duplicates("image_id")  # the walk-through's files share images
         table["split"] = _divide(table["patient_id"], {"test": test_fraction, "val": val_fraction}, seed)
     else:
         table["split"] = _given_splits(table, method)
@@ -177,8 +188,9 @@ def _guard_patients(table: pd.DataFrame, *, drop_leaked: bool) -> pd.DataFrame:
 def draw_subset(table: pd.DataFrame, labels: Sequence[str], size: int, seed: int) -> pd.DataFrame:
     """About ``size`` images of whole patients, with positives and negatives of every label that has both.
 
-    Patients are taken in a seeded random order. First, for every label from the rarest on, the first patient
-    that adds a missing side; then any, until there are ``size`` images.
+    Patients are taken in a seeded random order: first the earliest one with a positive and the earliest one with a
+    negative of each label, then any, until there are ``size`` images. So rare findings are over-represented in a
+    small subset, and it can be larger than ``size`` where the labels need that.
 
     Args:
         table: Rows of one split.

@@ -33,10 +33,13 @@ def read_table(
     """
     header, rows = _parse(path)
     header = fix_header(header) if fix_header else header
-    positions = [_position(header, column, path) for column in columns]
-    for row in rows:  # commas at a line's end add nothing
+    columns = list(dict.fromkeys(columns))  # one column may play two parts
+    while header and not header[-1]:  # commas at a line's end add nothing
+        header.pop()
+    for row in rows:
         while len(row) > len(header) and not row[-1].strip():
             row.pop()
+    positions = [_position(header, column, path) for column in columns]
     wrong = [line for line, row in enumerate(rows) if row and len(row) != len(header)]
     if wrong:
         raise ValueError(
@@ -44,7 +47,7 @@ def read_table(
             f"first line {wrong[0] + 2} with {len(rows[wrong[0]])}. Correct the lines or quote fields that hold commas."
         )
     kept = {line: [row[position].strip() for position in positions] for line, row in enumerate(rows) if row}
-    return pd.DataFrame.from_dict(kept, orient="index", columns=list(columns), dtype=object)
+    return pd.DataFrame.from_dict(kept, orient="index", columns=columns, dtype=object)
 
 
 def read_header(path: Path) -> list[str]:
@@ -64,9 +67,9 @@ def _parse(path: Path) -> tuple[list[str], list[list[str]]]:
             f"Expected UTF-8 comma-separated text in '{path}' but it cannot be read ({error}). Export it again as CSV."
         ) from error
     if not lines or not lines[0]:
-        raise ValueError(f"Expected column names on the first line of '{path}' but it is empty. Download it again.")
+        raise ValueError(f"Expected text from the first line of '{path}' on but that is empty. Download it again.")
     if lines[0][0].startswith("version https://git-lfs"):
-        raise ValueError(f"Expected a label file in '{path}' but it is a Git-LFS pointer. Run `git lfs pull`.")
+        raise ValueError(f"Expected a table or list in '{path}' but it is a Git-LFS pointer. Run `git lfs pull`.")
     return [name.strip() for name in lines[0]], lines[1:]
 
 
@@ -96,7 +99,7 @@ def read_names(path: Path) -> list[str]:
         ValueError: If it lists none, or one twice.
     """
     header, rows = _parse(path)
-    names = [line[0].strip() for line in [header, *rows] if line]
+    names = [line[0].strip() for line in [header, *rows] if line and line[0].strip()]
     if len(set(names)) != len(names):
         raise ValueError(
             f"Expected every image once in '{path}' but {len(names) - len(set(names))} are repeated. Download it again."

@@ -26,7 +26,7 @@ _HEADS: dict[str, str] = {
 BACKBONES = tuple(_HEADS)
 
 _OWN: dict[str, Callable[..., nn.Module]] = {
-    # 26,000 parameters: for tests and `debug=fast`, with the key names of the large ones.
+    # 5,000 parameters: for tests and `debug=fast`, with the key names of the large ones.
     "densenet_micro": partial(DenseNet, growth_rate=4, block_config=(2, 2, 2, 2), num_init_features=8, bn_size=2),
 }
 

@@ -71,6 +71,7 @@ class ChestXRayClassifier(pl.LightningModule):
         self.frozen = freeze_backbone
         if freeze_backbone:
             freeze_all_but_head(self.network, backbone)
+            self.network.eval()  # Lightning does not call train() when a fit begins
         self.loss = loss if loss is not None else MultilabelBCE(len(self.labels))
         self.make_optimizer = optimizer
         self.make_scheduler = scheduler
@@ -147,8 +148,13 @@ class ChestXRayClassifier(pl.LightningModule):
         if self.make_scheduler is None:
             return optimizer
         if "total_steps" in inspect.signature(self.make_scheduler).parameters:
-            steps = int(self.trainer.estimated_stepping_batches)
-            schedule = self.make_scheduler(optimizer, total_steps=steps)
+            steps = self.trainer.estimated_stepping_batches
+            if math.isinf(steps):
+                raise ValueError(
+                    "Expected a run of known length for this schedule but `trainer.max_epochs` is -1. "
+                    "Set `trainer.max_epochs` or `trainer.max_steps`, or use 'scheduler=plateau'."
+                )
+            schedule = self.make_scheduler(optimizer, total_steps=int(steps))
             return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
         schedule = self.make_scheduler(optimizer)
         if not isinstance(schedule, ReduceLROnPlateau):

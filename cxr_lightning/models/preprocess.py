@@ -1,5 +1,6 @@
 """Grey pixels to what the backbone expects; its statistics are buffers, so they are in every checkpoint."""
 
+import math
 from collections.abc import Iterable
 from typing import Literal, get_args
 
@@ -90,4 +91,4 @@ def featurewise_statistics(images: Iterable[Tensor]) -> tuple[float, float]:
         squares += int((values * values).sum())
     if count == 0 or count * squares == total * total:
         raise ValueError(f"Expected pixels of differing values but got {count} pixels. Check the images.")
-    return float(total / count), float((squares / count - (total / count) ** 2) ** 0.5)
+    return total / count, math.sqrt(count * squares - total * total) / count

@@ -3,33 +3,27 @@
 import math
 
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR, OneCycleLR
+from torch.optim.lr_scheduler import LambdaLR
 
 
-def one_cycle(optimizer: Optimizer, total_steps: int, *, warmup: float = 0.3) -> OneCycleLR:
-    """Rise from 1/25 of the optimizer's rate to it, then fall to almost nothing.
+def cosine(optimizer: Optimizer, total_steps: int, *, warmup: float = 0.1) -> LambdaLR:
+    """Rise in equal steps to the optimizer's rate, then fall to 0 along half a cosine, and stay there.
+
+    A run that is resumed with more epochs goes on along the longer run's curve.
 
     Args:
         optimizer: Its ``lr`` is the peak.
         total_steps: Of the whole run.
         warmup: Share of the steps that rise.
+
+    Raises:
+        ValueError: If the share is not in [0, 1].
 
     References:
-        Smith and Topin, "Super-convergence", 2018.
+        Loshchilov and Hutter, "SGDR", 2017, without restarts; Goyal et al., "Accurate, large minibatch SGD", 2017.
     """
-    peak = [group["lr"] for group in optimizer.param_groups]
-    # Without momentum cycling: Adam's betas stay what the optimizer says.
-    return OneCycleLR(optimizer, peak, total_steps=total_steps, pct_start=warmup, cycle_momentum=False)
-
-
-def cosine(optimizer: Optimizer, total_steps: int, *, warmup: float = 0.05) -> LambdaLR:
-    """Rise linearly from 0 to the optimizer's rate, then fall to 0 along half a cosine.
-
-    Args:
-        optimizer: Its ``lr`` is the peak.
-        total_steps: Of the whole run.
-        warmup: Share of the steps that rise.
-    """
+    if not 0 <= warmup <= 1:
+        raise ValueError(f"Expected `scheduler.warmup` in [0, 1] but got {warmup}.")
     rising = max(1, round(warmup * total_steps))
 
     def factor(step: int) -> float:

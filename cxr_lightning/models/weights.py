@@ -2,6 +2,7 @@
 
 import logging
 import pickle
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -44,9 +45,9 @@ def _download(backbone: str) -> dict[str, Tensor]:
     folder = Path(torch.hub.get_dir()) / "checkpoints"
     try:
         state: dict[str, Tensor] = torchvision.models.get_model(backbone, weights=enum).state_dict()
-    except (OSError, RuntimeError) as error:  # no network; or a file whose hash is wrong
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:  # no network; or a damaged file
         raise ConnectionError(
-            f"Expected ImageNet weights of {backbone} from {enum.url} but the download failed ({error}). "
+            f"Expected ImageNet weights of {backbone} from {enum.url} but the download failed ({_first_line(error)}). "
             f"Put that file into '{folder}', name a file in `model.weights`, or set 'model.weights=null' (random)."
         ) from error
     return state
@@ -71,17 +72,28 @@ def read_state(path: str) -> dict[str, Tensor]:
         raise ValueError(f"Expected a .ckpt, .pt or .pth file as `model.weights` but got '{path}'.")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError) as error:
-        reason = str(error).splitlines()[0]
+    except OSError:
+        raise
+    except Exception as error:  # a damaged file raises almost anything: IndexError, AssertionError, struct.error, ...
         raise ValueError(
-            f"Expected tensors in '{path}' but it cannot be loaded safely ({reason}). Save a state_dict."
+            f"Expected tensors in '{path}' but it cannot be loaded safely ({_first_line(error)}). Save a state_dict."
         ) from error
     state = content.get("state_dict", content) if isinstance(content, Mapping) else {}
-    tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
+    named = state.items() if isinstance(state, Mapping) else ()
+    tensors = {_current(str(name)): value for name, value in named if isinstance(value, Tensor)}
     ours = {name.removeprefix("network."): value for name, value in tensors.items() if name.startswith("network.")}
     if not tensors:
         raise ValueError(f"Expected tensors in '{path}' but it holds none. Save a state_dict.")
     return ours or tensors
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _current(name: str) -> str:
+    """A tensor's name, where torchvision's published DenseNet files still have the one of 2017."""
+    return re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12])\.", r"\1\2.", name)
 
 
 def _fill(network: nn.Module, head: str, state: dict[str, Tensor], origin: str) -> None:
@@ -90,7 +102,9 @@ def _fill(network: nn.Module, head: str, state: dict[str, Tensor], origin: str) 
     new_head = any(key not in state or state[key].shape != own[key].shape for key in head_keys)
     expected = set(own) - head_keys if new_head else set(own)
     given = {key: value for key, value in state.items() if not (new_head and key.startswith(f"{head}."))}
-    missing, extra = sorted(expected - set(given)), sorted(set(given) - expected)
+    # Batch normalisation counts its batches only since 2018; nothing here uses the count.
+    missing = sorted(key for key in expected - set(given) if not key.endswith(".num_batches_tracked"))
+    extra = sorted(set(given) - expected)
     shapes = sorted(key for key in expected & set(given) if own[key].shape != given[key].shape)
     if missing or extra or shapes:
         raise ValueError(

@@ -84,14 +84,16 @@ def sample_anatomy(generator: np.random.Generator, age: int, sex: str) -> Anatom
         half_width=draw(0.315, 0.355) - 0.008 * female,
         apex=draw(0.085, 0.13),
         right_dome=right_dome,
-        left_dome=right_dome + draw(0.0, 0.035),
+        left_dome=right_dome
+        + draw(0.0, 0.035)
+        - (draw(0.02, 0.06) if draw() < 0.12 else 0.0),  # a high dome means no harm
         dome_depth=draw(0.075, 0.115),
         heart_ratio=min(draw(*NORMAL_RATIO) + 0.01 * years, 0.49),
         heart_lean=draw(0.28, 0.40),
         heart_shift=draw(-0.01, 0.01),
         aortic_knob=draw(0.010, 0.026) + 0.008 * max(years, 0),
         mediastinum=draw(0.042, 0.058),
-        air=draw(0.58, 0.68),
+        air=draw(0.54, 0.70),
         vessels=draw(0.08, 0.13),
         thickness=draw(0.85, 1.2),
         trunk_width=draw(0.40, 0.47),
@@ -108,7 +110,7 @@ def sample_anatomy(generator: np.random.Generator, age: int, sex: str) -> Anatom
 
 def vary_visit(anatomy: Anatomy, generator: np.random.Generator, view: str) -> Anatomy:
     """The same chest at another visit: depth of breath, turn, and what an AP film does to it."""
-    breath = generator.normal(0.0, 0.015) - (0.02 if view == "AP" else 0.0)
+    breath = generator.normal(0.0, 0.018) - (0.02 if view == "AP" else 0.0)
     rotation = float(np.clip(generator.normal(0.0, 0.35), -1, 1))
     return replace(
         anatomy,

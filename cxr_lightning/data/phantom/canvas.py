@@ -116,13 +116,10 @@ class Canvas:
 
     def _finish(self, image: Image.Image, blur: float) -> Field:
         """The oversampled drawing at the canvas's size; a small blur comes with the scaling at no further cost."""
-        radius = self._blur_pixels(blur)
-        if image.width > self.size and radius < 1.3:
-            scaling = Image.Resampling.BOX if radius < 0.3 else Image.Resampling.BILINEAR
-            return _to_field(image.resize((self.size, self.size), scaling))
-        return _to_field(
-            self._soften(image.reduce(image.width // self.size) if image.width > self.size else image, blur)
-        )
+        oversampling = image.width // self.size
+        if oversampling > 1 and 0.3 <= self._blur_pixels(blur) < 1.3:
+            return _to_field(image.resize((self.size, self.size), Image.Resampling.BILINEAR))
+        return _to_field(self._soften(image.reduce(oversampling) if oversampling > 1 else image, blur))
 
     def _blur_pixels(self, blur: float) -> float:
         return blur * self.size * self.pose.scale

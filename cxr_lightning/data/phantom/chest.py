@@ -161,13 +161,12 @@ def _vessels(canvas: Canvas, anatomy: Anatomy, generator: np.random.Generator) -
         np.concatenate, zip(*(vascular_tree(anatomy, side, generator) for side in SIDES), strict=True)
     )
     tree = canvas.strokes(branches, widths, 0.0012, levels)
-    root = sum((_root(canvas, *hilum(anatomy, side)) for side in SIDES), np.zeros_like(tree))
+    (right, y_right), (left, y_left) = (hilum(anatomy, side) for side in SIDES)
+    across = np.abs(canvas.x - np.float32(0.5 * (right + left))) - np.float32(0.5 * (left - right))
+    down = canvas.y - np.where(canvas.x < 0, np.float32(y_right), np.float32(y_left))
+    root = np.exp(-np.square(across * np.float32(1 / 0.030)) - np.square(down * np.float32(1 / 0.060)))
     texture = canvas.noise(generator, 0.014) * np.float32(0.010)
-    return np.float32(anatomy.vessels) * (tree + root) + texture
-
-
-def _root(canvas: Canvas, x: float, y: float) -> Field:
-    return np.float32(0.65) * np.exp(-canvas.disc(x, y, 0.030, 0.060))
+    return np.asarray(np.float32(anatomy.vessels) * (tree + np.float32(0.65) * root) + texture, dtype=np.float32)
 
 
 def vascular_tree(anatomy: Anatomy, side: int, generator: np.random.Generator) -> tuple[Points, Curve, Curve]:

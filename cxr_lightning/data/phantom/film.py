@@ -25,8 +25,8 @@ def sample_film(generator: np.random.Generator, view: str) -> Film:
     draw = generator.uniform
     washed = draw() < 0.05
     return Film(
-        gain=draw(1.4, 1.95),
-        gamma=draw(1.0, 1.35),
+        gain=draw(1.25, 2.1),
+        gamma=draw(0.9, 1.4),
         black=draw(0.10, 0.22) if washed else draw(0.0, 0.04),
         white=draw(0.62, 0.78) if washed else draw(0.86, 0.98),
         grain=draw(0.004, 0.009) + (0.004 if view == "AP" else 0.0),
@@ -47,17 +47,20 @@ def sample_pose(generator: np.random.Generator, view: str) -> Pose:
 
 def develop(canvas: Canvas, attenuation: Field, film: Film, generator: np.random.Generator) -> Field:
     """Grey in [0, 1] of a film behind the patient, ``(S, S)``."""
-    passed = np.exp(np.float32(-film.gain) * np.maximum(attenuation, 0))
-    grey = (1 - passed) ** np.float32(film.gamma)
+    grey = _characteristic_curve(film)[(np.clip(attenuation, 0, 3.99) * np.float32(_STEPS)).astype(np.int32)]
     grey += np.float32(film.sharpening) * (grey - canvas.blurred(grey, 0.016))
-    grey += _grain(canvas, film, generator) * (np.float32(0.35) + grey)
-    return np.float32(film.black) + np.float32(film.white - film.black) * grey
+    grain = generator.standard_normal((canvas.size, canvas.size), dtype=np.float32)
+    grey += grain * (np.float32(film.grain) * (np.float32(0.35) + grey))
+    return np.asarray(np.float32(film.black) + np.float32(film.white - film.black) * grey, dtype=np.float32)
 
 
-def _grain(canvas: Canvas, film: Film, generator: np.random.Generator) -> Field:
-    fine = generator.standard_normal((canvas.size, canvas.size), dtype=np.float32)
-    coarse = canvas.noise(generator, 0.008)
-    return np.float32(film.grain) * (fine + np.float32(0.6) * coarse)
+_STEPS = 2048
+
+
+def _characteristic_curve(film: Film) -> Field:
+    """Grey at attenuations 0 to 4 in steps finer than one grey level; a table costs a tenth of the power function."""
+    passed = np.exp(-film.gain * np.arange(4 * _STEPS) / _STEPS)
+    return np.asarray((1 - passed) ** film.gamma, dtype=np.float32)
 
 
 def to_pixels(grey: Field) -> NDArray[np.uint8]:

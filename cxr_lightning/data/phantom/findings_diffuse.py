@@ -28,9 +28,9 @@ def paint_edema(scene: Scene, generator: Generator) -> list[Box]:
             * canvas.disc(x + side * 0.07, y + 0.05, generator.uniform(0.10, 0.14), generator.uniform(0.15, 0.20))
         )
         haze += wing * scene.lungs[side]
-    grain = np.float32(0.8) + np.float32(0.28) * canvas.noise(generator, 0.025)
-    haze = np.clip(haze * grain * np.float32(1.15), 0, 1)
-    scene.fill(haze, generator.uniform(0.42, 0.65))
+    grain = np.float32(0.75) + np.float32(0.38) * canvas.noise(generator, 0.022)
+    haze = np.clip(haze * grain * np.float32(1.1), 0, 1)
+    scene.fill(haze, generator.uniform(0.36, 0.58))
     lines = _kerley_lines(scene, generator)
     scene.soft += np.float32(0.16) * lines * (scene.lungs[-1] + scene.lungs[1])
     return box_of_mask(canvas, "Edema", haze, 0.3)
@@ -63,7 +63,7 @@ def paint_emphysema(scene: Scene, generator: Generator) -> list[Box]:
             np.exp(-np.square((np.sqrt(np.maximum(distance, 0)) - 1) * np.float32(radius / 0.004))) * scene.lungs[side]
         )
         scene.vessels *= 1 - inside
-        scene.soft += np.float32(0.10) * ring - np.float32(0.05) * inside
+        scene.soft += np.float32(0.14) * ring - np.float32(0.05) * inside
     return box_of_mask(canvas, "Emphysema", scene.lungs[-1] + scene.lungs[1])
 
 
@@ -84,8 +84,10 @@ def paint_fibrosis(scene: Scene, generator: Generator) -> list[Box]:
             * scene.lungs[side]
             * np.float32(generator.uniform(0.7, 1.0))
         )
-    scene.fill(total, 0.18)
-    scene.soft += np.float32(generator.uniform(0.28, 0.38)) * total * net
+    scene.fill(total, 0.06)
+    scene.soft += (
+        np.float32(generator.uniform(0.22, 0.31)) * total * (net - np.float32(0.2))
+    )  # cells between are lucent
     return box_of_mask(canvas, "Fibrosis", total, 0.4)
 
 

@@ -73,7 +73,7 @@ def paint_pneumonia(scene: Scene, generator: Generator) -> list[Box]:
     side = pick_side(generator)
     canvas = scene.canvas
     x, y = side * generator.uniform(0.13, 0.25), generator.uniform(0.30, scene.anatomy.dome(side) - 0.06)
-    radius_x, radius_y = generator.uniform(0.10, 0.15), generator.uniform(0.11, 0.16)
+    radius_x, radius_y = generator.uniform(0.09, 0.125), generator.uniform(0.095, 0.135)
     patches = canvas.noise(generator, 0.05) * np.float32(0.42) + canvas.noise(generator, 0.02) * np.float32(0.22)
     shape = np.float32(1.0) - canvas.disc(x, y, radius_x, radius_y) + patches
     near = np.exp(-np.float32(0.5) * canvas.disc(x, y, 1.2 * radius_x, 1.2 * radius_y))

@@ -18,7 +18,7 @@ def pick_side(generator: np.random.Generator) -> int:
 def _atelectasis(anatomy: Anatomy, generator: np.random.Generator) -> Anatomy:
     """Lost volume: the dome rises and the heart moves over."""
     side = pick_side(generator)
-    raised = anatomy.with_dome(side, -generator.uniform(0.02, 0.06))
+    raised = anatomy.with_dome(side, -generator.uniform(0.01, 0.05))
     return replace(raised, heart_shift=raised.heart_shift + side * generator.uniform(0.005, 0.025))
 
 
@@ -28,14 +28,14 @@ def _cardiomegaly(anatomy: Anatomy, generator: np.random.Generator) -> Anatomy:
 
 def _emphysema(anatomy: Anatomy, generator: np.random.Generator) -> Anatomy:
     """Too much air: low flat domes, a narrow heart, thin vessels."""
-    lower = generator.uniform(0.01, 0.05)
+    lower = generator.uniform(0.0, 0.04)
     return replace(
         anatomy,
-        right_dome=max(anatomy.right_dome + lower, 0.715),
-        left_dome=max(anatomy.left_dome + lower, 0.725),
+        right_dome=max(anatomy.right_dome + lower, 0.69),
+        left_dome=max(anatomy.left_dome + lower, 0.70),
         dome_depth=generator.uniform(0.025, 0.045),
-        heart_ratio=anatomy.heart_ratio * generator.uniform(0.78, 0.9),
-        air=anatomy.air * generator.uniform(1.03, 1.12),
+        heart_ratio=anatomy.heart_ratio * generator.uniform(0.85, 0.97),
+        air=anatomy.air * generator.uniform(1.0, 1.08),
         vessels=anatomy.vessels * generator.uniform(0.25, 0.5),
     )
 

@@ -1,6 +1,6 @@
 """Draws pictures in this or in other processes.
 
-Other processes are fresh interpreters that run this module, not a `ProcessPoolExecutor`: its safe start methods import
+Other processes are fresh interpreters that run `serve`, not a `ProcessPoolExecutor`: its safe start methods import
 the caller's main script again in each worker (seconds for one that imports torch, and an error for one without a
 ``__main__`` guard), and plain forking is unsafe once torch has started threads.
 """
@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,7 @@ def draw_in_processes(
         RuntimeError: If a process fails; its message is passed on.
     """
     tasks = [_task(folder, spec, rows[start::workers]) for start in range(workers)]
-    with _processes(workers) as processes, ThreadPoolExecutor(workers) as threads:
+    with ThreadPoolExecutor(workers) as threads, _processes(workers) as processes:  # processes end before threads
         for outcome in [threads.submit(_follow, *pair, done) for pair in zip(processes, tasks, strict=True)]:
             outcome.result()
 
@@ -77,7 +77,7 @@ def _processes(count: int) -> Iterator[list["subprocess.Popen[str]"]]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **_QUICK_ARRAYS}
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", __name__],
+            [sys.executable, "-c", f"from {__name__} import serve; serve()"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -102,8 +102,9 @@ def _follow(process: "subprocess.Popen[str]", task: str, done: Callable[[], obje
     assert process.stdin is not None
     assert process.stdout is not None
     assert process.stderr is not None
-    process.stdin.write(task)
-    process.stdin.close()
+    with suppress(BrokenPipeError):  # a process that died says why below
+        process.stdin.write(task)
+        process.stdin.close()
     for _ in process.stdout:
         done()
     message = process.stderr.read()
@@ -123,10 +124,7 @@ def _read_task(text: str) -> tuple[Path, PhantomSpec, list[Row]]:
     return Path(task["folder"]), PhantomSpec(**task["spec"]), rows
 
 
-def _main() -> None:
+def serve() -> None:
+    """What a drawing process does: reads a task, draws, and writes an empty line after each picture."""
     folder, spec, rows = _read_task(sys.stdin.read())
     draw_rows_to_files(folder, spec, rows, lambda: sys.stdout.write("\n") and sys.stdout.flush())
-
-
-if __name__ == "__main__":
-    _main()

@@ -1,0 +1,225 @@
+"""Settings in, loaders out; everything wrong with the data is found at setup."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.utils.data import SequentialSampler
+
+from cxr_lightning.data.augment import Augmentation
+from cxr_lightning.data.datamodule import ChestXRayDataModule
+from cxr_lightning.data.dataset import EpochSampler
+from cxr_lightning.data.nih import NIHSource
+from cxr_lightning.data.splits import PatientOverlapError
+from cxr_lightning.labels import NIH_LABELS
+
+
+def module(folder: Path, **options: Any) -> ChestXRayDataModule:
+    settings = {"val_fraction": 0.25, "image_size": 32, "batch_size": 4, "num_workers": 0, **options}
+    return ChestXRayDataModule(str(folder), NIHSource(), **settings)
+
+
+def ready(folder: Path, **options: Any) -> ChestXRayDataModule:
+    datamodule = module(folder, **options)
+    datamodule.prepare_data()
+    datamodule.setup()
+    return datamodule
+
+
+def splits(datamodule: ChestXRayDataModule) -> dict[str, list[str]]:
+    return {split: datamodule.dataset(split).table["image_id"].tolist() for split in ("train", "val", "test")}
+
+
+def test_the_splits_share_no_patient_and_hold_both_sides_of_several_labels(datamodule: ChestXRayDataModule) -> None:
+    datamodule.setup()
+    patients = [set(datamodule.dataset(split).table["patient_id"]) for split in ("train", "val", "test")]
+    assert [len(part) for part in patients] == [9, 3, 4]
+    assert len(set.union(*patients)) == 16
+    for split in ("train", "val", "test"):
+        mean = datamodule.targets(split).mean(dim=0)
+        assert int(((mean > 0) & (mean < 1)).sum()) >= 4
+    assert datamodule.labels == NIH_LABELS
+
+
+def test_batches_have_the_designs_shapes_and_types(datamodule: ChestXRayDataModule) -> None:
+    datamodule.setup()
+    for loader, size in (
+        (datamodule.train_dataloader(), 18),
+        (datamodule.val_dataloader(), 6),
+        (datamodule.test_dataloader(), 8),
+    ):
+        batches = list(loader)
+        assert sum(len(batch["index"]) for batch in batches) == size
+        image, target, index = batches[0]["image"], batches[0]["target"], batches[0]["index"]
+        assert (image.shape, target.shape, index.shape) == ((4, 1, 32, 32), (4, 14), (4,))
+        assert (image.dtype, target.dtype, index.dtype) == (torch.uint8, torch.float32, torch.int64)
+
+
+def test_a_batch_holds_the_rows_that_its_indices_name(datamodule: ChestXRayDataModule) -> None:
+    datamodule.setup()
+    dataset = datamodule.dataset("train")
+    for batch in datamodule.train_dataloader():
+        for image, target, index in zip(batch["image"], batch["target"], batch["index"].tolist(), strict=True):
+            assert torch.equal(image, dataset[index]["image"])
+            assert torch.equal(target, dataset.targets[index])
+
+
+def test_only_training_is_shuffled(datamodule: ChestXRayDataModule) -> None:
+    datamodule.setup()
+    assert isinstance(datamodule.train_dataloader().sampler, EpochSampler)
+    assert isinstance(datamodule.val_dataloader().sampler, SequentialSampler)
+    assert torch.cat([batch["index"] for batch in datamodule.test_dataloader()]).tolist() == list(range(8))
+
+
+def test_a_last_training_batch_of_one_image_is_left_out(nih_folder: Path) -> None:
+    # Eighteen training images: 17 + 1, and a batch that is larger than the set.
+    assert [len(batch["index"]) for batch in ready(nih_folder, batch_size=17).train_dataloader()] == [17]
+    assert [len(batch["index"]) for batch in ready(nih_folder, batch_size=64).train_dataloader()] == [18]
+    # Three of the six validation images are scored in a batch of one.
+    assert [len(batch["index"]) for batch in ready(nih_folder, batch_size=5).val_dataloader()] == [5, 1]
+
+
+def test_the_seed_repeats_the_splits_and_the_shuffle_seed_does_not_touch_them(nih_folder: Path) -> None:
+    first = splits(ready(nih_folder, seed=3))
+    assert splits(ready(nih_folder, seed=3, shuffle_seed=9)) == first
+    assert splits(ready(nih_folder, seed=4)) != first
+    assert splits(ready(nih_folder, seed=4))["test"] == first["test"]
+
+
+def test_a_subset_is_smaller_keeps_both_sides_and_is_recorded(make_nih: Callable[..., Path], tmp_path: Path) -> None:
+    folder = make_nih(tmp_path / "nih", patients=40, size=8)
+    datamodule = ready(folder, subset=True, subset_images=(12, 6, 10), labels=["Effusion", "Mass"])
+    sizes = {split: len(names) for split, names in splits(datamodule).items()}
+    assert sizes == {"train": 12, "val": 6, "test": 10}
+    for split in sizes:
+        mean = datamodule.targets(split).mean(dim=0)
+        assert ((mean > 0) & (mean < 1)).all()
+    assert datamodule.record()["subset"] is True
+    assert splits(ready(folder, subset=True, subset_images=(12, 6, 10), labels=["Effusion", "Mass"])) == splits(
+        datamodule
+    )
+
+
+def test_the_record_is_plain_json_and_says_what_the_data_is(datamodule: ChestXRayDataModule, nih_folder: Path) -> None:
+    datamodule.setup()
+    record = datamodule.record()
+    assert json.loads(json.dumps(record)) == record
+    assert (record["source"], record["synthetic"], record["subset"], record["skipped"]) == ("nih", False, False, 0)
+    assert {split: part["images"] for split, part in record["splits"].items()} == {"train": 18, "val": 6, "test": 8}
+    assert record["settings"]["root"] == str(nih_folder)
+    assert record["settings"]["source"] == {"name": "nih", "label_file": None}
+    assert record["settings"]["labels"] == list(NIH_LABELS)
+
+
+def test_the_records_settings_are_the_constructors_options(datamodule: ChestXRayDataModule) -> None:
+    datamodule.setup()
+    settings = datamodule.record()["settings"]
+    settings.pop("source")
+    again = ChestXRayDataModule(settings.pop("root"), NIHSource(), **settings)
+    again.setup()
+    assert again.record()["splits"] == datamodule.record()["splits"]
+
+
+def test_a_broken_image_is_found_at_setup(nih_folder: Path) -> None:
+    images = sorted((nih_folder / "images").iterdir())
+    images[3].write_bytes(b"")
+    with pytest.raises(ValueError, match=rf"image in '{images[3]}' but the file is empty\. Download"):
+        ready(nih_folder)
+    images[5].write_text("version https://git-lfs.github.com/spec/v1\n")
+    with pytest.raises(
+        ValueError, match=rf"2 broken: '{images[3]}': the file is empty; '{images[5]}': it is a Git-LFS"
+    ):
+        ready(nih_folder)
+
+
+def test_missing_images_stop_or_are_skipped(nih_folder: Path) -> None:
+    (nih_folder / "images" / "00000002_000.png").unlink()
+    with pytest.raises(FileNotFoundError, match=r"1 of 32 images .*00000002_000\.png"):
+        ready(nih_folder)
+    datamodule = ready(nih_folder, on_missing="skip")
+    assert sum(len(names) for names in splits(datamodule).values()) == 31
+    assert datamodule.record()["skipped"] == 1
+
+
+def test_leaks_between_the_lists_stop_or_are_dropped(nih_folder: Path) -> None:
+    lists = {name: nih_folder / f"{name}_list.txt" for name in ("train_val", "test")}
+    moved = "00000001_000.png\n"
+    lists["train_val"].write_text(lists["train_val"].read_text().replace(moved, ""))
+    lists["test"].write_text(lists["test"].read_text() + moved)
+    with pytest.raises(PatientOverlapError, match=r"1 patients have images in more than one split: 1\."):
+        ready(nih_folder)
+    kept = splits(ready(nih_folder, drop_leaked=True))
+    assert "00000001_000.png" in kept["test"]
+    assert "00000001_001.png" not in [*kept["train"], *kept["val"]]
+
+
+def test_views_choose_images(nih_folder: Path) -> None:
+    datamodule = ready(nih_folder, views=["PA"])
+    assert set(datamodule.manifest.table["view_position"]) == {"PA"}
+    assert datamodule.record()["settings"]["views"] == ["PA"]
+
+
+def test_sample_images_are_a_seeded_draw(datamodule: ChestXRayDataModule) -> None:
+    datamodule.setup()
+    images = list(datamodule.sample_images("train", 5))
+    assert len(images) == 5
+    assert images[0].shape == (1, 32, 32)
+    assert all(torch.equal(*pair) for pair in zip(images, datamodule.sample_images("train", 5), strict=True))
+    assert len(list(datamodule.sample_images("train", 99))) == 18
+
+
+def test_data_before_setup_is_an_error(nih_folder: Path) -> None:
+    with pytest.raises(RuntimeError, match=r"`setup\(\)` to have been called"):
+        module(nih_folder).train_dataloader()
+
+
+def test_a_second_setup_reads_nothing_again(datamodule: ChestXRayDataModule, nih_folder: Path) -> None:
+    datamodule.setup("fit")
+    (nih_folder / "Data_Entry_2017_v2020.csv").unlink()
+    datamodule.setup("test")
+    assert len(datamodule.targets("test")) == 8
+
+
+class _Trainer:
+    """What the hook asks a trainer."""
+
+    def __init__(self, *, training: bool, current_epoch: int = 0) -> None:
+        self.training = training
+        self.current_epoch = current_epoch
+
+
+def test_only_training_batches_are_augmented_and_every_epoch_anew(nih_folder: Path) -> None:
+    datamodule = ready(nih_folder, augmentation=Augmentation(), shuffle_seed=5)
+    batch = next(iter(datamodule.val_dataloader()))
+    results = []
+    for trainer in (_Trainer(training=False), _Trainer(training=True), _Trainer(training=True, current_epoch=1)):
+        datamodule.trainer = trainer  # type: ignore[assignment]  # only these two attributes are asked for
+        results.append(datamodule.on_after_batch_transfer(batch, 0)["image"])
+    assert results[0] is batch["image"]
+    assert not torch.equal(results[1], results[2])
+    again = Augmentation()(batch["image"], batch["index"], seed=5, epoch=1)
+    assert torch.equal(results[2], again)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("image_size", 8, r"`data\.image_size` to be at least 16 but got 8"),
+        ("batch_size", 0, r"`data\.batch_size` to be at least 1 but got 0"),
+        ("seed", -1, r"`data\.seed` to be at least 0 but got -1"),
+        ("shuffle_seed", -1, r"`data\.shuffle_seed` to be at least 0 but got -1"),
+        ("num_workers", -1, r"`data\.num_workers` to be at least 0 but got -1"),
+        ("subset_images", (10, 10), r"`data\.subset_images` to be three positive numbers but got \(10, 10\)"),
+        ("subset_images", (10, 0, 1), r"`data\.subset_images` to be three positive numbers"),
+        ("interpolation", "area", "`interpolation` to be one of"),
+        ("split", "random", r"`data\.split` to be one of"),
+        ("on_missing", "ignore", r"`data\.on_missing` to be error or skip but got 'ignore'"),
+        ("labels", "Mass", "list of labels but got the text 'Mass'"),
+    ],
+)
+def test_a_wrong_setting_is_refused_before_anything_is_read(option: str, value: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        module(Path("absent"), **{option: value})

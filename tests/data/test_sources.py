@@ -1,0 +1,168 @@
+"""The walk-through's one-hot files and any CSV with label columns."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cxr_lightning.data.sources import CsvSource, PhantomSource, WalkthroughSource
+from cxr_lightning.data.splits import PatientOverlapError, assign_splits
+from cxr_lightning.labels import WALKTHROUGH_LABELS
+
+FILES = {"train": "train-small.csv", "val": "valid-small.csv", "test": "test.csv"}
+
+
+@pytest.fixture
+def walkthrough(tmp_path: Path) -> Path:
+    """Two images per file; image k has finding k; every file has its own column order."""
+    (tmp_path / "images").mkdir()
+    generator = np.random.default_rng(0)
+    for number, name in enumerate(FILES.values()):
+        rows = []
+        for image in (2 * number, 2 * number + 1):
+            (tmp_path / "images" / f"{image}.png").touch()
+            one_hot = {label: int(position == image) for position, label in enumerate(WALKTHROUGH_LABELS)}
+            rows.append({"Image": f"{image}.png", "PatientId": str(100 + image), **one_hot})
+        table = pd.DataFrame(rows)
+        table[generator.permutation(table.columns)].to_csv(tmp_path / name, index=False)
+    return tmp_path
+
+
+def test_the_walkthroughs_files_read_by_name_whatever_their_column_order(walkthrough: Path) -> None:
+    headers = {(walkthrough / name).read_text().splitlines()[0] for name in FILES.values()}
+    assert len(headers) == 3
+    manifest = WalkthroughSource().read(walkthrough)
+    assert manifest.labels == WALKTHROUGH_LABELS
+    np.testing.assert_array_equal(manifest.targets(), np.eye(14)[:6])
+    assert manifest.table["split"].tolist() == ["train", "train", "val", "val", "test", "test"]
+    assert manifest.table["patient_id"].tolist() == [str(number) for number in range(100, 106)]
+    assert manifest.table["path"].tolist() == [str(walkthrough / "images" / f"{number}.png") for number in range(6)]
+    assert set(manifest.files) == set(FILES.values())
+    assert manifest.boxes.empty
+
+
+def test_the_walkthroughs_labels_may_be_chosen(walkthrough: Path) -> None:
+    manifest = WalkthroughSource().read(walkthrough, ["Hernia", "Effusion"])
+    np.testing.assert_array_equal(manifest.targets().argmax(axis=0), [3, 2])
+    with pytest.raises(ValueError, match="at least one label"):
+        WalkthroughSource().read(walkthrough, [])
+
+
+def test_the_walkthroughs_errors_name_the_file(walkthrough: Path, tmp_path: Path) -> None:
+    path = walkthrough / "valid-small.csv"
+    good = path.read_text()
+    path.write_text(good.replace("102", ""))
+    with pytest.raises(ValueError, match=r"valid-small\.csv' to name its patient but 1 rows do not.* line 2"):
+        WalkthroughSource().read(walkthrough)
+    path.write_text(good.replace("2.png", "../2.png"))
+    with pytest.raises(ValueError, match=r"without a folder as images in '.*valid-small\.csv'"):
+        WalkthroughSource().read(walkthrough)
+    path.write_text(good.splitlines()[0])
+    with pytest.raises(ValueError, match=r"images in '.*valid-small\.csv' but it lists none"):
+        WalkthroughSource().read(walkthrough)
+    path.write_text(good.replace("2.png", "3.png"))
+    with pytest.raises(ValueError, match=r"every image once in '.*valid-small\.csv' but 1 are listed again: 3\.png"):
+        WalkthroughSource().read(walkthrough)
+    path.write_text(good.replace("2.png", "5.png"))
+    with pytest.raises(ValueError, match=r"say the same of an image but they differ on 1: 5\.png"):
+        WalkthroughSource().read(walkthrough)
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match=r"label file at '.*valid-small\.csv'.* The folder holds images, test"):
+        WalkthroughSource().read(walkthrough)
+    with pytest.raises(FileNotFoundError, match="data set's folder"):
+        WalkthroughSource().read(walkthrough / "absent")
+
+
+def test_an_image_in_two_of_the_walkthroughs_files_is_a_leak_not_a_malformed_table(walkthrough: Path) -> None:
+    shutil.copy(walkthrough / "train-small.csv", walkthrough / "valid-small.csv")
+    manifest = WalkthroughSource().read(walkthrough)
+    assert manifest.table["image_id"].tolist() == ["0.png", "1.png"] * 2 + ["4.png", "5.png"]
+    with pytest.raises(PatientOverlapError, match="2 patients have images in more than one split: 100, 101"):
+        assign_splits(manifest, "walkthrough")
+    table = assign_splits(manifest, "patient", val_fraction=0.25, test_fraction=0.25).table
+    assert table["image_id"].is_unique
+
+
+@pytest.fixture
+def csv_folder(tmp_path: Path) -> Path:
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "a.png").touch()
+    (tmp_path / "labels.csv").write_text(
+        "image,patient_id,Mass,Edema,fold,view,gender,years\n"
+        "pictures/a.png,p1,1,0,train,pa,f,061Y\n"
+        "pictures/b.png,p2,,1.0,valid,,,\n"
+        "c.png,p3,0,,test,AP,M,7\n"
+    )
+    return tmp_path
+
+
+def test_a_csv_reads_one_zero_and_empty_as_unknown(csv_folder: Path) -> None:
+    manifest = CsvSource().read(csv_folder, ["Edema", "Mass"])
+    np.testing.assert_array_equal(manifest.targets(), [[0, 1], [1, np.nan], [np.nan, 0]])
+    assert manifest.labels == ("Edema", "Mass")
+    assert manifest.table["path"][0] == str(csv_folder / "pictures" / "a.png")
+    assert manifest.table["path"].isna().tolist() == [False, True, True]
+    assert manifest.table[["split", "view_position", "sex", "age"]].isna().all(axis=None)
+
+
+def test_a_csvs_own_columns_can_be_named(csv_folder: Path) -> None:
+    source = CsvSource(split_column="fold", view_column="view", sex_column="gender", age_column="years")
+    table = source.read(csv_folder, ["Mass"]).table.astype(object).replace({np.nan: None})
+    columns = ["split", "view_position", "sex", "age"]
+    assert table[columns].to_numpy().tolist() == [
+        ["train", "PA", "F", 61.0],
+        ["valid", None, None, None],  # made `val` when splits are assigned
+        ["test", "AP", "M", 7.0],
+    ]
+
+
+def test_each_image_can_be_its_own_patient(csv_folder: Path) -> None:
+    table = CsvSource(patient_column="image").read(csv_folder, ["Mass"]).table
+    assert table["patient_id"].tolist() == table["image_id"].tolist()
+
+
+@pytest.mark.parametrize("wrong", ["-1", "yes"])
+def test_another_value_in_a_label_column_is_refused_with_its_line(csv_folder: Path, wrong: str) -> None:
+    path = csv_folder / "labels.csv"
+    path.write_text(path.read_text().replace("p2,,1.0", f"p2,{wrong},1.0"))
+    with pytest.raises(ValueError, match=rf"column 'Mass' of '.*labels\.csv' .* first '{wrong}' on line 3"):
+        CsvSource().read(csv_folder, ["Mass"])
+
+
+@pytest.mark.parametrize("name", ["../b.png", "/tmp/b.png"])
+def test_an_image_outside_the_folder_is_refused(csv_folder: Path, name: str) -> None:
+    path = csv_folder / "labels.csv"
+    path.write_text(path.read_text().replace("pictures/b.png", name))
+    with pytest.raises(ValueError, match=r"paths below the data folder as images in '.*labels\.csv'"):
+        CsvSource().read(csv_folder, ["Mass"])
+
+
+def test_a_csvs_labels_must_be_named(csv_folder: Path) -> None:
+    with pytest.raises(ValueError, match=r"`data\.labels` to name the label columns of .*'Mass', 'Edema'"):
+        CsvSource().read(csv_folder)
+    with pytest.raises(ValueError, match="one column 'Lump'"):
+        CsvSource().read(csv_folder, ["Lump"])
+    with pytest.raises(ValueError, match="at least one label"):
+        CsvSource().read(csv_folder, [])
+
+
+def test_a_label_must_not_have_the_name_of_another_column(csv_folder: Path) -> None:
+    with pytest.raises(ValueError, match=r"names that the table does not use itself but got \['split'\]"):
+        CsvSource().read(csv_folder, ["split"])
+
+
+def test_a_missing_csv_says_what_is_there(csv_folder: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"label file at '.*absent\.csv' .* The folder holds labels\.csv"):
+        CsvSource("absent.csv").read(csv_folder, ["Mass"])
+    with pytest.raises(FileNotFoundError, match="data set's folder"):
+        CsvSource().read(csv_folder / "absent", ["Mass"])
+
+
+def test_the_synthetic_sets_folder_is_its_own_below_the_root(tmp_path: Path) -> None:
+    small, large = PhantomSource(train_images=100), PhantomSource(train_images=200)
+    assert small.folder(tmp_path).parent == tmp_path
+    assert small.folder(tmp_path) != large.folder(tmp_path)
+    with pytest.raises(FileNotFoundError, match="data set's folder"):
+        small.read(tmp_path)  # reading makes nothing; `prepare` does

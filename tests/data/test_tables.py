@@ -1,0 +1,203 @@
+"""Label files are read strictly: what the csv module reads, or an error that names file and line."""
+
+import csv
+import math
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from cxr_lightning.data.manifest import check_table, first_five, names_sha256
+from cxr_lightning.data.tables import (
+    check_image_names,
+    index_images,
+    parse_age,
+    parse_truth,
+    read_header,
+    read_names,
+    read_table,
+)
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 7861\n"
+
+
+def write(folder: Path, content: str | bytes, name: str = "labels.csv") -> Path:
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "a,b,c\n1,2,3\n4,5,6\n",
+        "a,b,c\r\n1,2,3\r\n4,5,6\r\n",
+        "\ufeffa,b,c\n1,2,3\n4,5,6",
+        "a,b,c\n1,2,3\n\n4,5,6\n\n",
+        'a,"b",c\n"1","2",3\n4,5,"6"\n',
+        " a , b,c \n1, 2 ,3\n4,5,6\n",
+        "a,b,c,\n1,2,3,\n4,5,6,\n",
+        "a,b,c\n1,2,3,,\n4,5,6,\n",
+        "a,b,c,\n1,2,3\n4,5,6\n",
+        "c,a,b\n3,1,2\n6,4,5\n",
+    ],
+    ids=["plain", "crlf", "mark", "blank", "quoted", "spaces", "trailing", "rows-only", "header-only", "other-order"],
+)
+def test_every_spelling_of_one_table_reads_the_same(tmp_path: Path, content: str) -> None:
+    table = read_table(write(tmp_path, content), ["c", "a"])
+    assert table.to_dict("records") == [{"c": "3", "a": "1"}, {"c": "6", "a": "4"}]
+
+
+def test_a_table_reads_as_the_csv_module_reads_it(tmp_path: Path) -> None:
+    path = write(tmp_path, 'image,note,size\na.png,"one, two",7\nb.png,"say ""no""",08\nc.png,,1e3\n')
+    with path.open(newline="") as file:
+        expected = list(csv.DictReader(file))
+    assert read_table(path, ["image", "note", "size"]).to_dict("records") == expected
+
+
+def test_the_index_is_the_line_of_the_file_less_two(tmp_path: Path) -> None:
+    table = read_table(write(tmp_path, "a\nx\n\ny\n"), ["a"])
+    assert [index + 2 for index in table.index] == [2, 4]
+
+
+def test_a_column_may_be_asked_for_twice(tmp_path: Path) -> None:
+    table = read_table(write(tmp_path, "a,b\n1,2\n"), ["a", "a"])
+    assert table["a"].tolist() == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a,c\n1,2\n", r"one column 'b' in '.*labels\.csv' but the columns are \['a', 'c'\]"),
+        ("a,b,b\n1,2,3\n", "one column 'b' in .* but it is there twice"),
+        ("a,b\n1,2\n1,2,3\n", r"2 fields on every line of '.*labels\.csv'.* but 1 differ, first line 3 with 3"),
+        ("a,b\n1,2\n\n1\n7\n", "2 fields on every line of .* but 2 differ, first line 4 with 1"),
+        (b"a,b\n1,\xff\n", r"UTF-8 comma-separated text in '.*labels\.csv'"),
+        ("a,b\n1,\0\n".encode("utf-16"), "UTF-8 comma-separated text"),
+        ('a,b\n1,"2\n', "UTF-8 comma-separated text"),
+        (POINTER, r"table or list in '.*labels\.csv' but it is a Git-LFS pointer. Run `git lfs pull`"),
+        ("", r"text from the first line of '.*labels\.csv' on but that is empty"),
+        ("\n\n", "text from the first line of .* on but that is empty"),
+    ],
+    ids=["missing", "doubled", "too-many", "too-few", "latin", "utf-16", "open-quote", "pointer", "empty", "blank"],
+)
+def test_a_malformed_table_is_refused(tmp_path: Path, content: str | bytes, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        read_table(write(tmp_path, content), ["a", "b"])
+
+
+def test_a_missing_table_is_told_with_what_is_there(tmp_path: Path) -> None:
+    for name in "fedcba":
+        (tmp_path / name).touch()
+    with pytest.raises(FileNotFoundError, match=r"label file at '.*labels\.csv' .* The folder holds a, b, c, d, e:"):
+        read_table(tmp_path / "labels.csv", ["a"])
+    with pytest.raises(FileNotFoundError, match=r"The folder '.*absent' does not exist either: set `data\.root`"):
+        read_table(tmp_path / "absent" / "labels.csv", ["a"])
+
+
+def test_read_header_gives_the_columns(tmp_path: Path) -> None:
+    assert read_header(write(tmp_path, "\ufeffa, b\n1,2\n")) == ["a", "b"]
+
+
+def test_read_names_gives_one_name_a_line(tmp_path: Path) -> None:
+    assert read_names(write(tmp_path, "\ufeffb.png\r\n\r\na.png\r\n   \r\n  \r\n")) == ["b.png", "a.png"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a.png\nb.png\na.png\n", "every image once in .* but 1 are repeated"),
+        ("", "is empty"),
+        (POINTER, "Git-LFS pointer"),
+        (b"\xff\xfe", "UTF-8"),
+    ],
+)
+def test_a_malformed_list_is_refused(tmp_path: Path, content: str | bytes, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        read_names(write(tmp_path, content, "list.txt"))
+
+
+def test_truth_is_one_zero_or_unknown() -> None:
+    values = parse_truth(pd.Series(["1", "0", "", "1.0", "0.0"]), Path("labels.csv"))
+    assert values.tolist()[:2] + values.tolist()[3:] == [1.0, 0.0, 1.0, 0.0]
+    assert math.isnan(values[2])
+    assert values.dtype == "float32"
+
+
+@pytest.mark.parametrize("wrong", ["-1", "yes", "2", "0.5", "nan", "True"])
+def test_any_other_truth_is_refused_with_its_line(wrong: str) -> None:
+    with pytest.raises(ValueError, match=rf"column 'Mass' of 'labels\.csv' but 2 cells .* first '{wrong}' on line 3"):
+        parse_truth(pd.Series(["1", wrong, "0", wrong], name="Mass"), Path("labels.csv"))
+
+
+@pytest.mark.parametrize(
+    ("text", "years"),
+    [("57", 57), ("058Y", 58), ("012M", 1), ("3d", 3 / 365.25), (" 4 ", 4), ("120", 120)],
+)
+def test_ages_are_years(text: str, years: float) -> None:
+    assert parse_age(text) == pytest.approx(years)
+
+
+@pytest.mark.parametrize("text", ["", "414", "121Y", "-3", "old", "5.5", "1000", "5W"])
+def test_an_impossible_age_is_nan(text: str) -> None:
+    assert math.isnan(parse_age(text))
+
+
+def test_images_are_found_in_the_root_and_in_image_folders_only(tmp_path: Path) -> None:
+    for name in (
+        "a.png",
+        "images/b.png",
+        "images_001/images/c.png",
+        "images_012/d.png",
+        "other/e.png",
+        "x/images/f.png",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found = {name: path.relative_to(tmp_path).as_posix() for name, path in index_images(tmp_path).items()}
+    images = {name: path for name, path in found.items() if name.endswith(".png")}
+    assert images == {
+        "a.png": "a.png",
+        "b.png": "images/b.png",
+        "c.png": "images_001/images/c.png",
+        "d.png": "images_012/d.png",
+    }
+
+
+@pytest.mark.parametrize("name", ["../a.png", "/etc/a.png", "images/../../a.png", "C:\\a.png", "..\\a.png", "C:a.png"])
+def test_an_image_name_that_leads_out_is_refused(name: str) -> None:
+    names = pd.Series(["fine.png", name], index=[0, 5])
+    for relative, expected in ((True, "paths below the data folder"), (False, "file names without a folder")):
+        with pytest.raises(ValueError, match=rf"{expected} as images in 'l\.csv' but 1 are not, first .* on line 7"):
+            check_image_names(names, Path("l.csv"), relative=relative)
+
+
+def test_a_folder_in_an_image_name_is_allowed_only_where_paths_are() -> None:
+    names = pd.Series(["images/a..b.png"])
+    check_image_names(names, Path("labels.csv"), relative=True)
+    with pytest.raises(ValueError, match="file names without a folder"):
+        check_image_names(names, Path("labels.csv"))
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([], r"images in 'l\.csv' but it lists none"),
+        ([("a.png", "1"), ("", "1")], "name its image but 1 rows do not, first the one on line 3"),
+        ([("a.png", " "), ("b.png", "1")], "name its patient but 1 rows do not, first the one on line 2"),
+        ([(f"{n % 6}.png", "1") for n in range(12)], r"but 6 are listed again: 0\.png, .*4\.png, \.\.\.\. Keep"),
+    ],
+)
+def test_a_table_that_cannot_be_trusted_is_refused(rows: list[tuple[str, str]], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        check_table(pd.DataFrame(rows, columns=["image_id", "patient_id"], dtype=object), Path("l.csv"))
+
+
+def test_first_five_says_when_there_are_more() -> None:
+    assert first_five(list("abcde")) == "a, b, c, d, e"
+    assert first_five(list("abcdef")) == "a, b, c, d, e, ..."
+
+
+def test_the_names_sha256_is_that_of_the_sorted_lines() -> None:
+    # printf 'a\nb\n' | sha256sum
+    assert names_sha256(["b", "a"]) == "911169ddaaf146aff539f58c26c489af3b892dff0fe283c1c264c65ae5aa59a2"
