@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig
@@ -87,6 +87,11 @@ def _exit(error: BaseException) -> NoReturn:
 def one_line(error: BaseException) -> str:
     """What went wrong, without the frames that libraries put around it."""
     text = str(error)
+    if isinstance(error, OverrideParseException):
+        key, _, value = error.override.partition("=")
+        return (
+            f"Expected key=value but got {error.override}. Quote values with special characters: '{key}=\"{value}\"'."
+        )
     if isinstance(error, HydraException) and isinstance(error.__cause__, Exception):
         if override := re.match(r"Could not override '([^']+)'", text):
             return f"Expected a key of the configuration but got '{override[1]}'. `--cfg job` lists the keys."

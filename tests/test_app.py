@@ -140,9 +140,7 @@ def test_a_run_is_not_resumed_with_other_settings(
 def test_a_checkpoint_is_tested_without_training(run: Run, small: list[str]) -> None:
     _, folder = run(*small)
     trained = summary_of(folder)
-    code, tested = run(
-        *small, "train=false", f"ckpt_path={folder}/checkpoints/best.ckpt", f"hydra.run.dir={folder}-test"
-    )
+    code, _ = run(*small, "train=false", f"ckpt_path={folder}/checkpoints/best.ckpt", f"hydra.run.dir={folder}-test")
     assert code == 0
     assert summary_of(Path(f"{folder}-test"))["test"] == trained["test"]
 
@@ -158,7 +156,9 @@ def test_early_stopping_acts(run: Run, small: list[str]) -> None:
 
 
 def test_the_plateau_divides_the_rate(run: Run, small: list[str]) -> None:
-    _, folder = run(*small, *FROZEN, "trainer.max_epochs=4", "scheduler=plateau", "scheduler.patience=1", "scheduler.factor=0.5")
+    _, folder = run(
+        *small, *FROZEN, "trainer.max_epochs=4", "scheduler=plateau", "scheduler.patience=1", "scheduler.factor=0.5"
+    )
     assert [row["learning_rate"] for row in read_history(folder / "history.csv")] == [0.01, 0.01, 0.01, 0.005]
 
 

@@ -115,11 +115,14 @@ class Canvas:
         return [pixels[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
 
     def _finish(self, image: Image.Image, blur: float) -> Field:
-        """The oversampled drawing at the canvas's size; a small blur comes with the scaling at no further cost."""
+        """The drawing at the canvas's size, softened."""
         oversampling = image.width // self.size
-        if oversampling > 1 and 0.3 <= self._blur_pixels(blur) < 1.3:
-            return _to_field(image.resize((self.size, self.size), Image.Resampling.BILINEAR))
-        return _to_field(self._soften(image.reduce(oversampling) if oversampling > 1 else image, blur))
+        if oversampling == 1:
+            return _to_field(self._soften(image, blur))
+        reduced = image.reduce(oversampling)
+        if 0.3 <= self._blur_pixels(blur) < 1.3:
+            return _smooth_once(_to_field(reduced))
+        return _to_field(self._soften(reduced, blur))
 
     def _blur_pixels(self, blur: float) -> float:
         return blur * self.size * self.pose.scale
@@ -132,11 +135,20 @@ class Canvas:
             return image.filter(ImageFilter.BoxBlur(radius))  # a third of a Gaussian's cost, and as smooth at this size
         coarse = 2 if radius < 6 else 4
         small = image.reduce(coarse).filter(ImageFilter.GaussianBlur(radius / coarse))
-        return small.resize((self.size, self.size), Image.Resampling.BICUBIC)
+        return small.resize((self.size, self.size), Image.Resampling.BILINEAR)
 
 
 def _to_field(image: Image.Image) -> Field:
     return np.asarray(np.multiply(np.asarray(image), np.float32(1 / 255), dtype=np.float32))
+
+
+def _smooth_once(field: Field) -> Field:
+    """Weights 1, 2, 1 across and down: the smallest blur, at a fifth of a filter's cost."""
+    rows = field.copy()
+    rows[1:-1] = np.float32(0.5) * field[1:-1] + np.float32(0.25) * (field[:-2] + field[2:])
+    smooth = rows.copy()
+    smooth[:, 1:-1] = np.float32(0.5) * rows[:, 1:-1] + np.float32(0.25) * (rows[:, :-2] + rows[:, 2:])
+    return smooth
 
 
 def smooth_curve(points: Sequence[tuple[float, float]], steps: int = 8, closed: bool = False) -> Points:

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import tempfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import astuple
 from pathlib import Path
@@ -50,7 +51,7 @@ def write_picture(path: Path, pixels: NDArray[np.uint8], boxes: Sequence[Box], o
     text.add_text(_OWNER, owner)
     text.add_text(_BOXES, json.dumps([astuple(box) for box in boxes]))
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG", compress_level=1, pnginfo=text)
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=1, compress_type=zlib.Z_RLE, pnginfo=text)
     write_atomically(path, buffer.getvalue())
 
 

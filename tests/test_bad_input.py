@@ -1,0 +1,147 @@
+"""Bad input, typed as a user would: one line with the file, what was found and the remedy; nothing half-written."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+from PIL import Image
+
+import train
+from cxr_lightning.app import run_program
+
+LABELS = "Data_Entry_2017_v2020.csv"
+FIRST = "00000001_000.png"
+Spoil = Callable[[Path], object]
+
+
+def replace_text(name: str, old: str, new: str) -> Spoil:
+    def spoil(root: Path) -> None:
+        path = root / name
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new, 1))
+
+    return spoil
+
+
+def write(name: str, content: bytes) -> Spoil:
+    return lambda root: (root / name).write_bytes(content)
+
+
+def cut(name: str) -> Spoil:
+    return lambda root: (root / name).write_bytes((root / name).read_bytes()[:60])
+
+
+def remove(*names: str) -> Spoil:
+    return lambda root: [(root / name).unlink() for name in names]
+
+
+def nothing(root: Path) -> None:
+    """Leaves the files as they are."""
+
+
+def share_a_patient(root: Path) -> None:
+    """The second image of the last test patient goes to the training list."""
+    names = (root / "test_list.txt").read_text().split()
+    (root / "test_list.txt").write_text("\n".join(names[:-1]) + "\n")
+    (root / "train_val_list.txt").write_text((root / "train_val_list.txt").read_text() + names[-1] + "\n")
+
+
+LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 400000\n"
+STUB = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X        "
+
+CASES: dict[str, tuple[Spoil, list[str], list[str]]] = {
+    "missing root": (nothing, ["data.root=absent"], ["'absent'", "Set `data.root`"]),
+    "no root": (nothing, ["data.root=???"], ["'data.root'"]),
+    "missing label file": (remove(LABELS), [], [LABELS, "it holds", "Set `data.root`"]),
+    "missing column": (replace_text(LABELS, "Patient ID", "Person"), [], [LABELS, "'Patient ID'", "Person"]),
+    "unknown finding": (replace_text(LABELS, "Effusion", "Efusion"), [], [LABELS, "Efusion", "line "]),
+    "unknown label": (nothing, ["data.labels=[Effusion,Foo]"], ["Foo", "data.labels"]),
+    "images not on disk": (
+        remove(f"images/{FIRST}", "images/00000001_001.png"),
+        [],
+        ["2 of 32 images", FIRST, "data.on_missing=skip"],
+    ),
+    "truncated PNG": (cut(f"images/{FIRST}"), [], [FIRST, "cut off", "Download it again"]),
+    "Git-LFS pointer": (write(f"images/{FIRST}", LFS), [], [FIRST, "Git-LFS pointer", "git lfs pull"]),
+    "Mac stub": (write(f"images/{FIRST}", STUB), [], [FIRST, "macOS '._' stub", "Delete"]),
+    "empty image": (write(f"images/{FIRST}", b""), [], [FIRST, "empty"]),
+    "Git-LFS pointer as table": (write(LABELS, LFS), [], [LABELS, "Git-LFS pointer"]),
+    "path in Image Index": (replace_text(LABELS, FIRST, f"../{FIRST}"), [], [LABELS, f"'../{FIRST}'", "line 2"]),
+    "absolute path in Image Index": (replace_text(LABELS, FIRST, f"/etc/{FIRST}"), [], [LABELS, "line 2"]),
+    "doubled image": (replace_text(LABELS, "00000001_001.png", FIRST), [], [LABELS, FIRST, "Keep one"]),
+    "empty split": (write("test_list.txt", b"\n"), [], ["test_list.txt", "empty"]),
+    "no validation images": (nothing, ["data.val_fraction=0.0"], ["['val']", "data.val_fraction"]),
+    "no split lists": (remove("train_val_list.txt", "test_list.txt"), [], ["train_val_list.txt", "data.split=patient"]),
+    "leaked patient": (share_a_patient, [], ["1 patients", "16", "data.drop_leaked=true"]),
+    "no such view": (nothing, ["data.views=[LL]"], ["['LL']", "['AP', 'PA']", "data.views"]),
+    "wrong type": (nothing, ["data.batch_size=abc"], ["'data.batch_size'", "'abc'"]),
+    "wrong switch": (nothing, ["data.subset=maybe"], ["'data.subset'", "'maybe'"]),
+    "wrong range": (nothing, ["data.batch_size=0"], ["data.batch_size", "0"]),
+    "unknown key": (nothing, ["data.foo=1"], ["'data.foo'"]),
+    "added key": (nothing, ["+foo=1"], ["'foo'"]),
+    "unknown option": (nothing, ["model=vgg"], ["model/vgg", "densenet121"]),
+    "bad grammar": (nothing, ["data.root=a=b"], ["""'data.root="a=b"'"""]),
+    "absent checkpoint": (nothing, ["ckpt_path=absent.ckpt"], ["'absent.ckpt'", "Set `ckpt_path`"]),
+    "remote checkpoint": (nothing, ["'ckpt_path=\"https://host/x.ckpt\"'"[1:-1]], ["URL", "Download"]),
+    "nothing to do": (nothing, ["train=false", "test=false"], ["train=false"]),
+    "absent weights": (nothing, ["model.weights=absent.pth"], ["'absent.pth'", "model.weights"]),
+    "code in a target": (nothing, ["model._target_=os.system"], ["os.system", "model._target_"]),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_bad_input_ends_in_one_helpful_line(
+    name: str,
+    nih_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    spoil, overrides, words = CASES[name]
+    spoil(nih_folder)
+    root = [] if any(override.startswith("data.root") for override in overrides) else [f"data.root={nih_folder}"]
+    settings = ["data=nih", "model=densenet_micro", "data.num_workers=0", "data.image_size=32", "logger=none"]
+    GlobalHydra.instance().clear()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["train.py", *settings, *root, *overrides])
+    with pytest.raises(SystemExit) as exit_:
+        run_program(train.main)
+    output = capsys.readouterr()
+    assert exit_.value.code not in (0, None)
+    (line,) = [line for line in output.err.splitlines() if line.strip()]
+    assert line.startswith("error: ")
+    for word in words:
+        assert word in line
+    assert "Traceback" not in output.out + output.err
+    left = {path.name for path in tmp_path.rglob("*") if path.is_file() and nih_folder not in path.parents}
+    assert left <= {"train.log", "config.yaml", "hydra.yaml", "overrides.yaml"}
+
+
+def test_a_broken_image_in_a_loader_process_ends_in_one_line(
+    nih_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Whole at both ends, damaged between: only decoding finds it.
+    for path in (nih_folder / "images").iterdir():
+        Image.effect_noise((64, 64), 50).save(path)
+        content = bytearray(path.read_bytes())
+        content[200:400] = bytes(200)
+        path.write_bytes(content)
+    GlobalHydra.instance().clear()
+    monkeypatch.chdir(tmp_path)
+    settings = [
+        "data=nih",
+        f"data.root={nih_folder}",
+        "model=densenet_micro",
+        "data.num_workers=1",
+        "data.image_size=32",
+    ]
+    monkeypatch.setattr(sys, "argv", ["train.py", *settings, "logger=none", "callbacks.progress_bar=null"])
+    with pytest.raises(SystemExit):
+        run_program(train.main)
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1
+    assert "cannot be decoded" in lines[0]
+    assert str(nih_folder) in lines[0]
