@@ -80,7 +80,7 @@ class ChestXRayDataModule(pl.LightningDataModule):
     ) -> None:
         super().__init__()
         for name, value, least in (
-            ("image_size", image_size, 16),
+            ("image_size", image_size, 32),  # five halvings: less is nothing to most networks
             ("batch_size", batch_size, 1),
             ("seed", seed, 0),
             ("shuffle_seed", shuffle_seed, 0),

@@ -144,6 +144,15 @@ def test_a_flip_mirrors_left_and_right_with_its_probability() -> None:
     assert abs(int(mirrored) - 100) < 45  # five standard errors
 
 
+def test_a_flip_mirrors_the_turned_picture(fixed: Callable[..., None]) -> None:
+    images = pictures(1)
+    fixed({ROTATION: 0.5, FLIP: 1.0})
+    turned = transform(images, rotation=60)
+    fixed({ROTATION: 0.5, FLIP: -1.0})
+    both = transform(images, rotation=60, flip=0.5)
+    torch.testing.assert_close(both, turned.flip(3), atol=1e-2, rtol=0)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [("rotation", 181), ("shift", 1.0), ("scale", 1.0), ("brightness", -0.1), ("contrast", 1.2), ("flip", 1.1)],

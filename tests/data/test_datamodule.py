@@ -207,7 +207,7 @@ def test_only_training_batches_are_augmented_and_every_epoch_anew(nih_folder: Pa
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
-        ("image_size", 8, r"`data\.image_size` to be at least 16 but got 8"),
+        ("image_size", 31, r"`data\.image_size` to be at least 32 but got 31"),
         ("batch_size", 0, r"`data\.batch_size` to be at least 1 but got 0"),
         ("seed", -1, r"`data\.seed` to be at least 0 but got -1"),
         ("shuffle_seed", -1, r"`data\.shuffle_seed` to be at least 0 but got -1"),

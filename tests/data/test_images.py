@@ -43,6 +43,8 @@ BROKEN = {
     "page.png": (PAGE, "a web page"),
     "text.png": (b"Image Index,Finding Labels\n", "in no image format that is read here"),
     "noise.png": (bytes(range(255, 0, -1)), "in no image format that is read here"),
+    # Pillow would hand it to Ghostscript.
+    "postscript.png": (encode(Image.fromarray(GREY), "EPS"), "in no image format that is read here"),
     "half.png": (PNG[: len(PNG) // 2], "cut off|cannot be decoded"),
     "signature.png": (PNG[:8], "cut off|cannot be decoded"),
     "header.png": (PNG[:40], "cut off|cannot be decoded"),

@@ -28,7 +28,8 @@ def paint_edema(scene: Scene, generator: Generator) -> list[Box]:
             * canvas.disc(x + side * 0.07, y + 0.05, generator.uniform(0.10, 0.14), generator.uniform(0.15, 0.20))
         )
         haze += wing * scene.lungs[side]
-    grain = np.float32(0.75) + np.float32(0.38) * canvas.noise(generator, 0.022)
+    grain = np.float32(0.75) + np.float32(0.26) * canvas.noise(generator, 0.032)
+    grain += np.float32(0.18) * canvas.noise(generator, 0.015)
     haze = np.clip(haze * grain * np.float32(1.1), 0, 1)
     scene.fill(haze, generator.uniform(0.36, 0.58))
     lines = _kerley_lines(scene, generator)
@@ -86,7 +87,7 @@ def paint_fibrosis(scene: Scene, generator: Generator) -> list[Box]:
         )
     scene.fill(total, 0.06)
     scene.soft += (
-        np.float32(generator.uniform(0.22, 0.31)) * total * (net - np.float32(0.2))
+        np.float32(generator.uniform(0.20, 0.28)) * total * (net - np.float32(0.2))
     )  # cells between are lucent
     return box_of_mask(canvas, "Fibrosis", total, 0.4)
 

@@ -18,10 +18,10 @@ Generator = np.random.Generator
 def paint_atelectasis(scene: Scene, generator: Generator) -> list[Box]:
     """Plate-like bands above a raised dome, or a collapsed wedge behind the heart."""
     side = pick_side(generator)
-    mask = (_plates if generator.random() < 0.75 else _wedge)(scene, side, generator)
+    mask = (_plates if generator.random() < 0.88 else _wedge)(scene, side, generator)
     mask *= np.clip(scene.lungs[side] + np.float32(0.25), 0, 1)
     scene.fill(mask, generator.uniform(0.75, 0.95))
-    scene.soft += mask * np.float32(0.14)
+    scene.soft += mask * np.float32(0.12)
     return box_of_mask(scene.canvas, "Atelectasis", mask)
 
 
@@ -42,7 +42,7 @@ def _plates(scene: Scene, side: int, generator: Generator) -> Field:
 
 def _wedge(scene: Scene, side: int, generator: Generator) -> Field:
     floor = scene.anatomy.dome(side) + 0.05
-    top, reach = generator.uniform(0.38, 0.46), generator.uniform(0.15, 0.23)
+    top, reach = generator.uniform(0.38, 0.46), generator.uniform(0.20, 0.28)
     bow = 0.35 * reach + generator.uniform(-0.02, 0.02)
     edge = smooth_curve([(side * 0.03, top), (side * (0.03 + bow), 0.45 * top + 0.55 * floor), (side * reach, floor)])
     outline = np.concatenate([edge, [(side * reach, floor + 0.03), (0.0, floor + 0.03), (0.0, top)]])
