@@ -41,6 +41,8 @@ _QUIET = (
     r".*Checkpoint directory .* exists and is not empty.*",
     # A subset's epoch may be shorter than the logging interval.
     r".*The number of training batches .* is smaller than the logging interval.*",
+    # A frozen backbone is meant to be in evaluation mode.
+    r".*module\(s\) in eval mode.*",
     # torch's own call of its own deprecated name, inside Lightning.
     r".*isinstance\(treespec, LeafSpec\).*",
 )
@@ -119,7 +121,7 @@ def train(config: DictConfig) -> float | None:
     _check_plan(config)
     import pytorch_lightning as pl  # four seconds: only once the configuration is right
 
-    from cxr_lightning.record import check_resumable, summarize, write_summary
+    from cxr_lightning.record import check_resumable, summarize, write_left_out, write_summary
     from cxr_lightning.report.curves import data_title
 
     for message in _QUIET:
@@ -153,6 +155,7 @@ def train(config: DictConfig) -> float | None:
     )
     if trainer.is_global_zero:
         write_summary(summary, Path(config.paths.output_dir))
+        write_left_out(datamodule.manifest, Path(config.paths.output_dir))
         _show(summary, model, datamodule)
     return monitored
 

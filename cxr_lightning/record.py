@@ -1,5 +1,6 @@
 """What a run leaves to be read later: summary.json, and the check that a checkpoint can be continued."""
 
+import csv
 import json
 import math
 import pickle
@@ -9,10 +10,12 @@ from typing import Any
 
 import torch
 
+from cxr_lightning.data.manifest import Manifest
 from cxr_lightning.metrics.ranking import macro
 from cxr_lightning.models.classifier import RECORD_KEY, ChestXRayClassifier
 
 SUMMARY_FILE = "summary.json"
+LEFT_OUT_FILE = "left_out.csv"
 
 
 def summarize(
@@ -67,6 +70,15 @@ def write_summary(summary: dict[str, Any], folder: Path) -> None:
     unfinished = folder / f"{SUMMARY_FILE}.tmp"
     unfinished.write_text(text, encoding="utf-8")
     unfinished.replace(folder / SUMMARY_FILE)
+
+
+def write_left_out(manifest: Manifest, folder: Path) -> None:
+    """Write left_out.csv: every image that the label file has and the run does not, with the reason; if there are any."""
+    reasons = {"not on disk": manifest.skipped, "patient in a later split": manifest.leaked}
+    rows = [(name, reason) for reason, names in reasons.items() for name in names]
+    if rows:
+        with (folder / LEFT_OUT_FILE).open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([("image_id", "reason"), *rows])
 
 
 def read_checkpoint(path: str) -> dict[str, Any]:

@@ -211,3 +211,12 @@ def test_a_sweep_runs_every_combination(run: Run, small: list[str], tmp_path: Pa
     assert code == 0
     summaries = sorted((tmp_path / "logs/train/multiruns").glob("*/*/summary.json"))
     assert [path.parent.name for path in summaries] == ["0", "1"]
+
+
+def test_images_left_out_are_recorded_with_the_reason(run: Run, small: list[str]) -> None:
+    root = Path(small[-1].removeprefix("data.root="))
+    (root / "images" / "00000001_000.png").unlink()
+    code, folder = run(*small, "data.on_missing=skip", "trainer.max_epochs=1")
+    assert code == 0
+    assert summary_of(folder)["data"]["skipped"] == 1
+    assert (folder / "left_out.csv").read_text().split() == ["image_id,reason", "00000001_000.png,not", "on", "disk"]

@@ -35,7 +35,11 @@ def cut(name: str) -> Spoil:
 
 
 def remove(*names: str) -> Spoil:
-    return lambda root: [(root / name).unlink() for name in names]
+    def spoil(root: Path) -> None:
+        for name in names:
+            (root / name).unlink()
+
+    return spoil
 
 
 def nothing(root: Path) -> None:

@@ -74,7 +74,7 @@ def test_only_the_synthetic_set_starts_from_random_weights() -> None:
 
 
 def test_the_monitored_number_is_named_once() -> None:
-    config = composed("monitor.name=val/loss", "monitor.mode=min")
+    config = composed("monitor.name=val/loss", "monitor.mode=min", "scheduler=plateau")
     assert config.callbacks.early_stopping.monitor == config.callbacks.model_checkpoint.monitor == "val/loss"
     assert config.model.monitor == "val/loss"
     assert config.callbacks.early_stopping.mode == config.scheduler.mode == "min"

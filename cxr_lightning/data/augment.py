@@ -36,18 +36,11 @@ class Augmentation:
     flip: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, upper in {
-            "rotation": 180,
-            "shift": 1,
-            "scale": 1,
-            "brightness": 1,
-            "contrast": 1,
-            "flip": 1.01,
-        }.items():
-            if not 0 <= getattr(self, name) < upper:
-                raise ValueError(
-                    f"Expected `{name}` of the augmentation in [0, {upper:g}) but got {getattr(self, name)}."
-                )
+        # A scale or contrast of 1 could leave nothing of the picture.
+        limits = {"rotation": 180, "shift": 1, "scale": 0.9, "brightness": 1, "contrast": 0.9, "flip": 1}
+        for name, most in limits.items():
+            if not 0 <= getattr(self, name) <= most:
+                raise ValueError(f"Expected `{name}` of the augmentation in [0, {most}] but got {getattr(self, name)}.")
 
     def __call__(self, images: Tensor, indices: Tensor, *, seed: int, epoch: int) -> Tensor:
         """Transform a batch.
@@ -59,7 +52,7 @@ class Augmentation:
             epoch: The epoch's number, from 0.
 
         Returns:
-            ``(B, 1, S, S)`` float32 in [0, 255]; what comes in from outside the picture is black.
+            ``(B, 1, S, S)`` float32 in [0, 255]; what comes in from outside the picture is black before brightness and contrast.
         """
         draws = draw_uniform(indices.tolist(), seed=seed, epoch=epoch, count=7)
         unit = torch.from_numpy(draws).to(images.device)  # (B, 7) in [-1, 1)

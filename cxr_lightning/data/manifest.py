@@ -28,6 +28,7 @@ class Manifest:
         synthetic: Whether the images are made, not taken.
         files: sha256 of every label and list file that was read, by file name.
         skipped: Names of images that are in the label file but not on disk, and were left out.
+        leaked: Names of images that were left out because their patient is in a later split too.
         boxes: Columns ``image_id``, ``label``, ``x``, ``y``, ``width``, ``height``, as fractions of the image's sides.
     """
 
@@ -37,6 +38,7 @@ class Manifest:
     synthetic: bool = False
     files: Mapping[str, str] = field(default_factory=dict)
     skipped: tuple[str, ...] = ()
+    leaked: tuple[str, ...] = ()
     boxes: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=BOX_COLUMNS))
 
     def targets(self) -> NDArray[np.float32]:
@@ -96,6 +98,7 @@ def fingerprint(manifest: Manifest) -> dict[str, object]:
         "files": dict(manifest.files),
         "splits": splits,
         "skipped": len(manifest.skipped),
+        "leaked": len(manifest.leaked),
     }
 
 

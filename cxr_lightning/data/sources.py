@@ -190,7 +190,8 @@ def _read_columns(
         )
     named = {name: column for name, column in (extra or {}).items() if column is not None}
     raw = read_table(path, [image, patient, *named.values(), *labels])
-    table = pd.DataFrame({"image_id": raw[image], "patient_id": raw[patient]})
+    # One patient is "00001" in one file and "1" in another.
+    table = pd.DataFrame({"image_id": raw[image], "patient_id": raw[patient].str.replace(r"^0+(?=\d)", "", regex=True)})
     for name in ("split", "view_position", "sex"):
         table[name] = raw[named[name]].replace("", None) if name in named else None
     for name in ("view_position", "sex"):

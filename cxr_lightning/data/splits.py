@@ -121,7 +121,9 @@ def assign_splits(
         table["split"] = _given_splits(table, method)
         pool = table["split"] == "train_val"
         table.loc[pool, "split"] = _divide(table.loc[pool, "patient_id"], {"val": val_fraction}, seed)
-    table = _guard_patients(table, drop_leaked=drop_leaked)
+    leaked = _find_leaked(table, allowed=drop_leaked)
+    names = tuple(table["image_id"][leaked])
+    table = table[~leaked]
     empty = [split for split in SPLITS if not (table["split"] == split).any()]
     if empty:
         raise ValueError(
@@ -129,7 +131,7 @@ def assign_splits(
             f"images ({method} split). "
             "Check the split lists, `data.views` and `data.val_fraction`, or set 'data.split=patient'."
         )
-    return manifest.with_table(table)
+    return replace(manifest.with_table(table), leaked=names)
 
 
 def _given_splits(table: pd.DataFrame, method: SplitMethod) -> pd.Series:
@@ -165,24 +167,24 @@ def _divide(patients: pd.Series, fractions: dict[str, float], seed: int) -> pd.S
     return patients.map(split_of)
 
 
-def _guard_patients(table: pd.DataFrame, *, drop_leaked: bool) -> pd.DataFrame:
-    """Drop or refuse patients of a later split in an earlier one."""
+def _find_leaked(table: pd.DataFrame, *, allowed: bool) -> pd.Series:
+    """Which rows are of patients that are in a later split too; stops if there are any and that is not allowed."""
     leaked = pd.Series(False, index=table.index)
     for split, later in (("train", ["val", "test"]), ("val", ["test"])):
         elsewhere = set(table["patient_id"][table["split"].isin(later)])
         leaked |= (table["split"] == split) & table["patient_id"].isin(elsewhere)
     if not leaked.any():
-        return table
+        return leaked
     patients = sorted(table["patient_id"][leaked].unique(), key=lambda name: (len(str(name)), str(name)))
     found = f"{len(patients)} patients have images in more than one split: {first_five(patients)}"
-    if not drop_leaked:
+    if not allowed:
         raise PatientOverlapError(
             f"Expected no patient in two splits but {found}. "
             f"Set 'data.drop_leaked=true' to drop their {int(leaked.sum())} images from the earlier split "
             "(train before val before test), or correct the files."
         )
     logger.warning("%s; dropped %d images from the earlier split (data.drop_leaked)", found, int(leaked.sum()))
-    return table[~leaked]
+    return leaked
 
 
 def draw_subset(table: pd.DataFrame, labels: Sequence[str], size: int, seed: int) -> pd.DataFrame:

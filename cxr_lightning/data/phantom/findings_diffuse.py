@@ -64,7 +64,7 @@ def paint_emphysema(scene: Scene, generator: Generator) -> list[Box]:
             np.exp(-np.square((np.sqrt(np.maximum(distance, 0)) - 1) * np.float32(radius / 0.004))) * scene.lungs[side]
         )
         scene.vessels *= 1 - inside
-        scene.soft += np.float32(0.14) * ring - np.float32(0.05) * inside
+        scene.soft += np.float32(0.18) * ring - np.float32(0.07) * inside
     return box_of_mask(canvas, "Emphysema", scene.lungs[-1] + scene.lungs[1])
 
 
@@ -87,7 +87,7 @@ def paint_fibrosis(scene: Scene, generator: Generator) -> list[Box]:
         )
     scene.fill(total, 0.06)
     scene.soft += (
-        np.float32(generator.uniform(0.20, 0.28)) * total * (net - np.float32(0.2))
+        np.float32(generator.uniform(0.30, 0.40)) * total * (net - np.float32(0.2))
     )  # cells between are lucent
     return box_of_mask(canvas, "Fibrosis", total, 0.4)
 
@@ -101,7 +101,7 @@ def paint_hernia(scene: Scene, generator: Generator) -> list[Box]:
     """Stomach in the chest: a walled round shadow behind the heart, air above a flat fluid level."""
     side = pick_side(generator)
     canvas = scene.canvas
-    radius_x, radius_y = generator.uniform(0.085, 0.12), generator.uniform(0.07, 0.105)
+    radius_x, radius_y = generator.uniform(0.095, 0.13), generator.uniform(0.08, 0.115)
     x = scene.anatomy.heart_shift + side * generator.uniform(0.0, 0.06) + 0.012
     y = 0.5 * (scene.anatomy.right_dome + scene.anatomy.left_dome) - generator.uniform(-0.01, 0.06)
     ragged = canvas.noise(generator, 0.08) * np.float32(0.05)
@@ -109,7 +109,7 @@ def paint_hernia(scene: Scene, generator: Generator) -> list[Box]:
     body = soft_step(inside, 0.12)
     wall_ring = np.exp(-np.square(inside / np.float32(0.13)))
     gas = soft_step(np.float32(y + generator.uniform(-0.35, 0.4) * radius_y) - canvas.y, 0.004)
-    scene.soft += np.float32(0.22) * wall_ring + body * (
-        np.float32(0.20) - np.float32(0.20 + generator.uniform(0.34, 0.48)) * gas
+    scene.soft += np.float32(0.30) * wall_ring + body * (
+        np.float32(0.20) - np.float32(0.20 + generator.uniform(0.46, 0.62)) * gas
     )
     return box_of_mask(canvas, "Hernia", body)

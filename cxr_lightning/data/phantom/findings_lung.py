@@ -122,7 +122,7 @@ def paint_mass(scene: Scene, generator: Generator) -> list[Box]:
     """One round or lobulated opacity of 3 cm or more (0.07 of the frame)."""
     side = pick_side(generator)
     canvas = scene.canvas
-    radius = generator.uniform(0.056, 0.100)
+    radius = generator.uniform(0.062, 0.105)
     x, y = _place_in_lung(scene, side, radius, generator)
     angle = np.arctan2(canvas.y - np.float32(y), canvas.x - np.float32(x))
     waves = [(order, generator.uniform(0, 0.10), generator.uniform(0, 6.28)) for order in (2, 3, 5)]
@@ -131,7 +131,7 @@ def paint_mass(scene: Scene, generator: Generator) -> list[Box]:
     )
     ball = 1 - canvas.disc(x, y, radius, radius * generator.uniform(0.85, 1.2)) / (lobes * lobes)
     mask = np.sqrt(np.clip(ball, 0, 1)) * soft_step(ball, 0.15)
-    return _add_tissue(scene, "Mass", mask, generator.uniform(0.48, 0.68))
+    return _add_tissue(scene, "Mass", mask, generator.uniform(0.62, 0.85))
 
 
 def paint_nodule(scene: Scene, generator: Generator) -> list[Box]:
@@ -143,7 +143,7 @@ def paint_nodule(scene: Scene, generator: Generator) -> list[Box]:
         x, y = _place_in_lung(scene, side, radius, generator)
         ball = 1 - scene.canvas.disc(x, y, radius, radius * generator.uniform(0.9, 1.1))
         mask = np.sqrt(np.clip(ball, 0, 1)) * soft_step(ball, 0.25)
-        boxes += _add_tissue(scene, "Nodule", mask, generator.uniform(0.46, 0.62))
+        boxes += _add_tissue(scene, "Nodule", mask, generator.uniform(0.55, 0.75))
         side = pick_side(generator)
     return boxes
 

@@ -46,10 +46,10 @@ def paint_pneumothorax(scene: Scene, generator: Generator) -> list[Box]:
         np.float32(scene.anatomy.angle(side) - 0.04) - canvas.y, 0.05
     )
     scene.vessels *= 1 - rim
-    scene.air *= 1 + np.float32(generator.uniform(0.14, 0.24)) * rim - np.float32(0.12) * np.clip(lung - rim, 0, 1)
+    scene.air *= 1 + np.float32(generator.uniform(0.20, 0.32)) * rim - np.float32(0.12) * np.clip(lung - rim, 0, 1)
     visible = collapsed[: len(collapsed) * 3 // 5]
     line = canvas.strokes([visible], 0.006, 0.0008) * scene.lungs[side]
-    scene.soft += np.float32(0.28) * line
+    scene.soft += np.float32(0.36) * line
     return box_of_mask(canvas, "Pneumothorax", rim, 0.5)
 
 
@@ -72,7 +72,7 @@ def paint_pleural_thickening(scene: Scene, generator: Generator) -> list[Box]:
     for place in SIDES if generator.random() < 0.55 else (side,):
         mask = _cap(scene, place, generator) if generator.random() < 0.3 else _strip(scene, place, generator)
         scene.fill(mask, 0.85)
-        scene.soft += np.float32(generator.uniform(0.24, 0.36)) * mask
+        scene.soft += np.float32(generator.uniform(0.34, 0.48)) * mask
         boxes += box_of_mask(scene.canvas, "Pleural_Thickening", mask)
     return boxes
 
@@ -88,7 +88,7 @@ def _strip(scene: Scene, side: int, generator: Generator) -> Field:
     waves = np.float32(1) + np.float32(0.16) * np.sin(
         along * np.float32(generator.uniform(8, 18)) + np.float32(generator.uniform(0, 6))
     )
-    thickness = np.float32(generator.uniform(0.030, 0.050)) * np.sqrt(np.clip(4 * along * (1 - along), 0, 1)) * waves
+    thickness = np.float32(generator.uniform(0.036, 0.058)) * np.sqrt(np.clip(4 * along * (1 - along), 0, 1)) * waves
     return soft_step(thickness - gap, 0.005) * soft_step(thickness - np.float32(0.003), 0.003) * scene.lungs[side]
 
 

@@ -28,15 +28,15 @@ def _cardiomegaly(anatomy: Anatomy, generator: np.random.Generator) -> Anatomy:
 
 def _emphysema(anatomy: Anatomy, generator: np.random.Generator) -> Anatomy:
     """Too much air: low flat domes, a narrow heart, thin vessels."""
-    lower = generator.uniform(0.0, 0.04)
+    lower = generator.uniform(0.01, 0.05)
     return replace(
         anatomy,
-        right_dome=max(anatomy.right_dome + lower, 0.69),
-        left_dome=max(anatomy.left_dome + lower, 0.70),
+        right_dome=max(anatomy.right_dome + lower, 0.705),
+        left_dome=max(anatomy.left_dome + lower, 0.715),
         dome_depth=generator.uniform(0.025, 0.045),
-        heart_ratio=anatomy.heart_ratio * generator.uniform(0.85, 0.97),
-        air=anatomy.air * generator.uniform(1.0, 1.08),
-        vessels=anatomy.vessels * generator.uniform(0.25, 0.5),
+        heart_ratio=anatomy.heart_ratio * generator.uniform(0.80, 0.93),
+        air=anatomy.air * generator.uniform(1.03, 1.12),
+        vessels=anatomy.vessels * generator.uniform(0.15, 0.4),
     )
 
 
