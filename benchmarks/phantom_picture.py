@@ -1,4 +1,4 @@
-"""Draw twenty synthetic images, one per finding and six normal ones: ``uv run benchmarks/phantom_picture.py OUT.png``."""
+"""Draw twenty synthetic images, one per finding and six normal: ``uv run benchmarks/phantom_picture.py OUT.png``."""
 
 import argparse
 from pathlib import Path

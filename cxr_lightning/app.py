@@ -134,7 +134,7 @@ def train(config: DictConfig) -> float | None:
     datamodule.setup()
     model = _build_model(config, datamodule)
     if config.ckpt_path:
-        check_resumable(config.ckpt_path, model)
+        check_resumable(config.ckpt_path, model, config.trainer.max_epochs if config.train else None)
     trainer, history = _build_trainer(config)
     history.title = data_title(model.record["data"])
     history.constant_loss = model.record["constant_loss"]["val"]

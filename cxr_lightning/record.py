@@ -3,16 +3,14 @@
 import csv
 import json
 import math
-import pickle
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from cxr_lightning.data.manifest import Manifest
 from cxr_lightning.metrics.ranking import macro
 from cxr_lightning.models.classifier import RECORD_KEY, ChestXRayClassifier
+from cxr_lightning.models.weights import load_safely
 
 SUMMARY_FILE = "summary.json"
 LEFT_OUT_FILE = "left_out.csv"
@@ -73,7 +71,7 @@ def write_summary(summary: dict[str, Any], folder: Path) -> None:
 
 
 def write_left_out(manifest: Manifest, folder: Path) -> None:
-    """Write left_out.csv: every image that the label file has and the run does not, with the reason; if there are any."""
+    """Write left_out.csv, the images that the label file has and the run has not, with the reason; if there are any."""
     reasons = {"not on disk": manifest.skipped, "patient in a later split": manifest.leaked}
     rows = [(name, reason) for reason, names in reasons.items() for name in names]
     if rows:
@@ -87,30 +85,34 @@ def read_checkpoint(path: str) -> dict[str, Any]:
     Raises:
         ValueError: If it is damaged or was not written by this package.
     """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"Expected a checkpoint in '{path}' but it cannot be loaded safely ({reason}).") from error
+    content = load_safely(path)
     if not isinstance(content, dict) or RECORD_KEY not in content:
         raise ValueError(
             f"Expected a checkpoint of cxr_lightning in '{path}' but it is another file. "
             "To start from its weights, name it in `model.weights` instead."
         )
-    return content
+    found: dict[str, Any] = content
+    return found
 
 
-def check_resumable(path: str, model: ChestXRayClassifier) -> None:
-    """Refuse to continue a checkpoint with another model or other data.
+def check_resumable(path: str, model: ChestXRayClassifier, max_epochs: int | None = None) -> None:
+    """Refuse to use a checkpoint with another model or other data, or to continue one that has all its epochs.
 
     Args:
         path: The checkpoint.
         model: As configured now, with the record of the data.
+        max_epochs: Of the run that is to go on; None if none is.
 
     Raises:
-        ValueError: If they differ; the message names what.
+        ValueError: If they differ, or nothing is left to train; the message names what.
     """
     content = read_checkpoint(path)
+    finished = content["epoch"] + 1
+    if max_epochs is not None and 0 <= max_epochs <= finished:
+        raise ValueError(
+            f"Expected epochs left to train but '{path}' has finished {finished} of {max_epochs}. "
+            "Raise `trainer.max_epochs`, or set 'train=false' to test it."
+        )
     then, now = content["hyper_parameters"], model.hparams
     different = [key for key in sorted({*then, *now}) if then.get(key) != now.get(key)]
     before, after = content[RECORD_KEY]["data"], model.record["data"]

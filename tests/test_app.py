@@ -137,6 +137,15 @@ def test_a_run_is_not_resumed_with_other_settings(
     ) in error
 
 
+def test_a_finished_run_is_not_resumed(run: Run, small: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    _, folder = run(*small)
+    before = summary_of(folder)
+    code, _ = run(*small, f"ckpt_path={folder}/checkpoints/last.ckpt")
+    assert code == 1
+    assert "has finished 2 of 2. Raise `trainer.max_epochs`" in capsys.readouterr().err
+    assert summary_of(folder) == before
+
+
 def test_a_checkpoint_is_tested_without_training(run: Run, small: list[str]) -> None:
     _, folder = run(*small)
     trained = summary_of(folder)

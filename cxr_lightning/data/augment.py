@@ -52,7 +52,8 @@ class Augmentation:
             epoch: The epoch's number, from 0.
 
         Returns:
-            ``(B, 1, S, S)`` float32 in [0, 255]; what comes in from outside the picture is black before brightness and contrast.
+            ``(B, 1, S, S)`` float32 in [0, 255]; what comes in from outside the picture is black before brightness
+            and contrast are changed.
         """
         draws = draw_uniform(indices.tolist(), seed=seed, epoch=epoch, count=7)
         unit = torch.from_numpy(draws).to(images.device)  # (B, 7) in [-1, 1)

@@ -5,6 +5,7 @@ import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 import torchvision
@@ -70,14 +71,7 @@ def read_state(path: str) -> dict[str, Tensor]:
         )
     if Path(path).suffix not in (".ckpt", ".pt", ".pth"):
         raise ValueError(f"Expected a .ckpt, .pt or .pth file as `model.weights` but got '{path}'.")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
-    except Exception as error:  # a damaged file raises almost anything: IndexError, AssertionError, struct.error, ...
-        raise ValueError(
-            f"Expected tensors in '{path}' but it cannot be loaded safely ({_first_line(error)}). Save a state_dict."
-        ) from error
+    content = load_safely(path)
     state = content.get("state_dict", content) if isinstance(content, Mapping) else {}
     named = state.items() if isinstance(state, Mapping) else ()
     tensors = {_current(str(name)): value for name, value in named if isinstance(value, Tensor)}
@@ -85,6 +79,23 @@ def read_state(path: str) -> dict[str, Tensor]:
     if not tensors:
         raise ValueError(f"Expected tensors in '{path}' but it holds none. Save a state_dict.")
     return ours or tensors
+
+
+def load_safely(path: str) -> Any:  # noqa: ANN401  # whatever plain values the file holds
+    """A PyTorch file's content, loaded without running code from it.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is damaged, is no PyTorch file, or holds more than tensors and plain values.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # a damaged file raises almost anything: IndexError, AssertionError, struct.error, ...
+        raise ValueError(
+            f"Expected tensors in '{path}' but it cannot be loaded safely ({_first_line(error)}). Save a state_dict."
+        ) from error
 
 
 def _first_line(error: Exception) -> str:
