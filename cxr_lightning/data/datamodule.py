@@ -25,6 +25,7 @@ from cxr_lightning.data.splits import (
     check_policy,
     draw_subset,
     keep_views,
+    require_splits,
     resolve_missing,
 )
 from cxr_lightning.labels import check_labels
@@ -124,7 +125,7 @@ class ChestXRayDataModule(pl.LightningDataModule):
         if self._manifest is not None:
             return
         manifest = keep_views(self.source.read(self.root, self.chosen_labels), self.views)
-        manifest = resolve_missing(manifest, self.on_missing)
+        # First the splits: they are the same whatever part of the images is on disk.
         manifest = assign_splits(
             manifest,
             self.split,
@@ -133,6 +134,7 @@ class ChestXRayDataModule(pl.LightningDataModule):
             test_fraction=self.test_fraction,
             drop_leaked=self.drop_leaked,
         )
+        manifest = require_splits(resolve_missing(manifest, self.on_missing))
         if self.subset:
             manifest = self._draw_subsets(manifest)
         broken = find_broken([Path(path) for path in manifest.table["path"]])

@@ -124,14 +124,23 @@ def assign_splits(
     leaked = _find_leaked(table, allowed=drop_leaked)
     names = tuple(table["image_id"][leaked])
     table = table[~leaked]
-    empty = [split for split in SPLITS if not (table["split"] == split).any()]
+    return require_splits(replace(manifest.with_table(table), leaked=names))
+
+
+def require_splits(manifest: Manifest) -> Manifest:
+    """The manifest, if each split has images.
+
+    Raises:
+        ValueError: If one is empty.
+    """
+    found = manifest.table["split"]
+    empty = [split for split in SPLITS if not (found == split).any()]
     if empty:
         raise ValueError(
-            f"Expected images in each of {list(SPLITS)} but {empty} got none of the {len(table)} "
-            f"images ({method} split). "
-            "Check the split lists, `data.views` and `data.val_fraction`, or set 'data.split=patient'."
+            f"Expected images in each of {list(SPLITS)} but {empty} got none of the {len(found)} images. "
+            "Check the split lists, `data.views`, `data.val_fraction` and what is on disk, or set 'data.split=patient'."
         )
-    return replace(manifest.with_table(table), leaked=names)
+    return manifest
 
 
 def _given_splits(table: pd.DataFrame, method: SplitMethod) -> pd.Series:

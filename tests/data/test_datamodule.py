@@ -223,3 +223,16 @@ def test_only_training_batches_are_augmented_and_every_epoch_anew(nih_folder: Pa
 def test_a_wrong_setting_is_refused_before_anything_is_read(option: str, value: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         module(Path("absent"), **{option: value})
+
+
+def test_splits_are_the_same_whatever_images_are_on_disk(make_nih: Callable[..., Path], tmp_path: Path) -> None:
+    found = []
+    for name, lost in (("whole", 0), ("partial", 7)):
+        folder = make_nih(tmp_path / name, patients=30)
+        for path in sorted((folder / "images").iterdir())[:lost]:
+            path.unlink()
+        table = ready(folder, on_missing="skip").manifest.table
+        found.append(table.set_index("image_id")["split"])
+    whole, partial = found
+    assert len(partial) == len(whole) - 7
+    assert partial.equals(whole[partial.index])
