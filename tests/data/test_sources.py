@@ -131,7 +131,7 @@ def test_another_value_in_a_label_column_is_refused_with_its_line(csv_folder: Pa
         CsvSource().read(csv_folder, ["Mass"])
 
 
-@pytest.mark.parametrize("name", ["../b.png", "/tmp/b.png"])
+@pytest.mark.parametrize("name", ["../b.png", "/etc/b.png"])
 def test_an_image_outside_the_folder_is_refused(csv_folder: Path, name: str) -> None:
     path = csv_folder / "labels.csv"
     path.write_text(path.read_text().replace("pictures/b.png", name))
