@@ -58,11 +58,6 @@ class PhantomSpec:
         """Images of the official training list."""
         return self.train_images + self.val_images
 
-    @property
-    def num_images(self) -> int:
-        """Images of the whole set."""
-        return self.train_val_images + self.test_images
-
 
 def random_stream(seed: int, *key: int | str) -> np.random.Generator:
     """An independent generator for one purpose, the same in every process and in any order of calls.

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from cxr_lightning.data.phantom.boxes import Box
 from cxr_lightning.data.phantom.patients import Row
 from cxr_lightning.data.phantom.spec import PhantomSpec
-from cxr_lightning.labels import BOX_LIST_SPELLING, NO_FINDING, SEPARATOR
+from cxr_lightning.labels import BOX_LIST_SPELLING, encode_findings
 
 LABEL_TABLE = "Data_Entry_2017_v2020.csv"
 BOX_TABLE = "BBox_List_2017.csv"
@@ -61,7 +61,7 @@ def _label_table(spec: PhantomSpec, rows: Sequence[Row]) -> str:
     lines = []
     for row in rows:
         image = row.image
-        labels = SEPARATOR.join(row.listed) or NO_FINDING
+        labels = encode_findings(row.listed)
         person = [image.follow_up, image.patient_id, image.age, image.sex, image.view]
         lines.append([row.name, labels, *person, spec.image_size, spec.image_size, spacing, spacing])
     return _csv(LABEL_HEADER, lines)
