@@ -5,7 +5,8 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from cxr_lightning.app import run_job, run_program, train
+from cxr_lightning.app.program import run_job, run_program
+from cxr_lightning.app.train import train
 
 CONF = Path(__file__).resolve().parent / "conf"
 

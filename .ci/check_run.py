@@ -1,8 +1,9 @@
-"""Check what `train.py data.subset=true` left behind: python .ci/check_run.py LOG_FOLDER."""
+"""Check what `train.py data.subset=true` and `evaluate.py ckpt=latest` left: python .ci/check_run.py LOG_FOLDER."""
 
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -16,6 +17,7 @@ LEFT = (
     "tensorboard",
     "train.log",
 )
+REPORT = ("report.html", "metrics.json", "metrics.csv", "predictions.csv", "figures", "tensorboard")
 
 
 def main(logs: Path) -> None:
@@ -38,6 +40,20 @@ def main(logs: Path) -> None:
     require(summary["data"]["synthetic"] and summary["data"]["subset"], "a record that says synthetic and subset")
     checkpoint = torch.load(run / "checkpoints" / "best.ckpt", map_location="cpu", weights_only=True)
     require(len(checkpoint["cxr_lightning"]["labels"]) == 14, "14 labels in the checkpoint")
+    check_report(logs, test)
+
+
+def check_report(logs: Path, test: dict[str, Any]) -> None:
+    """Stop unless the report repeats the run's test."""
+    (report,) = (logs / "evaluate" / "runs").iterdir()
+    missing = [name for name in REPORT if not (report / name).exists()]
+    require(not missing, f"{missing} in the report folder")
+    metrics = json.loads((report / "metrics.json").read_text())
+    apart = [abs(metrics["labels"][label]["auroc"]["value"] - value) for label, value in test["auroc"].items()]
+    print(f"largest difference between the report's AUROC and the run's: {max(apart):.1e}")
+    require(max(apart) < 1e-6, "a report that repeats the run's test AUROC to 1e-6")
+    require(metrics["protocol"]["comparable"] is False, "synthetic results that are not comparable with published ones")
+    require("SYNTHETIC" in (report / "report.html").read_text(), "a report that says synthetic")
 
 
 def require(fact: bool, expected: str) -> None:

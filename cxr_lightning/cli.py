@@ -38,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version="\n".join(f"{k} {v}" for k, v in versions().items()))
     verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
     _add_phantom(verbs)
+    _add_compare(verbs)
     return parser
 
 
@@ -64,4 +65,40 @@ def _phantom(parsed: argparse.Namespace) -> int:
 
     spec = PhantomSpec(**{field.name: getattr(parsed, field.name) for field in fields(PhantomSpec)})
     print(build_phantom(parsed.out, spec))
+    return 0
+
+
+def _add_compare(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    verb = verbs.add_parser(
+        "compare",
+        help="compare two models' AUROC on the same images",
+        description="Difference of AUROC (second minus first) by finding, with paired 95 % intervals from a bootstrap "
+        "over patients and p-values corrected by Holm. Both files are predictions.csv of an evaluate.py report.",
+    )
+    verb.add_argument("first", type=Path, metavar="A.csv")
+    verb.add_argument("second", type=Path, metavar="B.csv")
+    verb.add_argument("--replicates", type=int, default=2000, help="of the bootstrap (default: %(default)s)")
+    verb.add_argument("--seed", type=int, default=0, help="draws them (default: %(default)s)")
+    verb.add_argument("--out", type=Path, metavar="FILE.csv", help="write the table as CSV too; must not exist yet")
+    verb.set_defaults(run=_compare)
+
+
+def _compare(parsed: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from cxr_lightning.evaluation.compare import compare
+    from cxr_lightning.predictions import read_predictions
+    from cxr_lightning.report.comparison import comparison_table, write_comparison_csv
+
+    if parsed.out and parsed.out.exists():
+        raise ValueError(f"Expected a new file as --out but '{parsed.out}' exists already. Choose another name.")
+    comparison = compare(
+        read_predictions(parsed.first),
+        read_predictions(parsed.second),
+        replicates=parsed.replicates,
+        seed=parsed.seed,
+    )
+    Console().print(comparison_table(comparison))
+    if parsed.out:
+        write_comparison_csv(comparison, parsed.out)
     return 0

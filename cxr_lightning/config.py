@@ -1,13 +1,12 @@
 """Checks of a composed configuration, before anything of it is made and before data is read."""
 
 import inspect
-import math
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -21,72 +20,61 @@ ALLOWED_TARGETS = (
 )
 """Prefixes of what a configuration may name as ``_target_``."""
 
-GROUPS = frozenset(
-    {"data", "model", "loss", "optimizer", "scheduler", "trainer", "callbacks", "logger", "paths", "monitor"}
+
+@dataclass(frozen=True)
+class Program:
+    """The top-level keys of an entry point's configuration.
+
+    Attributes:
+        groups: Keys that hold further keys.
+        switches: Plain keys and their types.
+    """
+
+    groups: frozenset[str]
+    switches: Mapping[str, object]
+
+
+TRAIN = Program(
+    frozenset(
+        {"data", "model", "loss", "optimizer", "scheduler", "trainer", "callbacks", "logger", "paths", "monitor"}
+    ),
+    {"seed": int, "train": bool, "test": bool, "ckpt_path": str | None},
 )
-SWITCHES: dict[str, object] = {"seed": int, "train": bool, "test": bool, "ckpt_path": str | None}
-"""Top-level keys that are no groups, and their types."""
+EVALUATE = Program(
+    frozenset({"data", "paths"}),
+    {
+        "ckpt": str | None,
+        "predictions": str | None,
+        "val_predictions": str | None,
+        "root": str | None,
+        "split": typing.Literal["test", "val", "train"],
+        "operating_points": Sequence[str],
+        "prevalences": Sequence[float],
+        "replicates": int,
+        "seed": int,
+        "allow_missing": bool,
+        "save_calibrated": str | None,
+        "accelerator": typing.Literal["auto", "cpu", "gpu", "mps"],
+        "batch_size": int | None,
+        "num_workers": int | None,
+        "progress_bar": bool,
+    },
+)
 
 _PLAIN: dict[str, dict[str, object]] = {
     "monitor": {"name": str, "mode": typing.Literal["min", "max"]},
     "paths": {"log_dir": str, "cache_dir": str, "output_dir": str},
 }
-_COLLECTIONS = ("callbacks", "logger")
+_COLLECTIONS = frozenset({"callbacks", "logger"})
 _HYDRA_KEYS = ("_target_", "_partial_")
 
 
-def register_resolvers() -> None:
-    """Make known what ``${name:...}`` in ``conf/`` stands for; may be called again."""
-    resolvers: dict[str, Callable[..., object]] = {
-        "on_subset": _on_subset,
-        "on_phantom": _on_phantom,
-        "val_share": _val_share,
-        "auto_precision": _auto_precision,
-        "run_folder": _run_folder,
-    }
-    for name, resolver in resolvers.items():
-        OmegaConf.register_new_resolver(name, resolver, replace=True)
-
-
-def _on_subset(yes: Any, no: Any, *, _root_: DictConfig) -> Any:  # noqa: ANN401  # any YAML value
-    return yes if _root_.data.subset is True else no
-
-
-def _on_phantom(yes: Any, no: Any, *, _root_: DictConfig) -> Any:  # noqa: ANN401  # any YAML value
-    return yes if _root_.data.source._target_.endswith(".PhantomSource") else no
-
-
-def _val_share(train_images: Any, val_images: Any) -> float:  # noqa: ANN401  # may be of a wrong type: checked later
-    try:
-        return float(val_images / (train_images + val_images))
-    except (TypeError, ZeroDivisionError):
-        return math.nan
-
-
-def _auto_precision(accelerator: str) -> str:
-    """Mixed bfloat16 where the hardware multiplies it natively, else float32."""
-    import torch  # not needed for --help
-
-    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
-        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
-    if accelerator == "auto" and torch.backends.mps.is_available():
-        return "32-true"
-    native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()  # no public question yet
-    return "bf16-mixed" if accelerator in ("auto", "cpu") and native else "32-true"
-
-
-def _run_folder(ckpt_path: str | None, new: str) -> str:
-    """The folder that a checkpoint is from, so that a resumed run goes on in it; else a new one."""
-    if isinstance(ckpt_path, str) and Path(ckpt_path).is_file() and Path(ckpt_path).parent.name == "checkpoints":
-        return str(Path(ckpt_path).absolute().parent.parent)
-    return new
-
-
-def check_config(config: DictConfig) -> None:
+def check_config(config: DictConfig, program: Program) -> None:
     """Refuse unknown keys, missing values, wrong types and foreign targets, naming the key.
 
     Args:
         config: The composed configuration.
+        program: Whose it is.
 
     Raises:
         ValueError: At the first fault.
@@ -94,10 +82,12 @@ def check_config(config: DictConfig) -> None:
     missing = sorted(OmegaConf.missing_keys(config))
     if missing:
         raise ValueError(f"Expected a value for '{missing[0]}' but it has none. Give it: {missing[0]}=VALUE.")
-    _check_keys("", config, {*GROUPS, *SWITCHES})
-    for key, annotation in SWITCHES.items():
-        _check_value(key, config[key], annotation)
+    _check_keys("", config, {*program.groups, *program.switches})
+    for key, annotation in program.switches.items():
+        _check_value(key, _plain(config, key), annotation)
     for group, fields in _PLAIN.items():
+        if group not in program.groups:
+            continue
         _check_keys(group, config[group], fields)
         for name, annotation in fields.items():
             _check_value(f"{group}.{name}", _plain(config[group], name), annotation)
@@ -105,7 +95,7 @@ def check_config(config: DictConfig) -> None:
         _check_target_name(key, node["_target_"])
     for key, node in _targets(config):
         _check_node(key, node)
-    for group in _COLLECTIONS:
+    for group in program.groups & _COLLECTIONS:
         for name, node in (config[group] or {}).items():
             if node is not None and not (isinstance(node, DictConfig) and "_target_" in node):
                 raise ValueError(f"Expected null or a node with `_target_` as '{group}.{name}' but got {node!r}.")

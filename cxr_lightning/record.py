@@ -1,4 +1,4 @@
-"""What a run leaves to be read later: summary.json, and the check that a checkpoint can be continued."""
+"""What a run leaves to be read later: summary.json, and what is added to or checked in a checkpoint."""
 
 import csv
 import json
@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from cxr_lightning.data.manifest import Manifest
+from cxr_lightning.inference import read_checkpoint
 from cxr_lightning.metrics.ranking import macro
 from cxr_lightning.models.classifier import RECORD_KEY, ChestXRayClassifier
-from cxr_lightning.models.weights import load_safely
 
 SUMMARY_FILE = "summary.json"
 LEFT_OUT_FILE = "left_out.csv"
@@ -38,7 +40,7 @@ def summarize(
     Returns:
         Plain values; what is not defined is None.
     """
-    mean, defined = macro(model.test_auroc_by_label)
+    mean, defined = macro(model.test_auroc_by_label.values())
     speed = [row["images_per_second"] for row in history]
     test = {
         "macro_auroc": _number(mean),
@@ -79,22 +81,6 @@ def write_left_out(manifest: Manifest, folder: Path) -> None:
             csv.writer(file).writerows([("image_id", "reason"), *rows])
 
 
-def read_checkpoint(path: str) -> dict[str, Any]:
-    """A checkpoint's content, loaded without running code from it.
-
-    Raises:
-        ValueError: If it is damaged or was not written by this package.
-    """
-    content = load_safely(path)
-    if not isinstance(content, dict) or RECORD_KEY not in content:
-        raise ValueError(
-            f"Expected a checkpoint of cxr_lightning in '{path}' but it is another file. "
-            "To start from its weights, name it in `model.weights` instead."
-        )
-    found: dict[str, Any] = content
-    return found
-
-
 def check_resumable(path: str, model: ChestXRayClassifier, max_epochs: int | None = None) -> None:
     """Refuse to use a checkpoint with another model or other data, or to continue one that has all its epochs.
 
@@ -124,6 +110,22 @@ def check_resumable(path: str, model: ChestXRayClassifier, max_epochs: int | Non
             f"Expected the settings that '{path}' was trained with but these differ: {', '.join(different)}. "
             f"Its data settings are {json.dumps(before['settings'])}. Give the same settings again."
         )
+
+
+def save_calibrated(source: str, target: Path, fitted: Mapping[str, Any]) -> None:
+    """Write a copy of a checkpoint that also carries calibration and operating points.
+
+    Args:
+        source: The checkpoint; stays as it is.
+        target: The copy.
+        fitted: Plain values, from :meth:`cxr_lightning.evaluation.fitting.Fitted.record`.
+    """
+    content = read_checkpoint(source)
+    content[RECORD_KEY] = {**content[RECORD_KEY], "fitted": dict(fitted)}
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = target.with_name(f"{target.name}.tmp")
+    torch.save(content, unfinished)
+    unfinished.replace(target)
 
 
 def _number(value: float) -> float | None:

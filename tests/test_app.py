@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 
 import train
 from cxr_lightning import ChestXRayClassifier
-from cxr_lightning.app import run_program
+from cxr_lightning.app.program import run_program
 from cxr_lightning.callbacks import read_history
 from cxr_lightning.data.images import read_grey, resize
 

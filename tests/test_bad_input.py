@@ -9,7 +9,7 @@ from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 
 import train
-from cxr_lightning.app import run_program
+from cxr_lightning.app.program import run_program
 
 LABELS = "Data_Entry_2017_v2020.csv"
 FIRST = "00000001_000.png"

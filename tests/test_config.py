@@ -9,7 +9,8 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from cxr_lightning.config import check_config, register_resolvers
+from cxr_lightning.config import TRAIN, check_config
+from cxr_lightning.resolvers import register_resolvers
 
 CONF = Path(__file__).parent.parent / "conf"
 NEEDED = {"nih": ["data.root=x"], "walkthrough": ["data.root=x"], "csv": ["data.root=x", "data.labels=[a]"]}
@@ -51,7 +52,7 @@ def test_every_option_composes_and_passes_the_checks(group: str, option: str) ->
         pytest.importorskip("wandb")
     needed = (EXPERIMENTS if group == "experiment" else NEEDED if group == "data" else {}).get(option, [])
     config = composed(f"{group}={option}", *needed)
-    check_config(config)
+    check_config(config, TRAIN)
     OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
 
 
@@ -80,7 +81,8 @@ def test_the_monitored_number_is_named_once() -> None:
     assert config.callbacks.early_stopping.mode == config.scheduler.mode == "min"
 
 
-def test_a_resumed_run_goes_on_in_its_own_folder(tmp_path: Path) -> None:
+def test_a_resumed_run_goes_on_in_its_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CXR_LOG_DIR", raising=False)
     checkpoint = tmp_path / "run" / "checkpoints" / "last.ckpt"
     checkpoint.parent.mkdir(parents=True)
     checkpoint.touch()
@@ -126,4 +128,4 @@ def test_a_resumed_run_goes_on_in_its_own_folder(tmp_path: Path) -> None:
 )
 def test_wrong_settings_are_refused_by_name(overrides: list[str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        check_config(composed(*overrides))
+        check_config(composed(*overrides), TRAIN)

@@ -7,6 +7,7 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import pandas as pd
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
@@ -40,7 +41,8 @@ class ChestXRayDataModule(pl.LightningDataModule):
         root: The data set's folder.
         source: The layout of its files.
         labels: Findings, in output order; the layout's own by default.
-        split: ``official`` or ``walkthrough`` (as the files say) or ``patient`` (at random by patient).
+        split: ``official`` or ``walkthrough`` (as the files say), ``patient`` (at random by patient) or ``all`` (one
+            test set, for evaluating on data that nothing was trained on).
         seed: Draws the splits and subsets.
         shuffle_seed: Draws the order of the training images and their augmentation.
         val_fraction: Share of the images for validation, where the files leave it open.
@@ -122,22 +124,33 @@ class ChestXRayDataModule(pl.LightningDataModule):
             FileNotFoundError: If the folder, a table or an image is not there.
             ValueError: If a table is malformed, a patient is in two splits, a split is empty, or an image is broken.
         """
+        self.load()
+
+    def load(self, required: Sequence[str] = SPLITS, images: Sequence[str] = SPLITS) -> None:
+        """Like :meth:`setup`, where not all is needed, as for evaluating; does nothing if the data is read already.
+
+        Args:
+            required: Splits that must not be empty.
+            images: Splits whose images must be on disk. One that is not required may lack all of them; it is then
+                left out.
+        """
         if self._manifest is not None:
             return
-        manifest = keep_views(self.source.read(self.root, self.chosen_labels), self.views)
         # First the splits: they are the same whatever part of the images is on disk.
         manifest = assign_splits(
-            manifest,
+            keep_views(self.source.read(self.root, self.chosen_labels), self.views),
             self.split,
             seed=self.seed,
             val_fraction=self.val_fraction,
             test_fraction=self.test_fraction,
             drop_leaked=self.drop_leaked,
+            required=required,
         )
-        manifest = require_splits(resolve_missing(manifest, self.on_missing))
+        manifest = require_splits(resolve_missing(manifest, self.on_missing, images, required), required)
         if self.subset:
             manifest = self._draw_subsets(manifest)
-        broken = find_broken([Path(path) for path in manifest.table["path"]])
+        needed = manifest.table["split"].isin(images)
+        broken = find_broken([Path(path) for path in manifest.table["path"][needed]])
         if broken:
             raise ValueError(
                 str(broken[0]) if len(broken) == 1 else f"Expected images but {describe(broken)}. Replace them."
@@ -153,7 +166,7 @@ class ChestXRayDataModule(pl.LightningDataModule):
         return manifest.with_table(manifest.table.loc[sorted(index for rows in kept for index in rows)])
 
     def _describe(self, split: str) -> str:
-        rows = self.manifest.table[self.manifest.table["split"] == split]
+        rows = self.rows(split)
         return f"{split}: {len(rows):,} images of {rows['patient_id'].nunique():,} patients"
 
     @property
@@ -168,10 +181,13 @@ class ChestXRayDataModule(pl.LightningDataModule):
         """Finding names in output order, after :meth:`setup`."""
         return self.manifest.labels
 
+    def rows(self, split: str) -> pd.DataFrame:
+        """The table's rows of ``train``, ``val`` or ``test``, in order."""
+        return self.manifest.table[self.manifest.table["split"] == split].reset_index(drop=True)
+
     def dataset(self, split: str) -> ChestXRayDataset:
         """The images of ``train``, ``val`` or ``test``."""
-        rows = self.manifest.table[self.manifest.table["split"] == split]
-        return ChestXRayDataset(rows, self.labels, self.image_size, self.interpolation)
+        return ChestXRayDataset(self.rows(split), self.labels, self.image_size, self.interpolation)
 
     def targets(self, split: str) -> Tensor:
         """Ground truth of a split, ``(N, C)`` float32; 1, 0 or NaN (unknown)."""
@@ -193,7 +209,7 @@ class ChestXRayDataModule(pl.LightningDataModule):
             **fingerprint(self.manifest),
             "subset": self.subset,
             "settings": {
-                "root": str(self.root),
+                "root": str(self.root.absolute()),
                 "source": {"name": self.source.name, **options},
                 "labels": list(self.labels),
                 "split": self.split,
@@ -206,6 +222,7 @@ class ChestXRayDataModule(pl.LightningDataModule):
                 "subset_images": list(self.subset_images),
                 "image_size": self.image_size,
                 "interpolation": self.interpolation,
+                "batch_size": self.batch_size,
             },
         }
 
@@ -216,11 +233,15 @@ class ChestXRayDataModule(pl.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Sample]:
         """Validation batches, in the table's order."""
-        return self._loader(self.dataset("val"))
+        return self.ordered_dataloader("val")
 
     def test_dataloader(self) -> DataLoader[Sample]:
         """Test batches, in the table's order."""
-        return self._loader(self.dataset("test"))
+        return self.ordered_dataloader("test")
+
+    def ordered_dataloader(self, split: str) -> DataLoader[Sample]:
+        """Batches of any split, in the table's order."""
+        return self._loader(self.dataset(split))
 
     def _loader(self, dataset: ChestXRayDataset, sampler: Sampler[int] | None = None) -> DataLoader[Sample]:
         return DataLoader(

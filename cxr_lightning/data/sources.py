@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import pandas as pd
@@ -166,6 +166,31 @@ class PhantomSource(NIHSource):
     def folder(self, root: Path) -> Path:
         """The folder of this very set."""
         return root / self.spec.name
+
+
+SOURCES: dict[str, type[Source]] = {
+    source.name: source for source in (NIHSource, WalkthroughSource, CsvSource, PhantomSource)
+}
+"""Every layout by name."""
+
+
+def build_source(name: str, **options: Any) -> Source:  # noqa: ANN401  # each layout's own
+    """A layout from what a checkpoint's record says of it.
+
+    Args:
+        name: One of ``SOURCES``.
+        options: Its constructor's arguments.
+
+    Raises:
+        ValueError: If the name or an option is unknown, as in a record of a later version.
+    """
+    try:
+        return SOURCES[name](**options)
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f"Expected a data source among {list(SOURCES)} with its options but got {name!r} with {options}. "
+            "Choose the data yourself: data=nih, walkthrough, csv or phantom."
+        ) from error
 
 
 def _check_repeats(table: pd.DataFrame, labels: Sequence[str], root: Path) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from cxr_lightning.data.manifest import SPLITS, Manifest, first_five, targets_of
 
-SplitMethod = Literal["official", "walkthrough", "patient"]
+SplitMethod = Literal["official", "walkthrough", "patient", "all"]
 MissingPolicy = Literal["error", "skip"]
 
 logger = logging.getLogger(__name__)
@@ -65,26 +65,41 @@ def keep_views(manifest: Manifest, views: Sequence[str] | None) -> Manifest:
     return manifest.with_table(kept)
 
 
-def resolve_missing(manifest: Manifest, on_missing: MissingPolicy) -> Manifest:
+def resolve_missing(
+    manifest: Manifest,
+    on_missing: MissingPolicy,
+    splits: Sequence[str] = SPLITS,
+    required: Sequence[str] = SPLITS,
+) -> Manifest:
     """Stop if images are not on disk, or leave them out and remember which.
+
+    Args:
+        manifest: Divided into splits.
+        on_missing: ``error`` or ``skip``.
+        splits: Only their images are looked for.
+        required: Of another split all images may be missing, whatever the policy.
 
     Raises:
         ValueError: If the policy is unknown.
         FileNotFoundError: If images are missing and the policy is ``error``, or if all of them are.
     """
     check_policy(on_missing)
-    missing = manifest.table["path"].isna()
-    names = manifest.table["image_id"][missing].tolist()
-    if not names:
+    split, absent = manifest.table["split"], manifest.table["path"].isna()
+    needed = split.isin(splits)
+    missing = needed & absent
+    if not missing.any():
         return manifest
-    found = f"{len(names)} of {len(missing)} images in the label file are not on disk: {first_five(names)}"
-    if on_missing == "error" or missing.all():
-        remedy = "" if missing.all() else ", or set 'data.on_missing=skip' to go on without them"
+    names = manifest.table["image_id"][missing].tolist()
+    found = f"{len(names)} of {int(needed.sum())} images in the label file are not on disk: {first_five(names)}"
+    whole = [name for name in splits if name not in required and absent[split == name].all()]
+    nothing = bool(missing[needed].all())
+    if nothing or (on_missing == "error" and (missing & ~split.isin(whole)).any()):
+        remedy = "" if nothing else ", or set 'data.on_missing=skip' to go on without them"
         raise FileNotFoundError(
             f"Expected every image of the label file below the data folder but {found}. "
             f"Unpack the image archives, check `data.root`{remedy}."
         )
-    logger.warning("%s; going on without them (data.on_missing=skip)", found)
+    logger.warning("%s; going on without them", found)
     return replace(manifest.with_table(manifest.table[~missing]), skipped=tuple(names))
 
 
@@ -96,26 +111,31 @@ def assign_splits(
     val_fraction: float = 0.1,
     test_fraction: float = 0.2,
     drop_leaked: bool = False,
+    required: Sequence[str] = SPLITS,
 ) -> Manifest:
     """Give every image one split, no patient in two of them.
 
     Args:
         manifest: The table; its ``split`` column is what the files say.
         method: ``official`` and ``walkthrough`` follow the files (a ``train_val`` part is divided by patient);
-            ``patient`` ignores them and divides all patients at random.
+            ``patient`` ignores them and divides all patients at random; with ``all`` every image is for testing.
         seed: Draws the division.
         val_fraction: Share of the images for validation: of the ``train_val`` part, or of all with ``patient``.
         test_fraction: Share of the images for testing with ``patient``.
         drop_leaked: Leave patients of the validation and test sets out of the training set, and of the test set out
             of the validation set, instead of stopping.
+        required: Splits that must not be empty.
 
     Raises:
         PatientOverlapError: If a patient is in two splits.
-        ValueError: If the files do not give the split, or a split is empty.
+        ValueError: If the files do not give the split, or a required one is empty.
     """
     table = manifest.table.copy()
-    if method == "patient":
+    if method in ("patient", "all"):
         table = table.drop_duplicates("image_id")  # the walk-through's files share images
+    if method == "all":
+        table["split"] = "test"
+    elif method == "patient":
         table["split"] = _divide(table["patient_id"], {"test": test_fraction, "val": val_fraction}, seed)
     else:
         table["split"] = _given_splits(table, method)
@@ -124,20 +144,20 @@ def assign_splits(
     leaked = _find_leaked(table, allowed=drop_leaked)
     names = tuple(table["image_id"][leaked])
     table = table[~leaked]
-    return require_splits(replace(manifest.with_table(table), leaked=names))
+    return require_splits(replace(manifest.with_table(table), leaked=names), required)
 
 
-def require_splits(manifest: Manifest) -> Manifest:
-    """The manifest, if each split has images.
+def require_splits(manifest: Manifest, required: Sequence[str] = SPLITS) -> Manifest:
+    """The manifest, if each of these splits has images.
 
     Raises:
         ValueError: If one is empty.
     """
     found = manifest.table["split"]
-    empty = [split for split in SPLITS if not (found == split).any()]
+    empty = [split for split in required if not (found == split).any()]
     if empty:
         raise ValueError(
-            f"Expected images in each of {list(SPLITS)} but {empty} got none of the {len(found)} images. "
+            f"Expected images in each of {list(required)} but {empty} got none of the {len(found)} images. "
             "Check the split lists, `data.views`, `data.val_fraction` and what is on disk, or set 'data.split=patient'."
         )
     return manifest

@@ -1,76 +1,159 @@
-"""AUROC that says NaN where it is not defined."""
+"""How well scores order positives before negatives: exact AUROC and average precision, plain or weighted.
+
+Nothing is binned. Tied scores count half in AUROC and are one threshold in average precision.
+"""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable
+from dataclasses import dataclass
 
-from torch import Tensor
-from torchmetrics import Metric
-from torchmetrics.functional.classification import binary_auroc
-from torchmetrics.utilities import dim_zero_cat
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
 
 
-class LabelAUROC(Metric):
-    """Exact AUROC of each label; NaN for a label without a known positive and a known negative.
+@dataclass(frozen=True)
+class Ranking:
+    """Where the images of one label stand, so that AUROC and average precision under any weights are one pass.
 
-    torchmetrics' own multi-label AUROC scores such a label 0.0, fails on one without known targets and
-    wants at least two labels; so each label is given to its binary one.
+    The K different scores of positives cut the line of scores, from high to low, into 2K + 1 segments: segment
+    ``2k + 1`` holds the negatives with the k-th score, the even ones those between.
 
-    Args:
-        num_labels: C.
+    Attributes:
+        positives: Row numbers of the positives, ``(P,)``.
+        negatives: Row numbers of the negatives, ``(Q,)``.
+        thresholds: Number of different scores of positives, K.
+        threshold: Which score each positive has, ``(P,)`` in [0, K), from high to low.
+        segment: Where each negative stands, ``(Q,)`` in [0, 2K].
     """
 
-    is_differentiable = False
-    higher_is_better = True
-    full_state_update = False
-    probabilities: list[Tensor]
-    targets: list[Tensor]
+    positives: NDArray[np.intp]
+    negatives: NDArray[np.intp]
+    thresholds: int
+    threshold: NDArray[np.intp]
+    segment: NDArray[np.intp]
 
-    def __init__(self, num_labels: int) -> None:
-        super().__init__()
-        self.num_labels = num_labels
-        self.add_state("probabilities", default=[], dist_reduce_fx="cat")
-        self.add_state("targets", default=[], dist_reduce_fx="cat")
+    @property
+    def defined(self) -> bool:
+        """Whether there are positives and negatives."""
+        return len(self.positives) > 0 and len(self.negatives) > 0
 
-    def update(self, probabilities: Tensor, targets: Tensor) -> None:
-        """Add a batch.
+    def score(self, weights: Array | None = None) -> tuple[float, float]:
+        """AUROC and average precision.
 
         Args:
-            probabilities: ``(B, C)`` in [0, 1].
-            targets: ``(B, C)``; 1, 0 or NaN (unknown).
+            weights: How often each row counts, ``(N,)``; once if not given.
 
-        Raises:
-            ValueError: If a probability is not in [0, 1], NaN included, or the shapes are wrong.
+        Returns:
+            Both NaN if the positives or the negatives have no weight.
         """
-        if not probabilities.shape == targets.shape == (len(targets), self.num_labels):
-            raise ValueError(
-                f"Expected probabilities and targets of {self.num_labels} labels but got shapes "
-                f"{tuple(probabilities.shape)} and {tuple(targets.shape)}. Check the network's number of outputs."
-            )
-        if not bool(((probabilities >= 0) & (probabilities <= 1)).all()):
-            raise ValueError("Expected probabilities in [0, 1] but some are not (NaN or logits?). Check the network.")
-        self.probabilities.append(probabilities.detach())
-        self.targets.append(targets)
-
-    def compute(self) -> list[float]:
-        """AUROC of each label, C numbers; no tensor, because torchmetrics makes one of a single label a scalar."""
-        columns = zip(dim_zero_cat(self.probabilities).T, dim_zero_cat(self.targets).T, strict=True)
-        return [_auroc(probabilities, targets) for probabilities, targets in columns]
-
-
-def _auroc(probabilities: Tensor, targets: Tensor) -> float:
-    """AUROC of one label, both ``(N,)``; NaN without both sides."""
-    if not ((targets == 1).any() and (targets == 0).any()):
-        return math.nan
-    known = ~targets.isnan()
-    return float(binary_auroc(probabilities[known].float(), targets[known].long()))
+        if not self.defined:
+            return math.nan, math.nan
+        of_positives = None if weights is None else weights[self.positives]
+        of_negatives = None if weights is None else weights[self.negatives]
+        positive = np.bincount(self.threshold, of_positives, minlength=self.thresholds).astype(np.float64)
+        negative = np.bincount(self.segment, of_negatives, minlength=2 * self.thresholds + 1).astype(np.float64)
+        true, false = float(positive.sum()), float(negative.sum())
+        if true == 0 or false == 0:
+            return math.nan, math.nan
+        tied = negative[1::2]
+        above = np.cumsum(negative)[1::2] - tied / 2  # negatives with a higher score, ties half
+        caught = np.cumsum(positive)
+        auroc = 1 - float(positive @ above) / (true * false)
+        counted = positive > 0
+        precision = caught[counted] / (caught + above + tied / 2)[counted]
+        return auroc, float(positive[counted] @ precision) / true
 
 
-def macro(values: Mapping[str, float]) -> tuple[float, int]:
-    """The mean over defined labels, and how many they are; NaN if there are none.
+def rank(scores: Array, targets: Array) -> Ranking:
+    """Order one label's images.
+
+    Args:
+        scores: ``(N,)``, higher for positive.
+        targets: ``(N,)``; 1, 0 or NaN (unknown, left out).
+    """
+    positives, negatives = np.flatnonzero(targets == 1), np.flatnonzero(targets == 0)
+    cuts, place = np.unique(-scores[positives], return_inverse=True)
+    value = -scores[negatives]
+    segment = np.searchsorted(cuts, value, side="left") + np.searchsorted(cuts, value, side="right")
+    return Ranking(positives, negatives, len(cuts), place, segment)
+
+
+def auroc(scores: Array, targets: Array) -> float:
+    """Area under the ROC curve: the share of (positive, negative) pairs in the right order, ties half.
+
+    Args:
+        scores: ``(N,)``.
+        targets: ``(N,)``; 1, 0 or NaN (unknown, left out).
+
+    Returns:
+        In [0, 1]; NaN without a positive or without a negative.
 
     Example:
-        >>> macro({"Edema": 0.8, "Hernia": float("nan"), "Mass": 0.6})
+        >>> auroc(np.array([0.8, 0.4, 0.6, 0.4, 0.2]), np.array([1.0, 1, 0, 0, 0]))
+        0.75
+    """
+    return rank(scores, targets).score()[0]
+
+
+def average_precision(scores: Array, targets: Array) -> float:
+    """Mean of the precision at each threshold, weighted by the recall that it adds.
+
+    Args:
+        scores: ``(N,)``.
+        targets: ``(N,)``; 1, 0 or NaN (unknown, left out).
+
+    Returns:
+        In [0, 1]; NaN without a positive, and without a negative (when it is 1 for any scores).
+
+    Example:
+        >>> round(average_precision(np.array([0.8, 0.4, 0.6, 0.4, 0.2]), np.array([1.0, 1, 0, 0, 0])), 4)
+        0.75
+    """
+    return rank(scores, targets).score()[1]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What each threshold would call positive: one entry per different score, from high to low.
+
+    Attributes:
+        thresholds: ``(T,)``; an image is called positive if its score is at least this.
+        true: Positives called positive, ``(T,)``.
+        false: Negatives called positive, ``(T,)``.
+        positives: Number of positives.
+        negatives: Number of negatives.
+    """
+
+    thresholds: Array
+    true: Array
+    false: Array
+    positives: int
+    negatives: int
+
+
+def count_by_threshold(scores: Array, targets: Array) -> Counts:
+    """True and false positives at every different score.
+
+    Args:
+        scores: ``(N,)``.
+        targets: ``(N,)``; 1, 0 or NaN (unknown, left out).
+    """
+    known = ~np.isnan(targets)
+    thresholds, place = np.unique(-scores[known], return_inverse=True)
+    true: Array = np.cumsum(np.bincount(place, targets[known], minlength=len(thresholds)))
+    total: Array = np.cumsum(np.bincount(place, minlength=len(thresholds))).astype(np.float64)
+    positives = int(targets[known].sum())
+    return Counts(-thresholds, true, total - true, positives, int(known.sum()) - positives)
+
+
+def macro(values: Iterable[float]) -> tuple[float, int]:
+    """The mean over defined values, and how many they are; NaN if there are none.
+
+    Example:
+        >>> macro([0.8, float("nan"), 0.6])
         (0.7, 2)
     """
-    defined = [value for value in values.values() if not math.isnan(value)]
+    defined = [value for value in values if not math.isnan(value)]
     return (math.fsum(defined) / len(defined) if defined else math.nan), len(defined)

@@ -14,7 +14,8 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from cxr_lightning.labels import check_labels
 from cxr_lightning.losses import MultilabelBCE
-from cxr_lightning.metrics.ranking import LabelAUROC, macro
+from cxr_lightning.metrics.ranking import macro
+from cxr_lightning.metrics.streaming import LabelAUROC
 from cxr_lightning.models.backbones import build_backbone, freeze_all_but_head
 from cxr_lightning.models.preprocess import Mode, Preprocess
 from cxr_lightning.models.weights import load_initial_weights
@@ -78,7 +79,7 @@ class ChestXRayClassifier(pl.LightningModule):
         self.monitor = monitor
         self.val_auroc = LabelAUROC(len(self.labels))
         self.test_auroc = LabelAUROC(len(self.labels))
-        self.record: dict[str, Any] = {"format": 1, "versions": versions()}
+        self.record: dict[str, Any] = {"format": 1, "versions": versions(), "initial_weights": weights}
         self.val_auroc_by_label: dict[str, float] = {}
         self.test_auroc_by_label: dict[str, float] = {}
 
@@ -119,6 +120,12 @@ class ChestXRayClassifier(pl.LightningModule):
         with torch.autocast(self.device.type, enabled=False):
             self._score(batch, "test", self.test_auroc)
 
+    def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        """Probabilities of one batch, ``(B, C)``, in float32 whatever the trainer's precision."""
+        with torch.autocast(self.device.type, enabled=False):
+            probabilities: Tensor = self(batch["image"]).float().sigmoid()
+        return probabilities
+
     def _score(self, batch: dict[str, Tensor], stage: str, metric: LabelAUROC) -> None:
         logits = self(batch["image"]).float()
         loss = self.loss(logits, batch["target"])
@@ -136,7 +143,7 @@ class ChestXRayClassifier(pl.LightningModule):
     def _log_auroc(self, stage: str, metric: LabelAUROC) -> dict[str, float]:
         values = dict(zip(self.labels, metric.compute(), strict=True))
         metric.reset()
-        mean, defined = macro(values)
+        mean, defined = macro(values.values())
         self.log(f"{stage}/auroc", mean, prog_bar=True)
         self.log(f"{stage}/defined_labels", float(defined))
         self.log_dict({f"{stage}/auroc/{label}": value for label, value in values.items() if not math.isnan(value)})

@@ -48,11 +48,12 @@ def _finite(history: Sequence[Mapping[str, float]], key: str) -> tuple[list[floa
     return [epoch for epoch, _ in points], [value for _, value in points]
 
 
-def data_title(data: Mapping[str, Any]) -> str:
+def data_title(data: Mapping[str, Any], split: str = "test") -> str:
     """One line on what data a figure or table is of.
 
     Args:
         data: A run's data record.
+        split: Whose images are counted.
 
     Example:
         >>> data_title({"source": "phantom", "synthetic": True, "subset": True, "splits": {"test": {"images": 400}}})
@@ -60,4 +61,4 @@ def data_title(data: Mapping[str, Any]) -> str:
     """
     kind = f"SYNTHETIC DATA ({data['source']})" if data["synthetic"] else f"data: {data['source']}"
     subset = ", subset" if data["subset"] else ""
-    return f"{kind}{subset}; {data['splits']['test']['images']:,} test images"
+    return f"{kind}{subset}; {data['splits'][split]['images']:,} {split} images"

@@ -2,11 +2,18 @@
 
 import math
 from collections.abc import Mapping
+from textwrap import wrap
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
+
+from cxr_lightning.evaluation.results import Evaluation, Mean
+from cxr_lightning.metrics.resampling import LEVEL, Estimate
 
 NOT_FOR_CLINICAL_USE = "Not for clinical use."
+
+_NAME = 22  # characters of a finding's name on one line
 
 
 def auroc_table(
@@ -36,6 +43,61 @@ def auroc_table(
         present, known = positives[label]
         table.add_row(label, f"{present} of {known}", number(val.get(label, math.nan)), number(value))
     return table
+
+
+def evaluation_table(evaluation: Evaluation) -> Table:
+    """AUROC, average precision and calibration of each finding; in 80 columns the intervals stand below the numbers.
+
+    Args:
+        evaluation: To show.
+    """
+    table = Table(
+        title=Text(evaluation.title, style="table.title"),
+        caption=Text(f"[low-high]: {LEVEL * 100:.0f} % interval. {NOT_FOR_CLINICAL_USE}", style="table.caption"),
+        box=box.SIMPLE_HEAD,
+        show_footer=True,
+        show_edge=False,
+        padding=0,  # six columns fit into 80 characters, two spaces between them would not
+    )
+    table.add_column("finding", footer="mean\nover labels", no_wrap=True)
+    table.add_column("positives", justify="right", no_wrap=True)
+    for name, mean in (("AUROC", evaluation.auroc), ("AP", evaluation.average_precision)):
+        table.add_column(name, footer=_covered(mean, _unbroken(mean.estimate)), justify="right", min_width=13)
+    for name, mean in (("Brier", evaluation.brier), ("ECE", evaluation.ece)):
+        table.add_column(name, footer=_covered(mean, number(mean.estimate.value)), justify="right", min_width=5)
+    for result in evaluation.labels:
+        table.add_row(
+            Text("\n".join(wrap(result.label, _NAME))),
+            f"{result.positives:,} of {result.n:,}",
+            Text(_unbroken(result.auroc)),
+            Text(_unbroken(result.average_precision)),
+            number(result.brier),
+            number(result.ece),
+        )
+    return table
+
+
+def _covered(mean: Mean, shown: str) -> Text:
+    return Text(f"{shown}\n({mean.labels})")
+
+
+def _unbroken(estimate: Estimate) -> str:
+    """With an interval that is one word, so that a narrow column breaks before it and not within."""
+    return interval(estimate).replace(", ", "-")
+
+
+def interval(estimate: Estimate, digits: int = 3) -> str:
+    """A number with its interval; ``n/a`` for what is not defined.
+
+    Example:
+        >>> interval(Estimate(0.81234, 0.8, 0.82)), interval(Estimate(0.5)), interval(Estimate())
+        ('0.812 [0.800, 0.820]', '0.500 [n/a]', 'n/a')
+    """
+    if math.isnan(estimate.value):
+        return number(estimate.value)
+    if math.isnan(estimate.low) or math.isnan(estimate.high):
+        return f"{number(estimate.value, digits)} [n/a]"
+    return f"{number(estimate.value, digits)} [{number(estimate.low, digits)}, {number(estimate.high, digits)}]"
 
 
 def number(value: float, digits: int = 3) -> str:

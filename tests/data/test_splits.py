@@ -200,6 +200,7 @@ def test_views_that_no_image_has_are_refused() -> None:
 def without_images(count: int, missing: int) -> Manifest:
     manifest = manifest_of([1] * count)
     manifest.table["path"] = [None] * missing + [f"/{number}" for number in range(count - missing)]
+    manifest.table["split"] = "test"
     return manifest
 
 
@@ -273,3 +274,30 @@ def test_the_fingerprint_counts_and_names_each_split() -> None:
         "val": {"images": 1, "patients": 1, "sha256": names_sha256(["0001.png"])},
         "test": {"images": 1, "patients": 1, "sha256": names_sha256(["0002.png"])},
     }
+
+
+def test_images_of_splits_that_are_not_needed_may_be_missing() -> None:
+    manifest = without_images(9, 4)
+    manifest.table.loc[:2, "split"] = "train"  # 3 missing of train, 1 of 6 of test
+    with pytest.raises(FileNotFoundError, match=r"but 1 of 6 images .*: 0003\.png"):
+        resolve_missing(manifest, "error", ["test"], ["test"])
+    manifest.table.loc[3, "path"] = "/3"
+    assert resolve_missing(manifest, "error", ["test"], ["test"]) is manifest
+
+
+def test_a_split_that_is_not_required_may_lack_all_images_but_not_some() -> None:
+    manifest = without_images(9, 3)
+    manifest.table.loc[:2, "split"] = "val"
+    assert len(resolve_missing(manifest, "error", ["test", "val"], ["test"]).table) == 6
+    manifest.table.loc[0, "path"] = "/0"
+    with pytest.raises(FileNotFoundError, match="but 2 of 9 images"):
+        resolve_missing(manifest, "error", ["test", "val"], ["test"])
+
+
+def test_with_all_every_image_is_for_testing_whatever_the_files_say() -> None:
+    manifest = manifest_of([2, 1, 1])
+    manifest.table["split"] = None
+    found = assign_splits(manifest, "all", required=["test"]).table
+    assert found["split"].tolist() == ["test"] * len(manifest.table)
+    with pytest.raises(ValueError, match=r"\['train', 'val'\] got none"):
+        assign_splits(manifest, "all")

@@ -1,136 +1,107 @@
-"""AUROC against scikit-learn and against its definition."""
+"""Exact AUROC and average precision against scikit-learn, torchmetrics and their definitions."""
 
 import math
-import warnings
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import roc_auc_score
-from torch import Tensor
+from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
+from torchmetrics.functional.classification import binary_average_precision
 
-from cxr_lightning.metrics.ranking import LabelAUROC, macro
+from cxr_lightning.metrics.ranking import Array, auroc, average_precision, count_by_threshold, rank
 
-NAN = float("nan")
-# Ours sums trapezoids in float32: with a thousand samples that is good to about 1e-6.
-TOLERANCE = 1e-6
+EXACT = 1e-9
 
 
-def auroc(probabilities: Tensor, targets: Tensor, batches: int = 1) -> list[float]:
-    metric = LabelAUROC(targets.shape[1])
-    for part, truth in zip(probabilities.chunk(batches), targets.chunk(batches), strict=True):
-        metric.update(part, truth)
-    return metric.compute()
+def draw(seed: int, size: int = 500, *, ties: bool = True, unknown: float = 0.0) -> tuple[Array, Array]:
+    generator = np.random.default_rng(seed)
+    targets = (generator.random(size) < 0.2).astype(float)
+    scores = generator.random(size) * 0.7 + targets * 0.3
+    scores = np.round(scores, 2) if ties else scores
+    targets[generator.random(size) < unknown] = math.nan
+    return scores, targets
 
 
-def ordered_pairs(probabilities: Tensor, targets: Tensor) -> float:
-    """The definition: the share of (positive, negative) pairs in the right order, ties half."""
-    positive, negative = probabilities[targets == 1], probabilities[targets == 0]
-    pairs = positive[:, None] - negative[None, :]
-    return float(((pairs > 0).double() + 0.5 * (pairs == 0)).mean())
-
-
-def random_scores(seed: int, rows: int = 200, labels: int = 3, *, ties: bool = False) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    probabilities = torch.rand(rows, labels, generator=generator)
-    probabilities = (10 * probabilities).round() / 10 if ties else probabilities
-    targets = (torch.rand(rows, labels, generator=generator) < 0.3).float()
-    targets[0], targets[1] = 1, 0  # both sides, always
-    return probabilities, targets
-
-
+@pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("ties", [False, True])
-def test_auroc_equals_scikit_learn_and_the_definition(ties: bool) -> None:
-    probabilities, targets = random_scores(0, rows=1000, ties=ties)
-    values = auroc(probabilities, targets)
-    for value, scores, truth in zip(values, probabilities.T, targets.T, strict=True):
-        assert value == pytest.approx(roc_auc_score(truth.numpy(), scores.numpy()), abs=TOLERANCE)
-        assert value == pytest.approx(ordered_pairs(scores, truth), abs=TOLERANCE)
+def test_both_equal_scikit_learn_with_and_without_ties_and_unknown_targets(seed: int, ties: bool) -> None:
+    scores, targets = draw(seed, ties=ties, unknown=0.1)
+    known = ~np.isnan(targets)
+    assert auroc(scores, targets) == pytest.approx(roc_auc_score(targets[known], scores[known]), abs=EXACT)
+    expected = average_precision_score(targets[known], scores[known])
+    assert average_precision(scores, targets) == pytest.approx(expected, abs=EXACT)
 
 
-def test_auroc_by_hand() -> None:
-    # Positives .8 and .4, negatives .6, .4, .2: of six pairs 3 + 1 are in order and one is tied.
-    probabilities = torch.tensor([[0.8], [0.4], [0.6], [0.4], [0.2]])
-    assert auroc(probabilities, torch.tensor([[1.0], [1], [0], [0], [0]])) == [pytest.approx(4.5 / 6, abs=TOLERANCE)]
+def test_average_precision_equals_torchmetrics() -> None:
+    scores, targets = draw(3)
+    theirs = binary_average_precision(torch.tensor(scores), torch.tensor(targets).long())
+    assert average_precision(scores, targets) == pytest.approx(float(theirs), abs=1e-5)  # theirs is float32
 
 
-def test_auroc_is_nan_where_one_class_is_missing_and_only_there() -> None:
-    probabilities = torch.rand(4, 4)
-    targets = torch.tensor([[0.0, 1, 1, NAN], [0, 1, 0, NAN], [0, 1, NAN, NAN], [0, NAN, 1, NAN]])
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")  # the caller says it once; torchmetrics' warning would be the second
-        values = auroc(probabilities, targets)
-    assert [math.isnan(value) for value in values] == [True, True, False, True]
+@pytest.mark.parametrize("seed", range(3))
+def test_weighted_scores_equal_scikit_learn_with_sample_weights(seed: int) -> None:
+    scores, targets = draw(seed)
+    weights = np.random.default_rng(seed).integers(0, 4, len(scores)).astype(float)
+    found = rank(scores, targets).score(weights)
+    assert found[0] == pytest.approx(roc_auc_score(targets, scores, sample_weight=weights), abs=EXACT)
+    assert found[1] == pytest.approx(average_precision_score(targets, scores, sample_weight=weights), abs=EXACT)
 
 
-def test_a_single_label_works_and_is_nan_without_positives() -> None:
-    probabilities, targets = random_scores(1, labels=1)
-    assert auroc(probabilities, targets) == [pytest.approx(ordered_pairs(probabilities[:, 0], targets[:, 0]), abs=1e-6)]
-    assert math.isnan(auroc(probabilities, torch.zeros_like(targets))[0])
+def test_weights_of_two_are_the_same_as_listing_an_image_twice() -> None:
+    scores, targets = draw(0, size=60)
+    weights = np.ones(60)
+    weights[:20] = 2
+    doubled = rank(np.append(scores, scores[:20]), np.append(targets, targets[:20])).score()
+    assert rank(scores, targets).score(weights) == pytest.approx(doubled, abs=EXACT)
 
 
-def test_unknown_targets_are_left_out() -> None:
-    probabilities, targets = random_scores(2)
-    targets[10:60, 1] = NAN
-    known = ~targets[:, 1].isnan()
-    expected = roc_auc_score(targets[known, 1].numpy(), probabilities[known, 1].numpy())
-    assert auroc(probabilities, targets)[1] == pytest.approx(expected, abs=TOLERANCE)
+@given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=2, max_size=12))
+@settings(max_examples=200, deadline=None)
+def test_auroc_is_the_share_of_ordered_pairs_and_turns_round_with_the_scores(rows: list[tuple[int, bool]]) -> None:
+    scores = np.array([score for score, _ in rows]) / 5
+    targets = np.array([float(truth) for _, truth in rows])
+    pairs = [(p, n) for p in scores[targets == 1] for n in scores[targets == 0]]
+    value = auroc(scores, targets)
+    if not pairs:
+        assert math.isnan(value)
+        return
+    ordered = sum(1.0 if p > n else 0.5 if p == n else 0.0 for p, n in pairs)
+    assert value == pytest.approx(ordered / len(pairs), abs=EXACT)
+    assert auroc(1 - scores, targets) == pytest.approx(1 - value, abs=EXACT)
+    assert auroc(scores**3, targets) == pytest.approx(value, abs=EXACT)
+    order = np.random.default_rng(0).permutation(len(scores))
+    assert auroc(scores[order], targets[order]) == pytest.approx(value, abs=EXACT)
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(1, 20))
-@settings(max_examples=15)
-def test_many_batches_equal_one(seed: int, batches: int) -> None:
-    probabilities, targets = random_scores(seed, rows=60, ties=True)
-    assert auroc(probabilities, targets, len(probabilities.chunk(batches))) == auroc(probabilities, targets)
+@pytest.mark.parametrize("targets", [[1.0, 1, 1], [0.0, 0, 0], [math.nan] * 3, [1.0, math.nan, 1]])
+def test_both_are_nan_without_positives_or_without_negatives(targets: list[float]) -> None:
+    scores, truth = np.array([0.1, 0.5, 0.9]), np.array(targets)
+    assert math.isnan(auroc(scores, truth))
+    assert math.isnan(average_precision(scores, truth))
 
 
-@given(st.integers(0, 2**32 - 1))
-@settings(max_examples=15)
-def test_increasing_maps_and_order_leave_auroc_and_mirroring_turns_it(seed: int) -> None:
-    probabilities, targets = random_scores(seed, ties=True)
-    value = np.array(auroc(probabilities, targets))
-    order = torch.randperm(len(targets), generator=torch.Generator().manual_seed(seed))
-    np.testing.assert_array_equal(auroc(probabilities**3, targets), value)
-    np.testing.assert_array_equal(auroc(0.5 + probabilities / 4, targets), value)
-    np.testing.assert_array_equal(auroc(probabilities[order], targets[order]), value)
-    # With ten levels 1 - p keeps ties and order.
-    np.testing.assert_allclose(auroc(1 - probabilities, targets), 1 - value, atol=TOLERANCE)
+def test_both_are_nan_where_one_side_has_no_weight() -> None:
+    ranking = rank(np.array([0.1, 0.5, 0.9]), np.array([0.0, 1, 1]))
+    assert all(math.isnan(value) for value in ranking.score(np.array([0.0, 1, 1])))
 
 
-def test_small_probabilities_are_not_taken_for_logits() -> None:
-    # torchmetrics applies a sigmoid to a batch with a value outside [0, 1]; ours never guesses.
-    metric = LabelAUROC(2)
-    metric.update(torch.tensor([[0.0, 1.0], [1.0, 0.0]]), torch.eye(2))
-    metric.update(torch.tensor([[0.5, 0.5]]), torch.zeros(1, 2))
-    assert metric.compute() == [0.0, 0.0]
+def test_constant_predictions_are_chance() -> None:
+    targets = np.array([1.0, 0, 0, 0])
+    assert auroc(np.full(4, 0.3), targets) == 0.5
+    assert average_precision(np.full(4, 0.3), targets) == 0.25  # the prevalence
 
 
-@pytest.mark.parametrize("wrong", [1.5, -0.1, NAN, float("inf")])
-def test_what_is_no_probability_is_refused(wrong: float) -> None:
-    with pytest.raises(ValueError, match=r"probabilities in \[0, 1\] but some are not"):
-        LabelAUROC(2).update(torch.tensor([[0.5, wrong]]), torch.ones(1, 2))
-
-
-def test_targets_of_another_number_of_labels_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"of 3 labels but got shapes \(4, 2\) and \(4, 3\)"):
-        LabelAUROC(3).update(torch.rand(4, 2), torch.ones(4, 3))
-
-
-def test_reset_forgets() -> None:
-    probabilities, targets = random_scores(3)
-    metric = LabelAUROC(3)
-    metric.update(1 - probabilities, targets)
-    metric.reset()
-    metric.update(probabilities, targets)
-    assert metric.compute() == auroc(probabilities, targets)
-
-
-def test_macro_is_the_mean_of_defined_labels_and_their_number() -> None:
-    mean, defined = macro({"a": 0.6, "b": NAN, "c": 0.9})
-    assert mean == pytest.approx(0.75)
-    assert defined == 2
-    mean, defined = macro({"a": NAN})
-    assert math.isnan(mean)
-    assert defined == 0
+def test_counts_are_the_points_of_scikit_learns_curves() -> None:
+    scores, targets = draw(1)
+    counts = count_by_threshold(scores, targets)
+    false_rate, true_rate, thresholds = roc_curve(targets, scores, drop_intermediate=False)
+    assert counts.thresholds == pytest.approx(thresholds[1:])  # theirs begins with infinity
+    assert counts.true / counts.positives == pytest.approx(true_rate[1:])
+    assert counts.false / counts.negatives == pytest.approx(false_rate[1:])
+    precision, recall, _ = precision_recall_curve(targets, scores)
+    ours = counts.true / (counts.true + counts.false)
+    # Theirs runs from the lowest threshold and ends in an added point.
+    assert ours[::-1] == pytest.approx(precision[:-1])
+    assert (counts.true / counts.positives)[::-1] == pytest.approx(recall[:-1])

@@ -1,27 +1,16 @@
-"""From a Hydra configuration to a run: the only module that knows Hydra.
-
-Heavy packages are imported when a run starts, so that ``--help`` answers at once.
-"""
+"""train.py: from a configuration to a run."""
 
 import logging
 import math
-import os
-import re
-import sys
 import time
-import warnings
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, OverrideParseException
-from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 
-from cxr_lightning.config import check_config, register_resolvers
+from cxr_lightning.app.program import silence
+from cxr_lightning.config import TRAIN, check_config
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -29,79 +18,8 @@ if TYPE_CHECKING:
     from cxr_lightning.data.datamodule import ChestXRayDataModule
     from cxr_lightning.models.classifier import ChestXRayClassifier
 
-FAILED = 1
-USER_ERRORS = (ValueError, OSError, ImportError, HydraException, OmegaConfBaseException)
-"""What a wrong setting, file or installation raises; anything else is a fault of ours and shows its traceback."""
-
 _STATISTICS_IMAGES = 500
-_QUIET = (
-    # We choose the number of workers from the machine; one less than its cores is meant.
-    r".*does not have many workers.*",
-    # A resumed run goes on in its own folder.
-    r".*Checkpoint directory .* exists and is not empty.*",
-    # A subset's epoch may be shorter than the logging interval.
-    r".*The number of training batches .* is smaller than the logging interval.*",
-    # A frozen backbone is meant to be in evaluation mode.
-    r".*module\(s\) in eval mode.*",
-    # torch's own call of its own deprecated name, inside Lightning.
-    r".*isinstance\(treespec, LeafSpec\).*",
-)
-
 logger = logging.getLogger(__name__)
-
-
-def run_program(main: Callable[[], object]) -> None:
-    """Run a Hydra program; a user's mistake ends in one line and exit code 1, not in a traceback.
-
-    Args:
-        main: A function decorated with ``hydra.main``.
-    """
-    register_resolvers()
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # lets Hydra hand us its exceptions instead of printing them
-    try:
-        main()
-    except USER_ERRORS as error:
-        _exit(error)
-
-
-def run_job(job: Callable[[DictConfig], float | None], config: DictConfig) -> float | None:
-    """Run one job; on a user's mistake exit before Hydra adds lines of its own, except in a sweep.
-
-    Args:
-        job: Such as :func:`train`.
-        config: Its configuration.
-    """
-    try:
-        return job(config)
-    except USER_ERRORS as error:
-        if HydraConfig.get().mode == RunMode.MULTIRUN:
-            raise
-        _exit(error)
-
-
-def _exit(error: BaseException) -> NoReturn:
-    if os.environ.get("CXR_TRACEBACK") == "1":
-        raise error
-    print(f"error: {one_line(error)}", file=sys.stderr)
-    sys.exit(FAILED)
-
-
-def one_line(error: BaseException) -> str:
-    """What went wrong, without the frames that libraries put around it."""
-    text = str(error)
-    if isinstance(error, OverrideParseException):
-        key, _, value = error.override.partition("=")
-        return (
-            f"Expected key=value but got {error.override}. Quote values with special characters: '{key}=\"{value}\"'."
-        )
-    if isinstance(error, HydraException) and isinstance(error.__cause__, Exception):
-        if override := re.match(r"Could not override '([^']+)'", text):
-            return f"Expected a key of the configuration but got '{override[1]}'. `--cfg job` lists the keys."
-        if isinstance(error.__cause__, ValueError | OSError | ImportError | TypeError):
-            text = str(error.__cause__)  # instantiate() wraps what a constructor raised
-    if "Original Traceback" in text:  # from a loader's worker process: the exception is on the last line
-        text = text.strip().splitlines()[-1].partition(": ")[2]
-    return " ".join(text.split())
 
 
 def train(config: DictConfig) -> float | None:
@@ -117,16 +35,14 @@ def train(config: DictConfig) -> float | None:
         ValueError: If the configuration or the data is wrong.
         FileNotFoundError: If a file is not there.
     """
-    check_config(config)
+    check_config(config, TRAIN)
     _check_plan(config)
     import pytorch_lightning as pl  # four seconds: only once the configuration is right
 
     from cxr_lightning.record import check_resumable, summarize, write_left_out, write_summary
     from cxr_lightning.report.curves import data_title
 
-    for message in _QUIET:
-        warnings.filterwarnings("ignore", message=message)
-    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
+    silence()
     started = time.perf_counter()
     pl.seed_everything(config.seed, workers=True, verbose=False)
     datamodule: ChestXRayDataModule = instantiate(config.data, _convert_="all")
@@ -201,6 +117,7 @@ def _build_model(config: DictConfig, datamodule: "ChestXRayDataModule") -> "Ches
             split: constant_loss(loss, prevalence, datamodule.targets(split)) for split in ("train", "val")
         },
         "precision": config.trainer.precision,
+        "monitor": config.monitor.name,
     }
     return model
 

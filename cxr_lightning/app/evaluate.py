@@ -1,0 +1,153 @@
+"""evaluate.py: from a checkpoint, or anybody's predictions, to a report."""
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from cxr_lightning.app.program import silence
+from cxr_lightning.app.subject import from_checkpoint, from_file
+from cxr_lightning.config import EVALUATE, check_config
+
+if TYPE_CHECKING:
+    from cxr_lightning.evaluation.evaluate import Subject
+    from cxr_lightning.evaluation.fitting import Fitted
+    from cxr_lightning.evaluation.results import Evaluation
+    from cxr_lightning.metrics.operating import Rule
+    from cxr_lightning.predictions import Predictions
+
+_ELSEWHERE = {
+    "image_size": "it is the checkpoint's",
+    "interpolation": "it is the checkpoint's",
+    "batch_size": "set `batch_size`",
+    "num_workers": "set `num_workers`",
+}
+"""Data settings that evaluate.py does not take from ``data``."""
+
+
+def evaluate(config: DictConfig) -> float | None:
+    """Evaluate, and write the report.
+
+    Args:
+        config: ``conf/evaluate.yaml``, composed.
+
+    Returns:
+        The mean AUROC; None where no label has one.
+
+    Raises:
+        ValueError: If the configuration, the data or the predictions are wrong.
+        FileNotFoundError: If a file is not there.
+    """
+    _check_plan(config)
+    from cxr_lightning.evaluation.evaluate import check_settings, evaluate_predictions
+    from cxr_lightning.metrics.operating import parse_rules
+
+    rules, prevalences = parse_rules(config.operating_points), list(config.prevalences)
+    check_settings(prevalences, config.replicates)
+    silence()
+    subject, validation, stored = from_checkpoint(config) if config.ckpt else from_file(config)
+    fitted = stored if validation is None else _fit(validation, rules, config.seed)
+    if config.save_calibrated and fitted is None:
+        raise ValueError(f"Expected something fitted for `save_calibrated` but {_why_not_fitted(config)}.")
+    evaluation = evaluate_predictions(
+        subject,
+        fitted,
+        not_fitted="" if fitted else _why_not_fitted(config),
+        prevalences=prevalences,
+        replicates=config.replicates,
+        seed=config.seed,
+    )
+    _leave(evaluation, subject, fitted, config)
+    mean = evaluation.auroc.estimate.value
+    return None if math.isnan(mean) else mean
+
+
+def _check_plan(config: DictConfig) -> None:
+    """Refuse what cannot be done, before anything is loaded."""
+    with open_dict(config):
+        if "data" in config:
+            if config.root:
+                config.data.root = config.root
+            if config.ckpt and OmegaConf.is_missing(config.data, "labels"):
+                config.data.labels = None  # the checkpoint has them
+        check_config(config, EVALUATE)
+    if bool(config.ckpt) == bool(config.predictions):
+        raise ValueError(
+            "Expected either a checkpoint or predictions but got "
+            f"{'both' if config.ckpt else 'neither'}. Set ckpt=FILE (or ckpt=latest), or predictions=FILE data=NAME."
+        )
+    if config.predictions and "data" not in config:
+        raise ValueError("Expected `data` to say what the predictions are of but it is not set. Such as data=nih.")
+    if config.val_predictions and not config.predictions:
+        raise ValueError("Expected `predictions` beside `val_predictions` but got none. A checkpoint predicts both.")
+    if config.save_calibrated and not config.ckpt:
+        raise ValueError("Expected a checkpoint to copy for `save_calibrated` but `ckpt` is not set. Set ckpt=FILE.")
+    if config.save_calibrated and Path(config.save_calibrated).exists():
+        raise ValueError(f"Expected a new file as `save_calibrated` but '{config.save_calibrated}' exists already.")
+    if config.ckpt:
+        for override in HydraConfig.get().overrides.task:
+            name = override.lstrip("+").partition("=")[0].removeprefix("data.")
+            if override.lstrip("+").startswith("data.") and name in _ELSEWHERE:
+                raise ValueError(f"Expected no 'data.{name}' beside `ckpt`: {_ELSEWHERE[name]}. Leave it out.")
+
+
+def _fit(validation: "Predictions", rules: "tuple[Rule, ...]", seed: int) -> "Fitted":
+    from cxr_lightning.evaluation.fitting import fit
+
+    patients = len(set(validation.patient_ids))
+    return fit(
+        validation,
+        rules,
+        seed=seed,
+        source=f"{len(validation.image_ids):,} validation images of {patients:,} patients",
+    )
+
+
+def _why_not_fitted(config: DictConfig) -> str:
+    if config.split == "val" and config.ckpt:
+        return "the evaluated images are the validation images themselves"
+    if config.ckpt:
+        return "the data has no validation images, and the checkpoint carries nothing that was fitted earlier"
+    return "no predictions of validation images were given (val_predictions=FILE)"
+
+
+def _leave(evaluation: "Evaluation", subject: "Subject", fitted: "Fitted | None", config: DictConfig) -> None:
+    """Write the report folder and print the table."""
+    from dataclasses import replace
+
+    from rich.console import Console
+
+    from cxr_lightning.predictions import write_predictions
+    from cxr_lightning.record import save_calibrated
+    from cxr_lightning.report.scalars import write_scalars
+    from cxr_lightning.report.tables import evaluation_table
+    from cxr_lightning.report.write import write_report
+
+    folder = Path(config.paths.output_dir)
+    predictions = subject.predictions
+    if fitted is not None:
+        calibrated = fitted.calibrate(predictions.labels, predictions.probabilities)
+        predictions = replace(predictions, calibrated=calibrated)
+    write_predictions(predictions, folder / "predictions.csv")
+    report = write_report(evaluation, folder)
+    write_scalars(evaluation, folder / "tensorboard")
+    if config.save_calibrated and fitted is not None and subject.origin.record is not None:
+        save_calibrated(subject.origin.record["file"], Path(config.save_calibrated), fitted.record())
+    console = Console()
+    console.print(evaluation_table(evaluation))
+    for warning in evaluation.warnings:
+        console.print(f"note: {warning}", markup=False, highlight=False)
+    console.print(_verdict(evaluation), markup=False, highlight=False)
+    console.print(f"report: {report}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _verdict(evaluation: "Evaluation") -> str:
+    words: dict[Any, str] = {
+        True: "comparable with official-split results",
+        False: "not comparable with official-split results",
+        None: "comparability with official-split results is unknown",
+    }
+    reasons = "; ".join(evaluation.protocol.reasons)
+    return words[evaluation.protocol.comparable] + (f" ({reasons})" if reasons else "")

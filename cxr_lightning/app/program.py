@@ -1,0 +1,96 @@
+"""How train.py and evaluate.py start, and how they end when the user is mistaken."""
+
+import logging
+import os
+import re
+import sys
+import warnings
+from collections.abc import Callable
+from typing import NoReturn
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, OverrideParseException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from cxr_lightning.resolvers import register_resolvers
+
+FAILED = 1
+USER_ERRORS = (ValueError, OSError, ImportError, HydraException, OmegaConfBaseException)
+"""What a wrong setting, file or installation raises; anything else is a fault of ours and shows its traceback."""
+
+_QUIET = (
+    # We choose the number of workers from the machine; one less than its cores is meant.
+    r".*does not have many workers.*",
+    # A resumed run goes on in its own folder.
+    r".*Checkpoint directory .* exists and is not empty.*",
+    # A subset's epoch may be shorter than the logging interval.
+    r".*The number of training batches .* is smaller than the logging interval.*",
+    # A frozen backbone is meant to be in evaluation mode.
+    r".*module\(s\) in eval mode.*",
+    # torch's own call of its own deprecated name, inside Lightning.
+    r".*isinstance\(treespec, LeafSpec\).*",
+)
+
+
+def run_program(main: Callable[[], object]) -> None:
+    """Run a Hydra program; a user's mistake ends in one line and exit code 1, not in a traceback.
+
+    Args:
+        main: A function decorated with ``hydra.main``.
+    """
+    register_resolvers()
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # lets Hydra hand us its exceptions instead of printing them
+    try:
+        main()
+    except USER_ERRORS as error:
+        _exit(error)
+
+
+def run_job(job: Callable[[DictConfig], float | None], config: DictConfig) -> float | None:
+    """Run one job; on a user's mistake exit before Hydra adds lines of its own, except in a sweep.
+
+    Args:
+        job: Such as :func:`train`.
+        config: Its configuration.
+    """
+    try:
+        return job(config)
+    except USER_ERRORS as error:
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            raise
+        _exit(error)
+
+
+def _exit(error: BaseException) -> NoReturn:
+    if os.environ.get("CXR_TRACEBACK") == "1":
+        raise error
+    print(f"error: {one_line(error)}", file=sys.stderr)
+    sys.exit(FAILED)
+
+
+def one_line(error: BaseException) -> str:
+    """What went wrong, without the frames that libraries put around it."""
+    text = str(error)
+    if isinstance(error, OverrideParseException):
+        key, _, value = error.override.partition("=")
+        return (
+            f"Expected key=value but got {error.override}. Quote values with special characters: '{key}=\"{value}\"'."
+        )
+    if isinstance(error, HydraException) and isinstance(error.__cause__, Exception):
+        if override := re.match(r"Could not override '([^']+)'", text):
+            hint = " Choose the data as well: data=nih." if override[1].startswith("data.") else ""
+            return f"Expected a key of the configuration but got '{override[1]}'. `--cfg job` lists the keys.{hint}"
+        if isinstance(error.__cause__, ValueError | OSError | ImportError | TypeError):
+            text = str(error.__cause__)  # instantiate() wraps what a constructor raised
+    if "Original Traceback" in text:  # from a loader's worker process: the exception is on the last line
+        text = text.strip().splitlines()[-1].partition(": ")[2]
+    return " ".join(text.split())
+
+
+def silence() -> None:
+    """Keep from the user what libraries say about things that are meant to be as they are."""
+    for message in _QUIET:
+        warnings.filterwarnings("ignore", message=message)
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)

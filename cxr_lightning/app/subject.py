@@ -1,0 +1,174 @@
+"""What evaluate.py evaluates: a checkpoint's predictions of a split, or those in a file."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+if TYPE_CHECKING:
+    from cxr_lightning.data.datamodule import ChestXRayDataModule
+    from cxr_lightning.evaluation.evaluate import Subject
+    from cxr_lightning.evaluation.fitting import Fitted
+    from cxr_lightning.evaluation.protocol import Origin
+    from cxr_lightning.models.classifier import ChestXRayClassifier
+    from cxr_lightning.predictions import Predictions
+
+LATEST = "latest"
+
+logger = logging.getLogger(__name__)
+
+
+def _find_checkpoint(config: DictConfig) -> str:
+    if config.ckpt != LATEST:
+        return str(config.ckpt)
+    folder = Path(config.paths.log_dir) / "train"
+    found = sorted(folder.glob("*runs/**/checkpoints/best.ckpt"), key=lambda path: path.stat().st_mtime_ns)
+    if not found:
+        raise FileNotFoundError(
+            f"Expected a run with checkpoints/best.ckpt below '{folder}' for ckpt=latest but there is none. "
+            "Train first, or give the file."
+        )
+    logger.info("checkpoint: %s", found[-1])
+    return str(found[-1])
+
+
+def from_checkpoint(config: DictConfig) -> tuple["Subject", "Predictions | None", "Fitted | None"]:
+    """What a checkpoint's model says of the split.
+
+    Args:
+        config: ``conf/evaluate.yaml``, composed.
+
+    Returns:
+        The subject, what the model says of validation images (None if there are none), and what was fitted earlier and
+        is stored with it (None if nothing was).
+
+    Raises:
+        FileNotFoundError: If the checkpoint or the data is not there.
+        ValueError: If one is not usable.
+    """
+    from cxr_lightning.data.manifest import file_sha256
+    from cxr_lightning.evaluation.fitting import fitted_from_record
+    from cxr_lightning.evaluation.protocol import Origin
+    from cxr_lightning.inference import load_model
+
+    path = _find_checkpoint(config)
+    model = load_model(path)
+    datamodule = _datamodule(config, model)
+    _load(datamodule, config, images=(config.split, "val"))
+    record = {
+        "file": path,
+        "sha256": file_sha256(Path(path)),
+        "hyperparameters": dict(model.hparams),
+        **model.record,
+    }
+    subject = _subject(datamodule, _predict(model, datamodule, config.split, config), Origin(path, record), config)
+    if config.split == "val":  # nothing may be fitted on what is evaluated
+        return subject, None, None
+    validation = None if datamodule.rows("val").empty else _predict(model, datamodule, "val", config)
+    stored = fitted_from_record(model.record["fitted"]) if "fitted" in model.record else None
+    return subject, validation, stored
+
+
+def _datamodule(config: DictConfig, model: "ChestXRayClassifier") -> "ChestXRayDataModule":
+    """The data that is asked for, or else that of the checkpoint's record; in the model's image size."""
+    from cxr_lightning.data.datamodule import ChestXRayDataModule
+    from cxr_lightning.data.sources import PhantomSource, build_source
+
+    record = model.record.get("data", {})
+    settings = dict(record.get("settings", {}))
+    batch_size = config.batch_size or settings.get("batch_size", 16)
+    ours = {
+        "image_size": model.hparams["image_size"],
+        "interpolation": model.hparams["interpolation"],
+        "batch_size": batch_size,
+        "num_workers": config.num_workers,
+    }
+    if "data" in config:
+        labels = list(config.data.labels or model.labels)
+        if unknown := [label for label in labels if label not in model.labels]:
+            raise ValueError(
+                f"Expected `data.labels` among the model's, {list(model.labels)}, but got {unknown}. Leave them out."
+            )
+        chosen: ChestXRayDataModule = instantiate(config.data, labels=labels, _convert_="all", **ours)
+        return chosen
+    if not settings:
+        raise ValueError(
+            "Expected data settings in the checkpoint but it has none. Choose the data: data=nih root=FOLDER."
+        )
+    source = build_source(**settings.pop("source"))
+    root = config.root or settings["root"]
+    if isinstance(source, PhantomSource) and not Path(root).is_dir():
+        root = f"{config.paths.cache_dir}/phantom"  # made on another machine: the same images are made again here
+    return ChestXRayDataModule(**{**settings, "root": root, "subset": record["subset"], **ours}, source=source)
+
+
+def _load(datamodule: "ChestXRayDataModule", config: DictConfig, images: Sequence[str]) -> None:
+    datamodule.prepare_data()
+    datamodule.load(required=(config.split,), images=images)
+
+
+def _predict(
+    model: "ChestXRayClassifier", datamodule: "ChestXRayDataModule", split: str, config: DictConfig
+) -> "Predictions":
+    """Probabilities of the data's labels."""
+    from cxr_lightning.inference import predict
+    from cxr_lightning.predictions import of_table
+
+    logger.info("predicting %s", split)
+    loader = datamodule.ordered_dataloader(split)
+    probabilities = predict(model, loader, accelerator=config.accelerator, progress=config.progress_bar)
+    columns = [model.labels.index(label) for label in datamodule.labels]
+    return of_table(datamodule.rows(split), datamodule.labels, probabilities[:, columns])
+
+
+def from_file(config: DictConfig) -> tuple["Subject", "Predictions | None", None]:
+    """What a predictions file says of the split, and another one of validation images; see :func:`from_checkpoint`."""
+    from cxr_lightning.evaluation.protocol import Origin
+    from cxr_lightning.predictions import score_table
+
+    datamodule: ChestXRayDataModule = instantiate(config.data, _convert_="all")
+    for path in filter(None, (config.predictions, config.val_predictions)):
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"Expected a predictions file at '{path}' but there is no such file.")
+    _load(datamodule, config, images=())
+    rows = datamodule.rows(config.split)
+    predictions, missing = score_table(Path(config.predictions), rows, allow_missing=config.allow_missing)
+    if absent := [label for label in datamodule.labels if label not in predictions.labels]:
+        logger.warning("'%s' has no column for %s; going on without", config.predictions, ", ".join(absent))
+    validation = None
+    if config.val_predictions:
+        found, _ = score_table(Path(config.val_predictions), datamodule.rows("val"), allow_missing=config.allow_missing)
+        if absent := [label for label in predictions.labels if label not in found.labels]:
+            raise ValueError(
+                f"Expected the labels of '{config.predictions}' in '{config.val_predictions}' too but it lacks "
+                f"{absent}. Add the columns."
+            )
+        validation = found.columns(predictions.labels)
+    return _subject(datamodule, predictions, Origin(config.predictions), config, missing), validation, None
+
+
+def _subject(
+    datamodule: "ChestXRayDataModule",
+    predictions: "Predictions",
+    origin: "Origin",
+    config: DictConfig,
+    missing: int = 0,
+) -> "Subject":
+    from cxr_lightning.evaluation.evaluate import Subject
+    from cxr_lightning.report.curves import data_title
+
+    rows = datamodule.rows(config.split)
+    data = datamodule.record()
+    return Subject(
+        predictions=predictions,
+        table=rows[rows["image_id"].isin(set(predictions.image_ids))].reset_index(drop=True),
+        train=datamodule.rows("train"),
+        data=data,
+        title=data_title(data, config.split),
+        origin=origin,
+        split=config.split,
+        missing=missing,
+    )

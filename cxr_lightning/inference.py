@@ -1,0 +1,86 @@
+"""A model file and images to probabilities."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from numpy.typing import NDArray
+from pytorch_lightning.callbacks import Callback, RichProgressBar
+from torch.utils.data import DataLoader
+
+from cxr_lightning.data.dataset import Sample
+from cxr_lightning.models.classifier import RECORD_KEY, ChestXRayClassifier
+from cxr_lightning.models.weights import load_safely
+
+
+def read_checkpoint(path: str) -> dict[str, Any]:
+    """A checkpoint's content, loaded without running code from it.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is a URL, damaged, or was not written by this package.
+    """
+    if "://" in path:
+        raise ValueError(f"Expected a local checkpoint but got the URL '{path}'. Download it and check its sha256.")
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"Expected a checkpoint at '{path}' but there is no such file. Check the path.")
+    content = load_safely(path)
+    if not isinstance(content, dict) or RECORD_KEY not in content:
+        raise ValueError(
+            f"Expected a checkpoint of cxr_lightning in '{path}' but it is another file. Give the best.ckpt of a run; "
+            "to start training from other weights, name the file in `model.weights`."
+        )
+    found: dict[str, Any] = content
+    return found
+
+
+def load_model(path: str) -> ChestXRayClassifier:
+    """A trained model from its checkpoint, in evaluation mode on the CPU; errors as in :func:`read_checkpoint`."""
+    read_checkpoint(path)
+    return ChestXRayClassifier.load_from_checkpoint(path, map_location="cpu", weights_only=True).eval()
+
+
+def predict(
+    model: ChestXRayClassifier, loader: DataLoader[Sample], *, accelerator: str = "auto", progress: bool = True
+) -> NDArray[np.float64]:
+    """Probabilities of every image, in float32 on one device, in the loader's order.
+
+    Args:
+        model: Gives C probabilities.
+        loader: N images, in order.
+        accelerator: ``auto``, ``cpu``, ``gpu`` or ``mps``.
+        progress: Whether to draw a progress bar.
+
+    Returns:
+        ``(N, C)`` in [0, 1].
+
+    Raises:
+        ValueError: If the device is not there.
+    """
+    callbacks: list[Callback] = [RichProgressBar()] if progress else []
+    batches = _trainer(accelerator, callbacks, progress).predict(model, loader)
+    if batches is None:
+        raise RuntimeError("Expected predictions but the trainer gave none.")
+    tensors = [batch for batch in batches if isinstance(batch, torch.Tensor)]
+    return torch.cat(tensors).double().cpu().numpy()
+
+
+def _trainer(accelerator: str, callbacks: list[Callback], progress: bool) -> pl.Trainer:
+    try:
+        return pl.Trainer(
+            accelerator=accelerator,
+            devices=1,
+            precision="32-true",
+            logger=False,
+            callbacks=callbacks,
+            enable_progress_bar=progress,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+        )
+    except (MisconfigurationException, ValueError) as error:
+        raise ValueError(
+            f"Expected a usable `accelerator` but got {accelerator!r} ({error}). Try 'accelerator=auto'."
+        ) from error

@@ -1,0 +1,64 @@
+"""AUROC collected batch by batch while a network trains or is tested; NaN where it is not defined."""
+
+import math
+
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.functional.classification import binary_auroc
+from torchmetrics.utilities import dim_zero_cat
+
+
+class LabelAUROC(Metric):
+    """Exact AUROC of each label; NaN for a label without a known positive and a known negative.
+
+    torchmetrics' own multi-label AUROC scores such a label 0.0, fails on one without known targets and
+    wants at least two labels; so each label is given to its binary one.
+
+    Args:
+        num_labels: C.
+    """
+
+    is_differentiable = False
+    higher_is_better = True
+    full_state_update = False
+    probabilities: list[Tensor]
+    targets: list[Tensor]
+
+    def __init__(self, num_labels: int) -> None:
+        super().__init__()
+        self.num_labels = num_labels
+        self.add_state("probabilities", default=[], dist_reduce_fx="cat")
+        self.add_state("targets", default=[], dist_reduce_fx="cat")
+
+    def update(self, probabilities: Tensor, targets: Tensor) -> None:
+        """Add a batch.
+
+        Args:
+            probabilities: ``(B, C)`` in [0, 1].
+            targets: ``(B, C)``; 1, 0 or NaN (unknown).
+
+        Raises:
+            ValueError: If a probability is not in [0, 1], NaN included, or the shapes are wrong.
+        """
+        if not probabilities.shape == targets.shape == (len(targets), self.num_labels):
+            raise ValueError(
+                f"Expected probabilities and targets of {self.num_labels} labels but got shapes "
+                f"{tuple(probabilities.shape)} and {tuple(targets.shape)}. Check the network's number of outputs."
+            )
+        if not bool(((probabilities >= 0) & (probabilities <= 1)).all()):
+            raise ValueError("Expected probabilities in [0, 1] but some are not (NaN or logits?). Check the network.")
+        self.probabilities.append(probabilities.detach())
+        self.targets.append(targets)
+
+    def compute(self) -> list[float]:
+        """AUROC of each label, C numbers; no tensor, because torchmetrics makes one of a single label a scalar."""
+        columns = zip(dim_zero_cat(self.probabilities).T, dim_zero_cat(self.targets).T, strict=True)
+        return [_auroc(probabilities, targets) for probabilities, targets in columns]
+
+
+def _auroc(probabilities: Tensor, targets: Tensor) -> float:
+    """AUROC of one label, both ``(N,)``; NaN without both sides."""
+    if not ((targets == 1).any() and (targets == 0).any()):
+        return math.nan
+    known = ~targets.isnan()
+    return float(binary_auroc(probabilities[known].float(), targets[known].long()))

@@ -1,0 +1,55 @@
+"""Two models beside each other: a table for the terminal and a CSV file."""
+
+import csv
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from cxr_lightning.evaluation.compare import Comparison, Difference
+from cxr_lightning.report.metrics_table import escaped
+from cxr_lightning.report.tables import NOT_FOR_CLINICAL_USE, number
+
+_COLUMNS = ("finding", "first", "second", "difference", "low", "high", "p", "p_holm")
+
+
+def comparison_table(comparison: Comparison) -> Table:
+    """AUROC of both, their difference with its interval, and p-values."""
+    title = f"{comparison.images:,} images of {comparison.patients:,} patients; {comparison.replicates:,} replicates"
+    caption = f"Difference is second minus first. p is corrected by Holm, except the mean's. {NOT_FOR_CLINICAL_USE}"
+    table = Table(title=title, box=box.SIMPLE_HEAD, caption=caption, show_footer=True)
+    mean = _cells(comparison.mean)
+    table.add_column("finding", footer=f"mean of {comparison.labels}")
+    for name, footer in zip(("first", "second", "difference [95 %]", "p"), mean, strict=True):
+        table.add_column(name, justify="right", footer=footer)
+    for label, difference in comparison.by_label.items():
+        table.add_row(Text(label), *_cells(difference))
+    return table
+
+
+def _cells(found: Difference) -> tuple[str, str, str, str]:
+    change = found.difference
+    interval = f"{_signed(change.value)} [{_signed(change.low)}, {_signed(change.high)}]"
+    return number(found.first), number(found.second), interval, number(found.adjusted_p_value, 4)
+
+
+def _signed(value: float) -> str:
+    return number(value) if math.isnan(value) else f"{value:+.3f}"
+
+
+def write_comparison_csv(comparison: Comparison, path: Path) -> None:
+    """Write one row per finding and one for the mean; an undefined number is n/a."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(_COLUMNS)
+        writer.writerows(_rows(comparison))
+
+
+def _rows(comparison: Comparison) -> Iterator[list[str]]:
+    for name, found in [*comparison.by_label.items(), ("mean", comparison.mean)]:
+        change = found.difference
+        values = (found.first, found.second, change.value, change.low, change.high)
+        yield [escaped(name), *(number(value, 6) for value in (*values, found.p_value, found.adjusted_p_value))]

@@ -1,0 +1,186 @@
+"""metrics.json: an evaluation's numbers for programs. An undefined number is null."""
+
+import json
+import math
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from cxr_lightning.evaluation.results import (
+    CalibrationResult,
+    Control,
+    Evaluation,
+    LabelResult,
+    Mean,
+    OperatingPoint,
+    Protocol,
+    Published,
+    Subgroup,
+)
+from cxr_lightning.metrics.resampling import Estimate
+from cxr_lightning.report.tables import NOT_FOR_CLINICAL_USE
+
+FORMAT = 1
+"""Raised when a key changes its meaning or goes; the schema says which it describes."""
+
+
+def metrics_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) that every metrics.json fulfils."""
+    text = files("cxr_lightning.report").joinpath("metrics.schema.json").read_text(encoding="utf-8")
+    schema: dict[str, Any] = json.loads(text)
+    return schema
+
+
+def write_metrics_json(evaluation: Evaluation, path: Path) -> None:
+    """Write metrics.json, all or nothing."""
+    text = json.dumps(metrics_json(evaluation), indent=2, allow_nan=False) + "\n"
+    unfinished = path.with_name(f"{path.name}.tmp")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)
+
+
+def metrics_json(evaluation: Evaluation) -> dict[str, Any]:
+    """The content of metrics.json: plain values.
+
+    Args:
+        evaluation: To write.
+    """
+    macro = ("auroc", "average_precision", "brier", "ece")
+    return {
+        "format": FORMAT,
+        "notice": NOT_FOR_CLINICAL_USE,
+        "title": evaluation.title,
+        "subject": evaluation.subject,
+        "synthetic": evaluation.synthetic,
+        "split": evaluation.split,
+        "images": evaluation.images,
+        "patients": evaluation.patients,
+        "macro": {name: _mean(getattr(evaluation, name)) for name in macro},
+        "labels": {result.label: _label(result) for result in evaluation.labels},
+        "fitted_on": evaluation.fitted_on,
+        "not_fitted": evaluation.not_fitted,
+        "subgroups": [_subgroup(group) for group in evaluation.subgroups],
+        "controls": [_control(control) for control in evaluation.controls],
+        "protocol": _protocol(evaluation.protocol),
+        "published": [_published(result) for result in published_beside(evaluation)],
+        "model": plain(evaluation.model),
+        "settings": plain(evaluation.settings),
+        "versions": plain(evaluation.versions),
+        "warnings": list(evaluation.warnings),
+    }
+
+
+def published_beside(evaluation: Evaluation) -> tuple[Published, ...]:
+    """Published results that may stand beside these numbers: none beside synthetic ones, or on another protocol."""
+    return evaluation.published if evaluation.protocol.comparable and not evaluation.synthetic else ()
+
+
+def plain(value: object) -> object:
+    """A value as JSON has it; NaN becomes null, infinity and unknown types become their text.
+
+    Example:
+        >>> plain({"a": (1, float("nan"), float("inf"), Path("b"))})
+        {'a': [1, None, 'inf', 'b']}
+    """
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(inner) for inner in value]
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if hasattr(value, "tolist"):  # of numpy and torch
+        return plain(value.tolist())
+    if not isinstance(value, float):
+        return str(value)
+    return str(value) if math.isinf(value) else _number(value)
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)
+
+
+def _estimate(estimate: Estimate) -> dict[str, float | None]:
+    return {"value": _number(estimate.value), "low": _number(estimate.low), "high": _number(estimate.high)}
+
+
+def _mean(mean: Mean) -> dict[str, Any]:
+    return {**_estimate(mean.estimate), "defined_labels": mean.labels}
+
+
+def _label(result: LabelResult) -> dict[str, Any]:
+    points = result.operating_points
+    return {
+        "n": result.n,
+        "positives": result.positives,
+        "prevalence": _number(result.prevalence),
+        "auroc": _estimate(result.auroc),
+        "average_precision": _estimate(result.average_precision),
+        "brier": _number(result.brier),
+        "ece": _number(result.ece),
+        "calibration": None if result.calibration is None else _calibration(result.calibration),
+        "operating_points": None if points is None else {point.name: _operating_point(point) for point in points},
+    }
+
+
+def _calibration(result: CalibrationResult) -> dict[str, Any]:
+    return {
+        "method": result.calibrator.method,
+        "slope": _number(result.calibrator.slope),
+        "intercept": _number(result.calibrator.intercept),
+        "reason": result.calibrator.reason,
+        "brier": _number(result.brier),
+        "ece": _number(result.ece),
+    }
+
+
+def _operating_point(point: OperatingPoint) -> dict[str, Any]:
+    return {
+        "threshold": _number(point.threshold),
+        "calibrated_threshold": _number(point.calibrated_threshold),
+        **vars(point.counts),
+        "sensitivity": _estimate(point.sensitivity),
+        "specificity": _estimate(point.specificity),
+        "at_prevalence": [{name: _number(value) for name, value in vars(at).items()} for at in point.at],
+    }
+
+
+def _subgroup(group: Subgroup) -> dict[str, Any]:
+    return {
+        "attribute": group.attribute,
+        "group": group.group,
+        "images": group.images,
+        "patients": group.patients,
+        "auroc": _mean(group.auroc),
+        "labels": {
+            label: {"positives": positives, "auroc": _estimate(estimate)}
+            for label, (estimate, positives) in group.by_label.items()
+        },
+    }
+
+
+def _control(control: Control) -> dict[str, Any]:
+    return {
+        "name": control.name,
+        "description": control.description,
+        "auroc": None if control.auroc is None else _mean(control.auroc),
+        "labels": {label: _number(value) for label, value in control.by_label.items()},
+        "reason": control.reason,
+    }
+
+
+def _protocol(protocol: Protocol) -> dict[str, Any]:
+    return {
+        "comparable": protocol.comparable,
+        "reasons": list(protocol.reasons),
+        "facts": plain(protocol.facts),
+        "criteria": [
+            {"name": criterion.name, "met": criterion.met, "detail": criterion.detail}
+            for criterion in protocol.criteria
+        ],
+    }
+
+
+def _published(result: Published) -> dict[str, Any]:
+    auroc = {label: _number(value) for label, value in result.auroc.items()}
+    return {"name": result.name, "source": result.source, "auroc": auroc, "mean": _number(result.mean)}

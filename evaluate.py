@@ -1,0 +1,21 @@
+"""Evaluate a chest X-ray classifier, or anybody's predictions: ``python evaluate.py --help``."""
+
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig
+
+from cxr_lightning.app.evaluate import evaluate
+from cxr_lightning.app.program import run_job, run_program
+
+CONF = Path(__file__).resolve().parent / "conf"
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="evaluate")
+def main(config: DictConfig) -> float | None:
+    """Hydra's entry point; returns the mean AUROC."""
+    return run_job(evaluate, config)
+
+
+if __name__ == "__main__":
+    run_program(main)

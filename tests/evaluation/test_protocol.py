@@ -1,0 +1,120 @@
+"""When numbers may be put beside published ones, and that they are not otherwise."""
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cxr_lightning.data.manifest import names_sha256
+from cxr_lightning.evaluation import protocol as module
+from cxr_lightning.evaluation.protocol import OFFICIAL_TEST_IMAGES, OFFICIAL_TEST_SHA256, Origin, state_protocol
+from cxr_lightning.evaluation.published import OFFICIAL_SPLIT
+from cxr_lightning.evaluation.results import Protocol
+from cxr_lightning.labels import NIH_LABELS
+from cxr_lightning.predictions import Predictions
+
+LISTS = Path(__file__).parents[3] / "shared" / "data" / "nih-lists"
+NAMES = [f"{number}.png" for number in range(6)]
+
+
+def data(**changes: Any) -> dict[str, Any]:
+    settings = {"split": "official", "seed": 0, "views": None, **changes.pop("settings", {})}
+    plain = {"source": "nih", "synthetic": False, "subset": False, "files": {"labels.csv": "ab" * 32}, "skipped": 0}
+    return {**plain, "leaked": 0, "splits": {"train": {"images": 9, "patients": 3}}, **changes, "settings": settings}
+
+
+def predictions(names: list[str] = NAMES, labels: tuple[str, ...] = NIH_LABELS) -> Predictions:
+    shape = (len(names), len(labels))
+    ids = np.array(names, dtype=object)
+    return Predictions(labels, ids, ids, np.full(shape, 0.5), np.zeros(shape))
+
+
+@pytest.fixture(autouse=True)
+def _six_official_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "OFFICIAL_TEST_SHA256", names_sha256(NAMES))
+    monkeypatch.setattr(module, "OFFICIAL_TEST_IMAGES", len(NAMES))
+
+
+def stated(
+    found: Predictions | None = None,
+    evaluated: dict[str, Any] | None = None,
+    *,
+    record: dict[str, Any] | None = None,
+    split: str = "test",
+    missing: int = 0,
+) -> Protocol:
+    record = {"data": data(), "initial_weights": "imagenet", "monitor": "val/auroc"} if record is None else record
+    origin = Origin("best.ckpt", record or None)
+    return state_protocol(
+        found or predictions(), evaluated or data(), origin, split=split, missing=missing, fitted_on=None
+    )
+
+
+def test_comparable_when_every_condition_is_met() -> None:
+    found = stated()
+    assert found.comparable is True
+    assert found.reasons == ()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ({"evaluated": data(synthetic=True)}, "synthetic images"),
+        ({"found": predictions(NAMES[1:])}, "other images than NIH's test_list.txt: 5 images"),
+        ({"found": predictions(NAMES[1:]), "missing": 1}, "1 images were allowed to be missing (allow_missing=true)"),
+        ({"split": "val"}, "the evaluated split is val"),
+        ({"evaluated": data(settings={"views": ["PA"]})}, "views: PA"),
+        ({"found": predictions(labels=NIH_LABELS[1:])}, "without Atelectasis"),
+        ({"record": {"data": data(settings={"split": "patient"}), "initial_weights": None}}, "data.split=patient"),
+    ],
+)  # fmt: skip
+def test_not_comparable_and_the_reason_is_named(arguments: dict[str, Any], reason: str) -> None:
+    found = stated(**arguments)
+    assert found.comparable is False
+    assert any(reason in text for text in found.reasons)
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        ({}, "what these predictions were trained and selected on is not known"),
+        ({"data": data(), "initial_weights": "other.ckpt"}, "initial weights (other.ckpt)"),
+        ({"data": data()}, "initial weights (unknown)"),
+        ({"data": data(source="walkthrough"), "initial_weights": None}, "whether walkthrough holds images"),
+    ],
+)
+def test_unknown_where_selection_cannot_be_known(record: dict[str, Any], reason: str) -> None:
+    found = stated(record=record)
+    assert found.comparable is None
+    assert any(reason in text for text in found.reasons)
+
+
+def test_a_condition_that_fails_outweighs_one_that_is_unknown() -> None:
+    assert stated(evaluated=data(synthetic=True), record={}).comparable is False
+
+
+def test_the_facts_say_what_was_done() -> None:
+    facts = stated(evaluated=data(subset=True, skipped=3), missing=2).facts
+    assert facts["data"] == "nih, real, a subset"
+    assert facts["label files"] == "labels.csv (sha256 abababababab)"
+    assert "2 of the split without a prediction" in facts["images"]
+    assert "3 listed but not on disk" in facts["images"]
+    assert facts["selection"] == "epoch chosen by val/auroc (validation)"
+    assert "9 images of 3 patients" in facts["training data"]
+
+
+@pytest.mark.skipif(not LISTS.is_dir(), reason="NIH's lists are not beside the project")
+def test_the_official_list_is_recognised() -> None:
+    with gzip.open(LISTS / "test_list.txt.gz", "rt") as file:
+        names = file.read().split()
+    assert len(names) == OFFICIAL_TEST_IMAGES
+    assert names_sha256(pd.Series(names)) == OFFICIAL_TEST_SHA256
+
+
+@pytest.mark.parametrize("paper", OFFICIAL_SPLIT, ids=lambda paper: paper.name)
+def test_published_means_are_those_of_the_published_rows(paper: Any) -> None:
+    assert set(paper.auroc) == set(NIH_LABELS)
+    assert sum(paper.auroc.values()) / 14 == pytest.approx(paper.mean, abs=0.001)

@@ -1,0 +1,204 @@
+"""Evaluations made by hand or of random scores: the report is told numbers, it does not ask where they come from."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cxr_lightning.evaluation.results import (
+    CalibrationResult,
+    Control,
+    Criterion,
+    Curve,
+    Evaluation,
+    LabelResult,
+    Mean,
+    OperatingPoint,
+    Protocol,
+    Published,
+    Subgroup,
+)
+from cxr_lightning.labels import NIH_LABELS
+from cxr_lightning.metrics.calibration import Calibrator, Reliability
+from cxr_lightning.metrics.operating import AtPrevalence, Confusion
+from cxr_lightning.metrics.resampling import Estimate
+
+HOSTILE_LABELS = ("<script>alert(1)</script>", "=1+1", "$\\frac{", "x" * 200, "a_b & 'c' \"d\" onload=e", "[bold]f[/]")
+NOTHING = Curve(np.empty(0), np.empty(0))
+NO_BINS = Reliability(np.empty(0), np.empty(0), np.empty(0, dtype=np.int64))
+
+
+def around(value: float, half: float = 0.02) -> Estimate:
+    return Estimate(value, max(value - half, 0), min(value + half, 1))
+
+
+def operating_point(name: str, sensitivity: float, specificity: float, n: int, positives: int) -> OperatingPoint:
+    """Worked out from its rates, at the set's prevalence and at 10 %."""
+    hits, cleared = round(sensitivity * positives), round(specificity * (n - positives))
+    counts = Confusion(hits, n - positives - cleared, cleared, positives - hits)
+    at = []
+    for prevalence in (positives / n, 0.1):
+        alerts = sensitivity * prevalence + (1 - specificity) * (1 - prevalence)
+        rest = 1 - alerts
+        ppv, npv = sensitivity * prevalence / alerts, specificity * (1 - prevalence) / rest
+        at.append(AtPrevalence(prevalence, ppv, npv, 1000 * alerts))
+    return OperatingPoint(name, 0.25, 0.125, counts, around(sensitivity), around(specificity), tuple(at))
+
+
+def label_result(label: str, *, seed: int = 0, points: int = 60, n: int = 2000) -> LabelResult:
+    """A finding with plausible curves of a few points."""
+    generator = np.random.default_rng(seed)
+    x = np.sort(np.concatenate([[0, 1], generator.random(points)]))
+    power = generator.uniform(0.15, 0.6)
+    positives = int(generator.integers(20, n // 5))
+    recall = np.linspace(0.01, 1, points)
+    precision = positives / n + (1 - positives / n) * (1 - recall) ** 2
+    predicted = np.linspace(0.02, 0.8, 10)
+    bins = Reliability(predicted, predicted**1.6, np.full(10, n // 10))
+    better = Reliability(predicted, predicted**1.05, np.full(10, n // 10))
+    return LabelResult(
+        label=label,
+        n=n,
+        positives=positives,
+        auroc=around(1 - power / (1 + power)),
+        average_precision=around(0.2, 0.05),
+        brier=0.08,
+        ece=0.04,
+        roc=Curve(x, x**power),
+        precision_recall=Curve(recall, precision),
+        reliability=bins,
+        calibration=CalibrationResult(
+            Calibrator("platt", 1.25, -0.5, "validation cross-entropy: none 0.3, platt 0.2"), 0.07, 0.01, better
+        ),
+        operating_points=(
+            operating_point("youden", 0.8, 0.75, n, positives),
+            operating_point("sensitivity@0.95", 0.94, 0.4, n, positives),
+        ),
+    )
+
+
+def undefined_label(label: str) -> LabelResult:
+    """A finding of which nothing is known."""
+    nan = math.nan
+    return LabelResult(label, 0, 0, Estimate(), Estimate(), nan, nan, NOTHING, NOTHING, NO_BINS)
+
+
+def make_evaluation(labels: tuple[LabelResult, ...], **changes: Any) -> Evaluation:
+    """An evaluation of findings, with everything that a report can show."""
+    values = [result.auroc.value for result in labels if not math.isnan(result.auroc.value)]
+    mean = Mean(around(sum(values) / len(values), 0.01), len(values)) if values else Mean(Estimate(), 0)
+    groups = {"sex": ("F", "M"), "age": ("0-19", "20-39", "40-59", "60 and over", "unknown"), "view": ("PA", "AP")}
+    subgroups = tuple(
+        Subgroup(attribute, group, 400, 150, mean, {result.label: (result.auroc, 12) for result in labels})
+        for attribute, names in groups.items()
+        for group in names
+    )
+    by_label = {result.label: 0.5 for result in labels}
+    evaluation = Evaluation(
+        title="data: nih; 2,000 test images",
+        subject="best.ckpt",
+        synthetic=False,
+        split="test",
+        images=2000,
+        patients=700,
+        labels=labels,
+        auroc=mean,
+        average_precision=Mean(Estimate(0.2, 0.18, 0.22), len(values)),
+        brier=Mean(Estimate(0.08), len(labels)),
+        ece=Mean(Estimate(0.04), len(labels)),
+        fitted_on="200 validation images",
+        not_fitted="",
+        subgroups=subgroups,
+        controls=(
+            Control("view, age and sex", "A logistic regression without the image.", Mean(around(0.6), 14), by_label),
+            Control("shuffled targets", "The targets in random order.", Mean(around(0.5), 14), by_label),
+            Control("another", "What cannot be had.", None, {}, "no ages are known"),
+        ),
+        protocol=Protocol(
+            {"split": "official test list", "views": "PA and AP"},
+            (Criterion("official split", True, "all 25,596 images"), Criterion("all views", True, "PA and AP")),
+        ),
+        published=(Published("Wang et al. 2017", "CVPR 2017, table 3.", {"Edema": 0.8354}, 0.738),),
+        model={
+            "backbone": "densenet121",
+            "labels": [result.label for result in labels],
+            "statistics": {"mean": 0.5, "std": (0.25, None)},
+        },
+        settings={"replicates": 1000, "seed": 0, "level": 0.95},
+        versions={"torch": "2.11.0", "cxr-lightning": "0.1.0"},
+        warnings=(),
+    )
+    return replace(evaluation, **changes)
+
+
+def realistic_evaluation(points: int = 500, **changes: Any) -> Evaluation:
+    """NIH's 14 findings."""
+    labels = tuple(label_result(label, seed=seed, points=points) for seed, label in enumerate(NIH_LABELS))
+    return make_evaluation(labels, **changes)
+
+
+@pytest.fixture(scope="session")
+def make_plain() -> Callable[..., Evaluation]:
+    """Makes an evaluation of three findings of real data, one of them undefined; keywords change it."""
+
+    def make(**changes: Any) -> Evaluation:
+        labels = (label_result("Edema"), label_result("Mass", seed=1), undefined_label("Hernia"))
+        return make_evaluation(labels, **changes)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def plain_evaluation(make_plain: Callable[..., Evaluation]) -> Evaluation:
+    return make_plain()
+
+
+@pytest.fixture(scope="session")
+def synthetic_evaluation(make_plain: Callable[..., Evaluation]) -> Evaluation:
+    return make_plain(synthetic=True, title="SYNTHETIC DATA (phantom); 400 test images")
+
+
+@pytest.fixture(scope="session")
+def undefined_evaluation() -> Evaluation:
+    """One finding, nothing defined, nothing fitted, nothing known."""
+    nothing = Mean(Estimate(), 0)
+    return make_evaluation(
+        (undefined_label("Hernia"),),
+        auroc=nothing,
+        average_precision=nothing,
+        brier=nothing,
+        ece=nothing,
+        fitted_on=None,
+        not_fitted="predictions of validation images were not given",
+        subgroups=(),
+        controls=(),
+        protocol=Protocol({}, (Criterion("official split", None, "no image names are known"),)),
+        published=(),
+        model={},
+        settings={},
+        versions={},
+        warnings=("Hernia has no known target",),
+    )
+
+
+@pytest.fixture(scope="session")
+def hostile_evaluation() -> Evaluation:
+    """Text that wants to be markup, mathematics, a formula or a script, wherever text comes from a file."""
+    bad = "</script><script>alert(1)</script><img src=x onerror=alert(1)>$\\frac{"
+    labels = tuple(label_result(label, seed=seed) for seed, label in enumerate(HOSTILE_LABELS))
+    return make_evaluation(
+        labels,
+        title=bad,
+        subject=f"=cmd{bad}",
+        fitted_on=bad,
+        protocol=Protocol({bad: bad}, (Criterion(bad, True, bad),)),
+        published=(Published(bad, bad, {bad: 0.5}, 0.5),),
+        controls=(Control(bad, bad, None, {}, bad),),
+        model={bad: {"nested": [bad, {"deeper": bad}]}, "long": list(range(1000)), "wordy": bad * 20},
+        settings={bad: bad},
+        versions={bad: bad},
+        warnings=(bad,),
+    )
