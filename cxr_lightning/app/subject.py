@@ -64,12 +64,18 @@ def from_checkpoint(config: DictConfig) -> tuple["Subject", "Predictions | None"
         "hyperparameters": dict(model.hparams),
         **model.record,
     }
-    subject = _subject(datamodule, _predict(model, datamodule, config.split, config), Origin(path, record), config)
+    origin = Origin(_short(Path(path)), record)
+    subject = _subject(datamodule, _predict(model, datamodule, config.split, config), origin, config)
     if config.split == "val":  # nothing may be fitted on what is evaluated
         return subject, None, None
     validation = None if datamodule.rows("val").empty else _predict(model, datamodule, "val", config)
     stored = fitted_from_record(model.record["fitted"]) if "fitted" in model.record else None
     return subject, validation, stored
+
+
+def _short(path: Path) -> str:
+    """The file's name, after its run's if it is in one."""
+    return f"{path.absolute().parents[1].name}/{path.name}" if path.parent.name == "checkpoints" else path.name
 
 
 def _datamodule(config: DictConfig, model: "ChestXRayClassifier") -> "ChestXRayDataModule":
@@ -147,7 +153,7 @@ def from_file(config: DictConfig) -> tuple["Subject", "Predictions | None", None
                 f"{absent}. Add the columns."
             )
         validation = found.columns(predictions.labels)
-    return _subject(datamodule, predictions, Origin(config.predictions), config, missing), validation, None
+    return _subject(datamodule, predictions, Origin(Path(config.predictions).name), config, missing), validation, None
 
 
 def _subject(

@@ -109,9 +109,11 @@ def evaluate_predictions(
         average_precision=average_precision,
         brier=mean_without_interval([label.brier for label in labels]),
         ece=mean_without_interval([label.ece for label in labels]),
+        calibrated_brier=_calibrated_mean(labels, "brier"),
+        calibrated_ece=_calibrated_mean(labels, "ece"),
         fitted_on=None if fitted is None else fitted.source,
         not_fitted=not_fitted,
-        subgroups=score_subgroups(predictions, subject.table, replicates=replicates, seed=seed),
+        subgroups=score_subgroups(predictions, subject.table, resampling),
         controls=controls,
         protocol=protocol,
         published=_published(predictions.labels) if protocol.comparable else (),
@@ -126,6 +128,11 @@ def evaluate_predictions(
         versions=versions(),
         warnings=tuple(_warnings(subject, labels, auroc, controls)),
     )
+
+
+def _calibrated_mean(labels: Sequence[LabelResult], name: str) -> Mean | None:
+    values = [getattr(label.calibration, name) for label in labels if label.calibration is not None]
+    return mean_without_interval(values) if values else None
 
 
 def _published(labels: Sequence[str]) -> tuple[Published, ...]:

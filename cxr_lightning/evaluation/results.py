@@ -123,8 +123,11 @@ class Subgroup:
         group: Such as ``F``, ``40-59``, ``AP`` or ``unknown``.
         images: In the group.
         patients: In the group.
-        auroc: Mean AUROC over the labels defined in this group.
+        auroc: Mean AUROC over the labels with positives of two patients and negatives of two patients in this group.
         by_label: AUROC and number of positives by label.
+        reference: The attribute's group with the most images.
+        difference: Mean AUROC minus that of the reference, over such labels in both, with a paired interval; undefined
+            for the reference itself.
     """
 
     attribute: str
@@ -133,6 +136,8 @@ class Subgroup:
     patients: int
     auroc: Mean
     by_label: Mapping[str, tuple[Estimate, int]]
+    reference: str
+    difference: Mean
 
 
 @dataclass(frozen=True)
@@ -228,6 +233,8 @@ class Evaluation:
         average_precision: Mean over labels.
         brier: Mean over labels, of raw probabilities.
         ece: Mean over labels, of raw probabilities.
+        calibrated_brier: Mean over labels, of calibrated probabilities; None where nothing was fitted.
+        calibrated_ece: Likewise.
         fitted_on: What thresholds and calibration were fitted on, such as ``200 validation images``; None where
             nothing was.
         not_fitted: Why nothing was; empty where something was.
@@ -252,6 +259,8 @@ class Evaluation:
     average_precision: Mean
     brier: Mean
     ece: Mean
+    calibrated_brier: Mean | None
+    calibrated_ece: Mean | None
     fitted_on: str | None
     not_fitted: str
     subgroups: tuple[Subgroup, ...]

@@ -1,12 +1,17 @@
 """On whom does it fail: AUROC by sex, age and view."""
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from cxr_lightning.evaluation.findings import rank_labels
 from cxr_lightning.evaluation.results import Mean, Subgroup
-from cxr_lightning.metrics.resampling import bootstrap_scores, draw_patients, estimate, mean_estimate
+from cxr_lightning.metrics.ranking import Array
+from cxr_lightning.metrics.resampling import Estimate, Resampling, bootstrap_scores, estimate, mean_estimate
 from cxr_lightning.predictions import Predictions
 
 AGE_BANDS = ((0, 20), (20, 40), (40, 60), (60, 80), (80, 200))
@@ -18,28 +23,71 @@ References:
 UNKNOWN = "unknown"
 
 
-def score_subgroups(
-    predictions: Predictions, table: pd.DataFrame, *, replicates: int, seed: int
-) -> tuple[Subgroup, ...]:
-    """AUROC of each group, its patients drawn anew by themselves.
+def score_subgroups(predictions: Predictions, table: pd.DataFrame, resampling: Resampling) -> tuple[Subgroup, ...]:
+    """AUROC of each group, and how far it is from that of the attribute's largest group.
 
     Args:
         predictions: Of N images.
         table: N rows in the same order with ``sex``, ``age`` and ``view_position``.
-        replicates: Of the bootstrap.
-        seed: Of its draws.
+        resampling: Of their patients; the same draws serve all groups, so that differences are paired.
 
     Returns:
         Nothing for an attribute that no image has.
     """
-    groups = []
+    groups: list[Subgroup] = []
     for attribute, names in group_names(table).items():
         if (names == UNKNOWN).all():
             continue
-        for name in sorted(set(names), key=lambda name: (name == UNKNOWN, name)):
-            chosen = predictions.rows(names == name)
-            groups.append(_score(attribute, str(name), chosen, replicates, seed))
+        images = Counter(names.tolist())
+        ordered = sorted(images, key=lambda name: (name == UNKNOWN, name))
+        reference = max(ordered, key=lambda name: (name != UNKNOWN, images[name]))
+        scores = {name: _score(predictions, names == name, resampling) for name in ordered}
+        groups += [_subgroup(attribute, name, reference, scores, predictions.labels) for name in ordered]
     return tuple(groups)
+
+
+@dataclass(frozen=True)
+class _Scores:
+    """A group's numbers: sizes, AUROC and positives of each label, and AUROC in each replicate, ``(R, C)``."""
+
+    images: int
+    patients: int
+    auroc: Array
+    positives: list[int]
+    replicates: Array
+
+
+def _score(predictions: Predictions, chosen: NDArray[np.bool_], resampling: Resampling) -> _Scores:
+    inside = replace(predictions, targets=np.where(chosen[:, None], predictions.targets, np.nan))
+    rankings = rank_labels(inside)
+    return _Scores(
+        int(chosen.sum()),
+        len(np.unique(resampling.patient[chosen])),
+        np.array([ranking.score()[0] for ranking in rankings]),
+        [len(ranking.positives) for ranking in rankings],
+        bootstrap_scores(rankings, resampling)[0],
+    )
+
+
+def _subgroup(
+    attribute: str, name: str, reference: str, scores: Mapping[str, _Scores], labels: Sequence[str]
+) -> Subgroup:
+    own, other = scores[name], scores[reference]
+    by_label = {
+        label: (estimate(float(own.auroc[column]), own.replicates[:, column]), own.positives[column])
+        for column, label in enumerate(labels)
+    }
+    difference = Mean(Estimate(), 0)
+    if name != reference:
+        difference = _mean(own.auroc - other.auroc, own.replicates - other.replicates)
+    mean = _mean(own.auroc, own.replicates)
+    return Subgroup(attribute, name, own.images, own.patients, mean, by_label, reference, difference)
+
+
+def _mean(values: Array, replicates: Array) -> Mean:
+    """Over labels that have an interval: in a small group a finding's only patient would say nothing about others."""
+    kept = np.where(np.isnan(replicates).all(axis=0), np.nan, values)
+    return Mean(*mean_estimate(kept.tolist(), replicates))
 
 
 def group_names(table: pd.DataFrame) -> dict[str, NDArray[np.object_]]:
@@ -69,16 +117,3 @@ def _band(age: float) -> str:
         if low <= age < high:
             return f"{low}-{high - 1}" if high < 100 else f"{low} or older"
     return UNKNOWN
-
-
-def _score(attribute: str, name: str, chosen: Predictions, replicates: int, seed: int) -> Subgroup:
-    resampling = draw_patients(chosen.patient_ids, replicates, seed)
-    rankings = rank_labels(chosen)
-    values = [ranking.score()[0] for ranking in rankings]
-    drawn = bootstrap_scores(rankings, resampling)[0]
-    by_label = {
-        label: (estimate(value, drawn[:, column]), len(rankings[column].positives))
-        for column, (label, value) in enumerate(zip(chosen.labels, values, strict=True))
-    }
-    mean = Mean(*mean_estimate(values, drawn))
-    return Subgroup(attribute, name, len(chosen.image_ids), resampling.patients, mean, by_label)

@@ -11,8 +11,8 @@ from cxr_lightning.metrics.logistic import Array, fit_logistic, log_loss, sigmoi
 Method = Literal["none", "temperature", "platt"]
 
 ECE_BINS = 15
-FEWEST = {"temperature": 10, "platt": 20}
-"""Positives, and negatives, that a method wants: ten for each number that it fits."""
+FEWEST = 10
+"""Positives, and negatives, without which a label is left alone."""
 
 _FOLDS = 5
 _LOWEST, _HIGHEST = 1e-45, 1 - 2**-53  # float32's smallest number; the one before 1
@@ -147,13 +147,11 @@ def fit_calibrator(probabilities: Array, targets: Array, patient_ids: NDArray[np
     known = ~np.isnan(targets)
     logits, truth = logit(probabilities[known]), targets[known]
     scarcer = int(min(truth.sum(), (1 - truth).sum()))
-    methods = [method for method, fewest in FEWEST.items() if scarcer >= fewest]
-    if not methods:
-        fewest = min(FEWEST.values())
-        return Calibrator(reason=f"too few: {scarcer} images on its scarcer side, {fewest} wanted")
+    if scarcer < FEWEST:
+        return Calibrator(reason=f"too few: {scarcer} images on its scarcer side, {FEWEST} wanted")
     folds = _folds(patient_ids[known], seed)
     losses: dict[str, float] = {"none": log_loss(logits, truth)}
-    for method in methods:
+    for method in ("temperature", "platt"):
         losses[method] = _held_out_loss(method, logits, truth, folds)
     best = min(losses, key=lambda method: losses[method])
     if best == "none":

@@ -1,7 +1,6 @@
 """Two models beside each other: a table for the terminal and a CSV file."""
 
 import csv
-import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from rich.text import Text
 
 from cxr_lightning.evaluation.compare import Comparison, Difference
 from cxr_lightning.report.metrics_table import escaped
-from cxr_lightning.report.tables import NOT_FOR_CLINICAL_USE, number
+from cxr_lightning.report.tables import NOT_FOR_CLINICAL_USE, number, signed
 
 _COLUMNS = ("finding", "first", "second", "difference", "low", "high", "p", "p_holm")
 
@@ -32,12 +31,8 @@ def comparison_table(comparison: Comparison) -> Table:
 
 def _cells(found: Difference) -> tuple[str, str, str, str]:
     change = found.difference
-    interval = f"{_signed(change.value)} [{_signed(change.low)}, {_signed(change.high)}]"
+    interval = f"{signed(change.value)} [{signed(change.low)}, {signed(change.high)}]"
     return number(found.first), number(found.second), interval, number(found.adjusted_p_value, 4)
-
-
-def _signed(value: float) -> str:
-    return number(value) if math.isnan(value) else f"{value:+.3f}"
 
 
 def write_comparison_csv(comparison: Comparison, path: Path) -> None:

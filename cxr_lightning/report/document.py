@@ -14,7 +14,7 @@ from cxr_lightning.evaluation.results import Evaluation, LabelResult
 from cxr_lightning.metrics.resampling import LEVEL
 from cxr_lightning.report.metrics_file import plain, published_beside
 from cxr_lightning.report.metrics_table import operating_point, rule_names
-from cxr_lightning.report.tables import NOT_FOR_CLINICAL_USE, interval, number
+from cxr_lightning.report.tables import NOT_FOR_CLINICAL_USE, interval, number, signed
 from cxr_lightning.report.theme import evaluation_title
 
 _VERDICTS = {
@@ -68,6 +68,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "number": number,
+        "signed": signed,
         "interval": interval,
         "percent": percent,
         "threshold": threshold,

@@ -46,7 +46,7 @@ def metrics_json(evaluation: Evaluation) -> dict[str, Any]:
     Args:
         evaluation: To write.
     """
-    macro = ("auroc", "average_precision", "brier", "ece")
+    macro = ("auroc", "average_precision", "brier", "ece", "calibrated_brier", "calibrated_ece")
     return {
         "format": FORMAT,
         "notice": NOT_FOR_CLINICAL_USE,
@@ -56,7 +56,7 @@ def metrics_json(evaluation: Evaluation) -> dict[str, Any]:
         "split": evaluation.split,
         "images": evaluation.images,
         "patients": evaluation.patients,
-        "macro": {name: _mean(getattr(evaluation, name)) for name in macro},
+        "macro": {name: None if (mean := getattr(evaluation, name)) is None else _mean(mean) for name in macro},
         "labels": {result.label: _label(result) for result in evaluation.labels},
         "fitted_on": evaluation.fitted_on,
         "not_fitted": evaluation.not_fitted,
@@ -152,6 +152,8 @@ def _subgroup(group: Subgroup) -> dict[str, Any]:
         "images": group.images,
         "patients": group.patients,
         "auroc": _mean(group.auroc),
+        "reference": group.reference,
+        "difference": _mean(group.difference),
         "labels": {
             label: {"positives": positives, "auroc": _estimate(estimate)}
             for label, (estimate, positives) in group.by_label.items()

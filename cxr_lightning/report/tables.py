@@ -108,3 +108,13 @@ def number(value: float, digits: int = 3) -> str:
         ('0.812', 'n/a')
     """
     return "n/a" if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def signed(value: float) -> str:
+    """A difference with its sign; ``n/a`` where it is not defined.
+
+    Example:
+        >>> signed(0.0123), signed(-0.5), signed(float("nan"))
+        ('+0.012', '-0.500', 'n/a')
+    """
+    return "n/a" if math.isnan(value) else f"{value:+.3f}"

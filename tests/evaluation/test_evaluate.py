@@ -169,6 +169,43 @@ def test_subgroups_are_the_same_numbers_on_some_of_the_images(draw: Draw) -> Non
     assert group.by_label["Mass"][1] == (predictions.targets[rows, 0] == 1).sum()
 
 
+def test_a_groups_difference_is_to_the_largest_group_over_labels_that_both_have(draw: Draw) -> None:
+    predictions, table = draw(patients=150)
+    table["sex"] = np.where(np.arange(300) % 3 == 0, "M", "F")
+    predictions.targets[(table["sex"] == "M").to_numpy(), 2] = 0  # no Hernia among men
+    groups = {group.group: group for group in run((predictions, table)).subgroups if group.attribute == "sex"}
+    assert groups["M"].reference == groups["F"].reference == "F"
+    assert (groups["M"].auroc.labels, groups["M"].difference.labels) == (2, 2)
+    assert groups["F"].auroc.labels == 3
+    both = [groups["M"].by_label[label][0].value - groups["F"].by_label[label][0].value for label in ("Mass", "Edema")]
+    assert groups["M"].difference.estimate.value == pytest.approx(np.mean(both))
+    assert math.isnan(groups["F"].difference.estimate.value)
+
+
+def test_the_interval_of_a_difference_finds_a_group_that_the_model_fails_on(draw: Draw) -> None:
+    predictions, table = draw(4, patients=300, strength=2.5)
+    women = (table["sex"] == "F").to_numpy()
+    random = np.random.default_rng(0).random(predictions.probabilities.shape)
+    failing = replace(predictions, probabilities=np.where(women[:, None], random, predictions.probabilities))
+    groups = {group.group: group for group in run((failing, table)).subgroups if group.attribute == "sex"}
+    worse = groups["F"] if groups["F"].reference == "M" else groups["M"]
+    sign = -1 if worse.group == "F" else 1
+    assert sign * worse.difference.estimate.value > 0.25
+    assert worse.difference.estimate.low < worse.difference.estimate.value < worse.difference.estimate.high
+    assert not worse.difference.estimate.low < 0 < worse.difference.estimate.high
+
+
+def test_a_finding_of_one_patient_does_not_count_in_a_groups_mean(draw: Draw) -> None:
+    predictions, table = draw(patients=100)
+    table["sex"] = np.where(table["patient_id"].astype(int) < 50, "F", "M")
+    women = (table["sex"] == "F").to_numpy()
+    predictions.targets[women, 0] = (table["patient_id"] == "7")[women]
+    group = next(group for group in run((predictions, table)).subgroups if group.group == "F")
+    assert not math.isnan(group.by_label["Mass"][0].value)
+    assert group.auroc.labels == 2
+    assert not math.isnan(group.auroc.estimate.low)
+
+
 def test_an_attribute_that_the_files_do_not_give_is_left_out(draw: Draw) -> None:
     predictions, table = draw()
     table["sex"] = None

@@ -92,7 +92,16 @@ def make_evaluation(labels: tuple[LabelResult, ...], **changes: Any) -> Evaluati
     mean = Mean(around(sum(values) / len(values), 0.01), len(values)) if values else Mean(Estimate(), 0)
     groups = {"sex": ("F", "M"), "age": ("0-19", "20-39", "40-59", "60 and over", "unknown"), "view": ("PA", "AP")}
     subgroups = tuple(
-        Subgroup(attribute, group, 400, 150, mean, {result.label: (result.auroc, 12) for result in labels})
+        Subgroup(
+            attribute,
+            group,
+            400,
+            150,
+            mean,
+            {result.label: (result.auroc, 12) for result in labels},
+            names[0],
+            Mean(Estimate(), 0) if group == names[0] else Mean(Estimate(-0.02, -0.05, 0.01), len(values)),
+        )
         for attribute, names in groups.items()
         for group in names
     )
@@ -109,6 +118,8 @@ def make_evaluation(labels: tuple[LabelResult, ...], **changes: Any) -> Evaluati
         average_precision=Mean(Estimate(0.2, 0.18, 0.22), len(values)),
         brier=Mean(Estimate(0.08), len(labels)),
         ece=Mean(Estimate(0.04), len(labels)),
+        calibrated_brier=Mean(Estimate(0.07), len(labels)),
+        calibrated_ece=Mean(Estimate(0.01), len(labels)),
         fitted_on="200 validation images",
         not_fitted="",
         subgroups=subgroups,
@@ -171,6 +182,8 @@ def undefined_evaluation() -> Evaluation:
         average_precision=nothing,
         brier=nothing,
         ece=nothing,
+        calibrated_brier=None,
+        calibrated_ece=None,
         fitted_on=None,
         not_fitted="predictions of validation images were not given",
         subgroups=(),
