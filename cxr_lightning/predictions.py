@@ -185,8 +185,9 @@ def score_table(path: Path, table: pd.DataFrame, *, allow_missing: bool = False)
     unknown = raw[IMAGE][~raw[IMAGE].isin(images)]
     if len(unknown):
         raise ValueError(
-            f"Expected only images of the evaluated split in '{path}' but {len(unknown)} of {len(raw)} rows are "
-            f"of others: {first_five(unknown.tolist())}. Delete these rows, or choose the data or `split` they are of."
+            f"Expected only images that belong in '{path}' but {len(unknown)} of {len(raw)} rows are of others: "
+            f"{first_five(unknown.tolist())}. `predictions` are of the evaluated split, `val_predictions` of images "
+            "outside it. Delete these rows, or choose the data or `split` that they are of."
         )
     kept = table[images.isin(raw[IMAGE])]
     missing = images[~images.isin(raw[IMAGE])].tolist()

@@ -133,9 +133,18 @@ def test_validation_predictions_of_a_file_fit_what_the_checkpoints_own_do(traine
     val = trained.evaluate(f"ckpt={trained.checkpoint}", "split=val")
     assert metrics_of(val)["fitted_on"] is None
     files = [f"predictions={test / 'predictions.csv'}", f"val_predictions={val / 'predictions.csv'}"]
-    again = trained.evaluate(*files, "data=nih", f"root={trained.root}", "data.val_fraction=0.4")
+    again = trained.evaluate(*files, "data=nih", f"root={trained.root}")  # another validation split: theirs counts
     points = {label: values["operating_points"] for label, values in metrics_of(again)["labels"].items()}
     assert points == {label: values["operating_points"] for label, values in metrics_of(test)["labels"].items()}
+
+
+def test_validation_predictions_of_evaluated_images_are_refused(
+    trained: Trained, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = trained.evaluate(f"ckpt={trained.checkpoint}") / "predictions.csv"
+    files = [f"predictions={path}", f"val_predictions={path}"]
+    assert trained.run(evaluate.main, *files, "data=nih", f"root={trained.root}") == 1
+    assert "`val_predictions` of images outside it" in capsys.readouterr().err
 
 
 def test_missing_predictions_are_named_in_the_verdict_when_allowed(trained: Trained, tmp_path: Path) -> None:

@@ -112,8 +112,12 @@ def _datamodule(config: DictConfig, model: "ChestXRayClassifier") -> "ChestXRayD
 
 
 def _load(datamodule: "ChestXRayDataModule", config: DictConfig, images: Sequence[str]) -> None:
+    """Read the data, and say in the report folder which images are left out."""
+    from cxr_lightning.record import write_left_out
+
     datamodule.prepare_data()
     datamodule.load(required=(config.split,), images=images)
+    write_left_out(datamodule.manifest, Path(config.paths.output_dir))
 
 
 def _predict(
@@ -146,7 +150,10 @@ def from_file(config: DictConfig) -> tuple["Subject", "Predictions | None", None
         logger.warning("'%s' has no column for %s; going on without", config.predictions, ", ".join(absent))
     validation = None
     if config.val_predictions:
-        found, _ = score_table(Path(config.val_predictions), datamodule.rows("val"), allow_missing=config.allow_missing)
+        # Any images that are not evaluated: which of them are for validation is the other model's own affair.
+        table = datamodule.manifest.table
+        others = table[table["split"] != config.split]
+        found, _ = score_table(Path(config.val_predictions), others, allow_missing=True)
         if absent := [label for label in predictions.labels if label not in found.labels]:
             raise ValueError(
                 f"Expected the labels of '{config.predictions}' in '{config.val_predictions}' too but it lacks "
