@@ -90,8 +90,9 @@ def _compare(parsed: argparse.Namespace) -> int:
     from cxr_lightning.predictions import read_predictions
     from cxr_lightning.report.comparison import comparison_table, write_comparison_csv
 
-    if parsed.out and parsed.out.exists():
-        raise ValueError(f"Expected a new file as --out but '{parsed.out}' exists already. Choose another name.")
+    if parsed.out and (parsed.out.exists() or not parsed.out.parent.is_dir()):
+        found = "exists already" if parsed.out.exists() else "its folder does not exist"
+        raise ValueError(f"Expected a new file in a folder as --out but '{parsed.out}': {found}. Choose another name.")
     comparison = compare(
         read_predictions(parsed.first),
         read_predictions(parsed.second),

@@ -1,5 +1,7 @@
 """A model file and images to probabilities."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from cxr_lightning.data.dataset import Sample
 from cxr_lightning.models.classifier import RECORD_KEY, ChestXRayClassifier
-from cxr_lightning.models.weights import load_safely
+from cxr_lightning.torch_files import load_safely
 
 
 def read_checkpoint(path: str) -> dict[str, Any]:
@@ -61,11 +63,23 @@ def predict(
         ValueError: If the device is not there.
     """
     callbacks: list[Callback] = [RichProgressBar()] if progress else []
-    batches = _trainer(accelerator, callbacks, progress).predict(model, loader)
+    with exact_float32():
+        batches = _trainer(accelerator, callbacks, progress).predict(model, loader)
     if batches is None:
         raise RuntimeError("Expected predictions but the trainer gave none.")
     tensors = [batch for batch in batches if isinstance(batch, torch.Tensor)]
     return torch.cat(tensors).double().cpu().numpy()
+
+
+@contextmanager
+def exact_float32() -> Iterator[None]:
+    """Multiply float32 as float32: NVIDIA's processors otherwise round factors to 10 bits in convolutions."""
+    cudnn, matmul = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = cudnn, matmul
 
 
 def _trainer(accelerator: str, callbacks: list[Callback], progress: bool) -> pl.Trainer:

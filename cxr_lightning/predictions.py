@@ -158,7 +158,8 @@ def read_predictions(path: Path) -> Predictions:
 def score_table(path: Path, table: pd.DataFrame, *, allow_missing: bool = False) -> tuple[Predictions, int]:
     """Anybody's predictions, joined with the images that they should be of.
 
-    The file has ``Image Index`` and, for each label, ``prob_<label>`` or ``<label>``; other columns are not looked at.
+    The file has ``Image Index`` and, for each label, ``prob_<label>`` or, if there is none, ``<label>``; other columns
+    are not looked at.
 
     Args:
         path: The CSV.
@@ -173,7 +174,8 @@ def score_table(path: Path, table: pd.DataFrame, *, allow_missing: bool = False)
         ValueError: If rows are doubled, unknown or missing, no label is known, or a number is no probability.
     """
     header = _header(path)
-    found = {label: name for label in _labels_of(table) for name in (RAW + label, label) if name in header}
+    # A file that has both has the truth in `<label>`: the last one found counts.
+    found = {label: name for label in _labels_of(table) for name in (label, RAW + label) if name in header}
     if not found:
         raise ValueError(
             f"Expected columns prob_<label> or <label> in '{path}' for labels among {first_five(_labels_of(table))} "

@@ -261,6 +261,9 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     "image size": (["ckpt={ckpt}", "data=nih", "root={root}", "data.image_size=64"], ["data.image_size"]),
     "foreign label": (["ckpt={ckpt}", "data=nih", "root={root}", "data.labels=[Foo]"], ["Foo", "data.labels"]),
     "calibrated predictions": (["predictions=x.csv", "data=nih", "root={root}", "save_calibrated=x"], ["`ckpt`"]),
+    "missing with a checkpoint": (["ckpt={ckpt}", "allow_missing=true"], ["`allow_missing`"]),
+    "calibrated validation": (["ckpt={ckpt}", "split=val", "save_calibrated=x"], ["`save_calibrated`", "val"]),
+    "negative seed": (["ckpt={ckpt}", "seed=-1"], ["`seed`"]),
     "no GPU": (["ckpt={ckpt}", "accelerator=gpu"], ["accelerator", "gpu"]),
     "bad grammar": (["ckpt=a=b.ckpt"], ["""'ckpt="a=b.ckpt"'"""]),
 }
@@ -288,3 +291,62 @@ def test_bad_input_ends_in_one_helpful_line(
         assert word in line
     assert "Traceback" not in output.out + output.err
     assert not list(trained.logs.rglob("*.tmp"))
+
+
+def test_images_that_the_model_has_seen_are_said_and_never_fitted_on(trained: Trained) -> None:
+    settings = [f"ckpt={trained.checkpoint}", "data=nih", f"root={trained.root}"]
+    found = metrics_of(trained.evaluate(*settings, "data.split=patient", "data.seed=3", "data.test_fraction=0.5"))
+    assert any("of patients that the model was trained on" in warning for warning in found["warnings"])
+    # Another division of train_val changes nothing: what is fitted is fitted on the images that were for validation.
+    own = metrics_of(trained.evaluate(f"ckpt={trained.checkpoint}"))
+    other = metrics_of(trained.evaluate(*settings, "data.seed=5", "data.val_fraction=0.2"))
+    assert other["fitted_on"] == own["fitted_on"]
+    assert other["labels"] == own["labels"]
+    assert not any("trained on" in warning for warning in other["warnings"])
+    fewer = metrics_of(trained.evaluate(*settings, "data.views=[PA]"))
+    assert not any("trained on" in warning for warning in fewer["warnings"])
+
+
+def test_changed_label_files_are_said(trained: Trained, tmp_path: Path) -> None:
+    import shutil
+
+    root = tmp_path / "changed"
+    shutil.copytree(trained.root, root)
+    path = root / "Data_Entry_2017_v2020.csv"
+    path.write_text(path.read_text() + "\n")
+    found = metrics_of(trained.evaluate(f"ckpt={trained.checkpoint}", f"root={root}"))
+    assert any("label or list files have changed" in warning for warning in found["warnings"])
+
+
+def test_stored_operating_points_are_chosen_from_and_others_refused(
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "calibrated.ckpt"
+    trained.evaluate(f"ckpt={trained.checkpoint}", f"save_calibrated={copy}", "operating_points=[f1,youden]")
+    settings = [f"ckpt={copy}", "data=nih", f"root={trained.root}", "data.split=all"]
+    stored = metrics_of(trained.evaluate(*settings, "operating_points=[f1]"))
+    # There are validation images among them, but all are evaluated: what is stored is used.
+    assert set(stored["labels"]["Effusion"]["operating_points"]) == {"f1"}
+    assert any("epochs were compared on" in warning for warning in stored["warnings"])
+    assert trained.run(evaluate.main, *settings, "operating_points=[specificity@0.9]", "progress_bar=false") == 1
+    assert "stored in the checkpoint, ['f1', 'youden']" in capsys.readouterr().err
+
+
+def test_an_input_is_never_overwritten(trained: Trained, capsys: pytest.CaptureFixture[str]) -> None:
+    path = trained.evaluate(f"ckpt={trained.checkpoint}") / "predictions.csv"
+    before = path.read_bytes()
+    settings = [f"predictions={path}", "data=nih", f"root={trained.root}", f"hydra.run.dir={path.parent}"]
+    assert trained.run(evaluate.main, *settings) == 1
+    assert "would overwrite its input" in capsys.readouterr().err
+    assert path.read_bytes() == before
+
+
+def test_training_on_drops_what_was_fitted_to_earlier_weights(trained: Trained, tmp_path: Path) -> None:
+    from cxr_lightning.inference import load_model
+
+    copy = tmp_path / "calibrated.ckpt"
+    trained.evaluate(f"ckpt={trained.checkpoint}", f"save_calibrated={copy}")
+    model = load_model(str(copy))
+    assert "fitted" in model.record
+    model.on_train_start()
+    assert "fitted" not in model.record

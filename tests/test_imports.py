@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "cxr_lightning"
 STAGES = (
-    {"labels", "versions"},
+    {"labels", "versions", "torch_files"},
     {"losses", "metrics"},
     {"data", "predictions"},
     {"models", "conversion"},

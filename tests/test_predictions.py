@@ -81,6 +81,14 @@ def test_anybodys_file_is_joined_by_image_whatever_its_order_and_columns(tmp_pat
     assert found.probabilities.tolist() == [[0.90, 0.0], [0.91, 0.1], [0.92, 0.2], [0.93, 0.3]]
 
 
+def test_a_column_prob_label_wins_over_a_column_label_which_then_is_the_truth(tmp_path: Path) -> None:
+    for header in ("Image Index,Mass,prob_Mass", "Image Index,prob_Mass,Mass"):
+        cells = {"Image Index": "{n}.png", "Mass": "1", "prob_Mass": "0.{n}"}
+        rows = [",".join(cells[name].format(n=n) for name in header.split(",")) for n in range(4)]
+        found, _ = score_table(write(tmp_path / "p.csv", header, *rows), table_of())
+        assert found.probabilities.ravel().tolist() == [0.0, 0.1, 0.2, 0.3]
+
+
 def test_missing_images_stop_it_unless_that_is_allowed_and_are_counted(tmp_path: Path) -> None:
     path = write(tmp_path / "p.csv", "Image Index,Mass", "2.png,0.5", "0.png,0.1")
     with pytest.raises(

@@ -48,7 +48,7 @@ def evaluate(config: DictConfig) -> float | None:
     check_settings(prevalences, config.replicates)
     silence()
     subject, validation, stored = from_checkpoint(config) if config.ckpt else from_file(config)
-    fitted = stored if validation is None else _fit(validation, rules, config.seed)
+    fitted = _only(rules, stored) if validation is None else _fit(validation, rules, config.seed)
     if config.save_calibrated and fitted is None:
         raise ValueError(f"Expected something fitted for `save_calibrated` but {_why_not_fitted(config)}.")
     evaluation = evaluate_predictions(
@@ -82,10 +82,26 @@ def _check_plan(config: DictConfig) -> None:
         raise ValueError("Expected `data` to say what the predictions are of but it is not set. Such as data=nih.")
     if config.val_predictions and not config.predictions:
         raise ValueError("Expected `predictions` beside `val_predictions` but got none. A checkpoint predicts both.")
+    if config.allow_missing and not config.predictions:
+        raise ValueError(
+            "Expected `predictions` beside `allow_missing` but got a checkpoint, which predicts all images."
+        )
+    if config.seed < 0:
+        raise ValueError(f"Expected `seed` to be at least 0 but got {config.seed}.")
+    if config.save_calibrated and config.split == "val":
+        raise ValueError(
+            "Expected another split for `save_calibrated` than val: nothing is fitted on evaluated images."
+        )
     if config.save_calibrated and not config.ckpt:
         raise ValueError("Expected a checkpoint to copy for `save_calibrated` but `ckpt` is not set. Set ckpt=FILE.")
     if config.save_calibrated and Path(config.save_calibrated).exists():
         raise ValueError(f"Expected a new file as `save_calibrated` but '{config.save_calibrated}' exists already.")
+    written = Path(config.paths.output_dir) / "predictions.csv"
+    if written.exists() and any(
+        given and Path(given).exists() and written.samefile(given)
+        for given in (config.predictions, config.val_predictions)
+    ):
+        raise ValueError(f"Expected another output folder: this run would overwrite its input '{written}'.")
     if config.ckpt:
         for override in HydraConfig.get().overrides.task:
             name = override.lstrip("+").partition("=")[0].removeprefix("data.")
@@ -103,6 +119,23 @@ def _fit(validation: "Predictions", rules: "tuple[Rule, ...]", seed: int) -> "Fi
         seed=seed,
         source=f"{len(validation.image_ids):,} validation images of {patients:,} patients",
     )
+
+
+def _only(rules: "tuple[Rule, ...]", stored: "Fitted | None") -> "Fitted | None":
+    """What is stored, with the operating points that are asked for."""
+    from dataclasses import replace
+
+    if stored is None:
+        return None
+    names = [rule.name for rule in rules]
+    known = {name for points in stored.thresholds.values() for name in points}
+    if absent := [name for name in names if name not in known]:
+        raise ValueError(
+            f"Expected `operating_points` among those stored in the checkpoint, {sorted(known)}, but got {absent}, and "
+            "the data has no validation images to find them on. Leave them out."
+        )
+    points = {label: {name: of[name] for name in names if name in of} for label, of in stored.thresholds.items()}
+    return replace(stored, thresholds=points)
 
 
 def _why_not_fitted(config: DictConfig) -> str:
@@ -126,6 +159,7 @@ def _leave(evaluation: "Evaluation", subject: "Subject", fitted: "Fitted | None"
     from cxr_lightning.report.write import write_report
 
     folder = Path(config.paths.output_dir)
+    folder.mkdir(parents=True, exist_ok=True)
     predictions = subject.predictions
     if fitted is not None:
         calibrated = fitted.calibrate(predictions.labels, predictions.probabilities)

@@ -9,6 +9,8 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from cxr_lightning.data.datamodule import ChestXRayDataModule
     from cxr_lightning.evaluation.evaluate import Subject
     from cxr_lightning.evaluation.fitting import Fitted
@@ -51,6 +53,7 @@ def from_checkpoint(config: DictConfig) -> tuple["Subject", "Predictions | None"
     """
     from cxr_lightning.data.manifest import file_sha256
     from cxr_lightning.evaluation.fitting import fitted_from_record
+    from cxr_lightning.evaluation.overlap import describe_overlap, fitting_rows, recorded_split
     from cxr_lightning.evaluation.protocol import Origin
     from cxr_lightning.inference import load_model
 
@@ -58,19 +61,35 @@ def from_checkpoint(config: DictConfig) -> tuple["Subject", "Predictions | None"
     model = load_model(path)
     datamodule = _datamodule(config, model)
     _load(datamodule, config, images=(config.split, "val"))
+    evaluated = datamodule.rows(config.split)
+    trained_on = model.record.get("data")
+    then = recorded_split(trained_on, datamodule) if trained_on else None
+    if then is not None:
+        notes = tuple(describe_overlap(evaluated, then))
+    elif trained_on and trained_on["source"] == datamodule.manifest.source:
+        notes = ("Whether the model was trained on these images is not known: the label or list files have changed.",)
+    else:
+        notes = ()
     record = {
         "file": path,
         "sha256": file_sha256(Path(path)),
         "hyperparameters": dict(model.hparams),
         **model.record,
     }
-    origin = Origin(_short(Path(path)), record)
-    subject = _subject(datamodule, _predict(model, datamodule, config.split, config), origin, config)
+    subject = _subject(
+        datamodule,
+        _predict(model, datamodule, evaluated, config),
+        Origin(_short(Path(path)), record),
+        config,
+        accelerator=f"{config.accelerator}, float32",
+        notes=notes,
+    )
     if config.split == "val":  # nothing may be fitted on what is evaluated
         return subject, None, None
-    validation = None if datamodule.rows("val").empty else _predict(model, datamodule, "val", config)
-    stored = fitted_from_record(model.record["fitted"]) if "fitted" in model.record else None
-    return subject, validation, stored
+    rows = fitting_rows(datamodule.manifest.table, evaluated, then)
+    if not rows.empty:
+        return subject, _predict(model, datamodule, rows, config), None
+    return subject, None, fitted_from_record(model.record["fitted"]) if "fitted" in model.record else None
 
 
 def _short(path: Path) -> str:
@@ -106,7 +125,12 @@ def _datamodule(config: DictConfig, model: "ChestXRayClassifier") -> "ChestXRayD
         )
     source = build_source(**settings.pop("source"))
     root = config.root or settings["root"]
-    if isinstance(source, PhantomSource) and not Path(root).is_dir():
+    if isinstance(source, PhantomSource) and not source.folder(Path(root)).is_dir():
+        if config.root:
+            raise FileNotFoundError(
+                f"Expected the synthetic set '{source.spec.name}' in '{config.root}' but it is not there. "
+                "Leave `root` out, and it is made anew in the cache."
+            )
         root = f"{config.paths.cache_dir}/phantom"  # made on another machine: the same images are made again here
     return ChestXRayDataModule(**{**settings, "root": root, "subset": record["subset"], **ours}, source=source)
 
@@ -121,17 +145,17 @@ def _load(datamodule: "ChestXRayDataModule", config: DictConfig, images: Sequenc
 
 
 def _predict(
-    model: "ChestXRayClassifier", datamodule: "ChestXRayDataModule", split: str, config: DictConfig
+    model: "ChestXRayClassifier", datamodule: "ChestXRayDataModule", rows: "pd.DataFrame", config: DictConfig
 ) -> "Predictions":
     """Probabilities of the data's labels."""
     from cxr_lightning.inference import predict
     from cxr_lightning.predictions import of_table
 
-    logger.info("predicting %s", split)
-    loader = datamodule.ordered_dataloader(split)
+    logger.info("predicting %s images", f"{len(rows):,}")
+    loader = datamodule.rows_dataloader(rows)
     probabilities = predict(model, loader, accelerator=config.accelerator, progress=config.progress_bar)
     columns = [model.labels.index(label) for label in datamodule.labels]
-    return of_table(datamodule.rows(split), datamodule.labels, probabilities[:, columns])
+    return of_table(rows, datamodule.labels, probabilities[:, columns])
 
 
 def from_file(config: DictConfig) -> tuple["Subject", "Predictions | None", None]:
@@ -146,21 +170,22 @@ def from_file(config: DictConfig) -> tuple["Subject", "Predictions | None", None
     _load(datamodule, config, images=())
     rows = datamodule.rows(config.split)
     predictions, missing = score_table(Path(config.predictions), rows, allow_missing=config.allow_missing)
-    if absent := [label for label in datamodule.labels if label not in predictions.labels]:
-        logger.warning("'%s' has no column for %s; going on without", config.predictions, ", ".join(absent))
+    absent = [label for label in datamodule.labels if label not in predictions.labels]
+    notes = (f"The predictions have no column for {', '.join(absent)}.",) if absent else ()
     validation = None
     if config.val_predictions:
         # Any images that are not evaluated: which of them are for validation is the other model's own affair.
         table = datamodule.manifest.table
         others = table[table["split"] != config.split]
         found, _ = score_table(Path(config.val_predictions), others, allow_missing=True)
-        if absent := [label for label in predictions.labels if label not in found.labels]:
+        if unfitted := [label for label in predictions.labels if label not in found.labels]:
             raise ValueError(
                 f"Expected the labels of '{config.predictions}' in '{config.val_predictions}' too but it lacks "
-                f"{absent}. Add the columns."
+                f"{unfitted}. Add the columns."
             )
         validation = found.columns(predictions.labels)
-    return _subject(datamodule, predictions, Origin(Path(config.predictions).name), config, missing), validation, None
+    origin = Origin(Path(config.predictions).name)
+    return _subject(datamodule, predictions, origin, config, missing=missing, notes=notes), validation, None
 
 
 def _subject(
@@ -168,7 +193,10 @@ def _subject(
     predictions: "Predictions",
     origin: "Origin",
     config: DictConfig,
+    *,
     missing: int = 0,
+    accelerator: str = "",
+    notes: tuple[str, ...] = (),
 ) -> "Subject":
     from cxr_lightning.evaluation.evaluate import Subject
     from cxr_lightning.report.curves import data_title
@@ -180,8 +208,10 @@ def _subject(
         table=rows[rows["image_id"].isin(set(predictions.image_ids))].reset_index(drop=True),
         train=datamodule.rows("train"),
         data=data,
-        title=data_title(data, config.split),
+        title=data_title(data, config.split, len(predictions.image_ids)),
         origin=origin,
         split=config.split,
         missing=missing,
+        accelerator=accelerator,
+        notes=notes,
     )

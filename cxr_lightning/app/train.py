@@ -39,6 +39,7 @@ def train(config: DictConfig) -> float | None:
     _check_plan(config)
     import pytorch_lightning as pl  # four seconds: only once the configuration is right
 
+    from cxr_lightning.inference import exact_float32
     from cxr_lightning.record import check_resumable, summarize, write_left_out, write_summary
     from cxr_lightning.report.curves import data_title
 
@@ -59,7 +60,8 @@ def train(config: DictConfig) -> float | None:
         trainer.fit(model, datamodule, ckpt_path=config.ckpt_path, weights_only=True)
     best = _best_checkpoint(trainer) or config.ckpt_path
     if config.test:
-        trainer.test(model, datamodule, ckpt_path=best, weights_only=True, verbose=False)
+        with exact_float32():
+            trainer.test(model, datamodule, ckpt_path=best, weights_only=True, verbose=False)
     monitored = _monitored(trainer, config) if config.train else None
     summary = summarize(
         history.rows,

@@ -187,7 +187,10 @@ class ChestXRayDataModule(pl.LightningDataModule):
 
     def dataset(self, split: str) -> ChestXRayDataset:
         """The images of ``train``, ``val`` or ``test``."""
-        return ChestXRayDataset(self.rows(split), self.labels, self.image_size, self.interpolation)
+        return self._dataset(self.rows(split))
+
+    def _dataset(self, rows: pd.DataFrame) -> ChestXRayDataset:
+        return ChestXRayDataset(rows, self.labels, self.image_size, self.interpolation)
 
     def targets(self, split: str) -> Tensor:
         """Ground truth of a split, ``(N, C)`` float32; 1, 0 or NaN (unknown)."""
@@ -241,7 +244,11 @@ class ChestXRayDataModule(pl.LightningDataModule):
 
     def ordered_dataloader(self, split: str) -> DataLoader[Sample]:
         """Batches of any split, in the table's order."""
-        return self._loader(self.dataset(split))
+        return self.rows_dataloader(self.rows(split))
+
+    def rows_dataloader(self, rows: pd.DataFrame) -> DataLoader[Sample]:
+        """Batches of any rows of the table, in their order."""
+        return self._loader(self._dataset(rows))
 
     def _loader(self, dataset: ChestXRayDataset, sampler: Sampler[int] | None = None) -> DataLoader[Sample]:
         return DataLoader(

@@ -1,7 +1,7 @@
 """The checked table of a data set: one row per image, whatever files it came from."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 SPLITS = ("train", "val", "test")
 COLUMNS = ("image_id", "patient_id", "path", "split", "view_position", "sex", "age")
 """Columns of every table beside its labels; ``split``, ``view_position``, ``sex``, ``age`` may be missing values."""
+
+SYNTHETIC_MARKER = "phantom.json"
+"""Name of the file by which a folder says that its images are made, not taken."""
 
 BOX_COLUMNS = ["image_id", "label", "x", "y", "width", "height"]
 
@@ -76,6 +79,18 @@ def check_table(table: pd.DataFrame, source: Path) -> None:
             f"Expected every image once in '{source}' but {len(doubled)} are listed again: {first_five(doubled)}. "
             "Keep one row for each."
         )
+
+
+def is_synthetic(root: Path, paths: Iterable[str | None]) -> bool:
+    """Whether the data set's folder, or one that an image is in or its parent, says that the images are made.
+
+    Args:
+        root: The data set's folder.
+        paths: Of the images; None for those not on disk.
+    """
+    folders = {Path(path).parent for path in paths if isinstance(path, str)}
+    folders |= {folder.resolve() for folder in folders}
+    return any((folder / SYNTHETIC_MARKER).is_file() for folder in {root, *folders, *(f.parent for f in folders)})
 
 
 def fingerprint(manifest: Manifest) -> dict[str, object]:

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from cxr_lightning.data.manifest import BOX_COLUMNS, COLUMNS, Manifest, check_table, file_sha256
+from cxr_lightning.data.manifest import BOX_COLUMNS, COLUMNS, Manifest, check_table, file_sha256, is_synthetic
 from cxr_lightning.data.tables import check_image_names, index_images, parse_age, read_names, read_table
 from cxr_lightning.labels import BOX_LIST_SPELLING, NIH_LABELS, check_labels, decode_findings
 
@@ -18,9 +18,6 @@ SPLIT_LISTS = {"train_val": "train_val_list.txt", "test": "test_list.txt"}
 BOX_LIST = "BBox_List_2017.csv"
 BOX_FRAME = 1024
 """Side, in pixels, of the frame that the box list's numbers are in, whatever the image files' size."""
-
-SYNTHETIC_MARKER = "phantom.json"
-"""Name of the file by which a folder says that its images are made, not taken."""
 
 _FIELDS = {
     "Image Index": "image_id",
@@ -78,7 +75,7 @@ class NIHSource:
             table=table[[*COLUMNS, *chosen]],
             labels=chosen,
             source=self.name,
-            synthetic=(folder / SYNTHETIC_MARKER).is_file(),
+            synthetic=is_synthetic(folder, table["path"]),
             files={file.name: file_sha256(file) for file in present},
             boxes=_read_boxes(folder / BOX_LIST)
             if (folder / BOX_LIST).is_file()

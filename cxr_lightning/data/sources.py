@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 import pandas as pd
 
-from cxr_lightning.data.manifest import COLUMNS, Manifest, check_table, file_sha256, first_five
+from cxr_lightning.data.manifest import COLUMNS, Manifest, check_table, file_sha256, first_five, is_synthetic
 from cxr_lightning.data.nih import NIHSource, check_root
 from cxr_lightning.data.phantom import PhantomSpec, build_phantom
 from cxr_lightning.data.tables import (
@@ -71,6 +71,7 @@ class WalkthroughSource:
             table=table.reset_index(drop=True)[[*COLUMNS, *chosen]],
             labels=chosen,
             source=self.name,
+            synthetic=is_synthetic(root, table["path"]),
             files={name: file_sha256(root / name) for name in files.values()},
         )
 
@@ -128,6 +129,7 @@ class CsvSource:
             table=table.reset_index(drop=True)[[*COLUMNS, *chosen]],
             labels=chosen,
             source=self.name,
+            synthetic=is_synthetic(root, table["path"]),
             files={path.name: file_sha256(path)},
         )
 

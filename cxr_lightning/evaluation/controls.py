@@ -7,13 +7,13 @@ from cxr_lightning.data.manifest import targets_of
 from cxr_lightning.evaluation.results import Control, Mean
 from cxr_lightning.evaluation.subgroups import UNKNOWN, group_names
 from cxr_lightning.metrics.logistic import fit_logistic
-from cxr_lightning.metrics.ranking import Array, macro, rank
+from cxr_lightning.metrics.ranking import Array, auroc, macro, rank
 from cxr_lightning.metrics.resampling import Estimate, Resampling, bootstrap_scores, mean_estimate
 from cxr_lightning.predictions import Predictions
 
 METADATA, SHUFFLED = "view, age and sex", "shuffled targets"
 _PENALTY = 1.0
-_SHUFFLES = 200
+_SHUFFLES = 100
 
 
 def metadata_control(
@@ -24,13 +24,17 @@ def metadata_control(
     Args:
         predictions: Of the evaluated images; gives the labels and targets.
         table: Their rows.
-        train: Rows of the training images, which it is fitted on.
+        train: Rows of the training images, which it is fitted on; empty if there are none.
         resampling: Of the evaluated images' patients.
     """
     words = f"logistic model of view, age and sex, fitted on {len(train):,} training images"
     if train.empty:
         return Control(
-            METADATA, "logistic model of view, age and sex", None, {}, "there is no table of training images"
+            METADATA,
+            "logistic model of view, age and sex",
+            None,
+            {},
+            "there is no table of training images other than the evaluated ones",
         )
     features, fitted = _features(table, train), _features(train, train)
     if features.shape[1] == 1:
@@ -76,27 +80,15 @@ def shuffled_control(predictions: Predictions, seed: int) -> Control:
         seed: Of the shuffles.
     """
     generator = np.random.default_rng(seed)
-    columns = list(zip(predictions.probabilities.T, predictions.targets.T, strict=True))
-    values = np.stack([_shuffled_aurocs(*column, generator) for column in columns], axis=1)
+    values = np.empty((_SHUFFLES, len(predictions.labels)))
+    for row in values:
+        dealt = predictions.targets[generator.permutation(len(predictions.targets))]
+        row[:] = [auroc(*pair) for pair in zip(predictions.probabilities.T, dealt.T, strict=True)]
     means = np.array([macro(row.tolist())[0] for row in values])
-    words = f"targets of each finding dealt out at random, {_SHUFFLES} times; the range is that of 95 % of them"
+    words = f"targets dealt out to the images at random, {_SHUFFLES} times; the range is that of 95 % of them"
     if np.isnan(means).all():
         return Control(SHUFFLED, words, None, {}, "no finding has both positives and negatives")
     low, high = np.quantile(means, [0.025, 0.975])
     by_label = dict(zip(predictions.labels, values.mean(axis=0).tolist(), strict=True))
     labels = macro(by_label.values())[1]
     return Control(SHUFFLED, words, Mean(Estimate(float(means.mean()), float(low), float(high)), labels), by_label)
-
-
-def _shuffled_aurocs(scores: Array, targets: Array, generator: np.random.Generator) -> Array:
-    """AUROC by its definition in ranks, whose sum over positives is that of as many ranks drawn at random."""
-    known = ~np.isnan(targets)
-    positives = int(targets[known].sum())
-    negatives = int(known.sum()) - positives
-    if not (positives and negatives):
-        return np.full(_SHUFFLES, np.nan)
-    _, place, tied = np.unique(scores[known], return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(tied) - (tied - 1) / 2)[place]
-    sums = np.array([generator.permutation(ranks)[:positives].sum() for _ in range(_SHUFFLES)])
-    area: Array = (sums - positives * (positives + 1) / 2) / (positives * negatives)
-    return area

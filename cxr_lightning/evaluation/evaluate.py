@@ -18,7 +18,7 @@ from cxr_lightning.metrics.resampling import LEVEL, draw_patients
 from cxr_lightning.predictions import Predictions
 from cxr_lightning.versions import versions
 
-FEW_POSITIVES = 10
+FEW = 10
 """Fewer say little: the report warns."""
 
 
@@ -35,6 +35,8 @@ class Subject:
         origin: What made the predictions.
         split: ``test``, ``val`` or ``train``.
         missing: Images of the split without a prediction.
+        accelerator: What predicted, and how exactly; empty for predictions from elsewhere.
+        notes: What else a reader must know.
     """
 
     predictions: Predictions
@@ -45,6 +47,8 @@ class Subject:
     origin: Origin
     split: str = "test"
     missing: int = 0
+    accelerator: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def check_settings(prevalences: Sequence[float], replicates: int) -> None:
@@ -94,7 +98,12 @@ def evaluate_predictions(
         fitted_on=None if fitted is None else fitted.source,
     )
     controls = (
-        metadata_control(predictions, subject.table, subject.train, resampling),
+        metadata_control(
+            predictions,
+            subject.table,
+            subject.train if subject.split != "train" else subject.train.iloc[:0],
+            resampling,
+        ),
         shuffled_control(predictions, seed),
     )
     return Evaluation(
@@ -123,10 +132,11 @@ def evaluate_predictions(
             "seed": seed,
             "interval": f"{100 * LEVEL:g} % percentile interval of a bootstrap over patients",
             "prevalences": list(prevalences),
+            "predicted with": subject.accelerator or "predictions from elsewhere",
             "data": dict(subject.data),
         },
         versions=versions(),
-        warnings=tuple(_warnings(subject, labels, auroc, controls)),
+        warnings=tuple(_warnings(subject, labels, auroc, controls, fitted)),
     )
 
 
@@ -144,7 +154,7 @@ def _published(labels: Sequence[str]) -> tuple[Published, ...]:
 
 
 def _warnings(
-    subject: Subject, labels: Sequence[LabelResult], auroc: Mean, controls: Sequence[Control]
+    subject: Subject, labels: Sequence[LabelResult], auroc: Mean, controls: Sequence[Control], fitted: Fitted | None
 ) -> Iterator[str]:
     """What a reader must know first."""
     if subject.split == "train":
@@ -154,28 +164,19 @@ def _warnings(
     undefined = [label.label for label in labels if math.isnan(label.auroc.value)]
     if undefined:
         yield f"Without positive or without negative images, so n/a and not in the means: {', '.join(undefined)}."
-    few = [f"{label.label} ({label.positives})" for label in labels if 0 < label.positives < FEW_POSITIVES]
+    scarcer = {label.label: min(label.positives, label.n - label.positives) for label in labels}
+    few = [f"{label} ({images})" for label, images in scarcer.items() if 0 < images < FEW]
     if few:
-        yield f"Fewer than {FEW_POSITIVES} positive images, so that AUROC says little: {', '.join(few)}."
+        yield f"Fewer than {FEW} positive, or negative, images, so that AUROC says little: {', '.join(few)}."
+    if fitted is not None:
+        few = [f"{label} ({images})" for label, images in fitted.positives.items() if images < FEW and label in scarcer]
+        if few:
+            yield f"Thresholds of these findings rest on fewer than {FEW} positive images: {', '.join(few)}."
+    if ((subject.predictions.probabilities == 0) | (subject.predictions.probabilities == 1)).all():
+        yield "Every probability is exactly 0 or 1: these look like decisions, or like the truth itself."
     if subject.missing:
         yield f"{subject.missing:,} images of the split have no prediction and are left out."
     shuffled = next(control.auroc for control in controls if control.name == SHUFFLED)
     if shuffled is not None and auroc.estimate.value <= shuffled.estimate.high:
         yield "The mean AUROC is not above what targets dealt out at random give."
-    record = subject.origin.record
-    if record is not None and (change := _changed_split(record, subject)):
-        yield change
-
-
-def _changed_split(record: Mapping[str, Any], subject: Subject) -> str | None:
-    """Whether the split of the same data is another one than the model was trained with."""
-    then, now = record.get("data"), subject.data
-    if then is None or then["files"] != now["files"] or then["settings"]["split"] != now["settings"]["split"]:
-        return None
-    before, after = then["splits"].get(subject.split), now["splits"].get(subject.split)
-    if before == after:
-        return None
-    return (
-        f"The {subject.split} images are not those set aside when the model was trained "
-        f"({before and before['images']} then): some may have been trained on."
-    )
+    yield from subject.notes

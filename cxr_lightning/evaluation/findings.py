@@ -57,9 +57,11 @@ def score_labels(
                 roc=roc,
                 precision_recall=precision_recall,
                 reliability=reliability(probabilities, targets),
-                calibration=None if fitted is None else _calibration(fitted, label, probabilities, targets),
+                calibration=None
+                if fitted is None or label not in fitted.calibrators
+                else _calibration(fitted, label, probabilities, targets),
                 operating_points=None
-                if fitted is None
+                if fitted is None or label not in fitted.thresholds
                 else _operating_points(fitted, label, probabilities, targets, resampling, prevalences),
             )
         )

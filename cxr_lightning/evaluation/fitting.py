@@ -21,20 +21,25 @@ class Fitted:
         source: What they were fitted on, in words.
         calibrators: By label.
         thresholds: By label and rule, on raw probabilities; NaN where undefined.
+        positives: Images with the finding, by label, that they rest on.
     """
 
     source: str
     calibrators: Mapping[str, Calibrator]
     thresholds: Mapping[str, Mapping[str, float]]
+    positives: Mapping[str, int]
 
     def calibrate(self, labels: Sequence[str], probabilities: Array) -> Array:
-        """Calibrated probabilities, ``(N, C)``.
+        """Calibrated probabilities, ``(N, C)``; raw ones of a label for which nothing was fitted.
 
         Args:
             labels: C names.
             probabilities: Raw, ``(N, C)``.
         """
-        columns = [self.calibrators[label](column) for label, column in zip(labels, probabilities.T, strict=True)]
+        columns = [
+            self.calibrators.get(label, Calibrator())(column)
+            for label, column in zip(labels, probabilities.T, strict=True)
+        ]
         return np.stack(columns, axis=1)
 
     def record(self) -> dict[str, Any]:
@@ -46,6 +51,7 @@ class Fitted:
                 label: {rule: None if math.isnan(value) else value for rule, value in points.items()}
                 for label, points in self.thresholds.items()
             },
+            "positives": dict(self.positives),
         }
 
 
@@ -66,16 +72,28 @@ def fit(validation: Predictions, rules: Sequence[Rule], *, seed: int, source: st
             label: {rule.name: select_threshold(rule, scores, truth) for rule in rules}
             for label, scores, truth in columns
         },
+        {label: int((truth == 1).sum()) for label, _, truth in columns},
     )
 
 
 def fitted_from_record(record: Mapping[str, Any]) -> Fitted:
-    """The inverse of :meth:`Fitted.record`."""
-    return Fitted(
-        record["source"],
-        {label: Calibrator(**values) for label, values in record["calibration"].items()},
-        {
-            label: {rule: math.nan if value is None else value for rule, value in points.items()}
-            for label, points in record["operating_points"].items()
-        },
-    )
+    """The inverse of :meth:`Fitted.record`.
+
+    Raises:
+        ValueError: If the record is not one, or is of a later version.
+    """
+    try:
+        return Fitted(
+            str(record["source"]),
+            {label: Calibrator(**values) for label, values in record["calibration"].items()},
+            {
+                label: {rule: math.nan if value is None else float(value) for rule, value in points.items()}
+                for label, points in record["operating_points"].items()
+            },
+            {label: int(number) for label, number in record["positives"].items()},
+        )
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(
+            "Expected calibration and operating points of this version in the checkpoint but they cannot be read "
+            f"({type(error).__name__}: {error}). Give data with validation images, so that they are fitted anew."
+        ) from error

@@ -21,6 +21,7 @@ References:
     Seyyed-Kalantari et al., "CheXclusion", Pacific Symposium on Biocomputing 2021.
 """
 UNKNOWN = "unknown"
+_MOST_GROUPS = 8
 
 
 def score_subgroups(predictions: Predictions, table: pd.DataFrame, resampling: Resampling) -> tuple[Subgroup, ...]:
@@ -104,7 +105,10 @@ def group_names(table: pd.DataFrame) -> dict[str, NDArray[np.object_]]:
 
 
 def _filled(values: pd.Series) -> NDArray[np.object_]:
-    return np.array([value if isinstance(value, str) and value else UNKNOWN for value in values], dtype=object)
+    """Text as it is, ``unknown`` where there is none, and ``other`` beyond the commonest values."""
+    names = [value if isinstance(value, str) and value else UNKNOWN for value in values]
+    common = {name for name, _ in Counter(names).most_common(_MOST_GROUPS)} | {UNKNOWN}
+    return np.array([name if name in common else "other" for name in names], dtype=object)
 
 
 def _band(age: float) -> str:

@@ -12,7 +12,7 @@ Method = Literal["none", "temperature", "platt"]
 
 ECE_BINS = 15
 FEWEST = 10
-"""Positives, and negatives, without which a label is left alone."""
+"""Patients with the finding, and without, that a label must have; it is left alone otherwise."""
 
 _FOLDS = 5
 _LOWEST, _HIGHEST = 1e-45, 1 - 2**-53  # float32's smallest number; the one before 1
@@ -132,7 +132,7 @@ def fit_calibrator(probabilities: Array, targets: Array, patient_ids: NDArray[np
     """The map that predicts held-out validation patients best: none, a temperature, or Platt's.
 
     The three are compared by cross-entropy in five-fold cross-validation over patients; the winner is fitted on all.
-    A label with too few positives or negatives is left alone, and so is one whose scores point the wrong way.
+    A label with too few patients on one side is left alone, and so is one whose scores point the wrong way.
 
     Args:
         probabilities: Validation, ``(N,)`` in [0, 1].
@@ -146,9 +146,10 @@ def fit_calibrator(probabilities: Array, targets: Array, patient_ids: NDArray[np
     """
     known = ~np.isnan(targets)
     logits, truth = logit(probabilities[known]), targets[known]
-    scarcer = int(min(truth.sum(), (1 - truth).sum()))
+    patients = patient_ids[known].astype(str)
+    scarcer = min(len(np.unique(patients[truth == side])) for side in (0, 1))
     if scarcer < FEWEST:
-        return Calibrator(reason=f"too few: {scarcer} images on its scarcer side, {FEWEST} wanted")
+        return Calibrator(reason=f"too few: {scarcer} patients on its scarcer side, {FEWEST} wanted")
     folds = _folds(patient_ids[known], seed)
     losses: dict[str, float] = {"none": log_loss(logits, truth)}
     for method in ("temperature", "platt"):

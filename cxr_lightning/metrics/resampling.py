@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,8 @@ from cxr_lightning.metrics.ranking import Array, Ranking
 
 LEVEL = 0.95
 """Of every interval."""
+
+_MOST_COUNTS = 250_000_000  # numbers of eight bytes
 
 
 @dataclass(frozen=True)
@@ -56,9 +59,12 @@ class Resampling:
         Args:
             values: One number per image, ``(N,)``.
         """
-        by_patient = np.bincount(self.patient, np.nan_to_num(values), minlength=self.patients)
-        total: Array = self.counts.astype(np.float64) @ by_patient
+        total: Array = self._matrix @ np.bincount(self.patient, np.nan_to_num(values), minlength=self.patients)
         return total
+
+    @cached_property
+    def _matrix(self) -> Array:
+        return self.counts.astype(np.float64)
 
 
 def draw_patients(patient_ids: Sequence[str] | NDArray[np.object_], replicates: int, seed: int) -> Resampling:
@@ -72,13 +78,19 @@ def draw_patients(patient_ids: Sequence[str] | NDArray[np.object_], replicates: 
         seed: Of the draws.
 
     Raises:
-        ValueError: If there are no images, or fewer than 2 replicates.
+        ValueError: If there are no images, fewer than 2 replicates or too many, or the seed is negative.
     """
-    if replicates < 2 or len(patient_ids) == 0:
+    if replicates < 2 or seed < 0 or len(patient_ids) == 0:
         raise ValueError(
-            f"Expected images and at least 2 replicates but got {len(patient_ids)} images and {replicates} replicates."
+            f"Expected images, at least 2 `replicates` and a `seed` of at least 0 but got {len(patient_ids)} images, "
+            f"{replicates} replicates and the seed {seed}."
         )
     names, patient = np.unique(np.asarray(patient_ids, dtype=str), return_inverse=True)
+    if len(names) * replicates > _MOST_COUNTS:
+        raise ValueError(
+            f"Expected at most {_MOST_COUNTS // len(names):,} `replicates` of {len(names):,} patients but got "
+            f"{replicates:,}: more do not fit into memory. 1000 are usual."
+        )
     share = np.full(len(names), 1 / len(names))
     counts = np.random.default_rng(seed).multinomial(len(names), share, size=replicates)
     return Resampling(counts, patient)

@@ -103,6 +103,10 @@ class ChestXRayClassifier(pl.LightningModule):
             self.network.eval()
         return self
 
+    def on_train_start(self) -> None:
+        """What was fitted to earlier weights is not carried on."""
+        self.record.pop("fitted", None)
+
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """The loss of one batch."""
         loss: Tensor = self.loss(self(batch["image"]), batch["target"])

@@ -2,22 +2,20 @@
 
 import logging
 import pickle
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 import torchvision
 from torch import Tensor, nn
 
 from cxr_lightning.models.backbones import head_name
+from cxr_lightning.torch_files import IMAGENET, first_line, read_state
 
-IMAGENET = "imagenet"
 logger = logging.getLogger(__name__)
 
 
-def load_initial_weights(network: nn.Module, backbone: str, weights: str | None) -> None:
+def load_initial_weights(network: nn.Module, backbone: str, weights: str | Mapping[str, Tensor] | None) -> None:
     """Fill a network with the weights that training starts from.
 
     Everything but the last linear layer must fit; that layer is taken over if it fits and is new otherwise,
@@ -26,7 +24,8 @@ def load_initial_weights(network: nn.Module, backbone: str, weights: str | None)
     Args:
         network: Made by :func:`~cxr_lightning.models.backbones.build_backbone`.
         backbone: Its name.
-        weights: None (leave it random), ``imagenet``, or the path of a ``.ckpt``, ``.pt`` or ``.pth`` file.
+        weights: None (leave it random), ``imagenet``, the path of a ``.ckpt``, ``.pt`` or ``.pth`` file, or the tensors
+            themselves, in torchvision's names.
 
     Raises:
         ConnectionError: If ImageNet weights cannot be downloaded.
@@ -35,8 +34,11 @@ def load_initial_weights(network: nn.Module, backbone: str, weights: str | None)
     """
     if weights is None:
         return
-    state = _download(backbone) if weights == IMAGENET else read_state(weights)
-    _fill(network, head_name(backbone), state, weights)
+    if isinstance(weights, Mapping):
+        _fill(network, head_name(backbone), dict(weights), "given")
+    else:
+        state = _download(backbone) if weights == IMAGENET else read_state(weights)
+        _fill(network, head_name(backbone), state, weights)
 
 
 def _download(backbone: str) -> dict[str, Tensor]:
@@ -48,63 +50,10 @@ def _download(backbone: str) -> dict[str, Tensor]:
         state: dict[str, Tensor] = torchvision.models.get_model(backbone, weights=enum).state_dict()
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:  # no network; or a damaged file
         raise ConnectionError(
-            f"Expected ImageNet weights of {backbone} from {enum.url} but the download failed ({_first_line(error)}). "
+            f"Expected ImageNet weights of {backbone} from {enum.url} but the download failed ({first_line(error)}). "
             f"Put that file into '{folder}', name a file in `model.weights`, or set 'model.weights=null' (random)."
         ) from error
     return state
-
-
-def read_state(path: str) -> dict[str, Tensor]:
-    """The network's tensors in a PyTorch file; ours, or any state_dict of the same network.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is a URL, of another kind, or not loadable without running code from it.
-    """
-    if "://" in path:
-        raise ValueError(
-            f"Expected a file as `model.weights` but got the URL '{path}'. Download it and check its sha256."
-        )
-    if not Path(path).is_file():
-        raise FileNotFoundError(
-            f"Expected null, {IMAGENET} or a weights file as `model.weights` but there is no file '{path}'."
-        )
-    if Path(path).suffix not in (".ckpt", ".pt", ".pth"):
-        raise ValueError(f"Expected a .ckpt, .pt or .pth file as `model.weights` but got '{path}'.")
-    content = load_safely(path)
-    state = content.get("state_dict", content) if isinstance(content, Mapping) else {}
-    named = state.items() if isinstance(state, Mapping) else ()
-    tensors = {_current(str(name)): value for name, value in named if isinstance(value, Tensor)}
-    ours = {name.removeprefix("network."): value for name, value in tensors.items() if name.startswith("network.")}
-    if not tensors:
-        raise ValueError(f"Expected tensors in '{path}' but it holds none. Save a state_dict.")
-    return ours or tensors
-
-
-def load_safely(path: str) -> Any:  # noqa: ANN401  # whatever plain values the file holds
-    """A PyTorch file's content, loaded without running code from it.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged, is no PyTorch file, or holds more than tensors and plain values.
-    """
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
-    except Exception as error:  # a damaged file raises almost anything: IndexError, AssertionError, struct.error, ...
-        raise ValueError(
-            f"Expected tensors in '{path}' but it cannot be loaded safely ({_first_line(error)}). Save a state_dict."
-        ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def _current(name: str) -> str:
-    """A tensor's name, where torchvision's published DenseNet files still have the one of 2017."""
-    return re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12])\.", r"\1\2.", name)
 
 
 def _fill(network: nn.Module, head: str, state: dict[str, Tensor], origin: str) -> None:

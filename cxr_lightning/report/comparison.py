@@ -18,8 +18,11 @@ _COLUMNS = ("finding", "first", "second", "difference", "low", "high", "p", "p_h
 def comparison_table(comparison: Comparison) -> Table:
     """AUROC of both, their difference with its interval, and p-values."""
     title = f"{comparison.images:,} images of {comparison.patients:,} patients; {comparison.replicates:,} replicates"
-    caption = f"Difference is second minus first. p is corrected by Holm, except the mean's. {NOT_FOR_CLINICAL_USE}"
-    table = Table(title=title, box=box.SIMPLE_HEAD, caption=caption, show_footer=True)
+    caption = "Difference is second minus first. p is corrected by Holm, except the mean's. "
+    if comparison.not_shared:
+        caption += f"Only in one file, so not compared: {', '.join(comparison.not_shared)}. "
+    caption += NOT_FOR_CLINICAL_USE
+    table = Table(title=title, box=box.SIMPLE_HEAD, caption=Text(caption, style="table.caption"), show_footer=True)
     mean = _cells(comparison.mean)
     table.add_column("finding", footer=f"mean of {comparison.labels}")
     for name, footer in zip(("first", "second", "difference [95 %]", "p"), mean, strict=True):

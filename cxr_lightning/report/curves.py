@@ -48,12 +48,13 @@ def _finite(history: Sequence[Mapping[str, float]], key: str) -> tuple[list[floa
     return [epoch for epoch, _ in points], [value for _, value in points]
 
 
-def data_title(data: Mapping[str, Any], split: str = "test") -> str:
+def data_title(data: Mapping[str, Any], split: str = "test", images: int | None = None) -> str:
     """One line on what data a figure or table is of.
 
     Args:
         data: A run's data record.
         split: Whose images are counted.
+        images: How many they are; by default as many as the split has.
 
     Example:
         >>> data_title({"source": "phantom", "synthetic": True, "subset": True, "splits": {"test": {"images": 400}}})
@@ -61,4 +62,5 @@ def data_title(data: Mapping[str, Any], split: str = "test") -> str:
     """
     kind = f"SYNTHETIC DATA ({data['source']})" if data["synthetic"] else f"data: {data['source']}"
     subset = ", subset" if data["subset"] else ""
-    return f"{kind}{subset}; {data['splits'][split]['images']:,} {split} images"
+    count = data["splits"][split]["images"] if images is None else images
+    return f"{kind}{subset}; {count:,} {split} images"

@@ -38,5 +38,6 @@ def write_report(evaluation: Evaluation, folder: Path) -> Path:
     write_metrics_json(evaluation, folder / "metrics.json")
     write_metrics_csv(evaluation, folder / "metrics.csv")
     page = folder / "report.html"
-    page.write_text(render_html(evaluation, drawings), encoding="utf-8", errors="replace")
-    return page
+    unfinished = folder / "report.html.tmp"
+    unfinished.write_text(render_html(evaluation, drawings), encoding="utf-8", errors="replace")
+    return unfinished.replace(page)

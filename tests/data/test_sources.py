@@ -166,3 +166,12 @@ def test_the_synthetic_sets_folder_is_its_own_below_the_root(tmp_path: Path) -> 
     assert small.folder(tmp_path) != large.folder(tmp_path)
     with pytest.raises(FileNotFoundError, match="data set's folder"):
         small.read(tmp_path)  # reading makes nothing; `prepare` does
+
+
+def test_synthetic_images_are_known_by_their_folder_whatever_the_layout(tmp_path: Path) -> None:
+    (tmp_path / "made" / "images").mkdir(parents=True)
+    (tmp_path / "made" / "images" / "a.png").touch()
+    (tmp_path / "labels.csv").write_text("image,patient_id,Mass\nmade/images/a.png,1,1\n")
+    assert not CsvSource().read(tmp_path, ["Mass"]).synthetic
+    (tmp_path / "made" / "phantom.json").touch()
+    assert CsvSource().read(tmp_path, ["Mass"]).synthetic

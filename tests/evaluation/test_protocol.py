@@ -1,6 +1,7 @@
 """When numbers may be put beside published ones, and that they are not otherwise."""
 
 import gzip
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,15 @@ import pytest
 
 from cxr_lightning.data.manifest import names_sha256
 from cxr_lightning.evaluation import protocol as module
-from cxr_lightning.evaluation.protocol import OFFICIAL_TEST_IMAGES, OFFICIAL_TEST_SHA256, Origin, state_protocol
+from cxr_lightning.evaluation.protocol import (
+    OFFICIAL_LISTS,
+    OFFICIAL_TARGETS_SHA256,
+    OFFICIAL_TEST_IMAGES,
+    OFFICIAL_TEST_SHA256,
+    Origin,
+    state_protocol,
+    targets_sha256,
+)
 from cxr_lightning.evaluation.published import OFFICIAL_SPLIT
 from cxr_lightning.evaluation.results import Protocol
 from cxr_lightning.labels import NIH_LABELS
@@ -18,11 +27,12 @@ from cxr_lightning.predictions import Predictions
 
 LISTS = Path(__file__).parents[3] / "shared" / "data" / "nih-lists"
 NAMES = [f"{number}.png" for number in range(6)]
+FILES = {"labels.csv": "ab" * 32, "test_list.txt": "t", "train_val_list.txt": "v"}
 
 
 def data(**changes: Any) -> dict[str, Any]:
     settings = {"split": "official", "seed": 0, "views": None, **changes.pop("settings", {})}
-    plain = {"source": "nih", "synthetic": False, "subset": False, "files": {"labels.csv": "ab" * 32}, "skipped": 0}
+    plain = {"source": "nih", "synthetic": False, "subset": False, "files": FILES, "skipped": 0}
     return {**plain, "leaked": 0, "splits": {"train": {"images": 9, "patients": 3}}, **changes, "settings": settings}
 
 
@@ -32,10 +42,19 @@ def predictions(names: list[str] = NAMES, labels: tuple[str, ...] = NIH_LABELS) 
     return Predictions(labels, ids, ids, np.full(shape, 0.5), np.zeros(shape))
 
 
+def edited() -> Predictions:
+    """One target is not NIH's."""
+    found = predictions()
+    found.targets[0, 0] = 1
+    return found
+
+
 @pytest.fixture(autouse=True)
 def _six_official_images(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "OFFICIAL_TEST_SHA256", names_sha256(NAMES))
     monkeypatch.setattr(module, "OFFICIAL_TEST_IMAGES", len(NAMES))
+    monkeypatch.setattr(module, "OFFICIAL_TARGETS_SHA256", targets_sha256(predictions()))
+    monkeypatch.setattr(module, "OFFICIAL_LISTS", {"test_list.txt": ("t",), "train_val_list.txt": ("v",)})
 
 
 def stated(
@@ -69,6 +88,7 @@ def test_comparable_when_every_condition_is_met() -> None:
         ({"evaluated": data(settings={"views": ["PA"]})}, "views: PA"),
         ({"found": predictions(labels=NIH_LABELS[1:])}, "without Atelectasis"),
         ({"record": {"data": data(settings={"split": "patient"}), "initial_weights": None}}, "data.split=patient"),
+        ({"found": edited()}, "they differ from the v2020 edition's"),
     ],
 )  # fmt: skip
 def test_not_comparable_and_the_reason_is_named(arguments: dict[str, Any], reason: str) -> None:
@@ -84,6 +104,7 @@ def test_not_comparable_and_the_reason_is_named(arguments: dict[str, Any], reaso
         ({"data": data(), "initial_weights": "other.ckpt"}, "initial weights (other.ckpt)"),
         ({"data": data()}, "initial weights (unknown)"),
         ({"data": data(source="walkthrough"), "initial_weights": None}, "whether walkthrough holds images"),
+        ({"data": data(files={**FILES, "test_list.txt": "own"}), "initial_weights": None}, "not NIH's own files"),
     ],
 )
 def test_unknown_where_selection_cannot_be_known(record: dict[str, Any], reason: str) -> None:
@@ -99,19 +120,37 @@ def test_a_condition_that_fails_outweighs_one_that_is_unknown() -> None:
 def test_the_facts_say_what_was_done() -> None:
     facts = stated(evaluated=data(subset=True, skipped=3), missing=2).facts
     assert facts["data"] == "nih, real, a subset"
-    assert facts["label files"] == "labels.csv (sha256 abababababab)"
+    assert facts["label files"].startswith("labels.csv (sha256 abababababab), ")
     assert "2 of the split without a prediction" in facts["images"]
     assert "3 listed but not on disk" in facts["images"]
-    assert facts["selection"] == "epoch chosen by val/auroc (validation)"
+    assert facts["selection"] == "epochs compared by val/auroc, on validation images"
     assert "9 images of 3 patients" in facts["training data"]
 
 
 @pytest.mark.skipif(not LISTS.is_dir(), reason="NIH's lists are not beside the project")
-def test_the_official_list_is_recognised() -> None:
-    with gzip.open(LISTS / "test_list.txt.gz", "rt") as file:
-        names = file.read().split()
+def test_the_official_lists_and_labels_are_recognised() -> None:
+    content = {name: gzip.decompress((LISTS / f"{name}.gz").read_bytes()) for name in OFFICIAL_LISTS}
+    for name, hashes in OFFICIAL_LISTS.items():
+        assert hashlib.sha256(content[name]).hexdigest() in hashes
+        assert hashlib.sha256(content[name].replace(b"\n", b"\r\n")).hexdigest() in hashes
+    names = content["test_list.txt"].decode().split()
     assert len(names) == OFFICIAL_TEST_IMAGES
     assert names_sha256(pd.Series(names)) == OFFICIAL_TEST_SHA256
+    table = pd.read_csv(LISTS / "Data_Entry_2017_v2020.csv.gz").set_index("Image Index").loc[names[::-1]]
+    labels = NIH_LABELS[::-1]  # any order
+    targets = np.array(
+        [[label in text.split("|") for label in labels] for text in table["Finding Labels"]], dtype=float
+    )
+    ids = table.index.to_numpy(dtype=object)
+    assert targets_sha256(Predictions(labels, ids, ids, np.zeros_like(targets), targets)) == OFFICIAL_TARGETS_SHA256
+
+
+def test_labels_of_the_2017_edition_are_unknown_and_incomplete_lists_are_not_compared() -> None:
+    found = stated(edited(), data(files={"Data_Entry_2017.csv": "x"}))
+    assert found.comparable is None
+    assert any("2017 edition" in reason for reason in found.reasons)
+    found = stated(predictions(NAMES[1:]))
+    assert any("only where the test list is complete" in reason for reason in found.reasons)
 
 
 @pytest.mark.parametrize("paper", OFFICIAL_SPLIT, ids=lambda paper: paper.name)

@@ -111,6 +111,15 @@ def test_a_label_with_too_few_positives_is_left_alone() -> None:
     assert fit_calibrator(probabilities, targets, names(4000), seed=0).method == "platt"
 
 
+def test_images_of_few_patients_are_too_few() -> None:
+    probabilities, targets = simulate(6, slope=0.3, shift=2.0)
+    patients = names(4000)
+    patients[targets == 1] = "one"
+    found = fit_calibrator(probabilities, targets, patients, seed=0)
+    assert found.method == "none"
+    assert "1 patients" in found.reason
+
+
 def test_scores_that_point_the_wrong_way_are_left_alone() -> None:
     probabilities, targets = simulate(7)
     assert fit_calibrator(1 - probabilities, targets, names(4000), seed=0).method == "none"

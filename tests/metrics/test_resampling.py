@@ -148,7 +148,11 @@ def test_proportion_by_hand_and_wilson_at_the_ends() -> None:
 
 
 def test_no_images_and_too_few_replicates_are_refused() -> None:
-    with pytest.raises(ValueError, match="0 images and 10 replicates"):
+    with pytest.raises(ValueError, match="0 images, 10 replicates"):
         draw_patients([], 10, 0)
     with pytest.raises(ValueError, match="1 replicates"):
         draw_patients(["a"], 1, 0)
+    with pytest.raises(ValueError, match="the seed -1"):
+        draw_patients(["a"], 10, -1)
+    with pytest.raises(ValueError, match=r"at most 125,000,000 `replicates` of 2 patients .* memory"):
+        draw_patients(["a", "b"], 10**9, 0)

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from cxr_lightning.models.backbones import build_backbone
-from cxr_lightning.models.weights import load_initial_weights, read_state
+from cxr_lightning.models.weights import load_initial_weights
+from cxr_lightning.torch_files import read_state
 
 MICRO = "densenet_micro"
 
