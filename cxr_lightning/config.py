@@ -41,7 +41,7 @@ TRAIN = Program(
     {"seed": int, "train": bool, "test": bool, "ckpt_path": str | None},
 )
 EVALUATE = Program(
-    frozenset({"data", "paths"}),
+    frozenset({"data", "paths", "source"}),
     {
         "ckpt": str | None,
         "predictions": str | None,
@@ -64,6 +64,15 @@ EVALUATE = Program(
 _PLAIN: dict[str, dict[str, object]] = {
     "monitor": {"name": str, "mode": typing.Literal["min", "max"]},
     "paths": {"log_dir": str, "cache_dir": str, "output_dir": str},
+    "source": {
+        "labels": Sequence[str] | None,
+        "preprocessing": typing.Literal["imagenet", "featurewise", "samplewise", "none"] | None,
+        "mean": float | None,
+        "std": float | None,
+        "image_size": int | None,
+        "interpolation": typing.Literal["nearest", "bilinear", "bicubic", "lanczos"] | None,
+        "final_relu": bool | None,
+    },
 }
 _COLLECTIONS = frozenset({"callbacks", "logger"})
 _HYDRA_KEYS = ("_target_", "_partial_")

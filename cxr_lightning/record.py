@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from cxr_lightning.data.manifest import Manifest
-from cxr_lightning.inference import read_checkpoint
+from cxr_lightning.inference.checkpoints import read_checkpoint
 from cxr_lightning.metrics.ranking import macro
 from cxr_lightning.models.classifier import RECORD_KEY, ChestXRayClassifier
 
@@ -93,6 +93,11 @@ def check_resumable(path: str, model: ChestXRayClassifier, max_epochs: int | Non
         ValueError: If they differ, or nothing is left to train; the message names what.
     """
     content = read_checkpoint(path)
+    if max_epochs is not None and "optimizer_states" not in content:
+        raise ValueError(
+            f"Expected a checkpoint of an unfinished training in '{path}' but it holds a model alone. "
+            "To start a new training from it, name it in `model.weights` instead."
+        )
     finished = content["epoch"] + 1
     if max_epochs is not None and 0 <= max_epochs <= finished:
         raise ValueError(
@@ -100,8 +105,8 @@ def check_resumable(path: str, model: ChestXRayClassifier, max_epochs: int | Non
             "Raise `trainer.max_epochs`, or set 'train=false' to test it."
         )
     then, now = content["hyper_parameters"], model.hparams
-    different = [key for key in sorted({*then, *now}) if then.get(key) != now.get(key)]
-    before, after = content[RECORD_KEY]["data"], model.record["data"]
+    different = [key for key in sorted(then) if then[key] != now.get(key)]
+    before, after = content[RECORD_KEY].get("data", {"splits": {}, "settings": {}}), model.record["data"]
     different += [
         f"images of {split}" for split in after["splits"] if before["splits"].get(split) != after["splits"][split]
     ]

@@ -342,7 +342,7 @@ def test_an_input_is_never_overwritten(trained: Trained, capsys: pytest.CaptureF
 
 
 def test_training_on_drops_what_was_fitted_to_earlier_weights(trained: Trained, tmp_path: Path) -> None:
-    from cxr_lightning.inference import load_model
+    from cxr_lightning.inference.checkpoints import load_model
 
     copy = tmp_path / "calibrated.ckpt"
     trained.evaluate(f"ckpt={trained.checkpoint}", f"save_calibrated={copy}")

@@ -1,12 +1,12 @@
 """What evaluate.py evaluates: a checkpoint's predictions of a split, or those in a file."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,12 +55,17 @@ def from_checkpoint(config: DictConfig) -> tuple["Subject", "Predictions | None"
     from cxr_lightning.evaluation.fitting import fitted_from_record
     from cxr_lightning.evaluation.overlap import describe_overlap, fitting_rows, recorded_split
     from cxr_lightning.evaluation.protocol import Origin
-    from cxr_lightning.inference import load_model
+    from cxr_lightning.inference.checkpoints import is_foreign, load_model
 
     path = _find_checkpoint(config)
-    model = load_model(path)
-    datamodule = _datamodule(config, model)
-    _load(datamodule, config, images=(config.split, "val"))
+    if is_foreign(path):
+        model, datamodule = _foreign(path, config)
+    elif any(value is not None for value in config.source.values()):
+        raise ValueError(f"Expected no `source` settings beside '{path}': a checkpoint says it all. Leave them out.")
+    else:
+        model = load_model(path)
+        datamodule = _datamodule(config, model.record, model.labels, model.hparams)
+        _load(datamodule, config, images=(config.split, "val"))
     evaluated = datamodule.rows(config.split)
     trained_on = model.record.get("data")
     then = recorded_split(trained_on, datamodule) if trained_on else None
@@ -97,25 +102,49 @@ def _short(path: Path) -> str:
     return f"{path.absolute().parents[1].name}/{path.name}" if path.parent.name == "checkpoints" else path.name
 
 
-def _datamodule(config: DictConfig, model: "ChestXRayClassifier") -> "ChestXRayDataModule":
+def _foreign(path: str, config: DictConfig) -> tuple["ChestXRayClassifier", "ChestXRayDataModule"]:
+    """A model from a foreign file, with pixel statistics of the data's training images where they are wanted."""
+    from cxr_lightning.inference.foreign import Settings, build_model, read_foreign, training_statistics
+
+    if "data" not in config:
+        raise ValueError(
+            f"Expected `data` beside '{path}', which says nothing of its data. Such as data=nih root=FOLDER."
+        )
+    given: Any = OmegaConf.to_container(config.source)
+    foreign = read_foreign(path, Settings(**given))
+    size = {"image_size": foreign.settings.image_size, "interpolation": foreign.settings.interpolation}
+    datamodule = _datamodule(config, {}, foreign.labels, size)
+    _load(datamodule, config, images=(config.split, "val", *(("train",) if foreign.needs_statistics else ())))
+    statistics: tuple[float | None, float | None] = (None, None)
+    if foreign.needs_statistics and not datamodule.rows("train").empty:
+        statistics = training_statistics(datamodule)
+        logger.info("mean %.3f and standard deviation %.3f of training pixels, computed", *statistics)
+    for decision in foreign.decisions:
+        logger.info("%s", decision)
+    return build_model(foreign, *statistics), datamodule
+
+
+def _datamodule(
+    config: DictConfig, record: Mapping[str, Any], known: Sequence[str], size: Mapping[str, Any]
+) -> "ChestXRayDataModule":
     """The data that is asked for, or else that of the checkpoint's record; in the model's image size."""
     from cxr_lightning.data.datamodule import ChestXRayDataModule
     from cxr_lightning.data.sources import PhantomSource, build_source
 
-    record = model.record.get("data", {})
-    settings = dict(record.get("settings", {}))
+    data = record.get("data", {})
+    settings = dict(data.get("settings", {}))
     batch_size = config.batch_size or settings.get("batch_size", 16)
     ours = {
-        "image_size": model.hparams["image_size"],
-        "interpolation": model.hparams["interpolation"],
+        "image_size": size["image_size"],
+        "interpolation": size["interpolation"],
         "batch_size": batch_size,
         "num_workers": config.num_workers,
     }
     if "data" in config:
-        labels = list(config.data.labels or model.labels)
-        if unknown := [label for label in labels if label not in model.labels]:
+        labels = list(config.data.labels or known)
+        if unknown := [label for label in labels if label not in known]:
             raise ValueError(
-                f"Expected `data.labels` among the model's, {list(model.labels)}, but got {unknown}. Leave them out."
+                f"Expected `data.labels` among the model's, {list(known)}, but got {unknown}. Leave them out."
             )
         chosen: ChestXRayDataModule = instantiate(config.data, labels=labels, _convert_="all", **ours)
         return chosen
@@ -132,7 +161,7 @@ def _datamodule(config: DictConfig, model: "ChestXRayClassifier") -> "ChestXRayD
                 "Leave `root` out, and it is made anew in the cache."
             )
         root = f"{config.paths.cache_dir}/phantom"  # made on another machine: the same images are made again here
-    return ChestXRayDataModule(**{**settings, "root": root, "subset": record["subset"], **ours}, source=source)
+    return ChestXRayDataModule(**{**settings, "root": root, "subset": data["subset"], **ours}, source=source)
 
 
 def _load(datamodule: "ChestXRayDataModule", config: DictConfig, images: Sequence[str]) -> None:
@@ -148,7 +177,7 @@ def _predict(
     model: "ChestXRayClassifier", datamodule: "ChestXRayDataModule", rows: "pd.DataFrame", config: DictConfig
 ) -> "Predictions":
     """Probabilities of the data's labels."""
-    from cxr_lightning.inference import predict
+    from cxr_lightning.inference.predict import predict
     from cxr_lightning.predictions import of_table
 
     logger.info("predicting %s images", f"{len(rows):,}")

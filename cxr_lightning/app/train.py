@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from cxr_lightning.data.datamodule import ChestXRayDataModule
     from cxr_lightning.models.classifier import ChestXRayClassifier
 
-_STATISTICS_IMAGES = 500
 logger = logging.getLogger(__name__)
 
 
@@ -39,7 +38,7 @@ def train(config: DictConfig) -> float | None:
     _check_plan(config)
     import pytorch_lightning as pl  # four seconds: only once the configuration is right
 
-    from cxr_lightning.inference import exact_float32
+    from cxr_lightning.inference.predict import exact_float32
     from cxr_lightning.record import check_resumable, summarize, write_left_out, write_summary
     from cxr_lightning.report.curves import data_title
 
@@ -96,16 +95,16 @@ def _check_plan(config: DictConfig) -> None:
 
 def _build_model(config: DictConfig, datamodule: "ChestXRayDataModule") -> "ChestXRayClassifier":
     """The model with what comes from the training data: labels, loss weights, pixel statistics, record."""
+    from cxr_lightning.inference.foreign import STATISTICS_IMAGES, training_statistics
     from cxr_lightning.losses import constant_loss
-    from cxr_lightning.models.preprocess import featurewise_statistics
 
     targets = datamodule.targets("train")
     loss = instantiate(config.loss, _convert_="all")(targets)
     extra: dict[str, Any] = {}
     if config.model.preprocessing == "featurewise" and config.model.mean is None:
-        images = datamodule.sample_images("train", _STATISTICS_IMAGES)
-        extra = dict(zip(("mean", "std"), featurewise_statistics(images), strict=True))
-        logger.info("featurewise statistics of %d training images: %s", _STATISTICS_IMAGES, extra)
+        extra = dict(zip(("mean", "std"), training_statistics(datamodule), strict=True))
+        logger.info("featurewise statistics of at most %d training images: %s", STATISTICS_IMAGES, extra)
+    extra |= _foreign_weights(config, datamodule)
     model: ChestXRayClassifier = instantiate(
         config.model, labels=list(datamodule.labels), loss=loss, _convert_="all", **extra
     )
@@ -113,6 +112,7 @@ def _build_model(config: DictConfig, datamodule: "ChestXRayDataModule") -> "Ches
     logger.info("%s with %d outputs: %s parameters", config.model.backbone, len(model.labels), f"{parameters:,}")
     prevalence = targets.nanmean(dim=0)
     model.record |= {
+        "initial_weights": config.model.weights,
         "data": datamodule.record(),
         "prevalence": dict(zip(datamodule.labels, prevalence.tolist(), strict=True)),
         "constant_loss": {
@@ -122,6 +122,29 @@ def _build_model(config: DictConfig, datamodule: "ChestXRayDataModule") -> "Ches
         "monitor": config.monitor.name,
     }
     return model
+
+
+def _foreign_weights(config: DictConfig, datamodule: "ChestXRayDataModule") -> dict[str, Any]:
+    """What the model's constructor takes for weights from Keras or safetensors; nothing for other weights."""
+    weights = config.model.weights
+    if not isinstance(weights, str) or Path(weights).suffix not in (".h5", ".hdf5", ".keras", ".safetensors"):
+        return {}
+    from cxr_lightning.conversion.read import read_source
+    from cxr_lightning.inference.foreign import initial_state
+
+    source = read_source(weights)
+    backbone = source.backbone(Path(weights))
+    if backbone != config.model.backbone:
+        raise ValueError(
+            f"Expected weights of {config.model.backbone} in '{weights}' but they are of {backbone}. "
+            f"Set 'model={backbone}'."
+        )
+    logger.info("%s: %s", weights, "; ".join((source.format, *source.decisions)))
+    return {
+        "weights": initial_state(source, datamodule.labels),
+        "batch_norm_epsilon": source.batch_norm_epsilon,
+        "final_relu": source.final_relu,
+    }
 
 
 def _build_trainer(config: DictConfig) -> tuple["pl.Trainer", Any]:

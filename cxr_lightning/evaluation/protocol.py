@@ -174,7 +174,9 @@ def _untouched_test(record: Mapping[str, Any] | None) -> Criterion:
     if record is None:
         return Criterion(name, None, "what these predictions were trained and selected on is not known")
     data, weights = record.get("data"), record.get("initial_weights", "unknown")
-    if data is None or weights not in (None, "imagenet"):
+    if data is None:
+        return Criterion(name, None, "what these weights were trained and selected on is not known")
+    if weights not in (None, "imagenet"):
         return Criterion(name, None, f"what the initial weights ({weights}) were trained on is not known")
     if data["synthetic"]:
         return Criterion(name, True, "trained on synthetic images")

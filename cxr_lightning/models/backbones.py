@@ -1,10 +1,10 @@
 """Networks by name: grey-as-three-channels images in, logits out."""
 
-from collections.abc import Callable
-from functools import partial
+from typing import Any
 
 import torchvision
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 from torchvision.models import DenseNet
 
 _HEADS: dict[str, str] = {
@@ -25,29 +25,67 @@ _HEADS: dict[str, str] = {
 
 BACKBONES = tuple(_HEADS)
 
-_OWN: dict[str, Callable[..., nn.Module]] = {
+EPSILON = 1e-5
+"""Of torchvision's batch normalisations."""
+
+_DENSENETS: dict[str, dict[str, Any]] = {
+    "densenet121": {"growth_rate": 32, "block_config": (6, 12, 24, 16), "num_init_features": 64},
+    "densenet169": {"growth_rate": 32, "block_config": (6, 12, 32, 32), "num_init_features": 64},
+    "densenet201": {"growth_rate": 32, "block_config": (6, 12, 48, 32), "num_init_features": 64},
     # 5,000 parameters: for tests and `debug=fast`, with the key names of the large ones.
-    "densenet_micro": partial(DenseNet, growth_rate=4, block_config=(2, 2, 2, 2), num_init_features=8, bn_size=2),
+    "densenet_micro": {"growth_rate": 4, "block_config": (2, 2, 2, 2), "num_init_features": 8, "bn_size": 2},
 }
 
 
-def build_backbone(name: str, num_labels: int) -> nn.Module:
+class _DenseNet(DenseNet):  # type: ignore[misc]  # torchvision ships no types
+    """torchvision's, with the two variations that networks from Keras have."""
+
+    def __init__(self, *, batch_norm_epsilon: float, final_relu: bool, **settings: Any) -> None:  # noqa: ANN401
+        super().__init__(**settings)
+        self.final_relu = final_relu
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eps = batch_norm_epsilon
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits, ``(B, C)``."""
+        features = self.features(x)
+        if self.final_relu:
+            features = F.relu(features, inplace=True)
+        pooled = F.adaptive_avg_pool2d(features, (1, 1)).flatten(1)
+        logits: Tensor = self.classifier(pooled)
+        return logits
+
+
+def build_backbone(
+    name: str, num_labels: int, *, batch_norm_epsilon: float = EPSILON, final_relu: bool = True
+) -> nn.Module:
     """A network with random weights.
 
     Args:
         name: One of ``BACKBONES``.
         num_labels: C.
+        batch_norm_epsilon: What a DenseNet's batch normalisations add to the variance; Keras' add 1.001e-5.
+        final_relu: Whether a DenseNet has an activation after its last batch normalisation; some from Keras have none.
 
     Returns:
         A module from ``(B, 3, H, W)`` float32 to logits ``(B, C)``.
 
     Raises:
-        ValueError: If the name is unknown.
+        ValueError: If the name is unknown, the epsilon is not positive, or a variation is asked of another network.
     """
     if name not in _HEADS:
         raise ValueError(f"Expected `model.backbone` to be one of {list(BACKBONES)} but got {name!r}.")
-    if name in _OWN:
-        return _OWN[name](num_classes=num_labels)
+    if not batch_norm_epsilon > 0:
+        raise ValueError(f"Expected `model.batch_norm_epsilon` above 0 but got {batch_norm_epsilon}.")
+    if name in _DENSENETS:
+        return _DenseNet(
+            batch_norm_epsilon=batch_norm_epsilon, final_relu=final_relu, num_classes=num_labels, **_DENSENETS[name]
+        )
+    if batch_norm_epsilon != EPSILON or not final_relu:
+        raise ValueError(
+            f"Expected a DenseNet for another batch-norm epsilon or no final ReLU but got {name!r}. Leave both out."
+        )
     network: nn.Module = torchvision.models.get_model(name, weights=None, num_classes=num_labels)
     return network
 

@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -16,7 +16,7 @@ from cxr_lightning.labels import check_labels
 from cxr_lightning.losses import MultilabelBCE
 from cxr_lightning.metrics.ranking import macro
 from cxr_lightning.metrics.streaming import LabelAUROC
-from cxr_lightning.models.backbones import build_backbone, freeze_all_but_head
+from cxr_lightning.models.backbones import EPSILON, build_backbone, freeze_all_but_head
 from cxr_lightning.models.preprocess import Mode, Preprocess
 from cxr_lightning.models.weights import load_initial_weights
 from cxr_lightning.versions import versions
@@ -31,12 +31,15 @@ class ChestXRayClassifier(pl.LightningModule):
     Args:
         labels: Finding names, in output order.
         backbone: A name in ``cxr_lightning.models.backbones.BACKBONES``.
-        weights: What training starts from: None (random), ``imagenet`` or a file; not kept in the checkpoint.
+        weights: What training starts from: None (random), ``imagenet``, a file, or the tensors themselves, in
+            torchvision's names; not kept in the checkpoint.
         image_size: Side of the images in pixels.
         interpolation: How images are resized to it.
         preprocessing: ``imagenet``, ``featurewise``, ``samplewise`` or ``none``.
         mean: Of the training pixels in [0, 255], with ``featurewise``.
         std: Likewise.
+        batch_norm_epsilon: Of a DenseNet's batch normalisations; those from Keras have 1.001e-5.
+        final_relu: Whether a DenseNet has an activation after its last batch normalisation.
         freeze_backbone: Let only the last layer learn; the rest keeps its batch-norm statistics too.
         loss: From :func:`cxr_lightning.losses.build_loss`; unweighted if not given. Its weights are in the checkpoint.
         optimizer: Given the parameters, makes the optimizer.
@@ -49,12 +52,14 @@ class ChestXRayClassifier(pl.LightningModule):
         labels: Sequence[str],
         *,
         backbone: str = "densenet121",
-        weights: str | None = None,
+        weights: str | Mapping[str, Tensor] | None = None,
         image_size: int = 224,
         interpolation: str = "bilinear",
         preprocessing: Mode = "imagenet",
         mean: float | None = None,
         std: float | None = None,
+        batch_norm_epsilon: float = EPSILON,
+        final_relu: bool = True,
         freeze_backbone: bool = False,
         loss: nn.Module | None = None,
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer] = torch.optim.AdamW,
@@ -65,7 +70,9 @@ class ChestXRayClassifier(pl.LightningModule):
         self.save_hyperparameters(ignore=["weights", "loss", "optimizer", "scheduler", "monitor"])
         self.labels = check_labels(labels)
         self.preprocess = Preprocess(preprocessing, mean=mean, std=std)
-        self.network = build_backbone(backbone, len(self.labels))
+        self.network = build_backbone(
+            backbone, len(self.labels), batch_norm_epsilon=batch_norm_epsilon, final_relu=final_relu
+        )
         load_initial_weights(self.network, backbone, weights)
         # Channels last is what the processors' convolutions are fastest with; parameters and images both.
         self.network.to(memory_format=torch.channels_last)
@@ -79,7 +86,8 @@ class ChestXRayClassifier(pl.LightningModule):
         self.monitor = monitor
         self.val_auroc = LabelAUROC(len(self.labels))
         self.test_auroc = LabelAUROC(len(self.labels))
-        self.record: dict[str, Any] = {"format": 1, "versions": versions(), "initial_weights": weights}
+        origin = weights if isinstance(weights, str | None) else "given"
+        self.record: dict[str, Any] = {"format": 1, "versions": versions(), "initial_weights": origin}
         self.val_auroc_by_label: dict[str, float] = {}
         self.test_auroc_by_label: dict[str, float] = {}
 

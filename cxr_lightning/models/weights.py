@@ -35,7 +35,7 @@ def load_initial_weights(network: nn.Module, backbone: str, weights: str | Mappi
     if weights is None:
         return
     if isinstance(weights, Mapping):
-        _fill(network, head_name(backbone), dict(weights), "given")
+        _fill(network, head_name(backbone), dict(weights), "the given tensors")
     else:
         state = _download(backbone) if weights == IMAGENET else read_state(weights)
         _fill(network, head_name(backbone), state, weights)

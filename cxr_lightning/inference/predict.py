@@ -1,9 +1,7 @@
-"""A model file and images to probabilities."""
+"""A model and images to probabilities."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -14,35 +12,7 @@ from pytorch_lightning.callbacks import Callback, RichProgressBar
 from torch.utils.data import DataLoader
 
 from cxr_lightning.data.dataset import Sample
-from cxr_lightning.models.classifier import RECORD_KEY, ChestXRayClassifier
-from cxr_lightning.torch_files import load_safely
-
-
-def read_checkpoint(path: str) -> dict[str, Any]:
-    """A checkpoint's content, loaded without running code from it.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is a URL, damaged, or was not written by this package.
-    """
-    if "://" in path:
-        raise ValueError(f"Expected a local checkpoint but got the URL '{path}'. Download it and check its sha256.")
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"Expected a checkpoint at '{path}' but there is no such file. Check the path.")
-    content = load_safely(path)
-    if not isinstance(content, dict) or RECORD_KEY not in content:
-        raise ValueError(
-            f"Expected a checkpoint of cxr_lightning in '{path}' but it is another file. Give the best.ckpt of a run; "
-            "to start training from other weights, name the file in `model.weights`."
-        )
-    found: dict[str, Any] = content
-    return found
-
-
-def load_model(path: str) -> ChestXRayClassifier:
-    """A trained model from its checkpoint, in evaluation mode on the CPU; errors as in :func:`read_checkpoint`."""
-    read_checkpoint(path)
-    return ChestXRayClassifier.load_from_checkpoint(path, map_location="cpu", weights_only=True).eval()
+from cxr_lightning.models.classifier import ChestXRayClassifier
 
 
 def predict(

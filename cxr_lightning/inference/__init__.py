@@ -1,0 +1,1 @@
+"""Any model file, and images, to probabilities."""

@@ -1,0 +1,40 @@
+"""Checkpoints of this package."""
+
+from pathlib import Path
+from typing import Any
+
+from cxr_lightning.conversion.read import FOREIGN
+from cxr_lightning.models.classifier import RECORD_KEY, ChestXRayClassifier
+from cxr_lightning.torch_files import load_safely
+
+
+def read_checkpoint(path: str) -> dict[str, Any]:
+    """A checkpoint's content, loaded without running code from it.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is a URL, damaged, or was not written by this package.
+    """
+    if "://" in path:
+        raise ValueError(f"Expected a local checkpoint but got the URL '{path}'. Download it and check its sha256.")
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"Expected a checkpoint at '{path}' but there is no such file. Check the path.")
+    content = load_safely(path)
+    if not isinstance(content, dict) or RECORD_KEY not in content:
+        raise ValueError(
+            f"Expected a checkpoint of cxr_lightning in '{path}' but it is another file. Give the best.ckpt of a run; "
+            "to start training from other weights, name the file in `model.weights`."
+        )
+    found: dict[str, Any] = content
+    return found
+
+
+def is_foreign(path: str) -> bool:
+    """Whether a file is, by its name, of another kind than this package's checkpoints."""
+    return Path(path).suffix in FOREIGN
+
+
+def load_model(path: str) -> ChestXRayClassifier:
+    """A trained model from its checkpoint, in evaluation mode on the CPU; errors as in :func:`read_checkpoint`."""
+    read_checkpoint(path)
+    return ChestXRayClassifier.load_from_checkpoint(path, map_location="cpu", weights_only=True).eval()

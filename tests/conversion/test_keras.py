@@ -1,0 +1,246 @@
+"""Keras files of every layout give the network that NumPy computes from them."""
+
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+from torchvision.models import DenseNet
+
+from cxr_lightning.conversion.keras import read_archive, read_hdf5
+from cxr_lightning.conversion.read import read_source
+from cxr_lightning.conversion.source import Source
+from tests.conversion.conftest import MANIFESTS
+from tests.conversion.numpy_densenet import forward
+
+LAYOUTS = sorted(path.name.removesuffix(".json") for path in MANIFESTS.glob("*.json"))
+KerasFile = Callable[..., Path]
+# Real Keras wrote these; the network in all of them is small: 64 stem channels, growth 32.
+BLOCKS = {name: (2, 1, 1, 1) for name in LAYOUTS}
+
+
+def logits(source: Source, image: np.ndarray) -> np.ndarray:
+    """By torchvision's own network; pooled features where there is no last layer."""
+    network = DenseNet(32, source.blocks, 64, num_classes=source.outputs or 1).eval()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.eps = source.batch_norm_epsilon
+    left = network.load_state_dict(dict(source.state), strict=False)
+    assert not left.unexpected_keys
+    assert all(
+        name.endswith("num_batches_tracked") or (source.outputs is None and name.startswith("classifier"))
+        for name in left.missing_keys
+    )
+    with torch.no_grad():
+        features = network.features(torch.from_numpy(image.transpose(2, 0, 1)[None]).float())
+        features = F.relu(features) if source.final_relu else features
+        pooled = features.mean(dim=(2, 3))
+        return np.asarray((pooled if source.outputs is None else network.classifier(pooled))[0])
+
+
+def hdf5_of(path: Path, folder: Path) -> Path:
+    """The HDF5 file in an archive, or the file itself."""
+    if not zipfile.is_zipfile(path):
+        return path
+    with zipfile.ZipFile(path) as archive:
+        (folder / "inner.h5").write_bytes(archive.read("model.weights.h5"))
+    return folder / "inner.h5"
+
+
+@pytest.mark.usefixtures("in_process")
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_every_layout_gives_the_logits_that_numpy_computes(name: str, keras_file: KerasFile, tmp_path: Path) -> None:
+    path = keras_file(name)
+    source = read_source(path)
+    image = np.random.default_rng(1).normal(size=(64, 64, 3))
+    expected = forward(hdf5_of(path, tmp_path), image, source.blocks, final_relu="no_final_relu" not in name)
+    assert source.final_relu is ("no_final_relu" not in name)
+    assert source.outputs == (None if "notop" in name else 14)
+    assert source.batch_norm_epsilon == 1.001e-5
+    # float32 against float64; zero variances amplify by 1 / sqrt(1e-5).
+    np.testing.assert_allclose(logits(source, image), expected, rtol=2e-4, atol=2e-4 * np.abs(expected).max())
+
+
+@pytest.mark.usefixtures("in_process")
+def test_negative_gammas_and_zero_variances_are_taken_as_they_are(keras_file: KerasFile) -> None:
+    source = read_source(keras_file("keras2_flat_dense.save_weights.h5"))
+    gammas = torch.cat([value for name, value in source.state.items() if "norm" in name and name.endswith("weight")])
+    variances = torch.cat([value for name, value in source.state.items() if name.endswith("running_var")])
+    assert (gammas < 0).any()
+    assert (variances == 0).any()
+
+
+def test_a_file_is_read_in_a_process_of_its_own_and_told_by_its_content(keras_file: KerasFile, tmp_path: Path) -> None:
+    path = keras_file("keras3_flat_dense.weights.h5")
+    renamed = path.rename(tmp_path / "weights.bin")
+    assert read_source(renamed).parameters == 256_254
+    archive = keras_file("keras3_flat_dense.keras").rename(tmp_path / "model.zip")
+    assert read_source(archive).parameters == 256_254
+
+
+def spoil(path: Path, change: Callable[[h5py.File], None]) -> Path:
+    with h5py.File(path, "r+") as file:
+        change(file)
+    return path
+
+
+CONV = "conv3_block1_1_conv"
+
+
+def drop(file: h5py.File) -> None:
+    del file[CONV][CONV]["kernel:0"]
+
+
+def forget(file: h5py.File) -> None:
+    names = [name for name in file.attrs["layer_names"] if name != CONV]
+    del file.attrs["layer_names"]
+    file.attrs["layer_names"] = names
+
+
+def reshape(file: h5py.File) -> None:
+    del file[CONV][CONV]["kernel:0"]
+    file[CONV][CONV]["kernel:0"] = np.zeros((3, 3, 8, 8), "f4")
+
+
+def spoil_number(file: h5py.File) -> None:
+    file["bn/bn/gamma:0"][3] = np.nan
+
+
+def negative(file: h5py.File) -> None:
+    file["bn/bn/moving_variance:0"][3] = -1
+
+
+def second_head(file: h5py.File) -> None:
+    file.create_group("hidden").attrs["weight_names"] = ["kernel:0"]
+    file["hidden/kernel:0"] = np.zeros((4, 4), "f4")
+    names = [*file.attrs["layer_names"], "hidden"]
+    del file.attrs["layer_names"]
+    file.attrs["layer_names"] = names
+
+
+def other_bias(file: h5py.File) -> None:
+    file[CONV].attrs["weight_names"] = [f"{CONV}/kernel:0", f"{CONV}/bias:0"]
+    file[f"{CONV}/{CONV}/bias:0"] = np.zeros(128, "f4")
+
+
+WRONG: dict[str, tuple[Callable[[h5py.File], None], str]] = {
+    "a dataset that is named is not there": (drop, rf"'{CONV}/{CONV}/kernel:0' and has no such dataset"),
+    "a layer is missing": (forget, rf"1 layers are missing \['{CONV}'\]"),
+    "a kernel has another shape": (
+        reshape,
+        r"1 of its tensors have another shape .*kernel:0 \(3, 3, 8, 8\) for \(1, 1, 64, 128\)",
+    ),
+    "a weight is NaN": (spoil_number, r"1 tensors hold NaN.*features\.norm5\.weight"),
+    "a variance is negative": (negative, r"negative variance: features\.norm5\.running_var"),
+    "there are two dense layers": (second_head, r"2 dense layers, \['dense', 'hidden'\]"),
+    "a convolution has a bias": (other_bias, rf"other weights \['{CONV} \(kernel, bias\)'\]"),
+}
+
+
+@pytest.mark.usefixtures("in_process")
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_not_exactly_a_densenet_is_refused_with_names(name: str, keras_file: KerasFile) -> None:
+    change, message = WRONG[name]
+    path = spoil(keras_file("keras2_flat_dense.save_weights.h5"), change)
+    with pytest.raises(ValueError, match=message):
+        read_source(path)
+
+
+@pytest.mark.usefixtures("in_process")
+def test_numbered_layers_in_another_order_are_refused(keras_file: KerasFile) -> None:
+    def exchange(file: h5py.File) -> None:
+        layers = file["layers"]
+        first, second = np.asarray(layers["conv2d_1/vars/0"]), np.asarray(layers["conv2d_2/vars/0"])
+        for name, value in (("conv2d_1", second), ("conv2d_2", first)):
+            del layers[f"{name}/vars/0"]
+            layers[f"{name}/vars/0"] = value
+
+    path = spoil(keras_file("keras2_nested.weights.h5".replace("nested", "flat_dense")), exchange)
+    with pytest.raises(ValueError, match="its convolution number 2 is"):
+        read_source(path)
+
+
+@pytest.mark.usefixtures("in_process")
+def test_lists_of_names_kept_in_parts_are_put_together(keras_file: KerasFile) -> None:
+    def split(file: h5py.File) -> None:
+        names = list(file.attrs["layer_names"])
+        del file.attrs["layer_names"]
+        file.attrs["layer_names0"], file.attrs["layer_names1"] = names[:20], names[20:]
+
+    path = keras_file("keras2_flat_dense.save_weights.h5")
+    before = read_source(path)
+    after = read_source(spoil(path, split))
+    assert before.state.keys() == after.state.keys()
+
+
+@pytest.mark.usefixtures("in_process")
+def test_other_networks_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "vgg.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = ["block1_conv1", "fc1"]
+        for layer, shape in (("block1_conv1", (3, 3, 3, 64)), ("fc1", (512, 4096))):
+            file.create_group(layer).attrs["weight_names"] = [f"{layer}/kernel:0", f"{layer}/bias:0"]
+            file[f"{layer}/{layer}/kernel:0"] = np.zeros(shape, "f4")
+            file[f"{layer}/{layer}/bias:0"] = np.zeros(shape[-1], "f4")
+    with pytest.raises(ValueError, match=r"Keras DenseNet in '.*vgg\.h5' but it is not a whole DenseNet.*block1_conv1"):
+        read_source(path)
+    with h5py.File(path, "w") as file:
+        file["data"] = np.zeros(3, "f4")
+    with pytest.raises(ValueError, match=r"it holds 'data', which is no layer's weight"):
+        read_hdf5(path)
+    with h5py.File(path, "w"):
+        pass
+    with pytest.raises(ValueError, match="none of Keras' layouts"):
+        read_hdf5(path)
+
+
+def archive_with(path: Path, **members: bytes) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name.replace("__", "."), content)
+    return path
+
+
+def test_hostile_archives_are_refused(tmp_path: Path) -> None:
+    weights = io.BytesIO()
+    with h5py.File(weights, "w") as file:
+        file["x"] = np.zeros(3, "f4")
+    cases = {
+        "bomb": ({"model__weights__h5": bytes(50_000_000)}, "claims 50,000,000 bytes unpacked from"),
+        "outside": ({"..//model__weights__h5": b"", "model__weights__h5": weights.getvalue()}, "outside of itself"),
+        "absolute": ({"//etc//passwd": b"x"}, "outside of itself"),
+        "none": ({"config__json": b"{}"}, r"its members are \['config.json'\]"),
+        "no hdf5": ({"model__weights__h5": b"<html>"}, r"it is damaged"),
+    }
+    for name, (members, message) in cases.items():
+        path = archive_with(
+            tmp_path / f"{name}.keras", **{key.replace("//", "/"): value for key, value in members.items()}
+        )
+        with pytest.raises(ValueError, match=rf"'.*{name}\.keras' but .*{message}"):
+            read_archive(path)
+    (tmp_path / "cut.keras").write_bytes((tmp_path / "none.keras").read_bytes()[:-30])
+    with pytest.raises(ValueError, match=r"cut\.keras' but it is damaged"):
+        read_source(tmp_path / "cut.keras")
+
+
+@pytest.mark.usefixtures("in_process")
+def test_the_configuration_says_epsilon_and_final_activation(keras_file: KerasFile) -> None:
+    path = keras_file("keras2_flat_dense.save.h5")
+
+    def change(file: h5py.File) -> None:
+        config = json.loads(file.attrs["model_config"])
+        for layer in config["config"]["layers"]:
+            if layer["class_name"] == "BatchNormalization":
+                layer["config"]["epsilon"] = 0.001
+        del file.attrs["model_config"]
+        file.attrs["model_config"] = json.dumps(config)
+
+    source = read_source(spoil(path, change))
+    assert source.batch_norm_epsilon == 0.001
+    assert any("as the model's configuration says" in words for words in source.decisions)

@@ -1,0 +1,105 @@
+"""PyTorch and safetensors files of other projects, in all the ways that they name things."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+from torchvision.models import DenseNet
+
+from cxr_lightning.conversion.read import read_source
+
+Names = Callable[[str], str]
+
+
+def network(seed: int = 0) -> DenseNet:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return DenseNet(32, (1, 1, 1, 1), 64, num_classes=3)
+
+
+def old(name: str) -> str:
+    """As in 2017, and as CheXNet's public reimplementations save it."""
+    name = re.sub(r"(denselayer\d+\.(?:norm|conv))([12])\.", r"\1.\2.", name)
+    return "module.densenet121." + name.replace("classifier.", "classifier.0.")
+
+
+STYLES: dict[str, Names] = {
+    "plain": str,
+    "chexnet": old,
+    "data parallel": lambda name: f"module.{name}",
+    "lightning": lambda name: f"model.{name}",
+}
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("wrapped", [True, False])
+@pytest.mark.parametrize("kind", ["pth.tar", "pt", "safetensors"])
+def test_every_style_gives_the_same_tensors(style: str, wrapped: bool, kind: str, tmp_path: Path) -> None:
+    state: dict[str, Tensor] = network().state_dict()
+    renamed = {STYLES[style](name): value for name, value in state.items() if "num_batches" not in name}
+    path = tmp_path / f"model.{kind}"
+    if kind == "safetensors":
+        save_file(renamed, path)
+    else:
+        torch.save({"state_dict": renamed, "epoch": 3, "optimizer": {"lr": 0.1}} if wrapped else renamed, path)
+    source = read_source(path)
+    assert source.outputs == 3
+    assert source.blocks == (1, 1, 1, 1)
+    assert source.batch_norm_epsilon == 1e-5
+    assert source.final_relu
+    assert source.labels is None
+    assert set(source.state) == {name for name in state if "num_batches" not in name}
+    assert all(torch.equal(source.state[name], state[name]) for name in source.state)
+
+
+def test_labels_in_a_file_are_taken(tmp_path: Path) -> None:
+    state = network().state_dict()
+    torch.save({"state_dict": state, "labels": ["A", "B", "C"]}, tmp_path / "x.pth")
+    assert read_source(tmp_path / "x.pth").labels == ("A", "B", "C")
+    save_file(state, tmp_path / "x.safetensors", metadata={"class_names": '["A", "B", "C"]', "note": "x"})
+    assert read_source(tmp_path / "x.safetensors").labels == ("A", "B", "C")
+
+
+class Harm:
+    """A pickle that would run code."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return (Path.touch, (Path(self.path),))  # type: ignore[return-value]  # harmless stand-in
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_code_in_a_pickle_does_not_run(tmp_path: Path, zipped: bool) -> None:
+    content = {"state_dict": network().state_dict(), "x": Harm(str(tmp_path / "ran"))}
+    torch.save(content, tmp_path / "evil.pth", _use_new_zipfile_serialization=zipped)
+    with pytest.raises(ValueError, match=r"evil\.pth' but it cannot be loaded safely"):
+        read_source(tmp_path / "evil.pth")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_damaged_files_and_wrong_numbers_are_refused(tmp_path: Path) -> None:
+    state = network().state_dict()
+    save_file(state, tmp_path / "x.safetensors")
+    content = (tmp_path / "x.safetensors").read_bytes()
+    for size in (4, 9, 100, len(content) // 2, len(content) - 1):
+        (tmp_path / "cut.safetensors").write_bytes(content[:size])
+        with pytest.raises(ValueError, match=r"safetensors file in '.*cut\.safetensors' but it is damaged"):
+            read_source(tmp_path / "cut.safetensors")
+    state["features.norm5.bias"][0] = float("nan")
+    torch.save(state, tmp_path / "x.pth")
+    with pytest.raises(ValueError, match=r"x\.pth' but 1 tensors hold NaN.*: features\.norm5\.bias"):
+        read_source(tmp_path / "x.pth")
+
+
+@pytest.mark.parametrize("name", ["https://host/x.h5", "s3://bucket/x.pth"])
+def test_a_url_is_refused_and_a_missing_file_named(name: str) -> None:
+    with pytest.raises(ValueError, match=r"URL .* check its sha256"):
+        read_source(name)
+    with pytest.raises(FileNotFoundError, match=r"'absent\.h5'"):
+        read_source("absent.h5")
