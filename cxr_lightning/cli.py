@@ -2,8 +2,9 @@
 
 import argparse
 import logging
+import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -40,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_phantom(verbs)
     _add_compare(verbs)
     _add_convert(verbs)
+    _add_explain(verbs)
     return parser
 
 
@@ -178,3 +180,48 @@ def _statistics(parsed: argparse.Namespace, size: int | None, interpolation: str
     )
     datamodule.load(required=("train",), images=("train",))
     return training_statistics(datamodule)
+
+
+def _add_explain(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    verb = verbs.add_parser(
+        "explain",
+        help="draw Grad-CAM heat maps of images",
+        description="Draw, for each image and finding, the image beside a Grad-CAM heat map. By default the findings "
+        "with the highest validation AUROC in the checkpoint. Not for clinical use.",
+    )
+    verb.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
+    verb.add_argument("--model", required=True, metavar="FILE", help="a checkpoint")
+    which = verb.add_mutually_exclusive_group()
+    which.add_argument("--labels", type=lambda text: text.split(","), metavar="A,B", help="findings to draw")
+    which.add_argument("--top", type=int, default=4, help="number of findings (default: %(default)s)")
+    verb.add_argument("--target-layer", choices=("post_relu", "pre_relu"), default="post_relu", help="of the network")
+    verb.add_argument("--out", type=Path, default=Path("gradcam"), metavar="FOLDER", help="(default: %(default)s)")
+    verb.set_defaults(run=_explain)
+
+
+def _explain(parsed: argparse.Namespace) -> int:
+    from cxr_lightning.evaluation.heatmaps import explain_images
+    from cxr_lightning.inference.checkpoints import load_model
+    from cxr_lightning.report.write import write_overlays
+
+    if parsed.top < 1:
+        raise ValueError(f"Expected --top to be at least 1 but got {parsed.top}.")
+    model = load_model(parsed.model)
+    labels = parsed.labels or _best_known(model.val_auroc_by_label, parsed.top, parsed.model)
+    overlays = explain_images(model, parsed.images, labels, parsed.target_layer)
+    synthetic = bool(model.record.get("data", {}).get("synthetic"))
+    for path in write_overlays(overlays, parsed.out, "SYNTHETIC TRAINING DATA" if synthetic else ""):
+        print(path)
+    return 0
+
+
+def _best_known(auroc: Mapping[str, float], top: int, path: str) -> list[str]:
+    """The findings with the highest validation AUROC in a checkpoint."""
+    known = {label: value for label, value in auroc.items() if not math.isnan(value)}
+    if not known:
+        raise ValueError(
+            f"Expected a validation AUROC in '{path}' to choose findings by but it has none. Name them with --labels."
+        )
+    best = sorted(known, key=lambda label: -known[label])[:top]
+    print(f"findings with the highest validation AUROC: {', '.join(f'{label} ({known[label]:.3f})' for label in best)}")
+    return best

@@ -41,7 +41,7 @@ TRAIN = Program(
     {"seed": int, "train": bool, "test": bool, "ckpt_path": str | None},
 )
 EVALUATE = Program(
-    frozenset({"data", "paths", "source"}),
+    frozenset({"data", "paths", "source", "gradcam"}),
     {
         "ckpt": str | None,
         "predictions": str | None,
@@ -64,6 +64,12 @@ EVALUATE = Program(
 _PLAIN: dict[str, dict[str, object]] = {
     "monitor": {"name": str, "mode": typing.Literal["min", "max"]},
     "paths": {"log_dir": str, "cache_dir": str, "output_dir": str},
+    "gradcam": {
+        "top": int,
+        "images": Sequence[str],
+        "target_layer": typing.Literal["post_relu", "pre_relu"],
+        "sanity": int,
+    },
     "source": {
         "labels": Sequence[str] | None,
         "preprocessing": typing.Literal["imagenet", "featurewise", "samplewise", "none"] | None,

@@ -59,6 +59,8 @@ class Trained:
     def evaluate(self, *overrides: str) -> Path:
         """Run evaluate.py, and give its report folder."""
         settings = ["progress_bar=false", "num_workers=0", "replicates=50"]
+        if not any(override.startswith("gradcam.") for override in overrides):
+            settings.append("gradcam.top=0")  # most tests need no pictures
         assert self.run(evaluate.main, *settings, *overrides) == 0
         name = "evaluate" if (self.logs / "evaluate").is_dir() else "train"
         return max((self.logs / name / "runs").iterdir(), key=lambda path: path.stat().st_mtime_ns)
@@ -240,6 +242,50 @@ def test_cxr_compare_of_two_reports(trained: Trained, tmp_path: Path, capsys: py
     assert "Expected a predictions file" in capsys.readouterr().err
 
 
+def test_heat_maps_of_the_best_findings_and_of_images_asked_for(trained: Trained) -> None:
+    name = (trained.root / "test_list.txt").read_text().split()[0]
+    settings = ["gradcam.top=3", f"gradcam.images=[{name}]", "gradcam.target_layer=pre_relu", "gradcam.sanity=1"]
+    folder = trained.evaluate(f"ckpt={trained.checkpoint}", *settings)
+    found = metrics_of(folder)
+    explained = found["explanation"]
+    best = sorted(
+        (label for label, values in found["labels"].items() if values["auroc"]["value"] is not None),
+        key=lambda label: -found["labels"][label]["auroc"]["value"],
+    )[:3]
+    asked = [picture for picture in explained["gallery"] if picture["kind"] == "asked for"]
+    assert [picture["label"] for picture in asked] == best
+    assert {picture["image_id"] for picture in asked} == {name}
+    assert all((folder / picture["file"]).is_file() for picture in explained["gallery"])
+    # The tiny set has boxes of Infiltration on its test images.
+    assert [row["label"] for row in explained["localisation"]] == ["Infiltration", "all"]
+    boxes = rows_of(trained.root / "BBox_List_2017.csv")
+    assert explained["localisation"][0]["images"] == len({row["Image Index"] for row in boxes})
+    assert "pre_relu" in explained["method"]
+    assert "Heat maps" in (folder / "report.html").read_text()
+
+
+def test_cxr_explain_draws_the_findings_with_the_best_validation_auroc(
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = [str(path) for path in sorted((trained.root / "images").iterdir())[:2]]
+    arguments = ["explain", *images, "--model", str(trained.checkpoint), "--out", str(tmp_path / "maps")]
+    assert cli.main([*arguments, "--top", "2"]) == 0
+    assert "highest validation AUROC" in capsys.readouterr().out
+    assert len(list((tmp_path / "maps").glob("*.png"))) == 4
+    assert cli.main([*arguments, "--top", "2"]) == 1
+    assert "exists already" in capsys.readouterr().err
+    assert cli.main([*arguments[:-1], str(tmp_path / "more"), "--labels", "Effusion"]) == 0
+    assert [path.name for path in sorted((tmp_path / "more").iterdir())] == [
+        "Effusion_asked-for_1.png",
+        "Effusion_asked-for_2.png",
+    ]
+    for wrong, words in ((["--labels", "Foo"], "labels among the model's"), (["--top", "0"], "--top to be at least 1")):
+        assert cli.main([*arguments[:-1], str(tmp_path / "none"), *wrong]) == 1
+        assert words in capsys.readouterr().err
+    assert cli.main(["explain", "absent.png", "--model", str(trained.checkpoint)]) == 1
+    assert "absent.png" in capsys.readouterr().err
+
+
 CASES: dict[str, tuple[list[str], list[str]]] = {
     "nothing": ([], ["neither", "ckpt=latest"]),
     "both": (["ckpt=latest", "predictions=x.csv"], ["both"]),
@@ -264,6 +310,10 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     "missing with a checkpoint": (["ckpt={ckpt}", "allow_missing=true"], ["`allow_missing`"]),
     "calibrated validation": (["ckpt={ckpt}", "split=val", "save_calibrated=x"], ["`save_calibrated`", "val"]),
     "negative seed": (["ckpt={ckpt}", "seed=-1"], ["`seed`"]),
+    "unknown image": (["ckpt={ckpt}", "gradcam.images=[absent.png]"], ["gradcam.images", "absent.png"]),
+    "images and no findings": (["ckpt={ckpt}", "gradcam.images=[a.png]", "gradcam.top=0"], ["`gradcam.top`"]),
+    "unknown layer": (["ckpt={ckpt}", "gradcam.target_layer=norm5"], ["'gradcam.target_layer'", "norm5"]),
+    "negative top": (["ckpt={ckpt}", "gradcam.top=-1"], ["`gradcam.top`"]),
     "no GPU": (["ckpt={ckpt}", "accelerator=gpu"], ["accelerator", "gpu"]),
     "bad grammar": (["ckpt=a=b.ckpt"], ["""'ckpt="a=b.ckpt"'"""]),
 }

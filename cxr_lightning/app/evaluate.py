@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from cxr_lightning.app.heatmaps import explain
 from cxr_lightning.app.program import silence
 from cxr_lightning.app.subject import from_checkpoint, from_file
 from cxr_lightning.config import EVALUATE, check_config
 
 if TYPE_CHECKING:
     from cxr_lightning.evaluation.evaluate import Subject
+    from cxr_lightning.evaluation.explanation import Explanation
     from cxr_lightning.evaluation.fitting import Fitted
     from cxr_lightning.evaluation.results import Evaluation
     from cxr_lightning.metrics.operating import Rule
@@ -47,8 +49,9 @@ def evaluate(config: DictConfig) -> float | None:
     rules, prevalences = parse_rules(config.operating_points), list(config.prevalences)
     check_settings(prevalences, config.replicates)
     silence()
-    subject, validation, stored = from_checkpoint(config) if config.ckpt else from_file(config)
-    fitted = _only(rules, stored) if validation is None else _fit(validation, rules, config.seed)
+    inputs = from_checkpoint(config) if config.ckpt else from_file(config)
+    subject, validation = inputs.subject, inputs.validation
+    fitted = _only(rules, inputs.stored) if validation is None else _fit(validation, rules, config.seed)
     if config.save_calibrated and fitted is None:
         raise ValueError(f"Expected something fitted for `save_calibrated` but {_why_not_fitted(config)}.")
     evaluation = evaluate_predictions(
@@ -59,7 +62,10 @@ def evaluate(config: DictConfig) -> float | None:
         replicates=config.replicates,
         seed=config.seed,
     )
-    _leave(evaluation, subject, fitted, config)
+    explanation = None
+    if inputs.model is not None:
+        explanation = explain(config, inputs.model, inputs.datamodule, subject, evaluation, fitted)
+    _leave(evaluation, explanation, subject, fitted, config)
     mean = evaluation.auroc.estimate.value
     return None if math.isnan(mean) else mean
 
@@ -86,8 +92,15 @@ def _check_plan(config: DictConfig) -> None:
         raise ValueError(
             "Expected `predictions` beside `allow_missing` but got a checkpoint, which predicts all images."
         )
-    if config.seed < 0:
-        raise ValueError(f"Expected `seed` to be at least 0 but got {config.seed}.")
+    for name, value in (
+        ("seed", config.seed),
+        ("gradcam.top", config.gradcam.top),
+        ("gradcam.sanity", config.gradcam.sanity),
+    ):
+        if value < 0:
+            raise ValueError(f"Expected `{name}` to be at least 0 but got {value}.")
+    if config.gradcam.images and config.gradcam.top == 0:
+        raise ValueError("Expected `gradcam.top` above 0 beside `gradcam.images`: heat maps are of the best findings.")
     if config.save_calibrated and config.split == "val":
         raise ValueError(
             "Expected another split for `save_calibrated` than val: nothing is fitted on evaluated images."
@@ -146,7 +159,13 @@ def _why_not_fitted(config: DictConfig) -> str:
     return "no predictions of validation images were given (val_predictions=FILE)"
 
 
-def _leave(evaluation: "Evaluation", subject: "Subject", fitted: "Fitted | None", config: DictConfig) -> None:
+def _leave(
+    evaluation: "Evaluation",
+    explanation: "Explanation | None",
+    subject: "Subject",
+    fitted: "Fitted | None",
+    config: DictConfig,
+) -> None:
     """Write the report folder and print the table."""
     from dataclasses import replace
 
@@ -165,7 +184,7 @@ def _leave(evaluation: "Evaluation", subject: "Subject", fitted: "Fitted | None"
         calibrated = fitted.calibrate(predictions.labels, predictions.probabilities)
         predictions = replace(predictions, calibrated=calibrated)
     write_predictions(predictions, folder / "predictions.csv")
-    report = write_report(evaluation, folder)
+    report = write_report(evaluation, folder, explanation)
     write_scalars(evaluation, folder / "tensorboard")
     if config.save_calibrated and fitted is not None and subject.origin.record is not None:
         save_calibrated(subject.origin.record["file"], Path(config.save_calibrated), fitted.record())

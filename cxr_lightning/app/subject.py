@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,15 +38,30 @@ def _find_checkpoint(config: DictConfig) -> str:
     return str(found[-1])
 
 
-def from_checkpoint(config: DictConfig) -> tuple["Subject", "Predictions | None", "Fitted | None"]:
+@dataclass(frozen=True)
+class Inputs:
+    """What an evaluation is made from.
+
+    Attributes:
+        subject: What is evaluated.
+        validation: Predictions of images to fit on; None if there are none.
+        stored: What was fitted earlier and is stored with the model; None if nothing was.
+        model: That made the predictions; None for those from elsewhere.
+        datamodule: Of the images.
+    """
+
+    subject: "Subject"
+    validation: "Predictions | None"
+    stored: "Fitted | None"
+    model: "ChestXRayClassifier | None"
+    datamodule: "ChestXRayDataModule"
+
+
+def from_checkpoint(config: DictConfig) -> Inputs:
     """What a checkpoint's model says of the split.
 
     Args:
         config: ``conf/evaluate.yaml``, composed.
-
-    Returns:
-        The subject, what the model says of validation images (None if there are none), and what was fitted earlier and
-        is stored with it (None if nothing was).
 
     Raises:
         FileNotFoundError: If the checkpoint or the data is not there.
@@ -90,11 +106,12 @@ def from_checkpoint(config: DictConfig) -> tuple["Subject", "Predictions | None"
         notes=notes,
     )
     if config.split == "val":  # nothing may be fitted on what is evaluated
-        return subject, None, None
+        return Inputs(subject, None, None, model, datamodule)
     rows = fitting_rows(datamodule.manifest.table, evaluated, then)
     if not rows.empty:
-        return subject, _predict(model, datamodule, rows, config), None
-    return subject, None, fitted_from_record(model.record["fitted"]) if "fitted" in model.record else None
+        return Inputs(subject, _predict(model, datamodule, rows, config), None, model, datamodule)
+    stored = fitted_from_record(model.record["fitted"]) if "fitted" in model.record else None
+    return Inputs(subject, None, stored, model, datamodule)
 
 
 def _short(path: Path) -> str:
@@ -187,7 +204,7 @@ def _predict(
     return of_table(rows, datamodule.labels, probabilities[:, columns])
 
 
-def from_file(config: DictConfig) -> tuple["Subject", "Predictions | None", None]:
+def from_file(config: DictConfig) -> Inputs:
     """What a predictions file says of the split, and another one of validation images; see :func:`from_checkpoint`."""
     from cxr_lightning.evaluation.protocol import Origin
     from cxr_lightning.predictions import score_table
@@ -214,7 +231,8 @@ def from_file(config: DictConfig) -> tuple["Subject", "Predictions | None", None
             )
         validation = found.columns(predictions.labels)
     origin = Origin(Path(config.predictions).name)
-    return _subject(datamodule, predictions, origin, config, missing=missing, notes=notes), validation, None
+    subject = _subject(datamodule, predictions, origin, config, missing=missing, notes=notes)
+    return Inputs(subject, validation, None, None, datamodule)
 
 
 def _subject(

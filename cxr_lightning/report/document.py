@@ -3,17 +3,20 @@
 import base64
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from cxr_lightning.evaluation.explanation import Explanation, Overlay
 from cxr_lightning.evaluation.results import Evaluation, LabelResult
 from cxr_lightning.metrics.resampling import LEVEL
-from cxr_lightning.report.metrics_file import plain, published_beside
+from cxr_lightning.report.captions import description, facts
+from cxr_lightning.report.metrics_file import published_beside
 from cxr_lightning.report.metrics_table import operating_point, rule_names
+from cxr_lightning.report.plain_values import plain
 from cxr_lightning.report.tables import NOT_FOR_CLINICAL_USE, interval, number, signed
 from cxr_lightning.report.theme import evaluation_title
 
@@ -25,15 +28,23 @@ _VERDICTS = {
 _MET = {True: "met", False: "not met", None: "unknown"}
 
 
-def render_html(evaluation: Evaluation, figures: Mapping[str, str]) -> str:
+def render_html(
+    evaluation: Evaluation,
+    figures: Mapping[str, str],
+    explanation: Explanation | None = None,
+    pictures: Sequence[bytes] = (),
+) -> str:
     """The page.
 
     Args:
         evaluation: To show.
         figures: Drawings from :func:`cxr_lightning.report.drawing.to_svg` by name: ``auroc``, ``roc``,
             ``precision_recall``, ``reliability`` and ``subgroups``.
+        explanation: Heat maps; without them the page has no such section.
+        pictures: PNG files of the explanation's gallery, in its order.
     """
     script = _text("sort.js")
+    localisation = explanation.localisation if explanation else ()
     return (
         _environment()
         .get_template("report.html.j2")
@@ -51,6 +62,10 @@ def render_html(evaluation: Evaluation, figures: Mapping[str, str]) -> str:
             rules=rule_names(evaluation),
             prevalences=_prevalences(evaluation),
             published=published_beside(evaluation),
+            explanation=explanation,
+            gallery=_gallery(explanation.gallery if explanation else (), pictures),
+            iou_thresholds=_thresholds(result.iou_accuracy for result in localisation),
+            iobb_thresholds=_thresholds(result.iobb_accuracy for result in localisation),
             model=plain(evaluation.model),
             settings=plain(evaluation.settings),
         )
@@ -74,6 +89,8 @@ def _environment() -> Environment:
         "threshold": threshold,
         "count": lambda value: f"{value:,}",
         "key": lambda value: "" if math.isnan(value) else repr(float(value)),
+        "description": description,
+        "facts": facts,
         "met": _MET.__getitem__,
     }
     environment.globals |= {"operating_point": operating_point, "nan": math.nan}
@@ -113,6 +130,19 @@ def _prevalences(evaluation: Evaluation) -> tuple[float, ...]:
     """Those that were asked for, beside each finding's own."""
     points = (point for result in evaluation.labels for point in result.operating_points or ())
     return tuple(dict.fromkeys(at.prevalence for point in points for at in point.at[1:]))
+
+
+def _gallery(gallery: Sequence[Overlay], pictures: Sequence[bytes]) -> dict[str, list[tuple[Overlay, str]]]:
+    """Overlays and their pictures as addresses, by finding."""
+    grouped: dict[str, list[tuple[Overlay, str]]] = {}
+    for overlay, picture in zip(gallery, pictures, strict=True):
+        source = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
+        grouped.setdefault(overlay.label, []).append((overlay, source))
+    return grouped
+
+
+def _thresholds(accuracies: Iterable[Mapping[float, float]]) -> list[float]:
+    return sorted({value for accuracy in accuracies for value in accuracy})
 
 
 def _text(name: str) -> str:

@@ -6,10 +6,12 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from matplotlib.figure import Figure
+from PIL import Image
 
 from cxr_lightning.report.theme import BLUE, INK, MUTED, ORANGE, PAPER, RULE, drawing
 
 _DPI = 150
+_STEP = 5  # of 255 levels of a colour; a palette of 256 colours makes rings of a smooth heat map
 _PAGE_COLORS = {
     INK: "currentColor",
     MUTED: "var(--muted)",
@@ -26,6 +28,20 @@ def save_png(figure: Figure, path: Path) -> None:
     """Write a PNG on white; the same figure gives the same bytes."""
     with drawing():
         figure.savefig(path, dpi=_DPI, facecolor=PAPER, metadata={"Software": None})
+
+
+def small_png(figure: Figure) -> bytes:
+    """A PNG of a figure with photographs, on its own ground, half the size for slightly coarser colours.
+
+    The same figure gives the same bytes.
+    """
+    buffer, small = io.BytesIO(), io.BytesIO()
+    with drawing():
+        figure.savefig(buffer, format="png", dpi=_DPI)
+    with Image.open(buffer) as picture:
+        levels = [_STEP * round(level / _STEP) for level in range(256)]
+        picture.convert("RGB").point(levels * 3).save(small, format="png", optimize=True)
+    return small.getvalue()
 
 
 def to_svg(figure: Figure) -> str:

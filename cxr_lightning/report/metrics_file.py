@@ -1,12 +1,11 @@
 """metrics.json: an evaluation's numbers for programs. An undefined number is null."""
 
 import json
-import math
-from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from cxr_lightning.evaluation.explanation import Explanation
 from cxr_lightning.evaluation.results import (
     CalibrationResult,
     Control,
@@ -18,7 +17,8 @@ from cxr_lightning.evaluation.results import (
     Published,
     Subgroup,
 )
-from cxr_lightning.metrics.resampling import Estimate
+from cxr_lightning.report.explanation_file import explanation_json
+from cxr_lightning.report.plain_values import plain, plain_estimate, plain_number
 from cxr_lightning.report.tables import NOT_FOR_CLINICAL_USE
 
 FORMAT = 1
@@ -32,19 +32,20 @@ def metrics_schema() -> dict[str, Any]:
     return schema
 
 
-def write_metrics_json(evaluation: Evaluation, path: Path) -> None:
+def write_metrics_json(evaluation: Evaluation, path: Path, explanation: Explanation | None = None) -> None:
     """Write metrics.json, all or nothing."""
-    text = json.dumps(metrics_json(evaluation), indent=2, allow_nan=False) + "\n"
+    text = json.dumps(metrics_json(evaluation, explanation), indent=2, allow_nan=False) + "\n"
     unfinished = path.with_name(f"{path.name}.tmp")
     unfinished.write_text(text, encoding="utf-8")
     unfinished.replace(path)
 
 
-def metrics_json(evaluation: Evaluation) -> dict[str, Any]:
+def metrics_json(evaluation: Evaluation, explanation: Explanation | None = None) -> dict[str, Any]:
     """The content of metrics.json: plain values.
 
     Args:
         evaluation: To write.
+        explanation: Heat maps; null without.
     """
     macro = ("auroc", "average_precision", "brier", "ece", "calibrated_brier", "calibrated_ece")
     return {
@@ -64,6 +65,7 @@ def metrics_json(evaluation: Evaluation) -> dict[str, Any]:
         "controls": [_control(control) for control in evaluation.controls],
         "protocol": _protocol(evaluation.protocol),
         "published": [_published(result) for result in published_beside(evaluation)],
+        "explanation": None if explanation is None else explanation_json(explanation),
         "model": plain(evaluation.model),
         "settings": plain(evaluation.settings),
         "versions": plain(evaluation.versions),
@@ -76,36 +78,8 @@ def published_beside(evaluation: Evaluation) -> tuple[Published, ...]:
     return evaluation.published if evaluation.protocol.comparable and not evaluation.synthetic else ()
 
 
-def plain(value: object) -> object:
-    """A value as JSON has it; NaN becomes null, infinity and unknown types become their text.
-
-    Example:
-        >>> plain({"a": (1, float("nan"), float("inf"), Path("b"))})
-        {'a': [1, None, 'inf', 'b']}
-    """
-    if isinstance(value, Mapping):
-        return {str(key): plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain(inner) for inner in value]
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    if hasattr(value, "tolist"):  # of numpy and torch
-        return plain(value.tolist())
-    if not isinstance(value, float):
-        return str(value)
-    return str(value) if math.isinf(value) else _number(value)
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)
-
-
-def _estimate(estimate: Estimate) -> dict[str, float | None]:
-    return {"value": _number(estimate.value), "low": _number(estimate.low), "high": _number(estimate.high)}
-
-
 def _mean(mean: Mean) -> dict[str, Any]:
-    return {**_estimate(mean.estimate), "defined_labels": mean.labels}
+    return {**plain_estimate(mean.estimate), "defined_labels": mean.labels}
 
 
 def _label(result: LabelResult) -> dict[str, Any]:
@@ -113,11 +87,11 @@ def _label(result: LabelResult) -> dict[str, Any]:
     return {
         "n": result.n,
         "positives": result.positives,
-        "prevalence": _number(result.prevalence),
-        "auroc": _estimate(result.auroc),
-        "average_precision": _estimate(result.average_precision),
-        "brier": _number(result.brier),
-        "ece": _number(result.ece),
+        "prevalence": plain_number(result.prevalence),
+        "auroc": plain_estimate(result.auroc),
+        "average_precision": plain_estimate(result.average_precision),
+        "brier": plain_number(result.brier),
+        "ece": plain_number(result.ece),
         "calibration": None if result.calibration is None else _calibration(result.calibration),
         "operating_points": None if points is None else {point.name: _operating_point(point) for point in points},
     }
@@ -126,22 +100,22 @@ def _label(result: LabelResult) -> dict[str, Any]:
 def _calibration(result: CalibrationResult) -> dict[str, Any]:
     return {
         "method": result.calibrator.method,
-        "slope": _number(result.calibrator.slope),
-        "intercept": _number(result.calibrator.intercept),
+        "slope": plain_number(result.calibrator.slope),
+        "intercept": plain_number(result.calibrator.intercept),
         "reason": result.calibrator.reason,
-        "brier": _number(result.brier),
-        "ece": _number(result.ece),
+        "brier": plain_number(result.brier),
+        "ece": plain_number(result.ece),
     }
 
 
 def _operating_point(point: OperatingPoint) -> dict[str, Any]:
     return {
-        "threshold": _number(point.threshold),
-        "calibrated_threshold": _number(point.calibrated_threshold),
+        "threshold": plain_number(point.threshold),
+        "calibrated_threshold": plain_number(point.calibrated_threshold),
         **vars(point.counts),
-        "sensitivity": _estimate(point.sensitivity),
-        "specificity": _estimate(point.specificity),
-        "at_prevalence": [{name: _number(value) for name, value in vars(at).items()} for at in point.at],
+        "sensitivity": plain_estimate(point.sensitivity),
+        "specificity": plain_estimate(point.specificity),
+        "at_prevalence": [{name: plain_number(value) for name, value in vars(at).items()} for at in point.at],
     }
 
 
@@ -155,7 +129,7 @@ def _subgroup(group: Subgroup) -> dict[str, Any]:
         "reference": group.reference,
         "difference": _mean(group.difference),
         "labels": {
-            label: {"positives": positives, "auroc": _estimate(estimate)}
+            label: {"positives": positives, "auroc": plain_estimate(estimate)}
             for label, (estimate, positives) in group.by_label.items()
         },
     }
@@ -166,7 +140,7 @@ def _control(control: Control) -> dict[str, Any]:
         "name": control.name,
         "description": control.description,
         "auroc": None if control.auroc is None else _mean(control.auroc),
-        "labels": {label: _number(value) for label, value in control.by_label.items()},
+        "labels": {label: plain_number(value) for label, value in control.by_label.items()},
         "reason": control.reason,
     }
 
@@ -184,5 +158,5 @@ def _protocol(protocol: Protocol) -> dict[str, Any]:
 
 
 def _published(result: Published) -> dict[str, Any]:
-    auroc = {label: _number(value) for label, value in result.auroc.items()}
-    return {"name": result.name, "source": result.source, "auroc": auroc, "mean": _number(result.mean)}
+    auroc = {label: plain_number(value) for label, value in result.auroc.items()}
+    return {"name": result.name, "source": result.source, "auroc": auroc, "mean": plain_number(result.mean)}

@@ -1,13 +1,18 @@
 """The report folder: one page, its numbers and its figures."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from cxr_lightning.evaluation.explanation import Explanation, Overlay
 from cxr_lightning.evaluation.results import Evaluation
 from cxr_lightning.report import figures, intervals
+from cxr_lightning.report.captions import FOLDER, picture_names
 from cxr_lightning.report.document import render_html
-from cxr_lightning.report.drawing import save_png, to_svg
+from cxr_lightning.report.drawing import save_png, small_png, to_svg
 from cxr_lightning.report.metrics_file import write_metrics_json
 from cxr_lightning.report.metrics_table import write_metrics_csv
+from cxr_lightning.report.overlays import overlay_figure
+from cxr_lightning.report.theme import evaluation_title
 
 FIGURES = {
     "auroc": intervals.auroc,
@@ -19,12 +24,13 @@ FIGURES = {
 """By file name."""
 
 
-def write_report(evaluation: Evaluation, folder: Path) -> Path:
-    """Write ``report.html``, ``metrics.json``, ``metrics.csv`` and ``figures/*.png``.
+def write_report(evaluation: Evaluation, folder: Path, explanation: Explanation | None = None) -> Path:
+    """Write ``report.html``, ``metrics.json``, ``metrics.csv``, ``figures/*.png`` and ``gradcam/*.png``.
 
     Args:
         evaluation: To show.
         folder: Made if missing; files of an earlier report are replaced.
+        explanation: Heat maps to show with it.
 
     Returns:
         The page's path.
@@ -35,9 +41,48 @@ def write_report(evaluation: Evaluation, folder: Path) -> Path:
         figure = draw(evaluation)
         save_png(figure, folder / "figures" / f"{name}.png")
         drawings[name] = to_svg(figure)
-    write_metrics_json(evaluation, folder / "metrics.json")
+    pictures = _write_pictures(evaluation, folder / FOLDER, explanation.gallery if explanation else ())
+    write_metrics_json(evaluation, folder / "metrics.json", explanation)
     write_metrics_csv(evaluation, folder / "metrics.csv")
     page = folder / "report.html"
     unfinished = folder / "report.html.tmp"
-    unfinished.write_text(render_html(evaluation, drawings), encoding="utf-8", errors="replace")
+    html = render_html(evaluation, drawings, explanation, pictures)
+    unfinished.write_text(html, encoding="utf-8", errors="replace")
     return unfinished.replace(page)
+
+
+def _write_pictures(evaluation: Evaluation, folder: Path, gallery: Sequence[Overlay]) -> list[bytes]:
+    """Those of an earlier report go first, since another model may have other findings to show."""
+    for earlier in folder.glob("*_*_[0-9]*.png"):
+        earlier.unlink()
+    if gallery:
+        folder.mkdir(exist_ok=True)
+    pictures = []
+    for overlay, name in zip(gallery, picture_names(gallery), strict=True):
+        figure = overlay_figure(overlay, evaluation_title(evaluation), synthetic=evaluation.synthetic)
+        pictures.append(small_png(figure))
+        (folder / name).write_bytes(pictures[-1])
+    return pictures
+
+
+def write_overlays(overlays: Sequence[Overlay], folder: Path, title: str = "") -> list[Path]:
+    """Write a PNG for each picture, and nothing else.
+
+    Args:
+        overlays: To draw.
+        folder: Made if missing.
+        title: Such as that the model was trained on synthetic data.
+
+    Returns:
+        The files, in the order of the pictures.
+
+    Raises:
+        ValueError: If one of them is there already.
+    """
+    paths = [folder / name for name in picture_names(overlays)]
+    if existing := [path.name for path in paths if path.exists()]:
+        raise ValueError(f"Expected new files in '{folder}' but {existing[0]} exists already. Choose another folder.")
+    folder.mkdir(parents=True, exist_ok=True)
+    for path, overlay in zip(paths, overlays, strict=True):
+        path.write_bytes(small_png(overlay_figure(overlay, title, synthetic=bool(title))))
+    return paths

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cxr_lightning.evaluation.explanation import Explanation, Localisation, Overlay, Sanity
 from cxr_lightning.evaluation.results import (
     CalibrationResult,
     Control,
@@ -145,6 +146,52 @@ def make_evaluation(labels: tuple[LabelResult, ...], **changes: Any) -> Evaluati
     return replace(evaluation, **changes)
 
 
+def overlay(label: str = "Mass", kind: str = "true positive", *, size: int = 32, **changes: Any) -> Overlay:
+    """A bright square on a gradient with some noise, a smooth map over it and a box around it."""
+    down, across = np.mgrid[:size, :size] / size
+    image = (160 * down + np.random.default_rng(0).integers(0, 8, (size, size))).astype(np.uint8)
+    image[size // 4 : size // 2, size // 4 : size // 2] = 200
+    heatmap = np.exp(-((down - 0.375) ** 2 + (across - 0.375) ** 2) / 0.02).astype(np.float32)
+    found = Overlay("00000001_000.png", label, kind, image, heatmap / heatmap.max(), 0.75, 1.0, ((0.25,) * 4,))
+    return replace(found, **changes)
+
+
+def localisation(label: str) -> Localisation:
+    """Each number differs, so that it can be told which is shown."""
+    return Localisation(
+        label,
+        images=83,
+        hit_rate=Estimate(0.412, 0.311, 0.513),
+        random_hit_rate=Estimate(0.081, 0.061, 0.101),
+        centre_hit_rate=Estimate(0.122, 0.072, 0.172),
+        over_random=Estimate(0.331, 0.221, 0.441),
+        over_centre=Estimate(-0.015, -0.115, 0.085),
+        iou=Estimate(0.213, 0.183, 0.243),
+        best_iou=0.614,
+        iou_accuracy={0.1: 0.715, 0.5: 0.105},
+        iobb_accuracy={0.25: 0.635},
+        empty=7,
+    )
+
+
+def undefined_localisation(label: str) -> Localisation:
+    """Nothing of it is known."""
+    nothing = Estimate()
+    return Localisation(label, 0, *(nothing,) * 6, math.nan, {0.1: math.nan}, {}, 0)
+
+
+def make_explanation(*gallery: Overlay, **changes: Any) -> Explanation:
+    """Everything that a report can show of heat maps."""
+    explanation = Explanation(
+        "Grad-CAM at features.norm5",
+        "those with most boxes",
+        gallery,
+        (localisation("Mass"), undefined_localisation("Hernia"), localisation("all")),
+        Sanity(64, {"classifier": 0.316, "denseblock4": -0.024}, 0.217, 0.358, 0.529, 0.401),
+    )
+    return replace(explanation, **changes)
+
+
 def realistic_evaluation(points: int = 500, **changes: Any) -> Evaluation:
     """NIH's 14 findings."""
     labels = tuple(label_result(label, seed=seed, points=points) for seed, label in enumerate(NIH_LABELS))
@@ -215,3 +262,35 @@ def hostile_evaluation() -> Evaluation:
         versions={bad: bad},
         warnings=(bad,),
     )
+
+
+@pytest.fixture(scope="session")
+def make_overlay() -> Callable[..., Overlay]:
+    """Makes an overlay of a finding and a kind; keywords change it."""
+    return overlay
+
+
+@pytest.fixture(scope="session")
+def explanation() -> Explanation:
+    """Three pictures of two findings, one of them without evidence."""
+    empty = overlay("Hernia", "false negative", heatmap=np.zeros((32, 32), dtype=np.float32), boxes=())
+    return make_explanation(overlay(), empty, overlay(kind="false positive", target=0.0))
+
+
+@pytest.fixture(scope="session")
+def undefined_explanation() -> Explanation:
+    """A picture of which nothing is known, and numbers that are not defined."""
+    nan = math.nan
+    unknown = overlay("Hernia", "asked for", probability=nan, target=nan)
+    sanity = Sanity(0, {"classifier": nan}, nan, nan, nan, nan)
+    return make_explanation(unknown, localisation=(undefined_localisation("Hernia"),), sanity=sanity)
+
+
+@pytest.fixture(scope="session")
+def hostile_explanation() -> Explanation:
+    """Names that want to be markup, mathematics, or another folder."""
+    bad = "</script><script>alert(1)</script><img src=x onerror=alert(1)>$\\frac{"
+    names = (*HOSTILE_LABELS, "../../up", "..", "", "CON", "\u202eodd\x00\ud800", "a/b\\c", "a-b-c", "A-B-C")
+    gallery = tuple(overlay(name, kind, image_id=f"../{bad}") for name in names for kind in ("true positive", bad))
+    sanity = Sanity(1, {bad: 0.5}, 0.1, 0.2, 0.3, 0.4)
+    return make_explanation(*gallery, method=bad, chosen=bad, localisation=(localisation(bad),), sanity=sanity)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from cxr_lightning.evaluation.results import Criterion, Evaluation, Protocol
-from cxr_lightning.report.metrics_file import metrics_json, metrics_schema, plain, write_metrics_json
+from cxr_lightning.report.metrics_file import metrics_json, metrics_schema, write_metrics_json
+from cxr_lightning.report.plain_values import plain
 
 EVALUATIONS = ("plain_evaluation", "synthetic_evaluation", "undefined_evaluation", "hostile_evaluation")
 

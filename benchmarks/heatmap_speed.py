@@ -1,0 +1,57 @@
+"""Seconds for heat maps of several findings, beside one trunk forward and a tail forward and backward for each of them.
+
+``python benchmarks/heatmap_speed.py``
+"""
+
+import argparse
+import time
+
+import torch
+from torch import Tensor
+
+from cxr_lightning.explain import GradCam
+from cxr_lightning.labels import NIH_LABELS
+from cxr_lightning.models.classifier import ChestXRayClassifier
+
+BATCH = 16
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=256)
+    parser.add_argument("--labels", type=int, default=4)
+    parser.add_argument("--image-size", type=int, default=224)
+    parser.add_argument("--backbone", default="densenet121")
+    arguments = parser.parse_args()
+    model = ChestXRayClassifier(NIH_LABELS, backbone=arguments.backbone, image_size=arguments.image_size).eval()
+    camera, labels = GradCam(model), list(range(arguments.labels))
+    shape = (arguments.images, 1, arguments.image_size, arguments.image_size)
+    images = torch.randint(0, 256, shape, dtype=torch.uint8)
+    camera.heatmaps(images[:BATCH], labels)  # warm
+    seconds = {"maps": 0.0, "trunk": 0.0, "tails": 0.0}
+    for batch in torch.split(images, BATCH):  # one after the other, so that both see the same machine
+        started = time.perf_counter()
+        camera.heatmaps(batch, labels)
+        seconds["maps"] += time.perf_counter() - started
+        started = time.perf_counter()
+        maps = camera.activations(batch)
+        seconds["trunk"] += time.perf_counter() - started
+        started = time.perf_counter()
+        for label in labels:
+            forward_and_backward(camera, maps, label)
+        seconds["tails"] += time.perf_counter() - started
+    least = seconds["trunk"] + seconds["tails"]
+    print(f"{arguments.images} images x {arguments.labels} labels, {arguments.backbone} at {arguments.image_size} px")
+    print(f"heat maps: {seconds['maps']:.1f} s; trunk {seconds['trunk']:.1f} s and tails {seconds['tails']:.2f} s")
+    print(f"ratio: {seconds['maps'] / least:.2f}")
+
+
+def forward_and_backward(camera: GradCam, maps: Tensor, label: int) -> None:
+    """The least that Grad-CAM needs of the tail, for each image."""
+    for image in torch.split(maps, 1):
+        entry = image.clone().requires_grad_()
+        torch.autograd.grad(camera.tail(entry)[0, label], entry)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""Heat maps of an evaluated checkpoint, for its report."""
+
+import logging
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig
+
+if TYPE_CHECKING:
+    from cxr_lightning.data.datamodule import ChestXRayDataModule
+    from cxr_lightning.data.dataset import ChestXRayDataset
+    from cxr_lightning.evaluation.evaluate import Subject
+    from cxr_lightning.evaluation.explanation import Explanation, Sanity
+    from cxr_lightning.evaluation.fitting import Fitted
+    from cxr_lightning.evaluation.heatmaps import Choice
+    from cxr_lightning.evaluation.results import Evaluation
+    from cxr_lightning.explain import GradCam
+    from cxr_lightning.models.classifier import ChestXRayClassifier
+    from cxr_lightning.predictions import Predictions
+
+logger = logging.getLogger(__name__)
+
+
+def explain(
+    config: DictConfig,
+    model: "ChestXRayClassifier",
+    datamodule: "ChestXRayDataModule",
+    subject: "Subject",
+    evaluation: "Evaluation",
+    fitted: "Fitted | None",
+) -> "Explanation | None":
+    """A gallery of the best labels and of images that are asked for, and scores against the annotated boxes.
+
+    Args:
+        config: ``conf/evaluate.yaml``, composed.
+        model: That was evaluated.
+        datamodule: Of the evaluated images.
+        subject: What was evaluated.
+        evaluation: Its numbers, which choose the labels.
+        fitted: Operating points; None where there are none.
+
+    Returns:
+        None where nothing is asked for.
+
+    Raises:
+        ValueError: If an image that is asked for is not among the evaluated ones, or the network has no such layer.
+    """
+    from cxr_lightning.evaluation.explanation import Explanation
+    from cxr_lightning.evaluation.heatmaps import best_labels, choose_gallery, draw_overlays
+    from cxr_lightning.evaluation.localise import localise
+    from cxr_lightning.explain import GradCam
+
+    if config.gradcam.top == 0:
+        return None
+    camera = GradCam(model.eval(), config.gradcam.target_layer)
+    predictions, boxes = subject.predictions, datamodule.manifest.boxes
+    dataset = datamodule.dataset(config.split)
+    labels = best_labels(evaluation.labels, config.gradcam.top)
+    logger.info("heat maps of %s", ", ".join(labels) or "no label")
+    choices = [*choose_gallery(predictions, labels, fitted), *_asked_for(config, predictions, labels)]
+    return Explanation(
+        method=f"Grad-CAM by captum, target layer {config.gradcam.target_layer} of {model.hparams['backbone']}; "
+        "positive evidence only, upsampled bilinearly, each map divided by its own maximum",
+        chosen=f"the {len(labels)} findings with the highest AUROC on the {config.split} images",
+        gallery=draw_overlays(camera, dataset, predictions, choices, boxes),
+        localisation=localise(camera, dataset, predictions, boxes, replicates=config.replicates, seed=config.seed),
+        sanity=_sanity(config, camera, dataset, predictions, choices),
+    )
+
+
+def _asked_for(config: DictConfig, predictions: "Predictions", labels: tuple[str, ...]) -> "list[Choice]":
+    from cxr_lightning.evaluation.heatmaps import Choice
+
+    rows = {str(name): row for row, name in enumerate(predictions.image_ids)}
+    if unknown := [name for name in config.gradcam.images if name not in rows]:
+        raise ValueError(
+            f"Expected `gradcam.images` among the {len(rows):,} evaluated images but got {unknown[:5]}. "
+            "Give names as in `Image Index`, or another `split`."
+        )
+    return [Choice(rows[name], label, "asked for") for name in config.gradcam.images for label in labels]
+
+
+def _sanity(
+    config: DictConfig,
+    camera: "GradCam",
+    dataset: "ChestXRayDataset",
+    predictions: "Predictions",
+    choices: "list[Choice]",
+) -> "Sanity | None":
+    """Of the true positives in the gallery, as many as are asked for."""
+    import torch
+
+    from cxr_lightning.evaluation.sanity import check_sanity
+
+    shown = [choice for choice in choices if choice.kind == "true positive"][: config.gradcam.sanity]
+    if not shown:
+        return None
+    images = torch.stack([dataset[choice.row]["image"] for choice in shown])
+    columns = [camera.model.labels.index(choice.label) for choice in shown]
+    return check_sanity(camera, images, columns, config.seed)

@@ -1,0 +1,174 @@
+"""Which pictures are shown, what maps are worth against boxes, and sanity checks, on tiny networks."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from cxr_lightning.data.dataset import ChestXRayDataset
+from cxr_lightning.evaluation.fitting import Fitted
+from cxr_lightning.evaluation.heatmaps import best_labels, boxes_of, choose_gallery, draw_overlays, explain_images
+from cxr_lightning.evaluation.localise import localise
+from cxr_lightning.evaluation.results import Curve, LabelResult
+from cxr_lightning.evaluation.sanity import check_sanity, rank_correlation
+from cxr_lightning.explain import GradCam
+from cxr_lightning.metrics.calibration import Reliability
+from cxr_lightning.metrics.resampling import Estimate
+from cxr_lightning.models.classifier import ChestXRayClassifier
+from cxr_lightning.predictions import Predictions, of_table
+
+Draw = Callable[..., tuple[Predictions, pd.DataFrame]]
+LABELS = ("Mass", "Edema")
+
+
+def result(label: str, auroc: float) -> LabelResult:
+    nothing = np.empty(0)
+    curve, bins = Curve(nothing, nothing), Reliability(nothing, nothing, np.empty(0, dtype=np.int64))
+    return LabelResult(label, 9, 3, Estimate(auroc), Estimate(), 0.1, 0.1, curve, curve, bins)
+
+
+def test_the_best_labels_are_those_with_the_highest_auroc_and_never_undefined() -> None:
+    results = [result("a", 0.6), result("b", math.nan), result("c", 0.9), result("d", 0.7)]
+    assert best_labels(results, 2) == ("c", "d")
+    assert best_labels(results, 9) == ("c", "d", "a")
+
+
+def gallery_predictions() -> Predictions:
+    table = pd.DataFrame({"image_id": list("abcdef"), "patient_id": list("123456")})
+    table["Mass"] = np.array([1, 1, 0, 0, 1, math.nan], dtype=np.float32)
+    return of_table(table, ("Mass",), np.array([[0.9], [0.7], [0.8], [0.1], [0.2], [0.99]]))
+
+
+def test_the_gallery_holds_the_most_confident_of_each_kind() -> None:
+    shown = [(choice.row, choice.kind) for choice in choose_gallery(gallery_predictions(), ["Mass"], None)]
+    assert shown == [(0, "true positive"), (2, "false positive"), (4, "false negative")]
+
+
+def test_the_gallery_follows_the_operating_point_and_leaves_out_kinds_that_there_are_not() -> None:
+    fitted = Fitted("v", {}, {"Mass": {"youden": 0.15}}, {})
+    shown = [(choice.row, choice.kind) for choice in choose_gallery(gallery_predictions(), ["Mass"], fitted)]
+    assert shown == [(0, "true positive"), (2, "false positive")]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> tuple[ChestXRayClassifier, ChestXRayDataset, Predictions]:
+    """Twelve images with a bright corner each, and a network that was never trained."""
+    generator = np.random.default_rng(0)
+    paths = []
+    for number in range(12):
+        pixels = generator.integers(0, 60, (64, 64), dtype=np.uint8)
+        pixels[:32, 32 * (number % 2) : 32 * (number % 2) + 32] += 150
+        paths.append(str(tmp_path / f"{number}.png"))
+        Image.fromarray(pixels).save(paths[-1])
+    table = pd.DataFrame({"image_id": [f"{n}.png" for n in range(12)], "patient_id": [str(n // 2) for n in range(12)]})
+    table["path"] = paths
+    for label in LABELS:
+        table[label] = np.ones(12, dtype=np.float32)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = ChestXRayClassifier(LABELS, backbone="densenet_micro", image_size=64).eval()
+    return model, ChestXRayDataset(table, LABELS, 64), of_table(table, LABELS, np.full((12, 2), 0.6))
+
+
+def boxes_in(corner: Callable[[int], float]) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {"image_id": f"{n}.png", "label": "Mass", "x": corner(n), "y": 0.0, "width": 0.5, "height": 0.5}
+            for n in range(12)
+        ]
+    )
+
+
+class Pointing(GradCam):
+    """Maps that are right by construction: hot in the bright corner."""
+
+    def pairs(self, images: torch.Tensor, image: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+        means = torch.nn.functional.avg_pool2d(images.float(), 32)[:, 0]
+        return (means - 120).clamp(min=0)[image]
+
+
+World = tuple[ChestXRayClassifier, ChestXRayDataset, Predictions]
+
+
+def test_maps_that_point_into_the_boxes_score_fully_and_beat_the_controls(world: World) -> None:
+    model, dataset, predictions = world
+    boxes = boxes_in(lambda number: 0.5 * (number % 2))
+    label, everything = localise(Pointing(model), dataset, predictions, boxes, replicates=200, seed=0)
+    assert (label.label, everything.label, label.images) == ("Mass", "all", 12)
+    assert label.hit_rate.value == 1.0
+    assert label.best_iou == 1.0
+    assert label.iobb_accuracy[0.5] == 1.0
+    assert label.random_hit_rate.value < 0.7
+    assert label.over_random.low > 0
+    assert label.centre_hit_rate.value == 0.0  # a box ends before its lower edge, which is where the centre is
+    assert label.empty == 0
+
+
+def test_maps_that_point_elsewhere_score_nothing(world: World) -> None:
+    model, dataset, predictions = world
+    boxes = boxes_in(lambda number: 0.5 * ((number + 1) % 2))
+    label = localise(Pointing(model), dataset, predictions, boxes, replicates=50, seed=0)[0]
+    assert label.hit_rate.value == 0.0
+    assert label.iou_accuracy[0.3] == 0.0
+
+
+def test_boxes_of_other_images_and_findings_do_not_count(world: World) -> None:
+    model, dataset, predictions = world
+    boxes = boxes_in(lambda _: 0.0).assign(image_id="other.png")
+    assert localise(GradCam(model), dataset, predictions, boxes, replicates=50, seed=0) == ()
+    boxes = boxes_in(lambda _: 0.0).assign(label="Hernia")
+    assert localise(GradCam(model), dataset, predictions, boxes, replicates=50, seed=0) == ()
+
+
+def test_overlays_carry_the_image_its_numbers_and_its_boxes(world: World) -> None:
+    model, dataset, predictions = world
+    boxes = boxes_in(lambda _: 0.25)
+    choices = choose_gallery(predictions, ["Mass"], None)
+    (overlay,) = draw_overlays(GradCam(model), dataset, predictions, choices, boxes)
+    assert (overlay.image_id, overlay.label, overlay.kind) == ("0.png", "Mass", "true positive")
+    assert overlay.boxes == boxes_of(boxes, "0.png", "Mass") == ((0.25, 0.0, 0.5, 0.5),)
+    assert overlay.image.shape == overlay.heatmap.shape == (64, 64)
+    assert overlay.heatmap.max() in (0.0, pytest.approx(1.0))
+    assert (overlay.probability, overlay.target) == (0.6, 1.0)
+
+
+def test_images_by_path_are_explained_and_unknown_labels_refused(world: World) -> None:
+    model, dataset, _ = world
+    path = Path(dataset.table["path"][3])
+    found = explain_images(model, [path], ["Edema", "Mass"])
+    assert [overlay.label for overlay in found] == ["Edema", "Mass"]
+    with torch.no_grad():
+        expected = model(dataset[3]["image"][None]).sigmoid()[0, 1]
+    assert found[0].probability == pytest.approx(float(expected))
+    assert math.isnan(found[0].target)
+    with pytest.raises(ValueError, match=r"labels among the model's, \['Mass', 'Edema'\], but got \['Foo'\]"):
+        explain_images(model, [path], ["Foo"])
+
+
+def test_sanity_checks_leave_the_model_alone_and_see_that_weights_matter(world: World) -> None:
+    model, dataset, _ = world
+    before = {name: value.clone() for name, value in model.state_dict().items() if isinstance(value, torch.Tensor)}
+    images = torch.stack([dataset[row]["image"] for row in range(3)])
+    found = check_sanity(GradCam(model), images, [0, 1, 0], seed=0)
+    assert all(torch.equal(value, model.state_dict()[name]) for name, value in before.items())
+    stages = list(found.similarity)
+    assert stages[0] == "classifier"
+    assert stages[-1] == "conv0"
+    assert all(-1 <= value <= 1 for value in found.similarity.values())
+    assert abs(found.similarity["conv0"]) < 0.9
+    for value in (found.deletion, found.random_deletion, found.insertion, found.random_insertion):
+        assert 0 < value < 1
+
+
+def test_rank_correlation_by_hand() -> None:
+    assert rank_correlation(np.array([1.0, 2, 2, 4]), np.array([1.0, 2, 2, 4])) == 1.0
+    assert rank_correlation(np.array([1.0, 2, 3]), np.array([3.0, 2, 1])) == -1.0
+    assert rank_correlation(np.array([1.0, 2, 3]), np.zeros(3)) == 0.0
+    # Ranks 1, 2.5, 2.5, 4 and 2, 1, 3, 4, about their means: products 0.75, 0, 0, 2.25 of lengths 4.5 and 5.
+    expected = 3.0 / math.sqrt(4.5 * 5)
+    assert rank_correlation(np.array([1.0, 2, 2, 4]), np.array([2.0, 1, 3, 4])) == pytest.approx(expected)
