@@ -45,6 +45,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",")]
+
+
 def _add_phantom(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     from cxr_lightning.data.phantom import PhantomSpec
 
@@ -118,22 +122,22 @@ def _add_convert(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     )
     verb.add_argument("file", metavar="FILE")
     verb.add_argument("out", type=Path, metavar="OUT.ckpt", help="must not exist yet")
-    verb.add_argument("--labels", type=lambda text: text.split(","), metavar="A,B", help="in the order of the outputs")
+    verb.add_argument("--labels", type=_names, metavar="A,B", help="in the order of the outputs")
     verb.add_argument("--preprocessing", choices=("imagenet", "featurewise", "samplewise", "none"))
     verb.add_argument("--mean", type=float, help="of training pixels in [0, 255], with featurewise")
     verb.add_argument("--std", type=float, help="likewise")
     verb.add_argument(
         "--training-data", type=Path, metavar="FOLDER", help="compute mean and std of the training images in it instead"
     )
-    verb.add_argument("--layout", choices=("walkthrough", "nih"), default="walkthrough", help="of that folder")
-    verb.add_argument("--seed", type=int, default=0, help="draws the images for that (default: %(default)s)")
+    verb.add_argument("--layout", choices=("walkthrough", "nih"), help="of that folder (default: walkthrough)")
+    verb.add_argument("--seed", type=int, help="draws the images for that (default: 0)")
     verb.add_argument("--image-size", type=int, help="side in pixels")
     verb.add_argument("--interpolation", choices=("nearest", "bilinear", "bicubic", "lanczos"))
     verb.add_argument(
         "--final-relu",
         action=argparse.BooleanOptionalAction,
         default=None,
-        help="whether an activation follows the last batch normalisation, where the file does not say",
+        help="whether an activation follows the last batch normalisation, whatever the file says",
     )
     verb.set_defaults(run=_convert)
 
@@ -141,14 +145,24 @@ def _add_convert(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 def _convert(parsed: argparse.Namespace) -> int:
     if parsed.out.exists():
         raise ValueError(f"Expected a new file as OUT but '{parsed.out}' exists already. Choose another name.")
+    if parsed.out.suffix != ".ckpt":
+        raise ValueError(f"Expected OUT to end in .ckpt but got '{parsed.out}'.")
+    if parsed.training_data is None and (parsed.layout is not None or parsed.seed is not None):
+        raise ValueError("Expected --training-data beside --layout and --seed, which say how it is read.")
+    if parsed.training_data is not None and (parsed.mean is not None or parsed.std is not None):
+        raise ValueError("Expected either --training-data or --mean and --std but got both.")
     from cxr_lightning.inference.foreign import Settings, build_model, read_foreign, save_model
 
     given = {field.name: getattr(parsed, field.name) for field in fields(Settings)}
     foreign = read_foreign(parsed.file, Settings(**given))
     statistics: tuple[float | None, float | None] = (None, None)
-    if foreign.needs_statistics and parsed.training_data:
+    origin = "given"
+    if parsed.training_data:
+        if not foreign.needs_statistics:
+            raise ValueError(f"Expected no --training-data with the preprocessing {foreign.settings.preprocessing}.")
         statistics = _statistics(parsed, foreign.settings.image_size, foreign.settings.interpolation)
-    model = build_model(foreign, *statistics)
+        origin = f"computed from training images in '{parsed.training_data}', seed {parsed.seed or 0}"
+    model = build_model(foreign, *statistics, origin=origin)
     save_model(model, parsed.out)
     source = foreign.source
     print(f"{parsed.file}: {source.format}, sha256 {foreign.sha256}")
@@ -157,7 +171,7 @@ def _convert(parsed: argparse.Namespace) -> int:
         print(f"  {decision}")
     mean, std = model.hparams["mean"], model.hparams["std"]
     if mean is not None:
-        print(f"  mean {mean:.3f} and standard deviation {std:.3f} of training pixels")
+        print(f"  mean {mean:.3f} and standard deviation {std:.3f} of training pixels, {origin}")
     print(f"wrote {parsed.out}")
     return 0
 
@@ -171,10 +185,10 @@ def _statistics(parsed: argparse.Namespace, size: int | None, interpolation: str
 
     datamodule = ChestXRayDataModule(
         str(parsed.training_data),
-        build_source(parsed.layout),
-        split="walkthrough" if parsed.layout == "walkthrough" else "official",
+        build_source(parsed.layout or "walkthrough"),
+        split="official" if parsed.layout == "nih" else "walkthrough",
         drop_leaked=True,
-        seed=parsed.seed,
+        seed=parsed.seed or 0,
         image_size=size or 320,
         interpolation=check_interpolation(interpolation or "nearest"),
     )
@@ -192,7 +206,7 @@ def _add_explain(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     verb.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
     verb.add_argument("--model", required=True, metavar="FILE", help="a checkpoint")
     which = verb.add_mutually_exclusive_group()
-    which.add_argument("--labels", type=lambda text: text.split(","), metavar="A,B", help="findings to draw")
+    which.add_argument("--labels", type=_names, metavar="A,B", help="findings to draw")
     which.add_argument("--top", type=int, default=4, help="number of findings (default: %(default)s)")
     verb.add_argument("--target-layer", choices=("post_relu", "pre_relu"), default="post_relu", help="of the network")
     verb.add_argument("--out", type=Path, default=Path("gradcam"), metavar="FOLDER", help="(default: %(default)s)")

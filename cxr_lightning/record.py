@@ -12,7 +12,8 @@ import torch
 from cxr_lightning.data.manifest import Manifest
 from cxr_lightning.inference.checkpoints import read_checkpoint
 from cxr_lightning.metrics.ranking import macro
-from cxr_lightning.models.classifier import RECORD_KEY, ChestXRayClassifier
+from cxr_lightning.models.classifier import ChestXRayClassifier
+from cxr_lightning.torch_files import RECORD_KEY
 
 SUMMARY_FILE = "summary.json"
 LEFT_OUT_FILE = "left_out.csv"

@@ -1,6 +1,7 @@
 """PyTorch files, loaded without running code from them, and the names of the tensors in them."""
 
 import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,15 @@ import torch
 from torch import Tensor
 
 IMAGENET = "imagenet"
+RECORD_KEY = "cxr_lightning"
+"""Key of a checkpoint's own entry: format, data, validation AUROC, versions; plain values only."""
+
+MOST_BYTES = 400_000_000
+"""Of all tensors in a foreign file; DenseNet-201 has 80 million bytes."""
+
+_WRAPPERS = ("state_dict", "model_state_dict", "model")
+_LONGEST_NAME = 300
+_MOST_PREFIXES = 5
 
 
 def read_state(path: str) -> dict[str, Tensor]:
@@ -40,23 +50,46 @@ def named_tensors(content: object, path: str) -> dict[str, Tensor]:
     Raises:
         ValueError: If there are none.
     """
-    state = content.get("state_dict", content) if isinstance(content, Mapping) else {}
-    named = state.items() if isinstance(state, Mapping) else ()
-    tensors = {str(name): value for name, value in named if isinstance(value, Tensor)}
+    holder = content if isinstance(content, Mapping) else {}
+    state = next((holder[key] for key in _WRAPPERS if isinstance(holder.get(key), Mapping)), holder)
+    tensors = {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
     if not tensors:
         raise ValueError(f"Expected tensors in '{path}' but it holds none. Save a state_dict.")
-    ours = {name.removeprefix("network."): value for name, value in tensors.items() if name.startswith("network.")}
-    return {_current(name): value for name, value in _without_prefix(ours or tensors).items()}
+    _check_plain(tensors, path)
+    if RECORD_KEY in holder:  # ours has the loss's and the preprocessing's tensors beside the network's
+        tensors = {name: value for name, value in tensors.items() if name.startswith("network.")}
+    named: dict[str, Tensor] = {}
+    for name, value in _without_prefix(tensors).items():
+        if _current(name) in named:
+            raise ValueError(f"Expected every tensor once in '{path}' but '{_current(name)}' is there under two names.")
+        named[_current(name)] = value
+    return named
+
+
+def _check_plain(tensors: Mapping[str, Tensor], path: str) -> None:
+    """Refuse what is no weight: sparse, quantised and complex tensors, and ones that claim more than they hold."""
+    total = 0
+    for name, tensor in tensors.items():
+        counter = name.endswith("num_batches_tracked") and not tensor.is_complex()
+        if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
+            raise ValueError(f"Expected plain tensors in '{path}' but '{name}' is {tensor.layout}, {tensor.dtype}.")
+        if not (tensor.is_floating_point() or counter):
+            raise ValueError(f"Expected floating-point tensors in '{path}' but '{name}' is {tensor.dtype}.")
+        size = tensor.numel() * tensor.element_size()
+        total += size
+        if len(name) > _LONGEST_NAME or size > tensor.untyped_storage().nbytes() or total > MOST_BYTES:
+            raise ValueError(f"Expected the weights of a network in '{path}' but '{name[:80]}' claims {size:,} bytes.")
 
 
 def _without_prefix(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Names without what all of them begin with, such as ``module.densenet121.``."""
-    while True:
+    for _ in range(_MOST_PREFIXES):
         prefixes = {name.partition(".")[0] for name in tensors}
         if len(prefixes) != 1 or not all("." in name for name in tensors) or prefixes <= {"features", "classifier"}:
-            return tensors
+            break
         start = len(prefixes.pop()) + 1
         tensors = {name[start:]: value for name, value in tensors.items()}
+    return tensors
 
 
 def load_safely(path: str) -> Any:  # noqa: ANN401  # whatever plain values the file holds
@@ -67,6 +100,7 @@ def load_safely(path: str) -> Any:  # noqa: ANN401  # whatever plain values the 
         ValueError: If it is damaged, is no PyTorch file, or holds more than tensors and plain values.
     """
     try:
+        _refuse_bomb(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except OSError:
         raise
@@ -74,6 +108,16 @@ def load_safely(path: str) -> Any:  # noqa: ANN401  # whatever plain values the 
         raise ValueError(
             f"Expected tensors in '{path}' but it cannot be loaded safely ({first_line(error)}). Save a state_dict."
         ) from error
+
+
+def _refuse_bomb(path: str) -> None:
+    """PyTorch's archives are not compressed: one that unpacks to more than it is was made to fill the memory."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(member.file_size for member in archive.infolist())
+    if unpacked > Path(path).stat().st_size:
+        raise ValueError(f"it unpacks to {unpacked:,} bytes")
 
 
 def first_line(error: Exception) -> str:

@@ -79,6 +79,8 @@ def _check_plan(config: DictConfig) -> None:
             if config.ckpt and OmegaConf.is_missing(config.data, "labels"):
                 config.data.labels = None  # the checkpoint has them
         check_config(config, EVALUATE)
+    from cxr_lightning.conversion.read import is_foreign
+
     if bool(config.ckpt) == bool(config.predictions):
         raise ValueError(
             "Expected either a checkpoint or predictions but got "
@@ -88,6 +90,10 @@ def _check_plan(config: DictConfig) -> None:
         raise ValueError("Expected `data` to say what the predictions are of but it is not set. Such as data=nih.")
     if config.val_predictions and not config.predictions:
         raise ValueError("Expected `predictions` beside `val_predictions` but got none. A checkpoint predicts both.")
+    if config.predictions and any(value is not None for value in config.source.values()):
+        raise ValueError("Expected no `source` settings beside `predictions`: they say how a weight file is used.")
+    if config.save_calibrated and config.ckpt and is_foreign(config.ckpt):
+        raise ValueError(f"Expected a checkpoint for `save_calibrated` but got '{config.ckpt}'. First: cxr convert.")
     if config.allow_missing and not config.predictions:
         raise ValueError(
             "Expected `predictions` beside `allow_missing` but got a checkpoint, which predicts all images."

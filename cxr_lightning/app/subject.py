@@ -67,11 +67,12 @@ def from_checkpoint(config: DictConfig) -> Inputs:
         FileNotFoundError: If the checkpoint or the data is not there.
         ValueError: If one is not usable.
     """
+    from cxr_lightning.conversion.read import is_foreign
     from cxr_lightning.data.manifest import file_sha256
     from cxr_lightning.evaluation.fitting import fitted_from_record
     from cxr_lightning.evaluation.overlap import describe_overlap, fitting_rows, recorded_split
     from cxr_lightning.evaluation.protocol import Origin
-    from cxr_lightning.inference.checkpoints import is_foreign, load_model
+    from cxr_lightning.inference.checkpoints import load_model
 
     path = _find_checkpoint(config)
     if is_foreign(path):
@@ -138,7 +139,8 @@ def _foreign(path: str, config: DictConfig) -> tuple["ChestXRayClassifier", "Che
         logger.info("mean %.3f and standard deviation %.3f of training pixels, computed", *statistics)
     for decision in foreign.decisions:
         logger.info("%s", decision)
-    return build_model(foreign, *statistics), datamodule
+    origin = "given" if statistics[0] is None else f"computed from training images in '{datamodule.root}'"
+    return build_model(foreign, *statistics, origin=origin), datamodule
 
 
 def _datamodule(

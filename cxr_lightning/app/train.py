@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pytorch_lightning as pl
 
     from cxr_lightning.data.datamodule import ChestXRayDataModule
+    from cxr_lightning.inference.initial import Initial
     from cxr_lightning.models.classifier import ChestXRayClassifier
 
 logger = logging.getLogger(__name__)
@@ -104,7 +105,10 @@ def _build_model(config: DictConfig, datamodule: "ChestXRayDataModule") -> "Ches
     if config.model.preprocessing == "featurewise" and config.model.mean is None:
         extra = dict(zip(("mean", "std"), training_statistics(datamodule), strict=True))
         logger.info("featurewise statistics of at most %d training images: %s", STATISTICS_IMAGES, extra)
-    extra |= _foreign_weights(config, datamodule)
+    initial = _initial(config, datamodule)
+    if initial is not None:
+        given = {name: value for name, value in initial.variations.items() if name not in config.model}
+        extra |= {"weights": initial.state, **given}
     model: ChestXRayClassifier = instantiate(
         config.model, labels=list(datamodule.labels), loss=loss, _convert_="all", **extra
     )
@@ -113,6 +117,7 @@ def _build_model(config: DictConfig, datamodule: "ChestXRayDataModule") -> "Ches
     prevalence = targets.nanmean(dim=0)
     model.record |= {
         "initial_weights": config.model.weights,
+        **({"source": initial.source} if initial is not None else {}),
         "data": datamodule.record(),
         "prevalence": dict(zip(datamodule.labels, prevalence.tolist(), strict=True)),
         "constant_loss": {
@@ -124,27 +129,15 @@ def _build_model(config: DictConfig, datamodule: "ChestXRayDataModule") -> "Ches
     return model
 
 
-def _foreign_weights(config: DictConfig, datamodule: "ChestXRayDataModule") -> dict[str, Any]:
-    """What the model's constructor takes for weights from Keras or safetensors; nothing for other weights."""
-    weights = config.model.weights
-    if not isinstance(weights, str) or Path(weights).suffix not in (".h5", ".hdf5", ".keras", ".safetensors"):
-        return {}
-    from cxr_lightning.conversion.read import read_source
-    from cxr_lightning.inference.foreign import initial_state
+def _initial(config: DictConfig, datamodule: "ChestXRayDataModule") -> "Initial | None":
+    """The weights in a file; None for random and ImageNet's, which the model gets by itself."""
+    if config.model.weights in (None, "imagenet"):
+        return None
+    from cxr_lightning.inference.initial import read_initial
 
-    source = read_source(weights)
-    backbone = source.backbone(Path(weights))
-    if backbone != config.model.backbone:
-        raise ValueError(
-            f"Expected weights of {config.model.backbone} in '{weights}' but they are of {backbone}. "
-            f"Set 'model={backbone}'."
-        )
-    logger.info("%s: %s", weights, "; ".join((source.format, *source.decisions)))
-    return {
-        "weights": initial_state(source, datamodule.labels),
-        "batch_norm_epsilon": source.batch_norm_epsilon,
-        "final_relu": source.final_relu,
-    }
+    found = read_initial(config.model.weights, config.model.backbone, datamodule.labels)
+    logger.info("%s: %s", config.model.weights, "; ".join((found.source["format"], *found.source["decisions"])))
+    return found
 
 
 def _build_trainer(config: DictConfig) -> tuple["pl.Trainer", Any]:

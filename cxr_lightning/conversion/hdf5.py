@@ -1,6 +1,7 @@
 """HDF5 files as names, shapes and arrays, read in a process of their own that may crash without harm."""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -71,7 +72,9 @@ def read_arrays(path: Path, names: Sequence[str], *, origin: Path | None = None)
 def _run(path: Path, arguments: list[str], given: str) -> str:
     try:
         done = subprocess.run(
-            [sys.executable, "-m", _READER, *arguments],
+            # -P: not from the folder that one happens to be in, where a file may be called h5py.py
+            [sys.executable, "-P", "-m", _READER, *arguments],
+            env=_environment(),
             input=given,
             capture_output=True,
             encoding="utf-8",
@@ -86,6 +89,13 @@ def _run(path: Path, arguments: list[str], given: str) -> str:
     if done.returncode < 0:
         reason = [f"it is damaged (the HDF5 library ended with signal {-done.returncode})"]
     raise ValueError(_refusal(path, reason[0]))
+
+
+def _environment() -> dict[str, str]:
+    """Ours, with this very package in the path, and one thread: more would only take memory."""
+    package = str(Path(__file__).resolve().parents[2])
+    path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
+    return {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"}
 
 
 def _refusal(path: Path, reason: str) -> str:

@@ -10,6 +10,7 @@ A fault of the file ends it with exit code 3 and the reason, as a clause, on std
 """
 
 import json
+import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,8 @@ _DEEPEST = 40
 _MOST_BYTES = 1 << 30
 _MOST_EXPANSION = 200
 _LONGEST_TEXT = 20_000_000
+_CHUNK_SLACK, _SMALL = 4, 1 << 20
+_MOST_MEMORY = 400 << 20
 _UNREAD = ("optimizer_weights", "optimizer")
 """Groups with what an optimizer remembers: as large as the weights twice over, and nothing to a model."""
 
@@ -91,9 +94,21 @@ def _check(name: str, dataset: h5py.Dataset) -> int:
     size = int(np.prod([int(side) for side in dataset.shape], dtype=object)) * dataset.dtype.itemsize
     if size > _MOST_BYTES:
         raise Fault(f"'{name}' claims the shape {dataset.shape}, {size:,} bytes")
-    if dataset.chunks is None and dataset.id.get_storage_size() not in (size, 0):
+    if dataset.chunks is None and dataset.id.get_storage_size() != size:
         raise Fault(f"'{name}' claims {size:,} bytes and has {dataset.id.get_storage_size():,}")
+    if dataset.chunks is not None:
+        _check_chunks(name, dataset, size)
     return int(size)
+
+
+def _check_chunks(name: str, dataset: h5py.Dataset, size: int) -> None:
+    """All chunks must be there, and none much larger than the whole: a missing one would be read as zeros."""
+    largest = int(np.prod(dataset.chunks, dtype=object)) * dataset.dtype.itemsize
+    if largest > _CHUNK_SLACK * size + _SMALL:
+        raise Fault(f"'{name}' has {size:,} bytes in chunks of {largest:,}")
+    wanted = math.prod(-(-side // chunk) for side, chunk in zip(dataset.shape, dataset.chunks, strict=True))
+    if dataset.id.get_num_chunks() != wanted:
+        raise Fault(f"'{name}' has {dataset.id.get_num_chunks()} of its {wanted} chunks")
 
 
 def _counter(dataset: h5py.Dataset) -> bool:
@@ -131,9 +146,20 @@ def extract(path: Path, names: list[str], out: Path) -> None:
                 np.lib.format.write_array(member, np.asarray(file[name][()], dtype=np.float32), allow_pickle=False)
 
 
+def _limit_memory() -> None:
+    """No file needs more; where the system has no such limit there is none."""
+    try:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_DATA, (_MOST_MEMORY, _MOST_MEMORY))
+    except (ImportError, AttributeError, ValueError, OSError):
+        return
+
+
 def main() -> int:
     """See the module's text."""
     path = Path(sys.argv[1])
+    _limit_memory()
     try:
         if len(sys.argv) > 2:
             extract(path, json.load(sys.stdin), Path(sys.argv[2]))
@@ -141,6 +167,9 @@ def main() -> int:
             json.dump(describe(path), sys.stdout)
     except Fault as fault:
         print(fault, file=sys.stderr)
+        return FAULT
+    except MemoryError:
+        print("reading it takes more memory than any weights file needs", file=sys.stderr)
         return FAULT
     except Exception as error:  # whatever a damaged file makes the library raise
         print(f"it is damaged ({' '.join(str(error).split())[:200]})", file=sys.stderr)

@@ -26,6 +26,7 @@ _TENSORS = {
 _COMPLETE = {"batch_normalization": {"gamma", "beta", "moving_mean", "moving_variance"}, "conv2d": {"kernel"}}
 
 _STEM, _GROWTH = 64, 32
+_MOST_OUTPUTS = 10_000
 
 Shape = tuple[int, ...]
 
@@ -38,11 +39,13 @@ class Plan:
         sources: Path of a dataset by the name of the tensor, in torchvision's spelling.
         blocks: Dense layers in each of the four blocks: 6, 12, 24, 16 for DenseNet-121.
         outputs: Of the last layer; None if the file has none.
+        head: Its name; empty if the file has no names.
     """
 
     sources: Mapping[str, str]
     blocks: tuple[int, ...]
     outputs: int | None
+    head: str
 
 
 def plan(layers: Sequence[Layer], shapes: Mapping[str, Shape]) -> Plan:
@@ -91,7 +94,7 @@ def plan(layers: Sequence[Layer], shapes: Mapping[str, Shape]) -> Plan:
         for tensor, path in layer.tensors.items()
     }
     sources |= {f"classifier.{_TENSORS[tensor]}": path for tensor, path in head.items()}
-    return Plan(sources, blocks, outputs)
+    return Plan(sources, blocks, outputs, heads[0].name if heads else "")
 
 
 def _check_shapes(
@@ -118,7 +121,7 @@ def _check_shapes(
     ]
     if head:
         kernel, bias = shapes[head["kernel"]], shapes[head["bias"]]
-        if kernel[0] != channels or bias != kernel[1:]:
+        if kernel[0] != channels or bias != kernel[1:] or bias[0] > _MOST_OUTPUTS:
             wrong.append(f"{head['kernel']} {kernel} and {bias} for ({channels}, outputs)")
     if wrong:
         raise ValueError(f"{len(wrong)} of its tensors have another shape than a DenseNet's: {'; '.join(wrong[:5])}")

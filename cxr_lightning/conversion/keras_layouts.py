@@ -87,6 +87,9 @@ def _named(contents: Contents, prefix: str) -> list[Layer]:
             if tensor in tensors:
                 raise ValueError(f"it has the weight '{tensor}' of layer '{owner}' twice")
             tensors[tensor] = path
+    used = {path for tensors in layers.values() for path in tensors.values()}
+    if unnamed := sorted(set(contents.shapes) - used):
+        raise ValueError(f"it holds {len(unnamed)} datasets that its lists do not name, {unnamed[:5]}")
     return [Layer(name, _kind(tensors, contents), tensors) for name, tensors in layers.items()]
 
 
@@ -108,7 +111,7 @@ def _numbered(contents: Contents) -> list[Layer]:
     for path in contents.shapes:
         match = _NUMBERED.search(path)
         if match is None or not path.endswith(match[0]):
-            if path.startswith(_OTHER):
+            if path.startswith(_OTHER) or "seed_generator" in path:
                 continue
             raise ValueError(f"it holds '{path}', which is no layer's weight")
         kind, number, place = match[1], int(match[2] or 0), int(match[3])

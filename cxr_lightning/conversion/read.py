@@ -12,6 +12,11 @@ FOREIGN = (".h5", ".hdf5", ".keras", ".safetensors", ".pth", ".pt", ".tar")
 _LFS_POINTER = b"version https://git-lfs"
 
 
+def is_foreign(path: str) -> bool:
+    """Whether a file is, by its name, of another kind than this package's checkpoints."""
+    return Path(path).suffix in FOREIGN
+
+
 def read_source(path: str | Path) -> Source:
     """The network in a foreign weight file.
 
@@ -26,7 +31,8 @@ def read_source(path: str | Path) -> Source:
         raise ValueError(f"Expected a weights file but got the URL '{path}'. Download it and check its sha256.")
     file = Path(path)
     if not file.is_file():
-        raise FileNotFoundError(f"Expected a weights file at '{file}' but there is no such file. Check the path.")
+        found = "it is no regular file" if file.exists() else "there is no such file"
+        raise FileNotFoundError(f"Expected a weights file at '{file}' but {found}. Check the path.")
     with file.open("rb") as stream:
         start = stream.read(512)
     if start.startswith(_LFS_POINTER):

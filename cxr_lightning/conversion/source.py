@@ -1,10 +1,13 @@
 """What a foreign file holds, in our terms."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
+
+from cxr_lightning.labels import WALKTHROUGH_LABELS
 
 BLOCKS = {"densenet121": (6, 12, 24, 16), "densenet169": (6, 12, 32, 32), "densenet201": (6, 12, 48, 32)}
 """Dense layers in each block."""
@@ -24,6 +27,7 @@ class Source:
         format: Of the file, in words.
         decisions: What was decided, and why, in words.
         keras: Whether it is from Keras.
+        head: Name of the last layer; empty where the file has none.
     """
 
     state: Mapping[str, Tensor]
@@ -35,6 +39,13 @@ class Source:
     format: str
     decisions: tuple[str, ...]
     keras: bool = False
+    head: str = ""
+
+    @property
+    def walkthrough(self) -> bool:
+        """Whether it looks like the Keras walk-through's: 14 outputs of a layer with the name that Keras gives."""
+        own_name = re.fullmatch(r"(dense(_\d+)?)?", self.head) is not None
+        return self.keras and self.outputs == len(WALKTHROUGH_LABELS) and own_name
 
     @property
     def parameters(self) -> int:

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from cxr_lightning.conversion.source import Source, check_finite
-from cxr_lightning.torch_files import load_safely, named_tensors
+from cxr_lightning.torch_files import MOST_BYTES, RECORD_KEY, load_safely, named_tensors
 
 EPSILON = 1e-5
 """Of batch normalisations in torchvision."""
@@ -18,8 +18,6 @@ EPSILON = 1e-5
 _LAYER = re.compile(r"features\.denseblock(\d)\.denselayer(\d+)\.norm1\.weight")
 _LABELS = ("labels", "class_names", "classes", "pathologies")
 """Where files keep the names of their outputs."""
-
-_MOST_BYTES = 1 << 30
 
 
 def read_torch(path: Path) -> Source:
@@ -30,13 +28,15 @@ def read_torch(path: Path) -> Source:
     """
     content = load_safely(str(path))
     metadata = content if isinstance(content, Mapping) else {}
+    if RECORD_KEY in metadata:
+        raise ValueError(f"Expected foreign weights in '{path}' but it is a checkpoint of this package already.")
     return _source(named_tensors(content, str(path)), metadata, path, "PyTorch")
 
 
 def read_safetensors(path: Path) -> Source:
     """The network in a safetensors file; errors as in :func:`read_torch`."""
-    if path.stat().st_size > _MOST_BYTES:
-        raise ValueError(f"Expected weights of a DenseNet in '{path}' but it has {path.stat().st_size:,} bytes.")
+    if path.stat().st_size > MOST_BYTES:
+        raise ValueError(f"Expected the weights of a network in '{path}' but it has {path.stat().st_size:,} bytes.")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = {key: _parsed(value) for key, value in (file.metadata() or {}).items()}
@@ -85,5 +85,5 @@ def _parsed(text: str) -> object:
     """A metadata value, which is text; lists are written as JSON."""
     try:
         return json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         return text

@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from cxr_lightning.conversion.read import FOREIGN
-from cxr_lightning.models.classifier import RECORD_KEY, ChestXRayClassifier
-from cxr_lightning.torch_files import load_safely
+from cxr_lightning.models.classifier import ChestXRayClassifier
+from cxr_lightning.torch_files import RECORD_KEY, load_safely
 
 
 def read_checkpoint(path: str) -> dict[str, Any]:
@@ -27,11 +26,6 @@ def read_checkpoint(path: str) -> dict[str, Any]:
         )
     found: dict[str, Any] = content
     return found
-
-
-def is_foreign(path: str) -> bool:
-    """Whether a file is, by its name, of another kind than this package's checkpoints."""
-    return Path(path).suffix in FOREIGN
 
 
 def load_model(path: str) -> ChestXRayClassifier:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from cxr_lightning.conversion.read import read_source
 from cxr_lightning.conversion.source import Source
@@ -17,6 +16,9 @@ from cxr_lightning.labels import WALKTHROUGH_LABELS, check_labels
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.models.preprocess import Mode, featurewise_statistics
 from cxr_lightning.versions import versions
+
+SMALLEST = 32
+"""Side of the smallest images: five halvings leave one point."""
 
 STATISTICS_IMAGES = 500
 """Training images whose pixels give the mean and standard deviation."""
@@ -91,7 +93,10 @@ def read_foreign(path: str, given: Settings) -> Foreign:
             f"Expected a network with a last layer in '{path}' but it has none. "
             f"Train one on it: train.py model={backbone} model.weights={path}."
         )
-    walkthrough = source.keras and source.outputs == len(WALKTHROUGH_LABELS)
+    _check_head(source, path)
+    _check_given(given)
+    given_other = given.labels is not None and tuple(given.labels) != WALKTHROUGH_LABELS
+    walkthrough = source.walkthrough and not given_other
     labels, words = _labels(source, given, walkthrough, path)
     defaults = _defaults(source, walkthrough)
     chosen: dict[str, Any] = {
@@ -106,11 +111,34 @@ def read_foreign(path: str, given: Settings) -> Foreign:
     final_relu = source.final_relu if given.final_relu is None else given.final_relu
     decisions = [*source.decisions, words]
     if given.final_relu is not None:
+        decisions = [decision for decision in decisions if "final ReLU" not in decision]
         decisions.append(f"{'a' if final_relu else 'no'} final ReLU, as given")
     for name, value in chosen.items():
-        decisions.append(f"{name.replace('_', ' ')} {value}, {'as given' if getattr(given, name) else 'the default'}")
+        decisions.append(
+            f"{name.replace('_', ' ')} {value}, {'the default' if getattr(given, name) is None else 'as given'}"
+        )
     settings = Settings(labels, mean=given.mean, std=given.std, final_relu=final_relu, **chosen)
     return Foreign(file, file_sha256(file), source, backbone, labels, settings, tuple(decisions))
+
+
+def _check_head(source: Source, path: str) -> None:
+    """Refuse a last layer that is not one whole linear layer."""
+    head = {name: tuple(tensor.shape) for name, tensor in source.state.items() if name.startswith("classifier.")}
+    if set(head) != {"classifier.weight", "classifier.bias"} or head["classifier.bias"] != (source.outputs,):
+        raise ValueError(
+            f"Expected one linear layer with a weight and a bias as the last of the network in '{path}' but got {head}."
+        )
+
+
+def _check_given(given: Settings) -> None:
+    if given.image_size is not None and given.image_size < SMALLEST:
+        raise ValueError(f"Expected an image size of at least {SMALLEST} but got {given.image_size}.")
+    if (given.mean is None) != (given.std is None):
+        raise ValueError(f"Expected both a mean and a standard deviation but got {given.mean} and {given.std}.")
+    if given.mean is not None and given.preprocessing not in (None, "featurewise"):
+        raise ValueError(
+            f"Expected no mean and standard deviation beside the preprocessing {given.preprocessing}, which needs none."
+        )
 
 
 def _labels(source: Source, given: Settings, walkthrough: bool, path: str) -> tuple[tuple[str, ...], str]:
@@ -150,13 +178,16 @@ def training_statistics(datamodule: ChestXRayDataModule) -> tuple[float, float]:
     return featurewise_statistics(datamodule.sample_images("train", STATISTICS_IMAGES))
 
 
-def build_model(foreign: Foreign, mean: float | None = None, std: float | None = None) -> ChestXRayClassifier:
+def build_model(
+    foreign: Foreign, mean: float | None = None, std: float | None = None, origin: str = "given"
+) -> ChestXRayClassifier:
     """The model, in evaluation mode.
 
     Args:
         foreign: From :func:`read_foreign`.
         mean: Of training pixels, where they are still wanted.
         std: Likewise.
+        origin: Where these two are from, for the record.
 
     Raises:
         ValueError: If they are wanted and not given.
@@ -170,18 +201,21 @@ def build_model(foreign: Foreign, mean: float | None = None, std: float | None =
             "another `preprocessing`."
         )
     featurewise = settings.preprocessing == "featurewise"
-    model = ChestXRayClassifier(
-        foreign.labels,
-        backbone=foreign.backbone,
-        weights=foreign.source.state,
-        image_size=settings.image_size or 224,
-        interpolation=settings.interpolation or "bilinear",
-        preprocessing=settings.preprocessing or "imagenet",
-        mean=mean if featurewise else None,
-        std=std if featurewise else None,
-        batch_norm_epsilon=foreign.source.batch_norm_epsilon,
-        final_relu=bool(settings.final_relu),
-    )
+    try:
+        model = ChestXRayClassifier(
+            foreign.labels,
+            backbone=foreign.backbone,
+            weights=foreign.source.state,
+            image_size=settings.image_size or 224,
+            interpolation=settings.interpolation or "bilinear",
+            preprocessing=settings.preprocessing or "imagenet",
+            mean=mean if featurewise else None,
+            std=std if featurewise else None,
+            batch_norm_epsilon=foreign.source.batch_norm_epsilon,
+            final_relu=bool(settings.final_relu),
+        )
+    except ValueError as error:
+        raise ValueError(f"Expected a whole {foreign.backbone} in '{foreign.path}' but: {error}") from error
     model.record |= {
         "initial_weights": foreign.path.name,
         "source": {
@@ -189,6 +223,7 @@ def build_model(foreign: Foreign, mean: float | None = None, std: float | None =
             "sha256": foreign.sha256,
             "format": foreign.source.format,
             "decisions": list(foreign.decisions),
+            "pixel statistics": f"{origin}: {mean}, {std}" if featurewise else "none",
         },
     }
     return model.eval()
@@ -212,25 +247,10 @@ def save_model(model: ChestXRayClassifier, path: Path) -> None:
     model.on_save_checkpoint(content)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.tmp")
-    torch.save(content, unfinished)
-    unfinished.replace(path)
-
-
-def initial_state(source: Source, labels: Sequence[str]) -> dict[str, Tensor]:
-    """A foreign network's tensors to start training from, its outputs in the order of other labels.
-
-    Without the last layer where its outputs are not known to be these labels.
-
-    Args:
-        source: What is in the file.
-        labels: Of the model that is trained.
-    """
-    known = source.labels
-    if known is None and source.keras and source.outputs == len(WALKTHROUGH_LABELS):
-        known = WALKTHROUGH_LABELS
-    state = dict(source.state)
-    head = [name for name in state if name.startswith("classifier.")]
-    if known is None or set(known) != set(labels):
-        return {name: tensor for name, tensor in state.items() if name not in head}
-    order = [list(known).index(label) for label in labels]
-    return state | {name: state[name][order] for name in head}
+    try:
+        with unfinished.open("wb") as file:
+            torch.save(content, file)
+        unfinished.replace(path)
+    except (OSError, RuntimeError) as error:
+        unfinished.unlink(missing_ok=True)
+        raise OSError(f"Expected to write '{path}' but that failed ({error}). Choose another folder.") from error

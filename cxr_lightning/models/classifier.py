@@ -19,10 +19,8 @@ from cxr_lightning.metrics.streaming import LabelAUROC
 from cxr_lightning.models.backbones import EPSILON, build_backbone, freeze_all_but_head
 from cxr_lightning.models.preprocess import Mode, Preprocess
 from cxr_lightning.models.weights import load_initial_weights
+from cxr_lightning.torch_files import RECORD_KEY
 from cxr_lightning.versions import versions
-
-RECORD_KEY = "cxr_lightning"
-"""Key of a checkpoint's own entry: format, data, validation AUROC, versions; plain values only."""
 
 
 class ChestXRayClassifier(pl.LightningModule):

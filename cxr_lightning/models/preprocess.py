@@ -40,9 +40,9 @@ class Preprocess(nn.Module):
         if mode == "imagenet":
             means, stds = _IMAGENET_MEAN, _IMAGENET_STD
         elif mode == "featurewise":
-            if mean is None or std is None or not std > 0:
+            if mean is None or std is None or not (0 <= mean <= 255 and 0 < std <= 255):
                 raise ValueError(
-                    "Expected the training images' mean and a positive standard deviation for featurewise "
+                    "Expected the training images' mean in [0, 255] and a positive standard deviation for featurewise "
                     f"preprocessing but got {mean} and {std}. Compute them with `featurewise_statistics`."
                 )
             means, stds = (mean / 255,) * 3, (std / 255,) * 3

@@ -58,10 +58,10 @@ def _download(backbone: str) -> dict[str, Tensor]:
 
 def _fill(network: nn.Module, head: str, state: dict[str, Tensor], origin: str) -> None:
     own = network.state_dict()
-    head_keys = {key for key in own if key.startswith(f"{head}.")}
-    new_head = any(key not in state or state[key].shape != own[key].shape for key in head_keys)
+    head_keys = {f"{head}.weight", f"{head}.bias"}
+    new_head = _is_other_head({key: value for key, value in state.items() if key in head_keys}, own, head)
     expected = set(own) - head_keys if new_head else set(own)
-    given = {key: value for key, value in state.items() if not (new_head and key.startswith(f"{head}."))}
+    given = {key: value for key, value in state.items() if not (new_head and key in head_keys)}
     # Batch normalisation counts its batches only since 2018; nothing here uses the count.
     missing = sorted(key for key in expected - set(given) if not key.endswith(".num_batches_tracked"))
     extra = sorted(set(given) - expected)
@@ -76,3 +76,13 @@ def _fill(network: nn.Module, head: str, state: dict[str, Tensor], origin: str) 
     logger.info(
         "weights from %s: %d tensors; the last layer is %s", origin, len(given), "new" if new_head else "theirs"
     )
+
+
+def _is_other_head(given: Mapping[str, Tensor], own: Mapping[str, Tensor], head: str) -> bool:
+    """Whether there is no last layer, or a whole one with another number of outputs."""
+    if not given:
+        return True
+    weight, bias = given.get(f"{head}.weight"), given.get(f"{head}.bias")
+    if weight is None or bias is None or weight.ndim != 2 or bias.shape != weight.shape[:1]:
+        return False  # a part of one: it does not fit, and is refused
+    return weight.shape[1] == own[f"{head}.weight"].shape[1] and len(weight) != len(own[f"{head}.weight"])

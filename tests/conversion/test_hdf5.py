@@ -209,3 +209,23 @@ def test_the_reader_loads_neither_torch_nor_keras() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_texts_that_fill_the_memory_are_one_error(tmp_path: Path) -> None:
+    # 300 texts of one object of eight million letters: 2.4 GB where the file has eight million.
+    path = tmp_path / "texts.h5"
+    with h5py.File(path, "w") as file:
+        file["a"] = np.zeros(3, "f4")
+        text = "x" * 8_000_000
+        file.attrs.create("layer_names", [text] * 300, dtype=h5py.string_dtype())
+    with pytest.raises(ValueError, match=r"texts\.h5"):
+        list_contents(path)
+
+
+def test_nothing_is_run_from_the_folder_that_one_is_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "h5py.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["a"] = np.zeros(3, "f4")
+    monkeypatch.chdir(tmp_path)
+    assert list_contents(Path("x.h5")).shapes == {"a": (3,)}
+    assert not (tmp_path / "ran").exists()

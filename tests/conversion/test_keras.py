@@ -5,6 +5,7 @@ import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -99,7 +100,7 @@ def drop(file: h5py.File) -> None:
 
 def forget(file: h5py.File) -> None:
     names = [name for name in file.attrs["layer_names"] if name != CONV]
-    del file.attrs["layer_names"]
+    del file.attrs["layer_names"], file[CONV]
     file.attrs["layer_names"] = names
 
 
@@ -129,6 +130,28 @@ def other_bias(file: h5py.File) -> None:
     file[f"{CONV}/{CONV}/bias:0"] = np.zeros(128, "f4")
 
 
+def unlisted(file: h5py.File) -> None:
+    file["dense_9/dense_9/kernel:0"] = np.zeros((4, 4), "f4")
+
+
+def unwritten(file: h5py.File) -> None:
+    del file["bn/bn/gamma:0"]
+    file["bn/bn"].create_dataset("gamma:0", shape=file["bn/bn/beta:0"].shape, dtype="f4")
+
+
+def unwritten_chunks(file: h5py.File) -> None:
+    shape = file["bn/bn/beta:0"].shape
+    del file["bn/bn/gamma:0"]
+    file["bn/bn"].create_dataset("gamma:0", shape=shape, dtype="f4", chunks=(8,))[:16] = 1
+
+
+def large_chunk(file: h5py.File) -> None:
+    shape = file["bn/bn/beta:0"].shape
+    del file["bn/bn/gamma:0"]
+    chunks = {"chunks": (4_000_000,), "maxshape": (None,), "compression": "gzip"}
+    file["bn/bn"].create_dataset("gamma:0", data=np.ones(shape, "f4"), **chunks)
+
+
 WRONG: dict[str, tuple[Callable[[h5py.File], None], str]] = {
     "a dataset that is named is not there": (drop, rf"'{CONV}/{CONV}/kernel:0' and has no such dataset"),
     "a layer is missing": (forget, rf"1 layers are missing \['{CONV}'\]"),
@@ -139,6 +162,10 @@ WRONG: dict[str, tuple[Callable[[h5py.File], None], str]] = {
     "a weight is NaN": (spoil_number, r"1 tensors hold NaN.*features\.norm5\.weight"),
     "a variance is negative": (negative, r"negative variance: features\.norm5\.running_var"),
     "there are two dense layers": (second_head, r"2 dense layers, \['dense', 'hidden'\]"),
+    "a dataset is in no list": (unlisted, r"1 datasets that its lists do not name, \['dense_9/dense_9/kernel:0'\]"),
+    "a dataset was never written": (unwritten, r"'bn/bn/gamma:0' claims [\d,]+ bytes and has 0"),
+    "chunks are missing": (unwritten_chunks, r"'bn/bn/gamma:0' has 2 of its \d+ chunks"),
+    "a chunk is larger than all": (large_chunk, r"'bn/bn/gamma:0' has [\d,]+ bytes in chunks of 16,000,000"),
     "a convolution has a bias": (other_bias, rf"other weights \['{CONV} \(kernel, bias\)'\]"),
 }
 
@@ -244,3 +271,105 @@ def test_the_configuration_says_epsilon_and_final_activation(keras_file: KerasFi
     source = read_source(spoil(path, change))
     assert source.batch_norm_epsilon == 0.001
     assert any("as the model's configuration says" in words for words in source.decisions)
+
+
+def change_config(path: Path, change: Callable[[list[dict[str, Any]]], None]) -> Path:
+    def rewrite(file: h5py.File) -> None:
+        config = json.loads(file.attrs["model_config"])
+        change(config["config"]["layers"])
+        del file.attrs["model_config"]
+        file.attrs["model_config"] = json.dumps(config)
+
+    return spoil(path, rewrite)
+
+
+def layer_of(layers: list[dict[str, Any]], kind: str) -> dict[str, Any]:
+    return next(layer for layer in layers if layer["class_name"] == kind)
+
+
+def softmax(layers: list[dict[str, Any]]) -> None:
+    layer_of(layers, "Dense")["config"]["activation"] = "softmax"
+
+
+def maximum(layers: list[dict[str, Any]]) -> None:
+    layer_of(layers, "GlobalAveragePooling2D")["class_name"] = "GlobalMaxPooling2D"
+
+
+def rescaling(layers: list[dict[str, Any]]) -> None:
+    layers.insert(1, {"class_name": "Rescaling", "config": {"name": "rescaling", "scale": 1 / 255}})
+
+
+def two_epsilons(layers: list[dict[str, Any]]) -> None:
+    layer_of(layers, "BatchNormalization")["config"]["epsilon"] = 0.001
+
+
+def endless_epsilon(layers: list[dict[str, Any]]) -> None:
+    for layer in layers:
+        if layer["class_name"] == "BatchNormalization":
+            layer["config"]["epsilon"] = 10**400
+
+
+@pytest.mark.usefixtures("in_process")
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (softmax, "activation is softmax, not sigmoid"),
+        (maximum, "a layer GlobalMaxPooling2D"),
+        (rescaling, "prepares images by a layer Rescaling"),
+        (two_epsilons, r"the epsilons \[0\.001, 0\.001001\]|the epsilons \[1\.001e-05, 0\.001\]"),
+        (endless_epsilon, r"the epsilons \[inf\]"),
+    ],
+)
+@pytest.mark.parametrize("name", ["keras2_flat_dense.save.h5", "keras3_flat_dense.save.h5"])
+def test_models_that_do_something_else_are_refused(
+    name: str, change: Callable[[list[dict[str, Any]]], None], message: str, keras_file: KerasFile
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        read_source(change_config(keras_file(name), change))
+
+
+@pytest.mark.usefixtures("in_process")
+def test_the_final_activation_is_found_by_what_follows_whatever_its_name(keras_file: KerasFile) -> None:
+    path = keras_file("keras2_flat_dense.save.h5")
+
+    def rename(file: h5py.File) -> None:
+        config = (
+            file.attrs["model_config"]
+            .replace('"relu"', '"activation_7"')
+            .replace('"activation": "activation_7"', '"activation": "relu"')
+        )
+        del file.attrs["model_config"]
+        file.attrs["model_config"] = config
+
+    assert read_source(spoil(path, rename)).final_relu is True
+
+
+@pytest.mark.usefixtures("in_process")
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"config": {"layers": [{"config": [1]}, 7, {"config": 3}]}}', "{", "[]"]
+)
+def test_configurations_that_are_none_are_passed_over(text: str, keras_file: KerasFile) -> None:
+    def replace(file: h5py.File) -> None:
+        del file.attrs["model_config"]
+        if len(text) < 60_000:
+            file.attrs["model_config"] = text
+
+    source = read_source(spoil(keras_file("keras2_flat_dense.save.h5"), replace))
+    assert source.batch_norm_epsilon == 1.001e-5
+
+
+def test_a_compressed_archive_with_changed_bytes_is_one_error(keras_file: KerasFile, tmp_path: Path) -> None:
+    path = keras_file("keras3_flat_dense.keras")
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    deflated = tmp_path / "deflated.keras"
+    with zipfile.ZipFile(deflated, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    damaged = deflated.read_bytes()
+    for place in range(len(damaged) // 3, len(damaged) // 2, len(damaged) // 40):
+        changed = bytearray(damaged)
+        changed[place : place + 50] = bytes(50)
+        deflated.write_bytes(changed)
+        with pytest.raises(ValueError, match=r"deflated\.keras"):
+            read_source(deflated)

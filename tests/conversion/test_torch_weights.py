@@ -1,6 +1,7 @@
 """PyTorch and safetensors files of other projects, in all the ways that they name things."""
 
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -103,3 +104,44 @@ def test_a_url_is_refused_and_a_missing_file_named(name: str) -> None:
         read_source(name)
     with pytest.raises(FileNotFoundError, match=r"'absent\.h5'"):
         read_source("absent.h5")
+
+
+def test_tensors_that_are_no_weights_are_refused(tmp_path: Path) -> None:
+    state = network().state_dict()
+    kernel = state["features.conv0.weight"]
+    cases: dict[str, tuple[object, str]] = {
+        "claims": (torch.zeros(1).expand(10**9), "claims 4,000,000,000 bytes"),
+        "integer": (kernel.to(torch.int8), "is torch.int8"),
+        "complex": (kernel.to(torch.complex64), "is torch.complex64"),
+        "sparse": (kernel.to_sparse(), "Expected plain tensors"),
+        "meta": (kernel.to("meta"), "x\\.pth"),
+    }
+    for tensor, message in cases.values():
+        torch.save(state | {"features.conv0.weight": tensor}, tmp_path / "x.pth")
+        with pytest.raises(ValueError, match=message):
+            read_source(tmp_path / "x.pth")
+
+
+def test_one_tensor_under_two_names_is_refused_and_strangers_are_not_dropped(tmp_path: Path) -> None:
+    state = network().state_dict()
+    torch.save(state | {"classifier.0.weight": state["classifier.weight"]}, tmp_path / "x.pth")
+    with pytest.raises(ValueError, match=r"'classifier\.weight' is there under two names"):
+        read_source(tmp_path / "x.pth")
+    torch.save(
+        {f"network.{name}": value for name, value in state.items()} | {"aux.weight": torch.ones(1)}, tmp_path / "x.pth"
+    )
+    assert "aux.weight" in read_source(tmp_path / "x.pth").state
+
+
+def test_names_without_end_and_archives_that_unpack_to_more_are_refused_at_once(tmp_path: Path) -> None:
+    torch.save({"a." * 200_000 + "x": torch.ones(1)}, tmp_path / "x.pth")
+    with pytest.raises(ValueError, match="Expected the weights of a network"):
+        read_source(tmp_path / "x.pth")
+    torch.save({"weight": torch.zeros(20_000_000)}, tmp_path / "x.pth")
+    with zipfile.ZipFile(tmp_path / "x.pth") as archive, zipfile.ZipFile(tmp_path / "y.pth", "w", 8) as bomb:
+        for name in archive.namelist():
+            bomb.writestr(name, archive.read(name))
+    with pytest.raises(ValueError, match=r"y\.pth' but it cannot be loaded safely \(it unpacks to"):
+        read_source(tmp_path / "y.pth")
+    save_file(network().state_dict(), tmp_path / "x.safetensors", metadata={"labels": "[" * 100_000})
+    assert read_source(tmp_path / "x.safetensors").labels is None

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,10 +13,10 @@ from cxr_lightning import cli
 from cxr_lightning.conversion.read import read_source
 from cxr_lightning.conversion.source import BLOCKS, Source
 from cxr_lightning.inference.checkpoints import load_model
-from cxr_lightning.inference.foreign import Settings, build_model, initial_state, read_foreign, save_model
+from cxr_lightning.inference.foreign import Settings, build_model, read_foreign, save_model
+from cxr_lightning.inference.initial import read_initial
 from cxr_lightning.labels import NIH_LABELS, WALKTHROUGH_LABELS
 from cxr_lightning.models import backbones
-from cxr_lightning.models.classifier import ChestXRayClassifier
 from tests.conversion.conftest import build
 
 Small = Callable[[str], Path]
@@ -59,7 +60,7 @@ def test_the_models_logits_are_those_of_the_normalised_image(small: Small) -> No
 
 def test_convert_save_load_and_predict_give_identical_bits(small: Small, tmp_path: Path) -> None:
     path = small("keras3_flat_no_final_relu.keras")
-    model = build_model(read_foreign(str(path), Settings(preprocessing="samplewise", image_size=64)))
+    model = build_model(read_foreign(str(path), Settings(WALKTHROUGH_LABELS, "samplewise", image_size=64)))
     assert model.hparams["final_relu"] is False
     save_model(model, tmp_path / "out" / "model.ckpt")
     again = load_model(str(tmp_path / "out" / "model.ckpt"))
@@ -102,7 +103,9 @@ def test_labels_of_other_sources_must_be_given_and_be_as_many_as_outputs(small: 
 def test_final_relu_can_be_given_where_the_file_does_not_say(small: Small) -> None:
     path = str(small("keras2_nested.save_weights.h5"))
     given = Settings(preprocessing="none", final_relu=False)
-    assert build_model(read_foreign(path, given)).hparams["final_relu"] is False
+    foreign = read_foreign(path, given)
+    assert build_model(foreign).hparams["final_relu"] is False
+    assert [words for words in foreign.decisions if "final ReLU" in words] == ["no final ReLU, as given"]
     assert build_model(read_foreign(path, Settings(preprocessing="none"))).hparams["final_relu"] is True
 
 
@@ -111,18 +114,84 @@ def test_an_unknown_network_is_refused(tmp_path: Path) -> None:
         read_foreign(str(build("keras2_flat_dense.save_weights.h5", tmp_path)), Settings())
 
 
-def test_training_starts_from_outputs_in_the_models_order_or_new_ones(small: Small) -> None:
-    source = read_source(small("keras2_flat_dense.save_weights.h5"))
-    state = initial_state(source, NIH_LABELS)
-    row = NIH_LABELS.index("Edema")
-    assert torch.equal(
-        state["classifier.weight"][row], source.state["classifier.weight"][WALKTHROUGH_LABELS.index("Edema")]
-    )
-    assert not any(name.startswith("classifier") for name in initial_state(source, ["Edema", "Mass"]))
-    notop = read_source(small("keras2_notop.save_weights.h5"))
-    assert set(initial_state(notop, NIH_LABELS)) == set(notop.state)
-    model = ChestXRayClassifier(NIH_LABELS, backbone="densenet_small", weights=initial_state(notop, NIH_LABELS))
-    assert torch.equal(model.network.state_dict()["features.conv0.weight"], notop.state["features.conv0.weight"])
+def test_training_starts_from_outputs_in_the_models_order_or_new_ones(small: Small, tmp_path: Path) -> None:
+    path = str(small("keras2_flat_dense.save_weights.h5"))
+    source = read_source(path)
+    found = read_initial(path, "densenet_small", NIH_LABELS)
+    row, theirs = NIH_LABELS.index("Edema"), WALKTHROUGH_LABELS.index("Edema")
+    assert torch.equal(found.state["classifier.weight"][row], source.state["classifier.weight"][theirs])
+    assert found.variations == {"batch_norm_epsilon": 1.001e-5, "final_relu": True}
+    assert found.source["decisions"][-1] == "the last layer is theirs, in the order of the labels"
+    other = read_initial(path, "densenet_small", ["Edema", "Mass"])
+    assert not any(name.startswith("classifier") for name in other.state)
+    assert "its labels are others" in other.source["decisions"][-1]
+    notop = read_initial(str(small("keras2_notop.save_weights.h5")), "densenet_small", NIH_LABELS)
+    assert "there is none" in notop.source["decisions"][-1]
+    torch.save(dict(source.state), tmp_path / "x.pth")
+    plain = read_initial(str(tmp_path / "x.pth"), "densenet_small", NIH_LABELS)
+    assert "its labels are not known" in plain.source["decisions"][-1]
+    torch.save({"state_dict": dict(source.state), "labels": list(WALKTHROUGH_LABELS)}, tmp_path / "y.pth")
+    named = read_initial(str(tmp_path / "y.pth"), "densenet_small", NIH_LABELS)
+    assert torch.equal(named.state["classifier.bias"], found.state["classifier.bias"])
+    with pytest.raises(ValueError, match=r"weights of densenet121 in '.*' but they are of densenet_small"):
+        read_initial(path, "densenet121", NIH_LABELS)
+
+
+def test_training_from_our_own_checkpoint_keeps_its_order_epsilon_and_activation(small: Small, tmp_path: Path) -> None:
+    path = str(small("keras3_flat_no_final_relu.keras"))
+    model = build_model(read_foreign(path, Settings(WALKTHROUGH_LABELS, "none")))
+    save_model(model, tmp_path / "own.ckpt")
+    found = read_initial(str(tmp_path / "own.ckpt"), "densenet_small", NIH_LABELS)
+    assert found.variations == {"batch_norm_epsilon": 1.001e-5, "final_relu": False}
+    row, theirs = NIH_LABELS.index("Hernia"), WALKTHROUGH_LABELS.index("Hernia")
+    assert torch.equal(found.state["classifier.weight"][row], model.network.state_dict()["classifier.weight"][theirs])
+    assert any("prepared as none, 320 px, nearest" in words for words in found.source["decisions"])
+    with pytest.raises(ValueError, match="it is a checkpoint of this package already"):
+        read_foreign(str(tmp_path / "own.ckpt"), Settings(labels=NIH_LABELS))
+
+
+@pytest.mark.parametrize("change", ["no bias", "two layers", "extra", "missing", "shape"])
+def test_a_network_that_is_not_whole_is_never_converted(change: str, small: Small, tmp_path: Path) -> None:
+    state = dict(read_source(small("keras2_flat_dense.save_weights.h5")).state)
+    if change == "no bias":
+        del state["classifier.bias"]
+    elif change == "two layers":
+        state |= {"classifier.1.weight": torch.ones(14, 14), "classifier.1.bias": torch.ones(14)}
+    elif change == "extra":
+        state["features.stranger"] = torch.ones(3)
+    elif change == "missing":
+        del state["features.norm5.weight"]
+    else:
+        state["features.conv0.weight"] = torch.ones(64, 1, 7, 7)
+    torch.save(state, tmp_path / "x.pth")
+    with pytest.raises(ValueError, match=r"x\.pth"):
+        build_model(read_foreign(str(tmp_path / "x.pth"), Settings(labels=NIH_LABELS)))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"image_size": 0}, "image size of at least 32 but got 0"),
+        ({"mean": 100.0}, "both a mean and a standard deviation"),
+        ({"mean": 100.0, "std": 50.0, "preprocessing": "imagenet"}, "beside the preprocessing imagenet"),
+        ({"mean": float("nan"), "std": 50.0}, r"mean in \[0, 255\]"),
+        ({"mean": 100.0, "std": float("inf")}, "positive standard deviation"),
+        ({"mean": -5.0, "std": 50.0}, r"mean in \[0, 255\]"),
+    ],
+)
+def test_settings_that_cannot_be_meant_are_refused(given: dict[str, Any], message: str, small: Small) -> None:
+    with pytest.raises(ValueError, match=message):
+        build_model(read_foreign(str(small("keras2_flat_dense.save_weights.h5")), Settings(**given)))
+
+
+def test_keras_files_that_are_not_the_walkthroughs_are_not_taken_for_them(small: Small) -> None:
+    path = str(small("keras2_flat_predictions.save_weights.h5"))  # 14 outputs, but of a layer that somebody named
+    with pytest.raises(ValueError, match="`labels` for the 14 outputs"):
+        read_foreign(path, Settings())
+    with pytest.raises(ValueError, match="`preprocessing` for"):
+        read_foreign(path, Settings(labels=NIH_LABELS))
+    with pytest.raises(ValueError, match="`preprocessing` for"):
+        read_foreign(str(small("keras2_flat_dense.save_weights.h5")), Settings(labels=NIH_LABELS))
 
 
 def test_cxr_convert_says_what_it_decided(
@@ -152,8 +221,22 @@ def test_cxr_convert_says_what_it_decided(
     assert model.hparams["mean"] == pytest.approx(pixels.mean(), rel=0.05)
     assert cli.main(["convert", str(path), str(out)]) == 1
     assert "exists already" in capsys.readouterr().err
-    assert cli.main(["convert", str(tmp_path / "absent.h5"), str(tmp_path / "x.ckpt")]) == 1
-    assert "no such file" in capsys.readouterr().err
+    for wrong, words in (
+        ([str(tmp_path / "absent.h5"), "x.ckpt"], "no such file"),
+        ([str(tmp_path), "x.ckpt"], "no regular file"),
+        ([str(path), "x.pt"], "end in .ckpt"),
+        ([str(path), "x.ckpt", "--layout", "nih"], "--training-data beside"),
+        ([str(path), "x.ckpt", "--training-data", str(root), "--mean", "1", "--std", "1"], "got both"),
+        ([str(path), "x.ckpt", "--training-data", str(root), "--preprocessing", "none"], "Expected no --training-data"),
+        ([str(path), "/proc/none/x.ckpt", "--preprocessing", "none"], "/proc/none"),
+    ):
+        assert (
+            cli.main(["convert", wrong[0], wrong[1] if "/" in wrong[1] else str(tmp_path / wrong[1]), *wrong[2:]]) == 1
+        )
+        error = capsys.readouterr().err
+        assert words in error
+        assert error.count("\n") == 1
+    assert not list(tmp_path.glob("*.tmp"))
 
 
 def test_sources_compare_by_what_they_hold() -> None:

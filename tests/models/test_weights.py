@@ -46,7 +46,10 @@ def test_a_state_dict_is_taken_over_whole(tmp_path: Path, suffix: str, layout: s
     content = {
         "plain": state,
         "state_dict": {"state_dict": state, "epoch": 3},
-        "ours": {"state_dict": {**ours, "loss.positive_weights": torch.ones(3), "preprocess.mean": torch.ones(1)}},
+        "ours": {
+            "cxr_lightning": {},
+            "state_dict": {**ours, "loss.positive_weights": torch.ones(3), "preprocess.mean": torch.ones(1)},
+        },
     }[layout]
     torch.save(content, tmp_path / f"weights{suffix}")
     network = micro()
