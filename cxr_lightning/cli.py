@@ -214,12 +214,15 @@ def _add_explain(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 
 def _explain(parsed: argparse.Namespace) -> int:
+    from cxr_lightning.conversion.read import is_foreign
     from cxr_lightning.evaluation.heatmaps import explain_images
     from cxr_lightning.inference.checkpoints import load_model
     from cxr_lightning.report.write import write_overlays
 
     if parsed.top < 1:
         raise ValueError(f"Expected --top to be at least 1 but got {parsed.top}.")
+    if is_foreign(parsed.model):
+        raise ValueError(f"Expected a checkpoint as --model but got '{parsed.model}'. First: cxr convert.")
     model = load_model(parsed.model)
     labels = parsed.labels or _best_known(model.val_auroc_by_label, parsed.top, parsed.model)
     overlays = explain_images(model, parsed.images, labels, parsed.target_layer)

@@ -118,7 +118,9 @@ def explain_images(
         ValueError: If it is no usable image, or a finding is not among the model's.
     """
     if unknown := [label for label in labels if label not in model.labels]:
-        raise ValueError(f"Expected labels among the model's, {list(model.labels)}, but got {unknown}.")
+        raise ValueError(
+            f"Expected labels among the model's, {list(model.labels)}, but got {unknown}. Correct the names."
+        )
     camera = GradCam(model.eval(), target_layer)
     columns = [model.labels.index(label) for label in labels]
     overlays = []
