@@ -209,7 +209,7 @@ def _add_explain(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     which.add_argument("--labels", type=_names, metavar="A,B", help="findings to draw")
     which.add_argument("--top", type=int, default=4, help="number of findings (default: %(default)s)")
     verb.add_argument("--target-layer", choices=("post_relu", "pre_relu"), default="post_relu", help="of the network")
-    verb.add_argument("--out", type=Path, default=Path("gradcam"), metavar="FOLDER", help="(default: %(default)s)")
+    verb.add_argument("--out", type=Path, default=Path("heatmaps"), metavar="FOLDER", help="(default: %(default)s)")
     verb.set_defaults(run=_explain)
 
 
@@ -217,7 +217,8 @@ def _explain(parsed: argparse.Namespace) -> int:
     from cxr_lightning.conversion.read import is_foreign
     from cxr_lightning.evaluation.heatmaps import explain_images
     from cxr_lightning.inference.checkpoints import load_model
-    from cxr_lightning.report.write import write_overlays
+    from cxr_lightning.report.captions import single_name
+    from cxr_lightning.report.write import write_overlay
 
     if parsed.top < 1:
         raise ValueError(f"Expected --top to be at least 1 but got {parsed.top}.")
@@ -225,10 +226,19 @@ def _explain(parsed: argparse.Namespace) -> int:
         raise ValueError(f"Expected a checkpoint as --model but got '{parsed.model}'. First: cxr convert.")
     model = load_model(parsed.model)
     labels = parsed.labels or _best_known(model.val_auroc_by_label, parsed.top, parsed.model)
-    overlays = explain_images(model, parsed.images, labels, parsed.target_layer)
-    synthetic = bool(model.record.get("data", {}).get("synthetic"))
-    for path in write_overlays(overlays, parsed.out, "SYNTHETIC TRAINING DATA" if synthetic else ""):
-        print(path)
+    paths = {image: [parsed.out / single_name(image.stem, label) for label in labels] for image in parsed.images}
+    wanted = [path for of_image in paths.values() for path in of_image]
+    if taken := [path for path in wanted if path.exists() or wanted.count(path) > 1]:
+        raise ValueError(f"Expected new files of different names but '{taken[0]}' is there already or twice.")
+    if absent := [image for image in parsed.images if not image.is_file()]:
+        raise FileNotFoundError(f"Expected images but {len(absent)} files are not there, first '{absent[0]}'.")
+    title = "TRAINED ON SYNTHETIC DATA" if model.record.get("data", {}).get("synthetic") else ""
+    for image, files in paths.items():
+        overlays = explain_images(model, [image], labels, parsed.target_layer)
+        parsed.out.mkdir(parents=True, exist_ok=True)
+        for path, overlay in zip(files, overlays, strict=True):
+            write_overlay(overlay, path, title)
+            print(path)
     return 0
 
 

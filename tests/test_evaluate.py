@@ -273,11 +273,11 @@ def test_cxr_explain_draws_the_findings_with_the_best_validation_auroc(
     assert "highest validation AUROC" in capsys.readouterr().out
     assert len(list((tmp_path / "maps").glob("*.png"))) == 4
     assert cli.main([*arguments, "--top", "2"]) == 1
-    assert "exists already" in capsys.readouterr().err
+    assert "is there already" in capsys.readouterr().err
     assert cli.main([*arguments[:-1], str(tmp_path / "more"), "--labels", "Effusion"]) == 0
     assert [path.name for path in sorted((tmp_path / "more").iterdir())] == [
-        "Effusion_asked-for_1.png",
-        "Effusion_asked-for_2.png",
+        "00000001_000_Effusion.png",
+        "00000001_001_Effusion.png",
     ]
     for wrong, words in ((["--labels", "Foo"], "labels among the model's"), (["--top", "0"], "--top to be at least 1")):
         assert cli.main([*arguments[:-1], str(tmp_path / "none"), *wrong]) == 1

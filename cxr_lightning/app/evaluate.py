@@ -62,6 +62,7 @@ def evaluate(config: DictConfig) -> float | None:
         replicates=config.replicates,
         seed=config.seed,
     )
+    _write_predictions(subject, fitted, Path(config.paths.output_dir))
     explanation = None
     if inputs.model is not None:
         explanation = explain(config, inputs.model, inputs.datamodule, subject, evaluation, fitted)
@@ -165,6 +166,20 @@ def _why_not_fitted(config: DictConfig) -> str:
     return "no predictions of validation images were given (val_predictions=FILE)"
 
 
+def _write_predictions(subject: "Subject", fitted: "Fitted | None", folder: Path) -> None:
+    """First of all: they are what takes longest to make."""
+    from dataclasses import replace
+
+    from cxr_lightning.predictions import write_predictions
+
+    folder.mkdir(parents=True, exist_ok=True)
+    predictions = subject.predictions
+    if fitted is not None:
+        calibrated = fitted.calibrate(predictions.labels, predictions.probabilities)
+        predictions = replace(predictions, calibrated=calibrated)
+    write_predictions(predictions, folder / "predictions.csv")
+
+
 def _leave(
     evaluation: "Evaluation",
     explanation: "Explanation | None",
@@ -173,23 +188,14 @@ def _leave(
     config: DictConfig,
 ) -> None:
     """Write the report folder and print the table."""
-    from dataclasses import replace
-
     from rich.console import Console
 
-    from cxr_lightning.predictions import write_predictions
     from cxr_lightning.record import save_calibrated
     from cxr_lightning.report.scalars import write_scalars
     from cxr_lightning.report.tables import evaluation_table
     from cxr_lightning.report.write import write_report
 
     folder = Path(config.paths.output_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    predictions = subject.predictions
-    if fitted is not None:
-        calibrated = fitted.calibrate(predictions.labels, predictions.probabilities)
-        predictions = replace(predictions, calibrated=calibrated)
-    write_predictions(predictions, folder / "predictions.csv")
     report = write_report(evaluation, folder, explanation)
     write_scalars(evaluation, folder / "tensorboard")
     if config.save_calibrated and fitted is not None and subject.origin.record is not None:

@@ -1,6 +1,7 @@
 """Heat maps of an evaluated checkpoint, for its report."""
 
 import logging
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
@@ -40,9 +41,6 @@ def explain(
 
     Returns:
         None where nothing is asked for.
-
-    Raises:
-        ValueError: If an image that is asked for is not among the evaluated ones, or the network has no such layer.
     """
     from cxr_lightning.evaluation.explanation import Explanation
     from cxr_lightning.evaluation.heatmaps import best_labels, choose_gallery, draw_overlays
@@ -60,22 +58,40 @@ def explain(
     return Explanation(
         method=f"Grad-CAM by captum, target layer {config.gradcam.target_layer} of {model.hparams['backbone']}; "
         "positive evidence only, upsampled bilinearly, each map divided by its own maximum",
-        chosen=f"the {len(labels)} findings with the highest AUROC on the {config.split} images",
+        chosen=f"those with the highest AUROC on the {config.split} images ({len(labels)}); of each the most confident "
+        f"true positive, false positive and false negative, called positive {_threshold_words(fitted)}",
         gallery=draw_overlays(camera, dataset, predictions, choices, boxes),
         localisation=localise(camera, dataset, predictions, boxes, replicates=config.replicates, seed=config.seed),
         sanity=_sanity(config, camera, dataset, predictions, choices),
     )
 
 
+def check_heatmaps(config: DictConfig, model: "ChestXRayClassifier", image_ids: Collection[str]) -> None:
+    """Refuse, before anything is predicted, images that are not there and a layer that the network has not.
+
+    Raises:
+        ValueError: If there are any.
+    """
+    from cxr_lightning.explain import GradCam
+
+    GradCam(model, config.gradcam.target_layer)
+    known = set(image_ids)
+    if unknown := [name for name in config.gradcam.images if name not in known]:
+        raise ValueError(
+            f"Expected `gradcam.images` among the {len(known):,} evaluated images but got {unknown[:5]}. "
+            "Give names as in `Image Index`, or another `split`."
+        )
+
+
+def _threshold_words(fitted: "Fitted | None") -> str:
+    known = fitted is not None and any("youden" in points for points in fitted.thresholds.values())
+    return "from the threshold of the operating point youden on" if known else "from a probability of 0.5 on"
+
+
 def _asked_for(config: DictConfig, predictions: "Predictions", labels: tuple[str, ...]) -> "list[Choice]":
     from cxr_lightning.evaluation.heatmaps import Choice
 
     rows = {str(name): row for row, name in enumerate(predictions.image_ids)}
-    if unknown := [name for name in config.gradcam.images if name not in rows]:
-        raise ValueError(
-            f"Expected `gradcam.images` among the {len(rows):,} evaluated images but got {unknown[:5]}. "
-            "Give names as in `Image Index`, or another `split`."
-        )
     return [Choice(rows[name], label, "asked for") for name in config.gradcam.images for label in labels]
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from cxr_lightning.app.heatmaps import check_heatmaps
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -84,6 +86,7 @@ def from_checkpoint(config: DictConfig) -> Inputs:
         datamodule = _datamodule(config, model.record, model.labels, model.hparams)
         _load(datamodule, config, images=(config.split, "val"))
     evaluated = datamodule.rows(config.split)
+    check_heatmaps(config, model, evaluated["image_id"].tolist())
     trained_on = model.record.get("data")
     then = recorded_split(trained_on, datamodule) if trained_on else None
     if then is not None:

@@ -50,11 +50,12 @@ class Localisation:
         label: The finding; ``all`` for all of them together.
         images: With a box of it (pairs of image and finding for ``all``).
         hit_rate: Share whose highest point is in a box (pointing game).
-        random_hit_rate: Of maps of random numbers of the same resolution.
+        best_hit_rate: The highest possible at the map's resolution: share of images where a cell's centre is in a box.
+        random_hit_rate: What maps of random numbers of the same resolution are expected to have.
         centre_hit_rate: Of the image's centre, the same point for all.
         over_random: Hit rate minus the random one's, paired.
         over_centre: Hit rate minus the centre's, paired.
-        iou: Mean intersection over union of the region above half of the maximum with the boxes.
+        iou: Mean intersection over union of the cells above half of the maximum with the boxes.
         best_iou: The mean of what the map's resolution allows at best.
         iou_accuracy: Share with at least this intersection over union, by threshold.
         iobb_accuracy: Share with at least this part of the region inside the boxes, by threshold.
@@ -64,6 +65,7 @@ class Localisation:
     label: str
     images: int
     hit_rate: Estimate
+    best_hit_rate: float
     random_hit_rate: Estimate
     centre_hit_rate: Estimate
     over_random: Estimate
@@ -80,7 +82,7 @@ class Sanity:
     """Whether heat maps depend on what the model has learned: Adebayo's randomisation, deletion and insertion.
 
     Attributes:
-        images: Looked at.
+        images: Looked at; those with positive evidence.
         similarity: Rank correlation of the maps with those after weights were randomised, by stage from the output on;
             1 would say that the weights do not matter.
         deletion: Mean probability left while pixels are removed, the hottest first; area under the curve.

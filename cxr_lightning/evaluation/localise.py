@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cxr_lightning.data.dataset import ChestXRayDataset
 from cxr_lightning.evaluation.explanation import Localisation
 from cxr_lightning.evaluation.heatmaps import boxes_of
-from cxr_lightning.explain import GradCam, normalise, upsample
+from cxr_lightning.explain import GradCam, normalise
 from cxr_lightning.metrics.localisation import (
     IOBB_THRESHOLDS,
     IOU_THRESHOLDS,
@@ -35,7 +35,8 @@ class _Pairs:
     label: NDArray[np.object_]
     patient: NDArray[np.object_]
     hit: NDArray[np.bool_]
-    random: NDArray[np.bool_]
+    reachable: NDArray[np.bool_]
+    random: Array
     centre: NDArray[np.bool_]
     iou: Array
     iobb: Array
@@ -60,7 +61,7 @@ def localise(
         predictions: Of them.
         boxes: Annotations.
         replicates: Of the bootstrap over patients.
-        seed: Of its draws and of the random maps.
+        seed: Of its draws.
     """
     rows = {str(name): row for row, name in enumerate(predictions.image_ids)}
     known = boxes[boxes["image_id"].isin(rows.keys()) & boxes["label"].isin(predictions.labels)]
@@ -69,7 +70,7 @@ def localise(
     )
     if not wanted:
         return ()
-    pairs = _measure(camera, dataset, predictions, wanted, known, np.random.default_rng(seed))
+    pairs = _measure(camera, dataset, predictions, wanted, known)
     labels = [label for label in predictions.labels if (pairs.label == label).any()]
     chosen = {label: pairs.label == label for label in labels} | {ALL: np.ones(len(wanted), dtype=bool)}
     return tuple(_summarize(label, pairs, rows_, replicates, seed) for label, rows_ in chosen.items())
@@ -81,7 +82,6 @@ def _measure(
     predictions: Predictions,
     wanted: Sequence[tuple[int, str]],
     boxes: pd.DataFrame,
-    generator: np.random.Generator,
 ) -> _Pairs:
     found: dict[str, list[object]] = {name: [] for name in _Pairs.__dataclass_fields__}
     rows = sorted({row for row, _ in wanted})
@@ -93,21 +93,21 @@ def _measure(
         columns = torch.tensor([camera.model.labels.index(label) for _, label in part])
         maps = camera.pairs(images, places, columns)
         size = images.shape[-1]
-        noise = generator.random(maps.shape, dtype=np.float32)
-        scaled = normalise(upsample(maps, size))
-        for (row, label), cells, random, heatmap in zip(part, maps, noise, scaled, strict=True):
+        for (row, label), cells in zip(part, normalise(maps).numpy(), strict=True):
             truth = boxes_of(boxes, str(predictions.image_ids[row]), label)
-            iou, iobb = overlap(heatmap.numpy(), truth)
+            centres = box_mask(truth, *cells.shape)
+            iou, iobb = overlap(cells, truth, size)
             values: Mapping[str, object] = {
                 "label": label,
                 "patient": predictions.patient_ids[row],
-                "hit": hits(cells.numpy(), truth),
-                "random": hits(random, truth),
+                "hit": hits(cells, truth),
+                "reachable": bool(centres.any()),
+                "random": float(centres.mean()),  # each cell is as likely as any other to be the hottest
                 "centre": bool(box_mask(truth, 1, 1)[0, 0]),
                 "iou": iou,
                 "iobb": iobb,
-                "best": best_overlap(truth, maps.shape[-1], size),
-                "empty": not bool((heatmap > 0).any()),
+                "best": best_overlap(truth, len(cells), size),
+                "empty": not bool((cells > 0).any()),
             }
             for name, value in values.items():
                 found[name].append(value)
@@ -124,7 +124,8 @@ def _summarize(label: str, pairs: _Pairs, chosen: NDArray[np.bool_], replicates:
         label,
         images=int(chosen.sum()),
         hit_rate=proportion(hit, everyone, resampling),
-        random_hit_rate=proportion(random, everyone, resampling),
+        best_hit_rate=float(pairs.reachable[chosen].mean()),
+        random_hit_rate=_mean(random, resampling),
         centre_hit_rate=proportion(centre, everyone, resampling),
         over_random=_mean(hit.astype(float) - random, resampling),
         over_centre=_mean(hit.astype(float) - centre, resampling),
@@ -137,7 +138,7 @@ def _summarize(label: str, pairs: _Pairs, chosen: NDArray[np.bool_], replicates:
 
 
 def _mean(values: Array, resampling: Resampling) -> Estimate:
-    """The mean over pairs with its interval; without one where all are of one patient."""
-    if resampling.patients < 2:
+    """The mean over pairs with its interval; without one where all are equal or of one patient: no draw would vary."""
+    if resampling.patients < 2 or (values == values[0]).all():
         return Estimate(float(values.mean()))
     return estimate(float(values.mean()), resampling.sums(values) / resampling.sums(np.ones(len(values))))

@@ -2,7 +2,7 @@
 
 References:
     Adebayo et al., "Sanity checks for saliency maps", NeurIPS 2018 (cascading randomisation); Petsiuk et al., "RISE",
-    BMVC 2018 (deletion and insertion; pixels are removed by the image's mean, here one of twenty at a time).
+    BMVC 2018 (deletion and insertion; pixels are removed by the image's mean, here a twentieth of them at a time).
 """
 
 import copy
@@ -22,7 +22,7 @@ from cxr_lightning.models.backbones import head_name
 _STEPS = 20
 
 
-def check_sanity(camera: GradCam, images: Tensor, labels: Sequence[int], seed: int) -> Sanity:
+def check_sanity(camera: GradCam, images: Tensor, labels: Sequence[int], seed: int) -> Sanity | None:
     """Randomise the network from its output on and compare maps; remove and put back pixels and watch the probability.
 
     Args:
@@ -30,8 +30,15 @@ def check_sanity(camera: GradCam, images: Tensor, labels: Sequence[int], seed: i
         images: ``(B, 1, S, S)`` uint8.
         labels: One column of the logits for each image.
         seed: Draws weights and the random order.
+
+    Returns:
+        Of the images whose map is not empty; None if there are none.
     """
     maps = _maps(camera, images, labels)
+    shown = [row for row, heatmap in enumerate(maps) if heatmap.any()]  # an empty map depends on nothing
+    if not shown:
+        return None
+    images, labels, maps = images[shown], [labels[row] for row in shown], [maps[row] for row in shown]
     generator = np.random.default_rng(seed)
     orders = [np.argsort(-heatmap.ravel(), kind="stable") for heatmap in maps]
     noise = [generator.permutation(len(order)) for order in orders]

@@ -54,21 +54,31 @@ def hits(heatmap: Map, boxes: Sequence[Box]) -> bool:
     return bool(box_mask(boxes, *heatmap.shape)[highest].mean() >= 0.5)
 
 
-def overlap(heatmap: Map, boxes: Sequence[Box]) -> tuple[float, float]:
-    """Intersection over union of the hot region with the boxes, and the part of the region that is inside them.
+def overlap(heatmap: Map, boxes: Sequence[Box], size: int) -> tuple[float, float]:
+    """Intersection over union of the hot cells with the boxes, and the part of these cells that is inside them.
+
+    Whole cells are counted, not a smoothed outline, so that :func:`best_overlap` is a bound.
 
     Args:
-        heatmap: At the image's resolution, ``(S, S)``.
+        heatmap: Before upsampling, ``(h, h)``.
         boxes: Of one image.
+        size: Side of the image in pixels, S.
 
     Returns:
         Both 0 for a map without positive evidence, and for boxes that hold no pixel.
     """
-    region = (heatmap >= HOT * heatmap.max()) & (heatmap > 0)
-    mask = box_mask(boxes, *heatmap.shape)
+    cell = _cell_of_pixel(heatmap.shape[0], size)
+    region = ((heatmap >= HOT * heatmap.max()) & (heatmap > 0))[cell[:, None], cell[None, :]]
+    mask = box_mask(boxes, size, size)
     common = float((region & mask).sum())
     union, area = float((region | mask).sum()), float(region.sum())
     return (common / union if union else 0.0), (common / area if area else 0.0)
+
+
+def _cell_of_pixel(cells: int, size: int) -> NDArray[np.intp]:
+    """Which of a map's cells each pixel along a side is in, ``(S,)``."""
+    place: NDArray[np.intp] = (np.arange(size) * cells) // size
+    return place
 
 
 def best_overlap(boxes: Sequence[Box], cells: int, size: int) -> float:
@@ -84,7 +94,7 @@ def best_overlap(boxes: Sequence[Box], cells: int, size: int) -> float:
     mask = box_mask(boxes, size, size)
     if not mask.any():
         return 0.0
-    cell = np.minimum((np.arange(size) * cells) // size, cells - 1)
+    cell = _cell_of_pixel(cells, size)
     number = cell[:, None] * cells + cell[None, :]
     inside = np.bincount(number.ravel(), mask.ravel(), minlength=cells * cells)
     area = np.bincount(number.ravel(), minlength=cells * cells).astype(float)

@@ -57,5 +57,10 @@ def picture_names(gallery: Sequence[Overlay]) -> tuple[str, ...]:
     return tuple(names)
 
 
+def single_name(image: str, label: str) -> str:
+    """File name of one image's heat map, such as ``00000001_000_Mass.png``."""
+    return f"{_safe(image)}_{_safe(label)}.png"
+
+
 def _safe(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", text)[:60].strip("-") or "unnamed"

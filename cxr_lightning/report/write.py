@@ -52,9 +52,7 @@ def write_report(evaluation: Evaluation, folder: Path, explanation: Explanation 
 
 
 def _write_pictures(evaluation: Evaluation, folder: Path, gallery: Sequence[Overlay]) -> list[bytes]:
-    """Those of an earlier report go first, since another model may have other findings to show."""
-    for earlier in folder.glob("*_*_[0-9]*.png"):
-        earlier.unlink()
+    """The pictures' bytes, written beside the page as well; other files in the folder stay."""
     if gallery:
         folder.mkdir(exist_ok=True)
     pictures = []
@@ -65,24 +63,12 @@ def _write_pictures(evaluation: Evaluation, folder: Path, gallery: Sequence[Over
     return pictures
 
 
-def write_overlays(overlays: Sequence[Overlay], folder: Path, title: str = "") -> list[Path]:
-    """Write a PNG for each picture, and nothing else.
+def write_overlay(overlay: Overlay, path: Path, title: str = "") -> None:
+    """Write the PNG of one picture, and nothing else.
 
     Args:
-        overlays: To draw.
-        folder: Made if missing.
+        overlay: To draw.
+        path: File to write.
         title: Such as that the model was trained on synthetic data.
-
-    Returns:
-        The files, in the order of the pictures.
-
-    Raises:
-        ValueError: If one of them is there already.
     """
-    paths = [folder / name for name in picture_names(overlays)]
-    if existing := [path.name for path in paths if path.exists()]:
-        raise ValueError(f"Expected new files in '{folder}' but {existing[0]} exists already. Choose another folder.")
-    folder.mkdir(parents=True, exist_ok=True)
-    for path, overlay in zip(paths, overlays, strict=True):
-        path.write_bytes(small_png(overlay_figure(overlay, title, synthetic=bool(title))))
-    return paths
+    path.write_bytes(small_png(overlay_figure(overlay, title, synthetic=bool(title))))

@@ -30,7 +30,7 @@ def test_the_point_is_inside_at_the_edge_or_outside() -> None:
 def test_an_empty_map_misses_and_overlaps_nothing() -> None:
     empty = np.zeros((4, 4), dtype=np.float32)
     assert not hits(empty, [(0.0, 0.0, 1.0, 1.0)])
-    assert overlap(empty, [(0.0, 0.0, 1.0, 1.0)]) == (0.0, 0.0)
+    assert overlap(empty, [(0.0, 0.0, 1.0, 1.0)], 8) == (0.0, 0.0)
 
 
 def test_equal_points_count_by_their_share() -> None:
@@ -52,10 +52,10 @@ def test_overlap_by_hand() -> None:
     heatmap[:2, :3] = 0.6  # six pixels above half of the maximum, the maximum among them
     heatmap[0, 0] = 1
     heatmap[3, 3] = 0.4
-    iou, iobb = overlap(heatmap, [UPPER_LEFT])  # four pixels, all in the region
+    iou, iobb = overlap(heatmap, [UPPER_LEFT], 4)  # four pixels, all in the region
     assert iou == pytest.approx(4 / 6)
     assert iobb == pytest.approx(4 / 6)
-    assert overlap(heatmap, [(0.5, 0.0, 0.5, 0.5)]) == pytest.approx((2 / 8, 2 / 6))
+    assert overlap(heatmap, [(0.5, 0.0, 0.5, 0.5)], 8) == pytest.approx((2 / 8, 2 / 6))
 
 
 @given(st.floats(0, 0.8), st.floats(0, 0.8), st.floats(0.05, 0.6), st.floats(0.05, 0.6))
@@ -76,3 +76,15 @@ def test_the_best_overlap_is_that_of_an_exhaustive_search_over_cells(
 def test_the_best_overlap_of_a_box_of_whole_cells_is_1_and_of_one_without_pixels_0() -> None:
     assert best_overlap([(0.25, 0.5, 0.5, 0.25)], 4, 64) == 1.0
     assert best_overlap([(2.0, 0.0, 1.0, 1.0)], 4, 64) == 0.0
+
+
+@given(
+    st.lists(st.floats(0, 1, width=32), min_size=9, max_size=9),
+    st.floats(0, 0.8),
+    st.floats(0, 0.8),
+    st.floats(0.05, 0.6),
+)
+@settings(max_examples=100, deadline=None)
+def test_no_map_overlaps_better_than_the_best(values: list[float], x: float, y: float, side: float) -> None:
+    heatmap, boxes = np.array(values, dtype=np.float32).reshape(3, 3), [(x, y, side, side)]
+    assert overlap(heatmap, boxes, 12)[0] <= best_overlap(boxes, 3, 12) + 1e-12

@@ -162,6 +162,7 @@ def localisation(label: str) -> Localisation:
         label,
         images=83,
         hit_rate=Estimate(0.412, 0.311, 0.513),
+        best_hit_rate=0.9,
         random_hit_rate=Estimate(0.081, 0.061, 0.101),
         centre_hit_rate=Estimate(0.122, 0.072, 0.172),
         over_random=Estimate(0.331, 0.221, 0.441),
@@ -177,7 +178,7 @@ def localisation(label: str) -> Localisation:
 def undefined_localisation(label: str) -> Localisation:
     """Nothing of it is known."""
     nothing = Estimate()
-    return Localisation(label, 0, *(nothing,) * 6, math.nan, {0.1: math.nan}, {}, 0)
+    return Localisation(label, 0, nothing, math.nan, *(nothing,) * 5, math.nan, {0.1: math.nan}, {}, 0)
 
 
 def make_explanation(*gallery: Overlay, **changes: Any) -> Explanation:
