@@ -28,6 +28,19 @@ def read_state(path: str) -> dict[str, Tensor]:
         FileNotFoundError: If there is no such file.
         ValueError: If it is a URL, of another kind, or not loadable without running code from it.
     """
+    check_weights_path(path)
+    if Path(path).suffix not in (".ckpt", ".pt", ".pth"):
+        raise ValueError(f"Expected a .ckpt, .pt or .pth file as `model.weights` but got '{path}'.")
+    return named_tensors(load_safely(path), path)
+
+
+def check_weights_path(path: str) -> None:
+    """Refuse what is no file, for `model.weights`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is a URL.
+    """
     if "://" in path:
         raise ValueError(
             f"Expected a file as `model.weights` but got the URL '{path}'. Download it and check its sha256."
@@ -36,9 +49,6 @@ def read_state(path: str) -> dict[str, Tensor]:
         raise FileNotFoundError(
             f"Expected null, {IMAGENET} or a weights file as `model.weights` but there is no file '{path}'."
         )
-    if Path(path).suffix not in (".ckpt", ".pt", ".pth"):
-        raise ValueError(f"Expected a .ckpt, .pt or .pth file as `model.weights` but got '{path}'.")
-    return named_tensors(load_safely(path), path)
 
 
 def named_tensors(content: object, path: str) -> dict[str, Tensor]:

@@ -13,7 +13,7 @@ from cxr_lightning.data.manifest import file_sha256
 from cxr_lightning.inference.checkpoints import read_checkpoint
 from cxr_lightning.labels import WALKTHROUGH_LABELS
 from cxr_lightning.models.backbones import EPSILON, head_name
-from cxr_lightning.torch_files import RECORD_KEY, load_safely, named_tensors
+from cxr_lightning.torch_files import RECORD_KEY, check_weights_path, load_safely, named_tensors
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,7 @@ def read_initial(path: str, backbone: str, labels: Sequence[str]) -> Initial:
         FileNotFoundError: If there is no such file.
         ValueError: If it cannot be read, or is of another DenseNet.
     """
-    if "://" in path:
-        raise ValueError(
-            f"Expected a file as `model.weights` but got the URL '{path}'. Download it and check its sha256."
-        )
-    if not Path(path).is_file():
-        raise FileNotFoundError(
-            f"Expected null, imagenet or a weights file as `model.weights` but there is no file '{path}'."
-        )
+    check_weights_path(path)
     source, known = _own(path) if _is_own(path) else (read_source(path), None)
     found = next((name for name, blocks in BLOCKS.items() if blocks == source.blocks), backbone)
     if found != backbone:
