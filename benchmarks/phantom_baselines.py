@@ -45,7 +45,7 @@ def main() -> None:
         val_fraction=summary["data"]["settings"]["val_fraction"],
     )
     module.setup()
-    tables = {split: module.dataset(split).table for split in ("train", "val", "test")}
+    tables = {split: module.rows(split) for split in ("train", "val", "test")}
     thumbnails = {split: thumbnail_features(table) for split, table in tables.items()}
     metadata = {split: metadata_features(table) for split, table in tables.items()}
     labels = list(module.labels)

@@ -56,6 +56,7 @@ EVALUATE = Program(
         "save_calibrated": str | None,
         "accelerator": typing.Literal["auto", "cpu", "gpu", "mps"],
         "batch_size": int | None,
+        "cache": bool,
         "num_workers": int | None,
         "progress_bar": bool,
     },

@@ -76,7 +76,7 @@ def write_summary(summary: dict[str, Any], folder: Path) -> None:
 def write_left_out(manifest: Manifest, folder: Path) -> None:
     """Write left_out.csv, the images that the label file has and the run has not, with the reason; if there are any."""
     reasons = {"not on disk": manifest.skipped, "patient in a later split": manifest.leaked}
-    rows = [(name, reason) for reason, names in reasons.items() for name in names]
+    rows = [*manifest.rejected.items(), *((name, reason) for reason, names in reasons.items() for name in names)]
     if rows:
         with (folder / LEFT_OUT_FILE).open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([("image_id", "reason"), *rows])

@@ -98,6 +98,38 @@ def test_the_checkpoint_alone_repeats_the_test_scores(run: Run, small: list[str]
         assert summary["test"]["auroc"][label] == (None if expected is None else pytest.approx(expected, abs=1e-6))
 
 
+def test_losses_are_the_same_with_and_without_prepared_images(run: Run, small: list[str], tmp_path: Path) -> None:
+    settings = [*small, "data.num_workers=null", "data.augmentation.rotation=10"]
+    runs = [summary_of(run(*settings, f"data.cache={cache}")[1]) for cache in ("true", "true", "false")]
+    assert len(list(tmp_path.glob("cache/images/*/pixels.u8"))) == 1
+    for key in ("train_loss", "val_loss", "val_auroc", "test", "data"):
+        assert runs[0][key] == runs[1][key] == runs[2][key]
+
+
+def test_broken_images_are_listed_in_the_run_folder_and_the_record(
+    run: Run, make_nih: Callable[..., Path], tmp_path: Path
+) -> None:
+    root = make_nih(tmp_path / "nih", patients=24)
+    (root / "images" / "00000002_001.png").write_bytes(b"")
+    code, folder = run(*SMALL, f"data.root={root}", "trainer.max_epochs=1", "data.on_bad_image=skip")
+    assert code == 0
+    assert (folder / "left_out.csv").read_text().splitlines()[1:] == ["00000002_001.png,the file is empty"]
+    assert summary_of(folder)["data"]["rejected"] == 1
+    assert summary_of(folder)["data"]["settings"]["on_bad_image"] == "skip"
+
+
+def test_a_fused_optimizer_clips_its_gradients(run: Run, small: list[str]) -> None:
+    losses = []
+    for fused in ("true", "false"):
+        clipped = [f"optimizer.fused={fused}", "trainer.gradient_clip_val=0.001", "trainer.precision=bf16-mixed"]
+        code, folder = run(*small, *clipped, "optimizer=sgd", "optimizer.momentum=0", "optimizer.nesterov=false")
+        assert code == 0
+        losses.append(summary_of(folder)["train_loss"])
+    free = summary_of(run(*small, "optimizer=sgd", "trainer.precision=bf16-mixed")[1])["train_loss"]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    assert losses[0] != pytest.approx(free, rel=1e-4)
+
+
 def test_one_seed_gives_the_same_losses_and_another_gives_others(run: Run, small: list[str]) -> None:
     first, second, other = (summary_of(run(*small, f"seed={seed}")[1])["train_loss"] for seed in (1, 1, 2))
     assert first == second

@@ -121,11 +121,13 @@ def test_bad_input_ends_in_one_helpful_line(
         assert word in line
     assert "Traceback" not in output.out + output.err
     left = {path.name for path in tmp_path.rglob("*") if path.is_file() and nih_folder not in path.parents}
-    assert left <= {"train.log", "config.yaml", "hydra.yaml", "overrides.yaml"}
+    cache = {".lock", "index.jsonl", "pixels.u8", "rejected.csv"}  # names the broken images
+    assert left - cache <= {"train.log", "config.yaml", "hydra.yaml", "overrides.yaml"}
 
 
-def test_a_broken_image_in_a_loader_process_ends_in_one_line(
-    nih_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("cache", ["false", "true"])
+def test_a_broken_image_in_another_process_ends_in_one_line(
+    cache: str, nih_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # Whole at both ends, damaged between: only decoding finds it.
     for path in (nih_folder / "images").iterdir():
@@ -141,6 +143,7 @@ def test_a_broken_image_in_a_loader_process_ends_in_one_line(
         "model=densenet_micro",
         "data.num_workers=1",
         "data.image_size=32",
+        f"data.cache={cache}",
     ]
     monkeypatch.setattr(sys, "argv", ["train.py", *settings, "logger=none", "callbacks.progress_bar=null"])
     with pytest.raises(SystemExit):

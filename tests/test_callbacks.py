@@ -4,8 +4,9 @@ import math
 from pathlib import Path
 
 import pytest
+from pytorch_lightning.callbacks import RichProgressBar
 
-from cxr_lightning.callbacks import read_history, snapshots, write_history
+from cxr_lightning.callbacks import ProgressBar, read_history, snapshots, write_history
 
 ROW = {
     "epoch": 1,
@@ -37,3 +38,25 @@ def test_snapshots_are_off_by_default_and_want_a_positive_distance() -> None:
     assert snapshots("x") is None
     with pytest.raises(ValueError, match="at least 1 but got 0"):
         snapshots("x", 0)
+
+
+def test_the_bar_reads_numbers_now_and_then_within_an_epoch_and_always_after_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    readings: list[int] = []
+
+    def read(*_: object) -> dict[str, object]:
+        readings.append(len(readings))
+        return {"read": len(readings)}
+
+    monkeypatch.setattr(RichProgressBar, "get_metrics", read)
+    monkeypatch.setattr(RichProgressBar, "on_train_batch_end", lambda bar, *_: bar.get_metrics(None, None))
+    bar = ProgressBar(seconds=1000)
+    for _ in range(5):
+        bar.on_train_batch_end(None, None, None, None, 0)
+    assert len(readings) == 1
+    assert bar.get_metrics(None, None) == {"read": 2}  # type: ignore[arg-type]  # an epoch's end
+    always = ProgressBar(seconds=0)
+    for _ in range(5):
+        always.on_train_batch_end(None, None, None, None, 0)
+    assert len(readings) == 7

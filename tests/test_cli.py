@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 
 from cxr_lightning.cli import main
+from cxr_lightning.data.cache import ImageMap
+from cxr_lightning.data.datamodule import ChestXRayDataModule
+from cxr_lightning.data.nih import NIHSource
 
 SMALL = ["--train-images", "60", "--val-images", "20", "--test-images", "40", "--image-size", "64", "--seed", "3"]
 
@@ -22,6 +25,66 @@ def test_a_wrong_size_is_one_line_and_exit_code_1(tmp_path: Path, capsys: pytest
     assert line.startswith("error: ")
     assert "image_size" in line
     assert not (tmp_path / "x").exists()
+
+
+def test_prepare_makes_what_training_then_finds(
+    nih_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["prepare", str(nih_folder), "--image-size", "32", "--cache-dir", str(tmp_path / "cache")]
+    assert main(arguments) == 0
+    assert "32 images of 32 px in " in capsys.readouterr().out
+    datamodule = ChestXRayDataModule(
+        str(nih_folder), NIHSource(), image_size=32, cache=True, cache_dir=str(tmp_path / "cache/images")
+    )
+    (index,) = tmp_path.glob("cache/images/*/index.jsonl")
+    before = index.read_bytes()
+    datamodule.setup()
+    assert isinstance(datamodule.dataset("train").images, ImageMap)
+    assert index.read_bytes() == before
+    assert main([*arguments, "--verify"]) == 0
+    assert "0 prepared now" in capsys.readouterr().out
+
+
+def test_prepare_reads_any_csv_and_lists_what_cannot_be_used(
+    nih_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = sorted((nih_folder / "images").iterdir())[:4]
+    images[2].write_bytes(b"")
+    names = [f"images/{path.name}" for path in images]
+    (nih_folder / "mine.csv").write_text("\n".join(["path", *names, "images/absent.png"]) + "\n")
+    arguments = ["prepare", str(nih_folder), "--cache-dir", str(tmp_path), "--layout", "csv", "--file", "mine.csv"]
+    arguments += ["--image-column", "path", "--interpolation", "nearest"]
+    assert main(arguments) == 1
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert names[2] in line
+    assert main([*arguments, "--on-bad-image", "skip"]) == 0
+    words = capsys.readouterr().out
+    assert "3 images of 224 px" in words
+    assert "1 are listed but not on disk" in words
+    assert "1 cannot be used: see rejected.csv there" in words
+    (listed,) = tmp_path.glob("images/*/rejected.csv")
+    assert names[2] in listed.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["absent"], "'absent'"),
+        (["{root}", "--image-size", "0"], "--image-size"),
+        (["{root}", "--file", "x.csv"], "--layout csv beside --file"),
+        (["{root}", "--workers", "0"], "`workers`"),
+        (["{root}", "--layout", "csv"], "labels.csv"),
+        (["{root}", "--cache-dir", "{root}/Data_Entry_2017_v2020.csv"], "paths.cache_dir"),
+    ],
+)
+def test_prepare_refuses_in_one_line(
+    arguments: list[str], words: str, nih_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [argument.format(root=nih_folder) for argument in arguments]
+    folder = [] if "--cache-dir" in given else ["--cache-dir", str(tmp_path / "cache")]
+    assert main(["prepare", *given, *folder]) == 1
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert words in line
 
 
 def test_version_names_what_can_change_a_number(capsys: pytest.CaptureFixture[str]) -> None:

@@ -77,7 +77,7 @@ def test_lightning_is_imported_under_one_name() -> None:
 
 
 def test_the_package_its_configuration_and_its_command_line_start_without_torch() -> None:
-    modules = ("labels", "config", "app.program", "app.train", "app.evaluate", "cli")
+    modules = ("labels", "config", "app.program", "app.train", "app.evaluate", "cli.main")
     names = ["cxr_lightning", *(f"cxr_lightning.{module}" for module in modules)]
     slow = ("torch", "pytorch_lightning", "pandas", "matplotlib")
     code = f"import sys, {', '.join(names)}; print([name for name in {slow} if name in sys.modules])"

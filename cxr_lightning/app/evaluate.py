@@ -24,6 +24,7 @@ _ELSEWHERE = {
     "image_size": "it is the checkpoint's",
     "interpolation": "it is the checkpoint's",
     "batch_size": "set `batch_size`",
+    "cache": "set `cache`",
     "num_workers": "set `num_workers`",
 }
 """Data settings that evaluate.py does not take from ``data``."""

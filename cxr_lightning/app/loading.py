@@ -27,7 +27,9 @@ def load_foreign(path: str, config: DictConfig) -> tuple["ChestXRayClassifier", 
     foreign = read_foreign(path, Settings(**given))
     size = {"image_size": foreign.settings.image_size, "interpolation": foreign.settings.interpolation}
     datamodule = build_datamodule(config, {}, foreign.labels, size)
-    load_data(datamodule, config, images=(config.split, "val", *(("train",) if foreign.needs_statistics else ())))
+    # Of the training images a few hundred are looked at, for their statistics: they are not all prepared for that.
+    training = ("train",) if foreign.needs_statistics else ()
+    load_data(datamodule, config, images=(config.split, "val", *training), prepared=(config.split, "val"))
     statistics: tuple[float | None, float | None] = (None, None)
     if foreign.needs_statistics and not datamodule.rows("train").empty:
         statistics = training_statistics(datamodule)
@@ -53,6 +55,8 @@ def build_datamodule(
         "interpolation": size["interpolation"],
         "batch_size": batch_size,
         "num_workers": config.num_workers,
+        "cache": config.cache,
+        "cache_dir": f"{config.paths.cache_dir}/images",
     }
     if "data" in config:
         labels = list(config.data.labels or known)
@@ -78,10 +82,12 @@ def build_datamodule(
     return ChestXRayDataModule(**{**settings, "root": root, "subset": data["subset"], **ours}, source=source)
 
 
-def load_data(datamodule: "ChestXRayDataModule", config: DictConfig, images: Sequence[str]) -> None:
+def load_data(
+    datamodule: "ChestXRayDataModule", config: DictConfig, images: Sequence[str], prepared: Sequence[str] | None = None
+) -> None:
     """Read the data, and say in the report folder which images are left out."""
     from cxr_lightning.record import write_left_out
 
     datamodule.prepare_data()
-    datamodule.load(required=(config.split,), images=images)
+    datamodule.load(required=(config.split,), images=images, prepared=prepared)
     write_left_out(datamodule.manifest, Path(config.paths.output_dir))

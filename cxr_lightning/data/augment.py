@@ -42,21 +42,31 @@ class Augmentation:
             if not 0 <= getattr(self, name) <= most:
                 raise ValueError(f"Expected `{name}` of the augmentation in [0, {most}] but got {getattr(self, name)}.")
 
-    def __call__(self, images: Tensor, indices: Tensor, *, seed: int, epoch: int) -> Tensor:
+    def draw(self, indices: Tensor, *, seed: int, epoch: int) -> Tensor:
+        """What a batch's changes are computed from.
+
+        Args:
+            indices: ``(B,)``, the samples' row numbers; in the processor's memory, for reading numbers back from
+                another device would have to wait for it.
+            seed: The run's seed.
+            epoch: The epoch's number, from 0.
+
+        Returns:
+            ``(B, 7)`` float32 in [-1, 1).
+        """
+        return torch.from_numpy(draw_uniform(indices.tolist(), seed=seed, epoch=epoch, count=7))
+
+    def __call__(self, images: Tensor, unit: Tensor) -> Tensor:
         """Transform a batch.
 
         Args:
             images: ``(B, 1, S, S)`` uint8.
-            indices: ``(B,)``, the samples' row numbers.
-            seed: The run's seed.
-            epoch: The epoch's number, from 0.
+            unit: ``(B, 7)``, from :meth:`draw`, on the same device.
 
         Returns:
             ``(B, 1, S, S)`` float32 in [0, 255]; what comes in from outside the picture is black before brightness
             and contrast are changed.
         """
-        draws = draw_uniform(indices.tolist(), seed=seed, epoch=epoch, count=7)
-        unit = torch.from_numpy(draws).to(images.device)  # (B, 7) in [-1, 1)
         moved = self._move(images.float(), unit)
         mean = moved.mean(dim=(1, 2, 3), keepdim=True)
         gain = 1 + self.contrast * unit[:, 4].view(-1, 1, 1, 1)

@@ -1,7 +1,6 @@
 """The LightningDataModule: settings in, loaders out."""
 
 import logging
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -14,21 +13,21 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from cxr_lightning.data.augment import Augmentation
-from cxr_lightning.data.dataset import ChestXRayDataset, EpochSampler, Sample
-from cxr_lightning.data.images import Interpolation, check_interpolation, describe, find_broken
-from cxr_lightning.data.manifest import SPLITS, Manifest, fingerprint
-from cxr_lightning.data.sources import Source
-from cxr_lightning.data.splits import (
-    MissingPolicy,
-    SplitMethod,
-    assign_splits,
-    check_method,
-    check_policy,
-    draw_subset,
-    keep_views,
-    require_splits,
-    resolve_missing,
+from cxr_lightning.data.cache import CacheSpec, ImageMap, Prepared, prepare
+from cxr_lightning.data.dataset import ChestXRayDataset, EpochSampler, ImageFiles, Images, Sample, as_it_is
+from cxr_lightning.data.images import (
+    BadImagePolicy,
+    Interpolation,
+    check_bad_image_policy,
+    check_interpolation,
+    find_broken,
+    refusal,
 )
+from cxr_lightning.data.manifest import SPLITS, Manifest, fingerprint, first_five, targets_of
+from cxr_lightning.data.processes import usable_cores
+from cxr_lightning.data.selection import Selection
+from cxr_lightning.data.sources import Source
+from cxr_lightning.data.splits import MissingPolicy, SplitMethod
 from cxr_lightning.labels import check_labels
 
 logger = logging.getLogger(__name__)
@@ -52,10 +51,14 @@ class ChestXRayDataModule(pl.LightningDataModule):
         on_missing: ``error`` or ``skip`` images that are listed but not on disk.
         subset: Use about ``subset_images`` images per split.
         subset_images: Wished images per split of a subset, for ``train``, ``val`` and ``test``.
+        on_bad_image: ``error`` or ``skip`` images that cannot be used.
         image_size: Side that images are resized to, in pixels.
         interpolation: How they are resized.
+        cache: Decode and resize images once and keep them in ``cache_dir``, instead of whenever they are read.
+        cache_dir: Where.
         batch_size: Images per batch.
-        num_workers: Loader processes; by default one less than the processor's cores, at most 8.
+        num_workers: Loader processes; by default none for prepared images, which are read faster than they are handed
+            over, and else one less than the processor's cores, at most 8.
         augmentation: Training transforms; none by default.
     """
 
@@ -75,8 +78,11 @@ class ChestXRayDataModule(pl.LightningDataModule):
         on_missing: MissingPolicy = "error",
         subset: bool = False,
         subset_images: Sequence[int] = (1000, 200, 400),
+        on_bad_image: BadImagePolicy = "error",
         image_size: int = 224,
         interpolation: Interpolation = "bilinear",
+        cache: bool = False,
+        cache_dir: str | None = None,
         batch_size: int = 16,
         num_workers: int | None = None,
         augmentation: Augmentation | None = None,
@@ -85,85 +91,97 @@ class ChestXRayDataModule(pl.LightningDataModule):
         for name, value, least in (
             ("image_size", image_size, 32),  # five halvings: less is nothing to most networks
             ("batch_size", batch_size, 1),
-            ("seed", seed, 0),
             ("shuffle_seed", shuffle_seed, 0),
             ("num_workers", num_workers or 0, 0),
         ):
             if value < least:
                 raise ValueError(f"Expected `data.{name}` to be at least {least} but got {value}.")
-        if len(subset_images) != len(SPLITS) or min(subset_images) < 1:
-            raise ValueError(f"Expected `data.subset_images` to be three positive numbers but got {subset_images}.")
+        if cache and cache_dir is None:
+            raise ValueError("Expected `data.cache_dir` beside `data.cache` but got none. Name a folder.")
         self.root = Path(root)
         self.source = source
         self.chosen_labels = None if labels is None else check_labels(labels)
-        self.split = check_method(split)
-        self.seed = seed
+        self.selection = Selection(
+            split=split,
+            seed=seed,
+            val_fraction=val_fraction,
+            test_fraction=test_fraction,
+            drop_leaked=drop_leaked,
+            views=None if views is None else tuple(views),
+            on_missing=on_missing,
+            subset=subset,
+            subset_images=tuple(subset_images),
+        )
         self.shuffle_seed = shuffle_seed
-        self.val_fraction = val_fraction
-        self.test_fraction = test_fraction
-        self.drop_leaked = drop_leaked
-        self.views = None if views is None else tuple(views)
-        self.on_missing = check_policy(on_missing)
-        self.subset = subset
-        self.subset_images = tuple(subset_images)
+        self.on_bad_image = check_bad_image_policy(on_bad_image)
         self.image_size = image_size
         self.interpolation = check_interpolation(interpolation)
+        self.cache_dir = Path(cache_dir) if cache and cache_dir is not None else None
         self.batch_size = batch_size
-        self.num_workers = _default_workers() if num_workers is None else num_workers
+        self.num_workers = num_workers
         self.augmentation = augmentation
         self._manifest: Manifest | None = None
+        self._prepared: Prepared | None = None
 
     def prepare_data(self) -> None:
         """Make what the source makes on first use (the synthetic set); in one process."""
         self.source.prepare(self.root)
 
     def setup(self, stage: str | None = None) -> None:
-        """Read the tables, find the images, divide them, and look at every file's first and last bytes.
+        """Read the tables, find the images, divide them, and prepare them or look at every file's first and last bytes.
 
         Raises:
             FileNotFoundError: If the folder, a table or an image is not there.
-            ValueError: If a table is malformed, a patient is in two splits, a split is empty, or an image is broken.
+            ValueError: If a table is malformed, a patient is in two splits, a split is empty, an image is broken, or
+                the disk is too small for prepared images.
         """
         self.load()
 
-    def load(self, required: Sequence[str] = SPLITS, images: Sequence[str] = SPLITS) -> None:
+    def load(
+        self,
+        required: Sequence[str] = SPLITS,
+        images: Sequence[str] = SPLITS,
+        prepared: Sequence[str] | None = None,
+    ) -> None:
         """Like :meth:`setup`, where not all is needed, as for evaluating; does nothing if the data is read already.
 
         Args:
             required: Splits that must not be empty.
             images: Splits whose images must be on disk. One that is not required may lack all of them; it is then
                 left out.
+            prepared: Those of them that are prepared, with ``cache``; all by default.
         """
         if self._manifest is not None:
             return
-        # First the splits: they are the same whatever part of the images is on disk.
-        manifest = assign_splits(
-            keep_views(self.source.read(self.root, self.chosen_labels), self.views),
-            self.split,
-            seed=self.seed,
-            val_fraction=self.val_fraction,
-            test_fraction=self.test_fraction,
-            drop_leaked=self.drop_leaked,
-            required=required,
-        )
-        manifest = require_splits(resolve_missing(manifest, self.on_missing, images, required), required)
-        if self.subset:
-            manifest = self._draw_subsets(manifest)
-        needed = manifest.table["split"].isin(images)
-        broken = find_broken([Path(path) for path in manifest.table["path"][needed]])
-        if broken:
-            raise ValueError(
-                str(broken[0]) if len(broken) == 1 else f"Expected images but {describe(broken)}. Replace them."
-            )
-        self._manifest = manifest
+        manifest = self.selection.choose(self.source.read(self.root, self.chosen_labels), required, images)
+        self._manifest = self._check_images(manifest, required, images, images if prepared is None else prepared)
         logger.info("%s", "; ".join(self._describe(split) for split in SPLITS))
 
-    def _draw_subsets(self, manifest: Manifest) -> Manifest:
-        kept = []
-        for split, size in zip(SPLITS, self.subset_images, strict=True):
-            rows = manifest.table[manifest.table["split"] == split]
-            kept.append(draw_subset(rows, manifest.labels, size, self.seed).index)
-        return manifest.with_table(manifest.table.loc[sorted(index for rows in kept for index in rows)])
+    def _check_images(
+        self, manifest: Manifest, required: Sequence[str], images: Sequence[str], prepared: Sequence[str]
+    ) -> Manifest:
+        """Prepare or look at the images, and leave out those that cannot be used, if that is allowed."""
+        split, paths = manifest.table["split"], manifest.table["path"]
+        kept = paths[split.isin({*images} & {*prepared})] if self.cache_dir is not None else paths[:0]
+        seen = [Path(path) for path in paths[split.isin(images)].drop(kept.index)]
+        rejected = {rejection.path: rejection for rejection in find_broken(seen)}
+        if rejected and self.on_bad_image == "error":
+            raise refusal(list(rejected.values()))
+        if self.cache_dir is not None and len(kept):
+            spec = self._spec
+            self._prepared = prepare(spec.files(kept), spec, self.cache_dir, on_bad_image=self.on_bad_image)
+            rejected |= {rejection.path: rejection for rejection in self._prepared.rejected.values()}
+        left = manifest.without({path: rejection.reason for path, rejection in rejected.items()})
+        if empty := [name for name in required if not (left.table["split"] == name).any()]:
+            raise ValueError(f"Expected usable images in {empty} but none is, such as: {next(iter(rejected.values()))}")
+        if rejected:
+            names = first_five(list(left.rejected))
+            logger.warning("%s images cannot be used: %s; going on without them", f"{len(rejected):,}", names)
+        return left
+
+    @property
+    def _spec(self) -> CacheSpec:
+        return CacheSpec(self.root, self.image_size, self.interpolation)
 
     def _describe(self, split: str) -> str:
         rows = self.rows(split)
@@ -190,39 +208,47 @@ class ChestXRayDataModule(pl.LightningDataModule):
         return self._dataset(self.rows(split))
 
     def _dataset(self, rows: pd.DataFrame) -> ChestXRayDataset:
-        return ChestXRayDataset(rows, self.labels, self.image_size, self.interpolation)
+        return ChestXRayDataset(self._images(rows["path"]), targets_of(rows, self.labels))
+
+    def _images(self, paths: pd.Series) -> Images:
+        files = self._spec.files(paths)
+        if self._prepared is not None and all(file in self._prepared.rows for file in files):
+            return self._prepared.images(files)
+        return ImageFiles(list(paths), self.image_size, self.interpolation)
 
     def targets(self, split: str) -> Tensor:
         """Ground truth of a split, ``(N, C)`` float32; 1, 0 or NaN (unknown)."""
-        return self.dataset(split).targets
+        return torch.from_numpy(targets_of(self.rows(split), self.labels).copy())
 
     def sample_images(self, split: str, count: int) -> Iterator[Tensor]:
         """Images of a split, at most ``count``, drawn at random with ``seed``; each ``(1, S, S)`` uint8."""
         dataset = self.dataset(split)
-        generator = torch.Generator().manual_seed(self.seed)
+        generator = torch.Generator().manual_seed(self.selection.seed)
         for index in torch.randperm(len(dataset), generator=generator)[:count].tolist():
             yield dataset[index]["image"]
 
     def record(self) -> dict[str, Any]:
         """Settings and fingerprint as plain values, for the checkpoint and the run's summary."""
+        chosen = self.selection
         options: dict[str, Any] = (
             asdict(self.source) if is_dataclass(self.source) and not isinstance(self.source, type) else {}
         )
         return {
             **fingerprint(self.manifest),
-            "subset": self.subset,
+            "subset": chosen.subset,
             "settings": {
                 "root": str(self.root.absolute()),
                 "source": {"name": self.source.name, **options},
                 "labels": list(self.labels),
-                "split": self.split,
-                "seed": self.seed,
-                "val_fraction": self.val_fraction,
-                "test_fraction": self.test_fraction,
-                "drop_leaked": self.drop_leaked,
-                "views": None if self.views is None else list(self.views),
-                "on_missing": self.on_missing,
-                "subset_images": list(self.subset_images),
+                "split": chosen.split,
+                "seed": chosen.seed,
+                "val_fraction": chosen.val_fraction,
+                "test_fraction": chosen.test_fraction,
+                "drop_leaked": chosen.drop_leaked,
+                "views": None if chosen.views is None else list(chosen.views),
+                "on_missing": chosen.on_missing,
+                "subset_images": list(chosen.subset_images),
+                "on_bad_image": self.on_bad_image,
                 "image_size": self.image_size,
                 "interpolation": self.interpolation,
                 "batch_size": self.batch_size,
@@ -251,27 +277,32 @@ class ChestXRayDataModule(pl.LightningDataModule):
         return self._loader(self._dataset(rows))
 
     def _loader(self, dataset: ChestXRayDataset, sampler: Sampler[int] | None = None) -> DataLoader[Sample]:
+        workers = self.num_workers
+        if workers is None:
+            workers = 0 if isinstance(dataset.images, ImageMap) else max(0, min(8, usable_cores() - 1))
         return DataLoader(
             dataset,
             batch_size=min(self.batch_size, len(dataset)),
             sampler=sampler,
             # Batch normalisation cannot learn from a last batch of one image.
             drop_last=sampler is not None and len(dataset) % self.batch_size == 1 and len(dataset) > 1,
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
+            num_workers=workers,
+            collate_fn=as_it_is,
+            persistent_workers=workers > 0,
             pin_memory=torch.cuda.is_available(),
         )
 
-    def on_after_batch_transfer(self, batch: Sample, dataloader_idx: int) -> Sample:
-        """Augment a training batch where it is, on the device."""
+    def on_before_batch_transfer(self, batch: Sample, dataloader_idx: int) -> Sample:
+        """Draw how a training batch is augmented, while it is in the processor's memory."""
         trainer = self.trainer
         if self.augmentation is None or trainer is None or not trainer.training:
             return batch
-        image = self.augmentation(batch["image"], batch["index"], seed=self.shuffle_seed, epoch=trainer.current_epoch)
-        return cast(Sample, {**batch, "image": image})
+        draws = self.augmentation.draw(batch["index"], seed=self.shuffle_seed, epoch=trainer.current_epoch)
+        return cast(Sample, {**batch, "draws": draws})
 
-
-def _default_workers() -> int:
-    """One process less than the cores that this process may use, at most 8."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    return max(0, min(8, cores - 1))
+    def on_after_batch_transfer(self, batch: Sample, dataloader_idx: int) -> Sample:
+        """Augment a training batch where it is, on the device."""
+        draws = batch.get("draws")
+        if self.augmentation is None or draws is None:
+            return batch
+        return cast(Sample, {**batch, "image": self.augmentation(batch["image"], draws)})

@@ -1,16 +1,16 @@
-"""One row of the table to one sample."""
+"""Rows of the table to batches."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, NotRequired, Protocol, TypedDict
 
-import pandas as pd
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from cxr_lightning.data.images import Interpolation, read_grey, resize
-from cxr_lightning.data.manifest import targets_of
 
 
 class Sample(TypedDict):
@@ -22,42 +22,82 @@ class Sample(TypedDict):
     """float32, ``(C,)`` or ``(B, C)``; 1 present, 0 absent, NaN unknown."""
     index: Tensor
     """int64, the row's number in the split's table."""
+    draws: NotRequired[Tensor]
+    """What a training batch's augmentation is computed from."""
 
 
-class ChestXRayDataset(Dataset[Sample]):
-    """The images of one split.
+class Images(Protocol):
+    """Grey images by number."""
+
+    def __len__(self) -> int:
+        """How many there are, N."""
+
+    def read(self, indices: Sequence[int]) -> NDArray[np.uint8]:
+        """Some of them, ``(B, S, S)`` uint8; an array of the caller's own."""
+
+
+class ImageFiles:
+    """Images that are decoded and resized whenever they are read.
 
     Args:
-        table: Rows with ``path`` and one column per label.
-        labels: Label columns, in output order.
+        paths: Of the files.
         image_size: Side to resize to, in pixels, S.
         interpolation: How to resize.
     """
 
-    def __init__(
-        self, table: pd.DataFrame, labels: Sequence[str], image_size: int, interpolation: Interpolation = "bilinear"
-    ) -> None:
-        self.table = table.reset_index(drop=True)
-        self.targets = torch.from_numpy(targets_of(self.table, labels).copy())
+    def __init__(self, paths: Sequence[str], image_size: int, interpolation: Interpolation = "bilinear") -> None:
+        self.paths = list(paths)
         self.image_size = image_size
         self.interpolation: Interpolation = interpolation
-        self._paths = [Path(path) for path in self.table["path"]]
 
     def __len__(self) -> int:
-        return len(self._paths)
+        return len(self.paths)
 
-    def __getitem__(self, index: int) -> Sample:
-        """The sample of one row.
+    def read(self, indices: Sequence[int]) -> NDArray[np.uint8]:
+        """Decode images.
+
+        Returns:
+            ``(B, S, S)`` uint8.
 
         Raises:
-            ImageRejectedError: If the file is no usable image.
+            ImageRejectedError: If a file is no usable image.
         """
-        pixels = resize(read_grey(self._paths[index]), self.image_size, self.interpolation)
-        return {
-            "image": torch.from_numpy(pixels.copy())[None],
-            "target": self.targets[index],
-            "index": torch.tensor(index),
-        }
+        decoded = [read_grey(Path(self.paths[index])) for index in indices]
+        return np.stack([resize(pixels, self.image_size, self.interpolation) for pixels in decoded])
+
+
+class ChestXRayDataset(Dataset[Sample]):
+    """The images of one split; a loader fetches a batch at once.
+
+    Args:
+        images: N of them.
+        targets: Ground truth, ``(N, C)`` float32; 1 present, 0 absent, NaN unknown.
+    """
+
+    def __init__(self, images: Images, targets: NDArray[np.float32]) -> None:
+        if len(images) != len(targets):
+            raise ValueError(f"Expected targets of {len(images)} images but got {len(targets)}.")
+        self.images = images
+        self.targets = torch.from_numpy(targets.copy())
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> Sample:
+        """One sample; errors as of the images."""
+        batch = self.__getitems__([index])
+        return {"image": batch["image"][0], "target": batch["target"][0], "index": batch["index"][0]}
+
+    def __getitems__(self, indices: list[int]) -> Sample:
+        """A batch, stacked already; errors as of the images."""
+        index = torch.tensor(indices)
+        image = torch.from_numpy(self.images.read(indices))[:, None]
+        return {"image": image, "target": self.targets[index], "index": index}
+
+
+def as_it_is(batch: Any) -> Any:  # noqa: ANN401  # a loader's annotation says list
+    """What a loader makes of a batch that the dataset has stacked."""
+    return batch
 
 
 class EpochSampler(Sampler[int]):

@@ -1,7 +1,7 @@
 """Image files to grey uint8 arrays, and the reason wherever that is not possible."""
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
+BadImagePolicy = Literal["error", "skip"]
 
 FORMATS = ("PNG", "JPEG", "TIFF", "JPEG2000", "BMP", "GIF", "WEBP", "PPM")
 """What is read; not all that Pillow knows: for some (EPS) it starts another program on the file's content."""
@@ -37,6 +38,7 @@ class ImageRejectedError(ValueError):
 
     path: str = ""
     reason: str = ""
+    remedy: str = ""
 
     @classmethod
     def of(cls, path: Path | str, reason: str, remedy: str = "Replace the file.") -> Self:
@@ -48,7 +50,7 @@ class ImageRejectedError(ValueError):
             remedy: What to do, as a sentence.
         """
         rejection = cls(f"Expected an image in '{path}' but {reason}. {remedy}")
-        rejection.path, rejection.reason = str(path), reason
+        rejection.path, rejection.reason, rejection.remedy = str(path), reason, remedy
         return rejection
 
 
@@ -132,11 +134,33 @@ def find_broken(paths: Sequence[Path]) -> list[ImageRejectedError]:
         return [rejection for rejection in pool.map(_inspect, paths) if rejection]
 
 
-def describe(rejections: Iterable[ImageRejectedError]) -> str:
-    """The count, the first five files with their reasons, and how many more."""
-    found = list(rejections)
-    first = "; ".join(f"'{rejection.path}': {rejection.reason}" for rejection in found[:5])
-    return f"{len(found)} broken: {first}" + ("; ..." if len(found) > 5 else "")
+def refusal(rejections: Sequence[ImageRejectedError], listed_in: Path | None = None) -> ValueError:
+    """An error about images that cannot be used: their number, the first five with their reasons, and what to do.
+
+    Args:
+        rejections: At least one.
+        listed_in: A file that names all of them, if there is one.
+    """
+    skip = "or set 'data.on_bad_image=skip' to go on without"
+    if len(rejections) == 1:
+        return ValueError(f"{str(rejections[0]).removesuffix('.')}, {skip} it.")
+    first = "; ".join(f"'{rejection.path}': {rejection.reason}" for rejection in rejections[:5])
+    more = "; and more" if len(rejections) > 5 else ""
+    where = f" All are listed in '{listed_in}'." if listed_in else ""
+    return ValueError(
+        f"Expected images but {len(rejections):,} broken: {first}{more}.{where} Replace them, {skip} them."
+    )
+
+
+def check_bad_image_policy(policy: str) -> BadImagePolicy:
+    """The policy, if it is one.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    if policy not in get_args(BadImagePolicy):
+        raise ValueError(f"Expected `data.on_bad_image` to be error or skip but got {policy!r}.")
+    return policy  # type: ignore[return-value]  # narrowed by the check above
 
 
 def _inspect(path: Path) -> ImageRejectedError | None:

@@ -32,6 +32,7 @@ class Manifest:
         files: sha256 of every label and list file that was read, by file name.
         skipped: Names of images that are in the label file but not on disk, and were left out.
         leaked: Names of images that were left out because their patient is in a later split too.
+        rejected: Why images were left out that cannot be used, by name.
         boxes: Columns ``image_id``, ``label``, ``x``, ``y``, ``width``, ``height``, as fractions of the image's sides.
     """
 
@@ -42,6 +43,7 @@ class Manifest:
     files: Mapping[str, str] = field(default_factory=dict)
     skipped: tuple[str, ...] = ()
     leaked: tuple[str, ...] = ()
+    rejected: Mapping[str, str] = field(default_factory=dict)
     boxes: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=BOX_COLUMNS))
 
     def targets(self) -> NDArray[np.float32]:
@@ -51,6 +53,15 @@ class Manifest:
     def with_table(self, table: pd.DataFrame) -> "Manifest":
         """The same manifest with other rows, numbered anew."""
         return replace(self, table=table.reset_index(drop=True))
+
+    def without(self, reasons: Mapping[str, str]) -> "Manifest":
+        """The same manifest without images that cannot be used, whose reasons are given by path."""
+        if not reasons:
+            return self
+        gone = self.table["path"].isin(reasons)
+        rows = self.table[gone]
+        rejected = {name: reasons[path] for name, path in zip(rows["image_id"], rows["path"], strict=True)}
+        return replace(self.with_table(self.table[~gone]), rejected={**self.rejected, **rejected})
 
 
 def targets_of(table: pd.DataFrame, labels: Sequence[str]) -> NDArray[np.float32]:
@@ -114,6 +125,7 @@ def fingerprint(manifest: Manifest) -> dict[str, object]:
         "splits": splits,
         "skipped": len(manifest.skipped),
         "leaked": len(manifest.leaked),
+        "rejected": len(manifest.rejected),
     }
 
 

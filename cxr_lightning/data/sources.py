@@ -195,6 +195,16 @@ def build_source(name: str, **options: Any) -> Source:  # noqa: ANN401  # each l
         ) from error
 
 
+def listed_images(source: Source, root: Path) -> pd.Series:
+    """Paths of all images that a data set lists, missing where one is not on disk; needs no labels."""
+    if not isinstance(source, CsvSource):
+        return source.read(root).table["path"]
+    path = check_root(root) / source.file
+    names = read_table(path, [source.image_column])[source.image_column]
+    check_image_names(names, path, relative=True)
+    return names.map(lambda name: str(root / name) if (root / name).is_file() else None)
+
+
 def _check_repeats(table: pd.DataFrame, labels: Sequence[str], root: Path) -> None:
     """An image in two files is a leak, for the splits to refuse or drop; but it must be the same in both."""
     facts = table[["image_id", "patient_id", *labels]].drop_duplicates()

@@ -100,6 +100,7 @@ def _image_words(predictions: Predictions, data: Mapping[str, Any], missing: int
     words = [f"{len(predictions.image_ids):,} of {len(set(predictions.patient_ids)):,} patients"]
     words += [f"{missing:,} of the split without a prediction"] if missing else []
     words += [f"{data['skipped']:,} listed but not on disk"] if data["skipped"] else []
+    words += [f"{data['rejected']:,} left out because they cannot be used"] if data["rejected"] else []
     words += [f"{data['leaked']:,} dropped because their patient is in a later split"] if data["leaked"] else []
     return ", ".join(words)
 

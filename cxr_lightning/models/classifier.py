@@ -188,6 +188,30 @@ class ChestXRayClassifier(pl.LightningModule):
             },
         }
 
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip; Lightning itself refuses to with a fused optimizer, which is sound unless gradients are scaled.
+
+        Raises:
+            ValueError: If they are (16-mixed).
+        """
+        if not gradient_clip_val or not getattr(optimizer, "_step_supports_amp_scaling", False):
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+            return
+        if getattr(self.trainer.precision_plugin, "scaler", None) is not None:
+            raise ValueError(
+                "Expected an optimizer that is not fused for gradient clipping in float16. Set 'optimizer.fused=false'."
+            )
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        if gradient_clip_algorithm == "value":
+            nn.utils.clip_grad_value_(parameters, gradient_clip_val)
+        else:
+            nn.utils.clip_grad_norm_(parameters, gradient_clip_val)
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what makes the checkpoint usable without any file beside it."""
         auroc = {label: None if math.isnan(value) else value for label, value in self.val_auroc_by_label.items()}

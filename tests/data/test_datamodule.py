@@ -10,9 +10,11 @@ import torch
 from torch.utils.data import SequentialSampler
 
 from cxr_lightning.data.augment import Augmentation
+from cxr_lightning.data.cache import ImageMap
 from cxr_lightning.data.datamodule import ChestXRayDataModule
-from cxr_lightning.data.dataset import EpochSampler
+from cxr_lightning.data.dataset import EpochSampler, ImageFiles
 from cxr_lightning.data.nih import NIHSource
+from cxr_lightning.data.processes import usable_cores
 from cxr_lightning.data.splits import PatientOverlapError
 from cxr_lightning.labels import NIH_LABELS
 
@@ -30,12 +32,12 @@ def ready(folder: Path, **options: Any) -> ChestXRayDataModule:
 
 
 def splits(datamodule: ChestXRayDataModule) -> dict[str, list[str]]:
-    return {split: datamodule.dataset(split).table["image_id"].tolist() for split in ("train", "val", "test")}
+    return {split: datamodule.rows(split)["image_id"].tolist() for split in ("train", "val", "test")}
 
 
 def test_the_splits_share_no_patient_and_hold_both_sides_of_several_labels(datamodule: ChestXRayDataModule) -> None:
     datamodule.setup()
-    patients = [set(datamodule.dataset(split).table["patient_id"]) for split in ("train", "val", "test")]
+    patients = [set(datamodule.rows(split)["patient_id"]) for split in ("train", "val", "test")]
     assert [len(part) for part in patients] == [9, 3, 4]
     assert len(set.union(*patients)) == 16
     for split in ("train", "val", "test"):
@@ -123,10 +125,70 @@ def test_the_records_settings_are_the_constructors_options(datamodule: ChestXRay
     assert again.record()["splits"] == datamodule.record()["splits"]
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_prepared_images_are_those_that_are_decoded_every_time(nih_folder: Path, tmp_path: Path, workers: int) -> None:
+    decoding = ready(nih_folder)
+    prepared = ready(nih_folder, cache=True, cache_dir=str(tmp_path / "cache"), num_workers=workers)
+    for split in ("train", "val", "test"):
+        assert isinstance(prepared.dataset(split).images, ImageMap)
+        assert isinstance(decoding.dataset(split).images, ImageFiles)
+    for name in ("train_dataloader", "val_dataloader", "test_dataloader"):
+        pairs = list(zip(getattr(decoding, name)(), getattr(prepared, name)(), strict=True))
+        assert len(pairs) > 1
+        for one, other in pairs:
+            assert one.keys() == other.keys() == {"image", "target", "index"}
+            assert all(torch.equal(one[key], other[key]) for key in one)
+    assert prepared.record() == decoding.record()  # where pixels are kept is no fact about the data
+    assert [image.sum() for image in prepared.sample_images("train", 4)] == [
+        image.sum() for image in decoding.sample_images("train", 4)
+    ]
+
+
+def test_only_images_that_are_decoded_want_loader_processes(nih_folder: Path, tmp_path: Path) -> None:
+    decoding = ready(nih_folder, num_workers=None)
+    prepared = ready(nih_folder, num_workers=None, cache=True, cache_dir=str(tmp_path / "cache"))
+    assert decoding.train_dataloader().num_workers == max(0, min(8, usable_cores() - 1))
+    assert prepared.train_dataloader().num_workers == 0
+    forced = ready(nih_folder, num_workers=2, cache=True, cache_dir=str(tmp_path / "cache"))
+    assert forced.train_dataloader().num_workers == 2
+
+
+def test_only_the_splits_that_are_asked_for_are_prepared(nih_folder: Path, tmp_path: Path) -> None:
+    datamodule = module(nih_folder, cache=True, cache_dir=str(tmp_path / "cache"))
+    datamodule.load(prepared=("test",))
+    assert isinstance(datamodule.dataset("test").images, ImageMap)
+    assert isinstance(datamodule.dataset("train").images, ImageFiles)
+    (index,) = tmp_path.glob("cache/*/index.jsonl")
+    assert len(index.read_text().splitlines()) == 1 + len(datamodule.rows("test"))
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_broken_images_are_left_out_if_that_is_asked_for(
+    nih_folder: Path, tmp_path: Path, cache: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = ready(nih_folder).manifest.table.set_index("image_id")["split"]
+    images = sorted((nih_folder / "images").iterdir())
+    images[3].write_bytes(b"")
+    images[9].write_text("version https://git-lfs.github.com/spec/v1\n")
+    cached = {"cache": True, "cache_dir": str(tmp_path / "cache")} if cache else {}
+    datamodule = ready(nih_folder, on_bad_image="skip", **cached)
+    table = datamodule.manifest.table.set_index("image_id")["split"]
+    assert table.equals(whole.drop([images[3].name, images[9].name]))
+    assert list(datamodule.manifest.rejected) == [images[3].name, images[9].name]
+    assert datamodule.manifest.rejected[images[3].name] == "the file is empty"
+    assert datamodule.record()["rejected"] == 2
+    assert "2 images cannot be used" in caplog.text
+    for image in images:
+        image.write_bytes(b"")
+    nothing = r"usable images in \['train', 'val', 'test'\] but none is, such as: .*the file is empty"
+    with pytest.raises(ValueError, match=nothing):
+        ready(nih_folder, on_bad_image="skip", **cached)
+
+
 def test_a_broken_image_is_found_at_setup(nih_folder: Path) -> None:
     images = sorted((nih_folder / "images").iterdir())
     images[3].write_bytes(b"")
-    with pytest.raises(ValueError, match=rf"image in '{images[3]}' but the file is empty\. Download"):
+    with pytest.raises(ValueError, match=rf"image in '{images[3]}' but the file is empty\. Download it again, or set"):
         ready(nih_folder)
     images[5].write_text("version https://git-lfs.github.com/spec/v1\n")
     with pytest.raises(
@@ -197,10 +259,12 @@ def test_only_training_batches_are_augmented_and_every_epoch_anew(nih_folder: Pa
     results = []
     for trainer in (_Trainer(training=False), _Trainer(training=True), _Trainer(training=True, current_epoch=1)):
         datamodule.trainer = trainer  # type: ignore[assignment]  # only these two attributes are asked for
-        results.append(datamodule.on_after_batch_transfer(batch, 0)["image"])
+        sent = datamodule.on_before_batch_transfer(batch, 0)
+        results.append(datamodule.on_after_batch_transfer(sent, 0)["image"])
     assert results[0] is batch["image"]
     assert not torch.equal(results[1], results[2])
-    again = Augmentation()(batch["image"], batch["index"], seed=5, epoch=1)
+    augmentation = Augmentation()
+    again = augmentation(batch["image"], augmentation.draw(batch["index"], seed=5, epoch=1))
     assert torch.equal(results[2], again)
 
 
@@ -212,11 +276,13 @@ def test_only_training_batches_are_augmented_and_every_epoch_anew(nih_folder: Pa
         ("seed", -1, r"`data\.seed` to be at least 0 but got -1"),
         ("shuffle_seed", -1, r"`data\.shuffle_seed` to be at least 0 but got -1"),
         ("num_workers", -1, r"`data\.num_workers` to be at least 0 but got -1"),
-        ("subset_images", (10, 10), r"`data\.subset_images` to be three positive numbers but got \(10, 10\)"),
+        ("subset_images", (10, 10), r"`data\.subset_images` to be three positive numbers but got \[10, 10\]"),
         ("subset_images", (10, 0, 1), r"`data\.subset_images` to be three positive numbers"),
         ("interpolation", "area", "`interpolation` to be one of"),
         ("split", "random", r"`data\.split` to be one of"),
         ("on_missing", "ignore", r"`data\.on_missing` to be error or skip but got 'ignore'"),
+        ("on_bad_image", "ignore", r"`data\.on_bad_image` to be error or skip but got 'ignore'"),
+        ("cache", True, r"`data\.cache_dir` beside `data\.cache`"),
         ("labels", "Mass", "list of labels but got the text 'Mass'"),
     ],
 )

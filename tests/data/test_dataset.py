@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from cxr_lightning.data.dataset import ChestXRayDataset, EpochSampler
+from cxr_lightning.data.dataset import ChestXRayDataset, EpochSampler, ImageFiles
 from cxr_lightning.data.images import ImageRejectedError
+from cxr_lightning.data.manifest import targets_of
 
 
 @pytest.fixture
@@ -23,8 +24,12 @@ def table(tmp_path: Path) -> pd.DataFrame:
     return pd.DataFrame({**columns, "Edema": [1.0, 0.0, 0.0]}, index=[7, 8, 9])
 
 
+def dataset_of(table: pd.DataFrame, labels: list[str], size: int) -> ChestXRayDataset:
+    return ChestXRayDataset(ImageFiles(list(table["path"]), size), targets_of(table, labels))
+
+
 def test_a_sample_has_the_designs_shapes_types_and_values(table: pd.DataFrame) -> None:
-    dataset = ChestXRayDataset(table, ["Edema", "Mass"], 24)
+    dataset = dataset_of(table, ["Edema", "Mass"], 24)
     assert len(dataset) == 3
     for index in range(3):
         sample = dataset[index]
@@ -38,16 +43,31 @@ def test_a_sample_has_the_designs_shapes_types_and_values(table: pd.DataFrame) -
     torch.testing.assert_close(dataset[2]["target"], expected[2], equal_nan=True)
 
 
+def test_a_batch_is_its_samples_stacked(table: pd.DataFrame) -> None:
+    dataset = dataset_of(table, ["Edema", "Mass"], 24)
+    batch = dataset.__getitems__([2, 0])
+    for place, index in enumerate([2, 0]):
+        sample = dataset[index]
+        assert torch.equal(batch["image"][place], sample["image"])
+        torch.testing.assert_close(batch["target"][place], sample["target"], equal_nan=True)
+        assert int(batch["index"][place]) == index
+
+
+def test_targets_of_another_number_of_images_are_refused(table: pd.DataFrame) -> None:
+    with pytest.raises(ValueError, match="targets of 3 images but got 2"):
+        ChestXRayDataset(ImageFiles(list(table["path"]), 24), targets_of(table, ["Mass"])[:2])
+
+
 def test_a_broken_image_is_named(table: pd.DataFrame, tmp_path: Path) -> None:
     (tmp_path / "1.png").write_bytes(b"")
     with pytest.raises(ImageRejectedError, match=r"1\.png' but the file is empty"):
-        ChestXRayDataset(table, ["Mass"], 24)[1]
+        dataset_of(table, ["Mass"], 24)[1]
 
 
 def test_a_samples_pixels_can_be_written_to_without_a_warning(table: pd.DataFrame) -> None:
-    sample = ChestXRayDataset(table, ["Mass"], 16)[0]  # of the file's own size: nothing was resized
+    sample = dataset_of(table, ["Mass"], 16)[0]  # of the file's own size: nothing was resized
     sample["image"] += 1
-    assert int(ChestXRayDataset(table, ["Mass"], 16)[0]["image"].max()) == 0
+    assert int(dataset_of(table, ["Mass"], 16)[0]["image"].max()) == 0
 
 
 @given(st.integers(1, 200), st.integers(0, 2**32 - 1), st.integers(0, 1000))

@@ -16,9 +16,9 @@ from cxr_lightning.data.images import (
     ImageRejectedError,
     check_interpolation,
     decode_grey,
-    describe,
     find_broken,
     read_grey,
+    refusal,
     resize,
 )
 
@@ -162,14 +162,16 @@ def test_find_broken_names_exactly_the_broken_files_in_order(tmp_path: Path) -> 
     assert find_broken([]) == []
 
 
-def test_describe_counts_and_names_the_first_five() -> None:
+def test_a_refusal_counts_names_the_first_five_and_says_what_to_do() -> None:
     rejections = [ImageRejectedError.of(f"{number}.png", "the file is empty") for number in range(7)]
-    text = describe(rejections)
-    assert text.startswith("7 broken: '0.png': the file is empty; '1.png'")
+    text = str(refusal(rejections, Path("rejected.csv")))
+    assert text.startswith("Expected images but 7 broken: '0.png': the file is empty; '1.png'")
     assert "'4.png'" in text
     assert "'5.png'" not in text
-    assert text.endswith("; ...")
-    assert not describe(rejections[:5]).endswith("...")
+    assert "; and more. All are listed in 'rejected.csv'. Replace them, or set 'data.on_bad_image=skip'" in text
+    assert "and more" not in str(refusal(rejections[:5]))
+    one = "Expected an image in '0.png' but the file is empty. Replace the file, or set 'data.on_bad_image=skip'"
+    assert str(refusal(rejections[:1])).startswith(one)
 
 
 def test_a_rejection_survives_pickling() -> None:

@@ -25,7 +25,8 @@ RULES = parse_rules(["youden", "f1", "sensitivity@0.9", "specificity@0.9"])
 
 def data_record(**changes: Any) -> dict[str, Any]:
     settings = {"split": "official", "seed": 0, "views": None, **changes.pop("settings", {})}
-    plain = {"source": "nih", "synthetic": False, "subset": False, "files": {}, "skipped": 0, "leaked": 0, "splits": {}}
+    plain = {"source": "nih", "synthetic": False, "subset": False, "files": {}, "splits": {}}
+    plain |= dict.fromkeys(("skipped", "leaked", "rejected"), 0)
     return {**plain, **changes, "settings": settings}
 
 

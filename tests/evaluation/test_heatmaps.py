@@ -10,7 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from cxr_lightning.data.dataset import ChestXRayDataset
+from cxr_lightning.data.dataset import ChestXRayDataset, ImageFiles
+from cxr_lightning.data.manifest import targets_of
 from cxr_lightning.evaluation.fitting import Fitted
 from cxr_lightning.evaluation.heatmaps import best_labels, boxes_of, choose_gallery, draw_overlays, explain_images
 from cxr_lightning.evaluation.localise import localise
@@ -72,7 +73,8 @@ def world(tmp_path: Path) -> tuple[ChestXRayClassifier, ChestXRayDataset, Predic
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = ChestXRayClassifier(LABELS, backbone="densenet_micro", image_size=64).eval()
-    return model, ChestXRayDataset(table, LABELS, 64), of_table(table, LABELS, np.full((12, 2), 0.6))
+    dataset = ChestXRayDataset(ImageFiles(paths, 64), targets_of(table, LABELS))
+    return model, dataset, of_table(table, LABELS, np.full((12, 2), 0.6))
 
 
 def boxes_in(corner: Callable[[int], float]) -> pd.DataFrame:
@@ -141,7 +143,8 @@ def test_overlays_carry_the_image_its_numbers_and_its_boxes(world: World) -> Non
 
 def test_images_by_path_are_explained_and_unknown_labels_refused(world: World) -> None:
     model, dataset, _ = world
-    path = Path(dataset.table["path"][3])
+    assert isinstance(dataset.images, ImageFiles)
+    path = Path(dataset.images.paths[3])
     found = explain_images(model, [path], ["Edema", "Mass"])
     assert [overlay.label for overlay in found] == ["Edema", "Mass"]
     with torch.no_grad():

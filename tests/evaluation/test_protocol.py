@@ -33,7 +33,14 @@ FILES = {"labels.csv": "ab" * 32, "test_list.txt": "t", "train_val_list.txt": "v
 def data(**changes: Any) -> dict[str, Any]:
     settings = {"split": "official", "seed": 0, "views": None, **changes.pop("settings", {})}
     plain = {"source": "nih", "synthetic": False, "subset": False, "files": FILES, "skipped": 0}
-    return {**plain, "leaked": 0, "splits": {"train": {"images": 9, "patients": 3}}, **changes, "settings": settings}
+    return {
+        **plain,
+        "leaked": 0,
+        "rejected": 0,
+        "splits": {"train": {"images": 9, "patients": 3}},
+        **changes,
+        "settings": settings,
+    }
 
 
 def predictions(names: list[str] = NAMES, labels: tuple[str, ...] = NIH_LABELS) -> Predictions:

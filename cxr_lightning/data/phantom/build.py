@@ -4,14 +4,10 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cxr_lightning.data.phantom.boxes import Box
 from cxr_lightning.data.phantom.files import read_boxes, write_atomically
@@ -19,6 +15,8 @@ from cxr_lightning.data.phantom.patients import Row, draw_rows
 from cxr_lightning.data.phantom.spec import GENERATOR_VERSION, PhantomSpec
 from cxr_lightning.data.phantom.tables import BOX_TABLE, box_table_text, table_texts
 from cxr_lightning.data.phantom.worker import draw_in_processes, draw_rows_to_files, owner
+from cxr_lightning.data.processes import check_workers, usable_cores
+from cxr_lightning.data.progress import progress_bar
 
 MARKER = "phantom.json"
 IMAGES = "images"
@@ -47,7 +45,7 @@ def build_phantom(root: Path, spec: PhantomSpec, *, workers: int | None = None, 
         OSError: If the folder cannot be written.
         RuntimeError: If a drawing process fails.
     """
-    workers = _usable_cores() if workers is None else _check_workers(workers)
+    workers = usable_cores() if workers is None else check_workers(workers)
     folder = Path(root) / spec.name
     marker = _read_marker(folder)
     if _is_complete(folder, spec, marker):
@@ -64,21 +62,6 @@ def build_phantom(root: Path, spec: PhantomSpec, *, workers: int | None = None, 
     return folder
 
 
-def _check_workers(workers: int) -> int:
-    if workers < 1:
-        raise ValueError(
-            f"Expected `workers` to be 1 or more, or None for one per core, but got {workers}. "
-            "Use 1 to draw in this process."
-        )
-    return workers
-
-
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _draw_missing(
     folder: Path, spec: PhantomSpec, rows: Sequence[Row], sizes: Mapping[str, int], workers: int, progress: bool
 ) -> None:
@@ -87,7 +70,7 @@ def _draw_missing(
     if not missing:
         return
     _log.info("Making %d pictures of the synthetic set in '%s'.", len(missing), folder)
-    with _bar(len(missing), progress) as advance:
+    with progress_bar("Making the synthetic set", len(missing), shown=progress) as advance:
         processes = min(workers, len(missing))
         if processes == 1:
             draw_rows_to_files(folder / IMAGES, spec, missing, advance)
@@ -100,22 +83,6 @@ def _is_good(path: Path, spec: PhantomSpec, row: Row, sizes: Mapping[str, int]) 
     if read_boxes(path, owner(spec, row.name)) is None:
         return False
     return row.name not in sizes or path.stat().st_size == sizes[row.name]
-
-
-@contextmanager
-def _bar(total: int, progress: bool) -> Iterator[Callable[[], object]]:
-    """A progress bar's step function; it draws nothing where there is no terminal."""
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.speed:.0f} images/s"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, disable=not (progress and console.is_terminal)) as bar:
-        task = bar.add_task("Making the synthetic set", total=total)
-        yield lambda: bar.advance(task)
 
 
 def _boxes(folder: Path, spec: PhantomSpec, rows: Sequence[Row]) -> dict[str, tuple[Box, ...]]:

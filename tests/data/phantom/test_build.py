@@ -149,5 +149,5 @@ def test_failing_process_is_reported(copy: Path, monkeypatch: pytest.MonkeyPatch
     for path in list((copy / "images").iterdir())[:2]:
         path.unlink()
     monkeypatch.setattr("cxr_lightning.data.phantom.worker._task", lambda *_: "not JSON")
-    with pytest.raises(RuntimeError, match=r"(?s)Expected a drawing process to finish .*JSONDecodeError"):
+    with pytest.raises(RuntimeError, match=r"(?s)Expected a worker process to finish .*JSONDecodeError"):
         build_phantom(copy.parent, SPEC, workers=2)

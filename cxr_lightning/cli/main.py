@@ -1,0 +1,41 @@
+"""The ``cxr`` command: everything that is files in, files out. It needs no configuration folder."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+
+from cxr_lightning.cli import compare, convert, explain, phantom, prepare
+from cxr_lightning.versions import versions
+
+FAILED = 1
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb.
+
+    Args:
+        arguments: The command line; the process's own by default.
+
+    Returns:
+        The exit code: 0, or 1 after a message on stderr.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    parsed = _parser().parse_args(arguments)
+    try:
+        code: int = parsed.run(parsed)
+    except (ValueError, OSError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return FAILED
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="cxr", description="Tools for chest X-ray classifiers. Not for clinical use.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version="\n".join(f"{k} {v}" for k, v in versions().items()))
+    verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
+    for verb in (phantom, prepare, compare, convert, explain):
+        verb.add(verbs)
+    return parser

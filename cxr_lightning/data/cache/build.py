@@ -1,0 +1,247 @@
+"""Brings a cache up to date: finds what is missing in it, and has that decoded."""
+
+import csv
+import logging
+import shutil
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from cxr_lightning.data.cache.decode import Answer, decode
+from cxr_lightning.data.cache.pixels import ImageMap, find_damaged
+from cxr_lightning.data.cache.store import PIXELS_FILE, CacheSpec, Entry, Index, Journal, read_index
+from cxr_lightning.data.images import BadImagePolicy, ImageRejectedError, find_broken, refusal
+from cxr_lightning.data.processes import check_workers, usable_cores
+from cxr_lightning.data.progress import progress_bar
+
+REJECTED_FILE = "rejected.csv"
+_LOCK_FILE = ".lock"
+_SPARE_BYTES = 100_000_000
+"""To be left free on the disk beside the pixels."""
+_SAMPLE = 8
+"""Images whose checksums are compared before a cache is used."""
+
+logger = logging.getLogger(__name__)
+
+State = dict[str, tuple[int, int]]
+"""Size and modification time of each file."""
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """What a caller of :func:`prepare` asks for, and where."""
+
+    folder: Path
+    spec: CacheSpec
+    state: State
+    on_bad_image: BadImagePolicy
+    verify: bool
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Images of a data set that are ready to be read.
+
+    Attributes:
+        folder: The cache.
+        image_size: Side in pixels, S.
+        rows: Row in the file of pixels, by image file relative to the data set's folder.
+        rejected: Images that cannot be used, by image file.
+        made: Number of images that were decoded just now.
+    """
+
+    folder: Path
+    image_size: int
+    rows: dict[str, int]
+    rejected: dict[str, ImageRejectedError]
+    made: int = 0
+
+    def images(self, files: Sequence[str]) -> ImageMap:
+        """Some of the images, in this order."""
+        return ImageMap(self.folder / PIXELS_FILE, [self.rows[file] for file in files], self.image_size)
+
+
+def prepare(
+    files: Sequence[str],
+    spec: CacheSpec,
+    cache_dir: Path,
+    *,
+    on_bad_image: BadImagePolicy = "error",
+    workers: int | None = None,
+    progress: bool = True,
+    verify: bool = False,
+) -> Prepared:
+    """Decode and resize images once.
+
+    What is there already, from the same files, is kept; an interrupted run is continued. Of several processes that
+    want the same cache one works and the others wait. Images that cannot be used are listed in ``rejected.csv``.
+
+    Args:
+        files: Images relative to ``spec.root``, which exist.
+        spec: The data set's folder, and the pixels that are wanted.
+        cache_dir: Where caches are kept; made if missing.
+        on_bad_image: ``error``: stop if an image cannot be used; ``skip``: only say so.
+        workers: Processes; None for one per usable core, 1 for this process only.
+        progress: Whether to show how far it is.
+        verify: Compare all pixels with their checksums, not only a few.
+
+    Raises:
+        ValueError: If the disk is too small, or images cannot be used with ``on_bad_image="error"``.
+        OSError: If the folder cannot be written or an image cannot be opened.
+        RuntimeError: If a process fails.
+    """
+    workers = usable_cores() if workers is None else check_workers(workers)
+    wish = _Wish(cache_dir / spec.folder_name, spec, _states(spec.root, files), on_bad_image, verify)
+    index = read_index(wish.folder, spec)
+    made = 0
+    if _changed(wish, index) or _damaged(wish, index):
+        with _locked(wish.folder):
+            index = read_index(wish.folder, spec)
+            made = _bring_up_to_date(wish, index, workers, progress)
+    entries = [entry for file in wish.state if (entry := index.entries.get(file)) is not None]
+    rejected = {
+        entry.file: ImageRejectedError.of(spec.root / entry.file, entry.reason, entry.remedy)
+        for entry in entries
+        if entry.row is None
+    }
+    if rejected and on_bad_image == "error":
+        raise refusal(list(rejected.values()), wish.folder / REJECTED_FILE)
+    rows = {entry.file: entry.row for entry in entries if entry.row is not None}
+    return Prepared(wish.folder, spec.image_size, rows, rejected, made)
+
+
+def _states(root: Path, files: Sequence[str]) -> State:
+    """Asks the disk, in several threads: over a network each answer takes its time."""
+
+    def ask(part: Sequence[str]) -> list[tuple[int, int]]:
+        found = [(root / file).stat() for file in part]
+        return [(state.st_size, state.st_mtime_ns) for state in found]
+
+    parts = [files[start : start + 500] for start in range(0, len(files), 500)]
+    with ThreadPoolExecutor(max_workers=16) as pool:
+        return dict(zip(files, (state for part in pool.map(ask, parts) for state in part), strict=True))
+
+
+def _changed(wish: _Wish, index: Index) -> list[str]:
+    """Files that are not in the index as they are on disk now."""
+    entries = index.entries
+    return [
+        file
+        for file, state in wish.state.items()
+        if (entry := entries.get(file)) is None or (entry.size, entry.mtime_ns) != state
+    ]
+
+
+def _damaged(wish: _Wish, index: Index) -> list[str]:
+    """Files whose pixels are not what was written; all are compared if one of a few is."""
+    there = [entry for file in wish.state if (entry := index.entries.get(file)) is not None and entry.row is not None]
+    if not there:
+        return []
+    few = there[:: max(1, len(there) // _SAMPLE)]
+    if not wish.verify and not find_damaged(wish.folder, few, wish.spec.image_size):
+        return []
+    return find_damaged(wish.folder, there, wish.spec.image_size)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Alone in the folder."""
+    lock = FileLock(folder / _LOCK_FILE)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            logger.info("another process prepares images in '%s'; waiting for it", folder)
+            lock.acquire()
+    except OSError as error:
+        raise OSError(
+            f"Expected to write prepared images to '{folder}' but got: {error}. "
+            "Set `paths.cache_dir` to a folder of your own, or data.cache=false."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _bring_up_to_date(wish: _Wish, index: Index, workers: int, progress: bool) -> int:
+    """Add to the cache what is missing in it; returns the number of images that were decoded."""
+    folder, size = wish.folder, wish.spec.image_size
+    changed, damaged = _changed(wish, index), _damaged(wish, index)
+    wanted = list(dict.fromkeys([*changed, *damaged]))
+    if not wanted:  # another process was quicker
+        return 0
+    for reason in _reasons(wish, index, changed, damaged):
+        logger.warning("%s", reason)
+    logger.info("preparing %s images of %d px in '%s'", f"{len(wanted):,}", size, folder)
+    _check_space(folder, len(wanted) * size**2)
+    files = {wish.spec.root / file: file for file in wanted}
+    # A look at the first and last bytes takes seconds; decoding all may take an hour.
+    broken = {files[Path(rejection.path)]: rejection for rejection in find_broken(list(files))}
+    whole = [] if broken and wish.on_bad_image == "error" else [file for file in wanted if file not in broken]
+    with Journal(folder, wish.spec, index, len(whole)) as journal:
+        for file, rejection in broken.items():
+            journal.add(Entry(file, *wish.state[file], reason=rejection.reason, remedy=rejection.remedy))
+        _decode(wish, whole, journal, workers, progress)
+    _write_rejected(folder, index)
+    return len(whole)
+
+
+def _decode(wish: _Wish, files: Sequence[str], journal: Journal, workers: int, progress: bool) -> None:
+    spec, first = wish.spec, journal.index.rows
+    images = [(spec.root / file, row) for row, file in enumerate(files, start=first)]
+    with progress_bar("Preparing images", len(files), shown=progress) as advance:
+
+        def done(answer: Answer) -> None:
+            row = answer.pop("row")
+            file = files[row - first]
+            journal.add(Entry(file, *wish.state[file], row=row if "crc32" in answer else None, **answer))
+            advance()
+
+        pixels = wish.folder / PIXELS_FILE
+        decode(images, pixels, spec.image_size, spec.interpolation, workers=workers, done=done)
+
+
+def _reasons(wish: _Wish, index: Index, changed: Sequence[str], damaged: Sequence[str]) -> list[str]:
+    """Why what was prepared before is not used."""
+    reasons = []
+    if index.fault:
+        reasons.append(f"the prepared images in '{wish.folder}' cannot all be used: {index.fault}")
+    if renewed := [file for file in changed if file in index.entries]:
+        reasons.append(f"{len(renewed):,} image files have changed since they were prepared, first '{renewed[0]}'")
+    if damaged:
+        reasons.append(
+            f"{len(damaged):,} images in '{wish.folder}' have changed since they were written, first '{damaged[0]}'"
+        )
+    if not index.entries and (others := wish.spec.others(wish.folder.parent)):
+        reasons.append(f"images prepared by another version are not used: '{others[0]}'; it may be deleted")
+    return reasons
+
+
+def _check_space(folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if needed + _SPARE_BYTES > free:
+        raise ValueError(
+            f"Expected {needed / 1e9:.1f} GB to be free for prepared images in '{folder}' but there are "
+            f"{max(0, free - _SPARE_BYTES) / 1e9:.1f} GB. Set `paths.cache_dir` to a larger disk, or data.cache=false."
+        )
+
+
+def _write_rejected(folder: Path, index: Index) -> None:
+    """List all images of the cache that cannot be used; no list if there are none."""
+    path = folder / REJECTED_FILE
+    rejected = sorted((entry for entry in index.entries.values() if entry.row is None), key=lambda entry: entry.file)
+    if not rejected:
+        path.unlink(missing_ok=True)
+        return
+    unfinished = path.with_suffix(".tmp")
+    with unfinished.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("image", "reason", "remedy"))
+        writer.writerows((entry.file, entry.reason, entry.remedy) for entry in rejected)
+    unfinished.replace(path)

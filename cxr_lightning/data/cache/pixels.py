@@ -1,0 +1,57 @@
+"""Reads rows of a file of pixels."""
+
+import zlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxr_lightning.data.cache.store import PIXELS_FILE, Entry
+
+
+class ImageMap:
+    """Some rows of a file of pixels, mapped into memory when first read; may be sent to other processes.
+
+    Args:
+        path: The file.
+        rows: ``(N,)``, the row of each image.
+        image_size: Side in pixels, S.
+    """
+
+    def __init__(self, path: Path, rows: Sequence[int] | NDArray[np.int64], image_size: int) -> None:
+        self.path = path
+        self.image_size = image_size
+        self._rows = np.asarray(rows, dtype=np.int64)
+        self._pixels: NDArray[np.uint8] | None = None
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def read(self, indices: Sequence[int]) -> NDArray[np.uint8]:
+        """Images by number, copied out of the map.
+
+        Returns:
+            ``(B, S, S)`` uint8.
+        """
+        if self._pixels is None:
+            shape = (int(self._rows.max()) + 1, self.image_size, self.image_size)
+            self._pixels = np.memmap(self.path, dtype=np.uint8, mode="r", shape=shape).view(np.ndarray)
+        return self._pixels[self._rows[indices]]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the map, which each process makes for itself."""
+        return {**self.__dict__, "_pixels": None}
+
+
+def find_damaged(folder: Path, entries: Iterable[Entry], image_size: int) -> list[str]:
+    """The files of those prepared images whose pixels are not what was written."""
+    with (folder / PIXELS_FILE).open("rb") as file:
+        return [entry.file for entry in entries if _crc32(file, entry, image_size) != entry.crc32]
+
+
+def _crc32(file: BinaryIO, entry: Entry, image_size: int) -> int:
+    assert entry.row is not None
+    file.seek(entry.row * image_size**2)
+    return zlib.crc32(file.read(image_size**2))

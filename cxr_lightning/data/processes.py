@@ -1,0 +1,115 @@
+"""Work in other processes, each a fresh interpreter that reads one task and answers line by line.
+
+Not a ``ProcessPoolExecutor``: its safe start methods import the caller's main script again in each worker (seconds for
+one that imports torch, and an error for one without a ``__main__`` guard), and plain forking is unsafe once torch has
+started threads.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Lock
+
+import cxr_lightning
+
+_QUICK_ARRAYS = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MALLOC_MMAP_THRESHOLD_": "100000000",  # glibc keeps freed arrays instead of returning them: a quarter less time
+    "MALLOC_TRIM_THRESHOLD_": "1000000000",
+    "MALLOC_TOP_PAD_": "67108864",
+}
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+def check_workers(workers: int) -> int:
+    """The number, if it is one of processes.
+
+    Raises:
+        ValueError: If it is below 1.
+    """
+    if workers < 1:
+        raise ValueError(
+            f"Expected `workers` to be 1 or more, or None for one per core, but got {workers}. "
+            "Use 1 to work in this process."
+        )
+    return workers
+
+
+def run_in_processes(module: str, function: str, tasks: Sequence[str], answered: Callable[[str], object]) -> None:
+    """Run a function in one process per task.
+
+    Args:
+        module: Where the function is.
+        function: Takes nothing: it reads its task from stdin, and writes lines to stdout.
+        tasks: What each process reads.
+        answered: Given each line that a process writes, without its end; never called twice at once.
+
+    Raises:
+        RuntimeError: If a process fails; its message is passed on.
+    """
+    code = f"from {module} import {function}; {function}()"
+    turn = Lock()
+
+    def answer(line: str) -> None:
+        with turn:
+            answered(line)
+
+    with ThreadPoolExecutor(len(tasks)) as threads, _processes(code, len(tasks)) as processes:  # processes end first
+        pairs = zip(processes, tasks, strict=True)
+        for outcome in [threads.submit(_follow, process, task, answer) for process, task in pairs]:
+            outcome.result()
+
+
+@contextmanager
+def _processes(code: str, count: int) -> Iterator[list["subprocess.Popen[str]"]]:
+    """Started interpreters, ended when the block is left for whatever reason."""
+    package_root = str(Path(cxr_lightning.__file__).parent.parent)
+    paths = [package_root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **_QUICK_ARRAYS}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            env=environment,
+        )
+        for _ in range(count)
+    ]
+    try:
+        yield processes
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+            for stream in (process.stdin, process.stdout, process.stderr):
+                if stream is not None:
+                    stream.close()
+
+
+def _follow(process: "subprocess.Popen[str]", task: str, answered: Callable[[str], object]) -> None:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    with suppress(BrokenPipeError):  # a process that died says why below
+        process.stdin.write(task)
+        process.stdin.close()
+    for line in process.stdout:
+        answered(line.rstrip("\n"))
+    message = process.stderr.read()
+    if process.wait() != 0:
+        raise RuntimeError(
+            f"Expected a worker process to finish but it ended with status {process.returncode}: {message[-2000:]} "
+            "Free disk space or memory if that is what it lacks, or use workers=1 to see the error where it happens."
+        )

@@ -1,0 +1,68 @@
+"""How long work on many images takes: a bar on a terminal, a line now and then elsewhere."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+_SECONDS = 60.0
+"""Between two lines where there is no terminal."""
+
+_log = logging.getLogger(__name__)
+
+
+@contextmanager
+def progress_bar(description: str, total: int, *, shown: bool = True) -> Iterator[Callable[[], object]]:
+    """A function to call after each image, while rate and time left are shown.
+
+    Args:
+        description: What is being done.
+        total: Number of images.
+        shown: False: nothing is shown.
+    """
+    console = Console(stderr=True)
+    if shown and not console.is_terminal:
+        yield _Lines(description, total).advance
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not shown) as bar:
+        task = bar.add_task(description, total=total, rate="")
+
+        def advance() -> None:
+            bar.advance(task)
+            if speed := bar.tasks[0].speed:
+                bar.update(task, rate=f"{speed:,.0f} images/s")
+
+        yield advance
+
+
+class _Lines:
+    """What a log file gets instead of a bar."""
+
+    def __init__(self, description: str, total: int) -> None:
+        self.description, self.total, self.done = description, total, 0
+        self.started = self.said = time.monotonic()
+
+    def advance(self) -> None:
+        self.done += 1
+        now = time.monotonic()
+        if now - self.said < _SECONDS:
+            return
+        self.said = now
+        rate = self.done / (now - self.started)
+        minutes = (self.total - self.done) / rate / 60
+        _log.info(
+            "%s: %s of %s, %s images/s, %.0f min left",
+            self.description,
+            *(f"{number:,.0f}" for number in (self.done, self.total, rate)),
+            minutes,
+        )

@@ -1,0 +1,385 @@
+"""Prepared images are what decoding gives, whatever happened to the cache before; and nothing is done twice."""
+
+import csv
+import json
+import logging
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from filelock import FileLock
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from cxr_lightning.data.cache import CacheSpec, ImageMap, Prepared, build, prepare, store
+from cxr_lightning.data.cache.decode import decode
+from cxr_lightning.data.images import read_grey, resize
+
+SIZE = 24
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Twelve random pictures of 40 x 32 pixels."""
+    generator = np.random.default_rng(0)
+    (tmp_path / "set").mkdir()
+    for number in range(12):
+        pixels = generator.integers(0, 256, (32, 40), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "set" / f"{number:02d}.png")
+    return tmp_path / "set"
+
+
+@pytest.fixture(autouse=True)
+def _keep(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "_SAVE_SECONDS", 0.0)
+
+
+def files(root: Path) -> list[str]:
+    return sorted(path.name for path in root.iterdir())
+
+
+def spec_of(root: Path) -> CacheSpec:
+    return CacheSpec(root, SIZE, "bicubic")
+
+
+def prepared(root: Path, names: list[str] | None = None, **options: object) -> Prepared:
+    wanted = files(root) if names is None else names
+    settings = {"workers": 1, "progress": False, **options}
+    return prepare(wanted, spec_of(root), root.parent / "cache", **settings)  # type: ignore[arg-type]
+
+
+def folder_of(root: Path) -> Path:
+    return root.parent / "cache" / spec_of(root).folder_name
+
+
+def check(found: Prepared, root: Path) -> None:
+    """The pixels are those of a fresh decoding."""
+    images = found.images(list(found.rows))
+    assert len(images) == len(found.rows)
+    for number, name in enumerate(found.rows):
+        expected = resize(read_grey(root / name), SIZE, "bicubic")
+        np.testing.assert_array_equal(images.read([number])[0], expected)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_prepared_images_are_what_decoding_gives(root: Path, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cxr_lightning.data.cache.decode._PER_PROCESS", 4)
+    found = prepared(root, workers=workers)
+    assert (found.made, list(found.rows), found.rejected) == (12, files(root), {})
+    check(found, root)
+    again = prepared(root)
+    assert (again.made, again.rows) == (0, found.rows)
+    lines = (folder_of(root) / "index.jsonl").read_text().splitlines()
+    assert json.loads(lines[0])["image_size"] == SIZE
+    assert json.loads(lines[0])["interpolation"] == "bicubic"
+    entries = {entry["file"]: entry for entry in map(json.loads, lines[1:])}
+    for name in files(root):
+        assert entries[name]["size"] == (root / name).stat().st_size
+        assert entries[name]["mtime_ns"] == (root / name).stat().st_mtime_ns
+
+
+@given(st.lists(st.integers(0, 11), min_size=1, max_size=30))
+def test_any_images_are_read_in_any_order(order: list[int]) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, (15, 5, 5), dtype=np.uint8)
+    rows = np.random.default_rng(2).permutation(15)[:12]
+    path = Path(os.environ.get("TMPDIR", "/tmp")) / f"cxr-pixels-{os.getpid()}.u8"
+    path.write_bytes(pixels.tobytes())
+    try:
+        found = ImageMap(path, rows, 5).read(order)
+    finally:
+        path.unlink()
+    np.testing.assert_array_equal(found, pixels[rows[order]])
+
+
+def test_what_is_read_may_be_written_to(root: Path) -> None:
+    images = prepared(root).images(files(root))
+    images.read([0])[:] = 0
+    check(prepared(root), root)
+
+
+def test_a_map_is_sent_to_other_processes_without_its_pixels(root: Path) -> None:
+    images = prepared(root).images(files(root))
+    first = images.read([3])
+    sent = pickle.dumps(images)
+    assert len(sent) < 2000
+    np.testing.assert_array_equal(pickle.loads(sent).read([3]), first)  # our own bytes
+
+
+def test_a_cache_grows_and_leaves_alone_what_another_run_reads(root: Path) -> None:
+    first = prepared(root, files(root)[:5])
+    reading = first.images(files(root)[:5])
+    before = reading.read(range(5))
+    second = prepared(root)
+    assert (first.made, second.made) == (5, 7)
+    assert {name: second.rows[name] for name in first.rows} == first.rows
+    np.testing.assert_array_equal(reading.read(range(5)), before)
+    check(second, root)
+
+
+def test_another_size_is_another_cache(root: Path) -> None:
+    prepared(root)
+    other = prepare(files(root), CacheSpec(root, 16), root.parent / "cache", workers=1)
+    assert other.made == 12
+    assert other.folder != folder_of(root)
+    assert prepared(root).made == 0
+
+
+def test_an_interrupted_run_goes_on_where_it_was(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(images: list[tuple[Path, int]], *arguments: object, done: Callable[..., object], **_: object) -> None:
+        decode(images[:7], *arguments, done=done, workers=1)  # type: ignore[arg-type]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(build, "decode", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        prepared(root)
+    monkeypatch.setattr(build, "decode", decode)
+    found = prepared(root)
+    assert found.made == 5
+    check(found, root)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from cxr_lightning.data.cache import CacheSpec, prepare, store, build
+store._SAVE_SECONDS = 0.0
+add, counted = store.Journal.add, []
+def add_or_die(journal, entry):
+    add(journal, entry)
+    counted.append(entry)
+    if len(counted) == 6:
+        os.kill(os.getpid(), signal.SIGKILL)
+store.Journal.add = add_or_die
+root = Path(sys.argv[1])
+names = sorted(path.name for path in root.iterdir())
+prepare(names, CacheSpec(root, 24, "bicubic"), root.parent / "cache", workers=1)
+"""
+
+
+def test_a_killed_run_leaves_what_it_had_done(root: Path) -> None:
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(root)], check=False, capture_output=True)
+    assert killed.returncode == -signal.SIGKILL
+    found = prepared(root)
+    assert found.made == 6
+    check(found, root)
+
+
+BUILDER = """
+import sys
+from pathlib import Path
+from cxr_lightning.data.cache import CacheSpec, prepare
+root = Path(sys.argv[1])
+names = sorted(path.name for path in root.iterdir())
+sys.stdin.readline()
+print(prepare(names, CacheSpec(root, 24, "bicubic"), root.parent / "cache", workers=1).made)
+"""
+
+
+def test_of_several_processes_one_prepares_and_the_others_wait(root: Path) -> None:
+    commands = [
+        subprocess.Popen(
+            [sys.executable, "-c", BUILDER, str(root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(3)
+    ]
+    for command in commands:
+        assert command.stdin is not None
+        command.stdin.write("go\n")
+        command.stdin.flush()
+    made = [int(command.communicate()[0]) for command in commands]
+    assert sorted(made) == [0, 0, 12]
+    check(prepared(root), root)
+
+
+def test_who_waits_says_so(root: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    holder = FileLock(folder_of(root) / ".lock", is_singleton=False)
+    folder_of(root).mkdir(parents=True)
+    holder.acquire()
+    log = build.logger.info
+
+    def let_go(message: str, *arguments: object) -> None:
+        log(message, *arguments)
+        holder.release()
+
+    monkeypatch.setattr(build.logger, "info", let_go)
+    with caplog.at_level(logging.INFO):
+        assert prepared(root).made == 12
+    assert "another process prepares images" in caplog.text
+
+
+Spoil = Callable[[Path], object]
+
+
+def cut(name: str, length: int) -> Spoil:
+    def spoil(folder: Path) -> None:
+        content = (folder / name).read_bytes()
+        (folder / name).write_bytes(content[:length])
+
+    return spoil
+
+
+def change(name: str, place: int) -> Spoil:
+    def spoil(folder: Path) -> None:
+        content = bytearray((folder / name).read_bytes())
+        content[place] ^= 0x55
+        (folder / name).write_bytes(content)
+
+    return spoil
+
+
+def line_out_of_order(folder: Path) -> None:
+    path = folder / "index.jsonl"
+    lines = path.read_text().splitlines()
+    lines[5] = '{"file": "x.png", "colour": 3}'
+    path.write_text("\n".join(lines) + "\n")
+
+
+def other_settings(folder: Path) -> None:
+    path = folder / "index.jsonl"
+    path.write_text(path.read_text().replace("bicubic", "nearest"))
+
+
+def without_pixels(folder: Path) -> None:
+    (folder / "pixels.u8").unlink()
+
+
+SPOILT: dict[str, tuple[Spoil, int, str]] = {
+    "torn last line": (cut("index.jsonl", -5), 1, ""),
+    "empty index": (cut("index.jsonl", 0), 12, ""),
+    "damaged line": (line_out_of_order, 8, "its index is damaged"),
+    "damaged header": (change("index.jsonl", 3), 12, "its index is damaged"),
+    "other settings": (other_settings, 12, "its settings are"),
+    "pixels cut off": (cut("pixels.u8", 10 * SIZE * SIZE - 1), 3, "its pixels are cut off: 3 images"),
+    "no pixels": (without_pixels, 12, "its pixels are cut off: 12 images"),
+    "a changed pixel": (change("pixels.u8", 3 * SIZE * SIZE + 7), 1, "1 images in"),
+}
+
+
+@pytest.mark.parametrize("name", SPOILT)
+def test_a_spoilt_cache_is_mended_with_the_reason(
+    root: Path, name: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "_SAMPLE", 12)
+    spoil, lost, reason = SPOILT[name]
+    prepared(root)
+    spoil(folder_of(root))
+    caplog.clear()
+    found = prepared(root)
+    assert found.made == lost
+    assert reason in caplog.text
+    assert bool(reason) == any(record.levelno == logging.WARNING for record in caplog.records)
+    check(found, root)
+    assert prepared(root).made == 0
+
+
+def test_mending_never_writes_over_rows_that_another_run_may_read(root: Path) -> None:
+    reading = prepared(root).images(files(root))
+    before = reading.read(range(12))
+    line_out_of_order(folder_of(root))
+    Image.new("L", (9, 9), 200).save(root / "00.png")
+    check(prepared(root), root)
+    np.testing.assert_array_equal(reading.read(range(12)), before)
+
+
+def test_one_damaged_image_of_many_is_found_when_asked_for(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "_SAMPLE", 2)  # the first and the seventh
+    prepared(root)
+    change("pixels.u8", 3 * SIZE * SIZE)(folder_of(root))
+    assert prepared(root).made == 0
+    found = prepared(root, verify=True)
+    assert found.made == 1
+    check(found, root)
+
+
+def test_a_changed_file_is_prepared_again_and_no_other(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    prepared(root)
+    Image.new("L", (9, 9), 77).save(root / "04.png")
+    found = prepared(root)
+    assert found.made == 1
+    assert "1 image files have changed since they were prepared, first '04.png'" in caplog.text
+    check(found, root)
+
+
+def test_a_file_of_the_same_size_with_another_time_is_prepared_again(root: Path) -> None:
+    prepared(root)
+    os.utime(root / "04.png", ns=(1, 1))
+    assert prepared(root).made == 1
+
+
+def test_images_that_cannot_be_used_are_listed_and_stop_the_run(root: Path) -> None:
+    (root / "03.png").write_bytes(b"")
+    whole = (root / "07.png").read_bytes()
+    (root / "07.png").write_bytes(whole[:60] + bytes(len(whole) - 72) + whole[-12:])  # only decoding shows it
+    with pytest.raises(ValueError, match=r"'.*03\.png' but the file is empty.*data\.on_bad_image=skip"):
+        prepared(root)
+    found = prepared(root, on_bad_image="skip")
+    assert list(found.rejected) == ["03.png", "07.png"]
+    assert found.rejected["03.png"].reason == "the file is empty"
+    assert list(found.rows) == [name for name in files(root) if name not in found.rejected]
+    check(found, root)
+    with (folder_of(root) / "rejected.csv").open(newline="") as file:
+        listed = list(csv.DictReader(file))
+    assert [(row["image"], row["reason"]) for row in listed] == [
+        ("03.png", "the file is empty"),
+        ("07.png", found.rejected["07.png"].reason),
+    ]
+    with pytest.raises(ValueError, match=r"2 broken: .*03\.png.*07\.png.*All are listed in '.*rejected\.csv'"):
+        prepared(root)
+    assert prepared(root, on_bad_image="skip").made == 0  # known: not decoded again
+    for name in found.rejected:
+        (root / name).write_bytes(whole)
+    mended = prepared(root)
+    assert (mended.made, mended.rejected) == (2, {})
+    assert not (folder_of(root) / "rejected.csv").exists()
+    check(mended, root)
+
+
+def test_a_disk_that_is_too_small_is_said_before_anything_is_decoded(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(root)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=100_000_000 + 12 * SIZE * SIZE - 1))
+    with pytest.raises(ValueError, match=r"0\.0 GB to be free.*paths\.cache_dir"):
+        prepared(root)
+    assert not (folder_of(root) / "pixels.u8").exists()
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=100_000_000 + 12 * SIZE * SIZE))
+    assert prepared(root).made == 12
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_disk_that_fills_up_is_an_error_with_the_file(root: Path, workers: int) -> None:
+    images = [(root / name, row) for row, name in enumerate(files(root) * 6)]
+    with pytest.raises(OSError, match=r"write prepared images to '/dev/full' but got: .*paths\.cache_dir"):
+        decode(images, Path("/dev/full"), SIZE, "bilinear", workers=workers, done=lambda _: None)
+
+
+def test_a_complete_cache_needs_no_right_to_write(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", "cache/.lock")
+
+    found = prepared(root, files(root)[:6])
+    monkeypatch.setattr(FileLock, "acquire", refuse)
+    assert prepared(root, files(root)[:6]).rows == found.rows
+    with pytest.raises(OSError, match=r"write prepared images to .*Permission denied.*paths\.cache_dir"):
+        prepared(root)
+
+
+def test_a_cache_of_another_version_is_named(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    earlier = folder_of(root).with_name(folder_of(root).name.partition("-pillow")[0] + "-pillow1.0-v1")
+    earlier.mkdir(parents=True)
+    prepared(root)
+    assert f"images prepared by another version are not used: '{earlier}'; it may be deleted" in caplog.text
+
+
+def test_workers_below_one_are_refused(root: Path) -> None:
+    with pytest.raises(ValueError, match=r"`workers` to be 1 or more"):
+        prepared(root, workers=0)
