@@ -104,6 +104,17 @@ def test_a_checkpoint_alone_gives_the_report_and_repeats_the_test_aurocs(trained
     assert found["macro"]["auroc"]["defined_labels"] == trained.summary["test"]["defined_labels"]
 
 
+def test_bfloat16_is_used_when_asked_for_and_said(trained: Trained) -> None:
+    exact, rough = (
+        metrics_of(trained.evaluate(f"ckpt={trained.checkpoint}", *more)) for more in ((), ("precision=bf16",))
+    )
+    assert exact["settings"]["predicted with"] == "auto, float32"
+    assert rough["settings"]["predicted with"] == "auto, bf16"
+    briers = [[found["labels"][label]["brier"] for label in found["labels"]] for found in (exact, rough)]
+    assert briers[0] != briers[1]
+    assert briers[0] == pytest.approx(briers[1], abs=0.02)  # bfloat16 has three digits
+
+
 def test_predictions_hold_what_the_numbers_are_of(trained: Trained) -> None:
     folder = trained.evaluate("ckpt=latest")
     predictions, found = read_predictions(folder / "predictions.csv"), metrics_of(folder)

@@ -106,7 +106,7 @@ def from_checkpoint(config: DictConfig) -> Inputs:
         _predict(model, datamodule, evaluated, config),
         Origin(_short(Path(path)), record),
         config,
-        accelerator=f"{config.accelerator}, float32",
+        accelerator=f"{config.accelerator}, {config.precision}",
         notes=notes,
     )
     if config.split == "val":  # nothing may be fitted on what is evaluated
@@ -132,7 +132,9 @@ def _predict(
 
     logger.info("predicting %s images", f"{len(rows):,}")
     loader = datamodule.rows_dataloader(rows)
-    probabilities = predict(model, loader, accelerator=config.accelerator, progress=config.progress_bar)
+    probabilities = predict(
+        model, loader, accelerator=config.accelerator, precision=config.precision, progress=config.progress_bar
+    )
     columns = [model.labels.index(label) for label in datamodule.labels]
     return of_table(rows, datamodule.labels, probabilities[:, columns])
 

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from cxr_lightning.data.augment import Augmentation
 from cxr_lightning.data.cache import CacheSpec, ImageMap, Prepared, prepare
-from cxr_lightning.data.dataset import ChestXRayDataset, EpochSampler, ImageFiles, Images, Sample, as_it_is
+from cxr_lightning.data.dataset import ChestXRayDataset, EpochSampler, ImageFiles, Images, Sample, hand_over
 from cxr_lightning.data.images import (
     BadImagePolicy,
     Interpolation,
@@ -287,7 +287,7 @@ class ChestXRayDataModule(pl.LightningDataModule):
             # Batch normalisation cannot learn from a last batch of one image.
             drop_last=sampler is not None and len(dataset) % self.batch_size == 1 and len(dataset) > 1,
             num_workers=workers,
-            collate_fn=as_it_is,
+            collate_fn=hand_over,
             persistent_workers=workers > 0,
             pin_memory=torch.cuda.is_available(),
         )

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset, Sampler, get_worker_info
 
 from cxr_lightning.data.images import Interpolation, read_grey, resize
 
@@ -95,9 +95,22 @@ class ChestXRayDataset(Dataset[Sample]):
         return {"image": image, "target": self.targets[index], "index": index}
 
 
-def as_it_is(batch: Any) -> Any:  # noqa: ANN401  # a loader's annotation says list
-    """What a loader makes of a batch that the dataset has stacked."""
-    return batch
+class _InTheMessage:
+    """A small tensor that a loader process sends as numbers: by itself, each would cost a file descriptor."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.array = tensor.numpy()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Arrives as a tensor."""
+        return torch.from_numpy, (self.array,)
+
+
+def hand_over(batch: Any) -> Any:  # noqa: ANN401  # a loader's annotation says list
+    """What a loader makes of a batch, which the dataset has stacked already."""
+    if get_worker_info() is None:
+        return batch
+    return {name: value if name == "image" else _InTheMessage(value) for name, value in batch.items()}
 
 
 class EpochSampler(Sampler[int]):

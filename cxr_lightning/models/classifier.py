@@ -39,6 +39,7 @@ class ChestXRayClassifier(pl.LightningModule):
         batch_norm_epsilon: Of a DenseNet's batch normalisations; those from Keras have 1.001e-5.
         final_relu: Whether a DenseNet has an activation after its last batch normalisation.
         freeze_backbone: Let only the last layer learn; the rest keeps its batch-norm statistics too.
+        compile: Have torch compile the network for training; it takes minutes before the first step.
         loss: From :func:`cxr_lightning.losses.build_loss`; unweighted if not given. Its weights are in the checkpoint.
         optimizer: Given the parameters, makes the optimizer.
         scheduler: Given the optimizer (and ``total_steps`` if it takes that), makes the schedule.
@@ -59,13 +60,14 @@ class ChestXRayClassifier(pl.LightningModule):
         batch_norm_epsilon: float = EPSILON,
         final_relu: bool = True,
         freeze_backbone: bool = False,
+        compile: bool = False,
         loss: nn.Module | None = None,
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer] = torch.optim.AdamW,
         scheduler: Callable[..., LRScheduler | ReduceLROnPlateau] | None = None,
         monitor: str = "val/auroc",
     ) -> None:
         super().__init__()
-        self.save_hyperparameters(ignore=["weights", "loss", "optimizer", "scheduler", "monitor"])
+        self.save_hyperparameters(ignore=["weights", "compile", "loss", "optimizer", "scheduler", "monitor"])
         self.labels = check_labels(labels)
         self.preprocess = Preprocess(preprocessing, mean=mean, std=std)
         self.network = build_backbone(
@@ -74,6 +76,9 @@ class ChestXRayClassifier(pl.LightningModule):
         load_initial_weights(self.network, backbone, weights)
         # Channels last is what the processors' convolutions are fastest with; parameters and images both.
         self.network.to(memory_format=torch.channels_last)
+        # Of the method: a compiled module would be in the checkpoint under names of its own.
+        self._compiled = torch.compile(self.network.forward) if compile else None
+        self._compiled_size: int | None = None
         self.frozen = freeze_backbone
         if freeze_backbone:
             freeze_all_but_head(self.network, backbone)
@@ -99,8 +104,15 @@ class ChestXRayClassifier(pl.LightningModule):
             ``(B, C)``.
         """
         pixels = self.preprocess(images).contiguous(memory_format=torch.channels_last)
-        logits: Tensor = self.network(pixels)
+        logits: Tensor = self._network_for(pixels)(pixels)
         return logits
+
+    def _network_for(self, pixels: Tensor) -> Callable[[Tensor], Tensor]:
+        """The network; compiled for training, except for a last, smaller batch, which would be compiled anew."""
+        if self._compiled is None or not self.training:
+            return self.network
+        self._compiled_size = self._compiled_size or len(pixels)
+        return self._compiled if len(pixels) == self._compiled_size else self.network
 
     def train(self, mode: bool = True) -> "ChestXRayClassifier":
         """Switch between training and evaluation; a frozen backbone stays in evaluation."""
@@ -131,9 +143,8 @@ class ChestXRayClassifier(pl.LightningModule):
             self._score(batch, "test", self.test_auroc)
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        """Probabilities of one batch, ``(B, C)``, in float32 whatever the trainer's precision."""
-        with torch.autocast(self.device.type, enabled=False):
-            probabilities: Tensor = self(batch["image"]).float().sigmoid()
+        """Probabilities of one batch, ``(B, C)`` float32; computed in the trainer's precision."""
+        probabilities: Tensor = self(batch["image"]).float().sigmoid()
         return probabilities
 
     def _score(self, batch: dict[str, Tensor], stage: str, metric: LabelAUROC) -> None:

@@ -198,6 +198,28 @@ def test_a_frozen_backbone_stays_in_evaluation_whatever_mode_is_set() -> None:
         assert not any(module.training for module in mode.network.modules())
 
 
+@pytest.mark.slow
+def test_a_compiled_network_has_the_plain_ones_logits_gradients_and_checkpoint(tmp_path: Path) -> None:
+    images = torch.randint(0, 256, (4, 1, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    logits, gradients, names = [], [], []
+    for compiled in (False, True):
+        torch.manual_seed(1)
+        model = ChestXRayClassifier(["Edema", "Mass"], backbone="densenet_micro", image_size=64, compile=compiled)
+        model.train()
+        logits.append(model(images))
+        logits[-1].square().sum().backward()
+        gradients.append(torch.cat([parameter.grad.flatten() for parameter in model.parameters()]))  # type: ignore[union-attr]
+        assert model(images[:3]).shape == (3, 2)  # a last, smaller batch
+        trainer = pl.Trainer(accelerator="cpu", logger=False, default_root_dir=tmp_path)
+        trainer.strategy.connect(model)
+        trainer.save_checkpoint(tmp_path / "model.ckpt", weights_only=True)
+        content = torch.load(tmp_path / "model.ckpt", weights_only=True)
+        names.append((sorted(content["state_dict"]), sorted(content["hyper_parameters"])))
+    torch.testing.assert_close(logits[0], logits[1], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(gradients[0], gradients[1], atol=1e-3 * float(gradients[0].abs().max()), rtol=1e-3)
+    assert names[0] == names[1]
+
+
 def test_without_freezing_everything_learns(trained: tuple[ChestXRayClassifier, pl.Trainer]) -> None:
     model, _ = trained
     before = classifier(list(model.labels)).network.state_dict()
