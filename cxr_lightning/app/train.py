@@ -15,6 +15,7 @@ from cxr_lightning.config import TRAIN, check_config
 if TYPE_CHECKING:
     import pytorch_lightning as pl
 
+    from cxr_lightning.callbacks import History
     from cxr_lightning.data.datamodule import ChestXRayDataModule
     from cxr_lightning.inference.initial import Initial
     from cxr_lightning.models.classifier import ChestXRayClassifier
@@ -49,10 +50,10 @@ def train(config: DictConfig) -> float | None:
     datamodule: ChestXRayDataModule = instantiate(config.data, _convert_="all")
     datamodule.prepare_data()
     datamodule.setup()
-    model = _build_model(config, datamodule)
+    model = build_model(config, datamodule)
     if config.ckpt_path:
         check_resumable(config.ckpt_path, model, config.trainer.max_epochs if config.train else None)
-    trainer, history = _build_trainer(config)
+    trainer, history = build_trainer(config)
     history.title = data_title(model.record["data"])
     history.constant_loss = model.record["constant_loss"]["val"]
     if config.train:
@@ -94,7 +95,7 @@ def _check_plan(config: DictConfig) -> None:
         )
 
 
-def _build_model(config: DictConfig, datamodule: "ChestXRayDataModule") -> "ChestXRayClassifier":
+def build_model(config: DictConfig, datamodule: "ChestXRayDataModule") -> "ChestXRayClassifier":
     """The model with what comes from the training data: labels, loss weights, pixel statistics, record."""
     from cxr_lightning.inference.foreign import STATISTICS_IMAGES, training_statistics
     from cxr_lightning.losses import constant_loss
@@ -140,7 +141,8 @@ def _initial(config: DictConfig, datamodule: "ChestXRayDataModule") -> "Initial 
     return found
 
 
-def _build_trainer(config: DictConfig) -> tuple["pl.Trainer", Any]:
+def build_trainer(config: DictConfig) -> tuple["pl.Trainer", "History"]:
+    """The trainer with its callbacks and loggers, and the callback that keeps the run's history."""
     from cxr_lightning.callbacks import History
 
     callbacks = [instantiate(node, _convert_="all") for node in config.callbacks.values() if node is not None]
