@@ -92,3 +92,14 @@ def test_version_names_what_can_change_a_number(capsys: pytest.CaptureFixture[st
         main(["--version"])
     assert exit_.value.code == 0
     assert "torch " in capsys.readouterr().out
+
+
+def test_ctrl_c_ends_without_a_traceback(
+    nih_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cxr_lightning.data.cache.build.decode", interrupt)
+    assert main(["prepare", str(nih_folder), "--cache-dir", str(tmp_path)]) == 130
+    assert capsys.readouterr().err.splitlines()[-1] == "interrupted"

@@ -17,6 +17,8 @@ from omegaconf.errors import OmegaConfBaseException
 from cxr_lightning.resolvers import register_resolvers
 
 FAILED = 1
+INTERRUPTED = 130
+"""What shells report of a program that was stopped by Ctrl-C."""
 USER_ERRORS = (ValueError, OSError, ImportError, HydraException, OmegaConfBaseException)
 """What a wrong setting, file or installation raises; anything else is a fault of ours and shows its traceback."""
 
@@ -46,6 +48,9 @@ def run_program(main: Callable[[], object]) -> None:
         main()
     except USER_ERRORS as error:
         _exit(error)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
 
 
 def run_job(job: Callable[[DictConfig], float | None], config: DictConfig) -> float | None:

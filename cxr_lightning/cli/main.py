@@ -9,6 +9,8 @@ from cxr_lightning.cli import compare, convert, explain, phantom, prepare
 from cxr_lightning.versions import versions
 
 FAILED = 1
+INTERRUPTED = 130
+"""What shells report of a program that was stopped by Ctrl-C."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The command line; the process's own by default.
 
     Returns:
-        The exit code: 0, or 1 after a message on stderr.
+        The exit code: 0, or 1 after a message on stderr, or 130 after Ctrl-C.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     parsed = _parser().parse_args(arguments)
@@ -27,6 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return FAILED
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
     return code
 
 

@@ -54,6 +54,7 @@ def run_in_processes(module: str, function: str, tasks: Sequence[str], answered:
         answered: Given each line that a process writes, without its end; never called twice at once.
 
     Raises:
+        ChildProcessError: If a process was ended from outside, as for want of memory.
         RuntimeError: If a process fails; its message is passed on.
     """
     code = f"from {module} import {function}; {function}()"
@@ -108,8 +109,13 @@ def _follow(process: "subprocess.Popen[str]", task: str, answered: Callable[[str
     for line in process.stdout:
         answered(line.rstrip("\n"))
     message = process.stderr.read()
-    if process.wait() != 0:
+    if process.wait() < 0:
+        raise ChildProcessError(
+            f"Expected a worker process to finish but it was ended by signal {-process.returncode}. "
+            "Free memory if that is what it lacked, and start again: what was finished is kept."
+        )
+    if process.returncode != 0:
         raise RuntimeError(
             f"Expected a worker process to finish but it ended with status {process.returncode}: {message[-2000:]} "
-            "Free disk space or memory if that is what it lacks, or use workers=1 to see the error where it happens."
+            "Use workers=1 to see the error where it happens."
         )

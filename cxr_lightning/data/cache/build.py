@@ -22,6 +22,10 @@ REJECTED_FILE = "rejected.csv"
 _LOCK_FILE = ".lock"
 _SPARE_BYTES = 100_000_000
 """To be left free on the disk beside the pixels."""
+_REMEDY = (
+    "Set `paths.cache_dir` (cxr prepare: --cache-dir) to a place with room that you may write to, or prepare nothing: "
+    "data.cache=false (evaluate.py: cache=false)."
+)
 _SAMPLE = 8
 """Images whose checksums are compared before a cache is used."""
 
@@ -159,10 +163,7 @@ def _locked(folder: Path) -> Iterator[None]:
             logger.info("another process prepares images in '%s'; waiting for it", folder)
             lock.acquire()
     except OSError as error:
-        raise OSError(
-            f"Expected to write prepared images to '{folder}' but got: {error}. "
-            "Set `paths.cache_dir` to a folder of your own, or data.cache=false."
-        ) from error
+        raise OSError(f"Expected to write prepared images to '{folder}' but got: {error}. {_REMEDY}") from error
     try:
         yield
     finally:
@@ -184,11 +185,13 @@ def _bring_up_to_date(wish: _Wish, index: Index, workers: int, progress: bool) -
     # A look at the first and last bytes takes seconds; decoding all may take an hour.
     broken = {files[Path(rejection.path)]: rejection for rejection in find_broken(list(files))}
     whole = [] if broken and wish.on_bad_image == "error" else [file for file in wanted if file not in broken]
-    with Journal(folder, wish.spec, index, len(whole)) as journal:
-        for file, rejection in broken.items():
-            journal.add(Entry(file, *wish.state[file], reason=rejection.reason, remedy=rejection.remedy))
-        _decode(wish, whole, journal, workers, progress)
-    _write_rejected(folder, index)
+    try:
+        with Journal(folder, wish.spec, index, len(whole)) as journal:
+            for file, rejection in broken.items():
+                journal.add(Entry(file, *wish.state[file], reason=rejection.reason, remedy=rejection.remedy))
+            _decode(wish, whole, journal, workers, progress)
+    finally:
+        _write_rejected(folder, index)
     return len(whole)
 
 
@@ -228,7 +231,7 @@ def _check_space(folder: Path, needed: int) -> None:
     if needed + _SPARE_BYTES > free:
         raise ValueError(
             f"Expected {needed / 1e9:.1f} GB to be free for prepared images in '{folder}' but there are "
-            f"{max(0, free - _SPARE_BYTES) / 1e9:.1f} GB. Set `paths.cache_dir` to a larger disk, or data.cache=false."
+            f"{max(0, free - _SPARE_BYTES) / 1e9:.1f} GB. {_REMEDY}"
         )
 
 

@@ -81,7 +81,7 @@ def _fill_rows(
             except OSError as error:
                 raise OSError(
                     f"Expected to write prepared images to '{pixels}' but got: {error}. "
-                    "Free disk space, or set `paths.cache_dir` to another disk."
+                    "Free disk space, or set `paths.cache_dir` (cxr prepare: --cache-dir) to another disk."
                 ) from error
             done({"row": row, "crc32": zlib.crc32(content)})
 
