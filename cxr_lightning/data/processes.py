@@ -9,10 +9,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from threading import Lock
+from typing import IO
 
 import cxr_lightning
 
@@ -66,55 +68,59 @@ def run_in_processes(module: str, function: str, tasks: Sequence[str], answered:
 
     with ThreadPoolExecutor(len(tasks)) as threads, _processes(code, len(tasks)) as processes:  # processes end first
         pairs = zip(processes, tasks, strict=True)
-        for outcome in [threads.submit(_follow, process, task, answer) for process, task in pairs]:
+        for outcome in as_completed([threads.submit(_follow, *process, task, answer) for process, task in pairs]):
             outcome.result()
 
 
 @contextmanager
-def _processes(code: str, count: int) -> Iterator[list["subprocess.Popen[str]"]]:
-    """Started interpreters, ended when the block is left for whatever reason."""
+def _processes(code: str, count: int) -> Iterator[list[tuple["subprocess.Popen[str]", IO[str]]]]:
+    """Started interpreters and where each writes its messages; ended when the block is left for whatever reason."""
     package_root = str(Path(cxr_lightning.__file__).parent.parent)
     paths = [package_root, *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **_QUICK_ARRAYS}
+    # A file each: a pipe that nobody reads yet would stop a process that says much (libtiff does, of damaged files).
+    files = [TemporaryFile("w+", encoding="utf-8", errors="replace") for _ in range(count)]  # noqa: SIM115
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", code],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=messages,
             text=True,
             encoding="utf-8",
             env=environment,
         )
-        for _ in range(count)
+        for messages in files
     ]
     try:
-        yield processes
+        yield list(zip(processes, files, strict=True))
     finally:
         for process in processes:
             process.kill()
             process.wait()
-            for stream in (process.stdin, process.stdout, process.stderr):
+            for stream in (process.stdin, process.stdout):
                 if stream is not None:
                     stream.close()
+        for file in files:
+            file.close()
 
 
-def _follow(process: "subprocess.Popen[str]", task: str, answered: Callable[[str], object]) -> None:
+def _follow(process: "subprocess.Popen[str]", messages: IO[str], task: str, answered: Callable[[str], object]) -> None:
     assert process.stdin is not None
     assert process.stdout is not None
-    assert process.stderr is not None
     with suppress(BrokenPipeError):  # a process that died says why below
         process.stdin.write(task)
         process.stdin.close()
     for line in process.stdout:
         answered(line.rstrip("\n"))
-    message = process.stderr.read()
     if process.wait() < 0:
         raise ChildProcessError(
             f"Expected a worker process to finish but it was ended by signal {-process.returncode}. "
             "Free memory if that is what it lacked, and start again: what was finished is kept."
         )
     if process.returncode != 0:
+        messages.seek(0)
+        message = messages.read()
         raise RuntimeError(
             f"Expected a worker process to finish but it ended with status {process.returncode}: {message[-2000:]} "
             "Use workers=1 to see the error where it happens."

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,10 @@ def echo() -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         if word == "fail":
             raise ValueError("this is the reason")
+        if word == "shout":
+            sys.stderr.write("w" * 1_000_000)
+        if word == "sleep":
+            time.sleep(60)
         print(word, flush=True)
 
 
@@ -41,3 +46,16 @@ def test_a_process_that_is_killed_is_an_error_of_the_system() -> None:
 def test_a_process_that_fails_says_why() -> None:
     with pytest.raises(RuntimeError, match=r"(?s)status 1: .*ValueError: this is the reason"):
         run_in_processes("test_processes", "echo", ["a", "fail"], lambda _: None)
+
+
+def test_a_process_that_says_much_is_not_stopped_by_it() -> None:
+    lines: list[str] = []
+    run_in_processes("test_processes", "echo", ["shout a"], lines.append)
+    assert lines == ["shout", "a"]
+
+
+def test_a_failure_ends_all_at_once() -> None:
+    started = time.monotonic()
+    with pytest.raises(RuntimeError, match="this is the reason"):
+        run_in_processes("test_processes", "echo", ["sleep", "fail"], lambda _: None)
+    assert time.monotonic() - started < 30

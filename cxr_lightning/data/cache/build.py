@@ -12,7 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from cxr_lightning.data.cache.decode import Answer, decode
-from cxr_lightning.data.cache.pixels import ImageMap, find_damaged
+from cxr_lightning.data.cache.pixels import ImageMap, find_damaged, identity
 from cxr_lightning.data.cache.store import PIXELS_FILE, CacheSpec, Entry, Index, Journal, read_index
 from cxr_lightning.data.images import BadImagePolicy, ImageRejectedError, find_broken, refusal
 from cxr_lightning.data.processes import check_workers, usable_cores
@@ -56,6 +56,7 @@ class Prepared:
         rows: Row in the file of pixels, by image file relative to the data set's folder.
         rejected: Images that cannot be used, by image file.
         made: Number of images that were decoded just now.
+        identity: Of the file of pixels; None if there is none.
     """
 
     folder: Path
@@ -63,10 +64,11 @@ class Prepared:
     rows: dict[str, int]
     rejected: dict[str, ImageRejectedError]
     made: int = 0
+    identity: tuple[int, int] | None = None
 
     def images(self, files: Sequence[str]) -> ImageMap:
         """Some of the images, in this order."""
-        return ImageMap(self.folder / PIXELS_FILE, [self.rows[file] for file in files], self.image_size)
+        return ImageMap(self.folder / PIXELS_FILE, [self.rows[file] for file in files], self.image_size, self.identity)
 
 
 def prepare(
@@ -102,20 +104,33 @@ def prepare(
     wish = _Wish(cache_dir / spec.folder_name, spec, _states(spec.root, files), on_bad_image, verify)
     index = read_index(wish.folder, spec)
     made = 0
+    if on_bad_image == "error" and (known := _rejected(wish, index)):
+        raise refusal(list(known.values()), wish.folder / REJECTED_FILE)
     if _changed(wish, index) or _damaged(wish, index):
         with _locked(wish.folder):
             index = read_index(wish.folder, spec)
             made = _bring_up_to_date(wish, index, workers, progress)
-    entries = [entry for file in wish.state if (entry := index.entries.get(file)) is not None]
-    rejected = {
-        entry.file: ImageRejectedError.of(spec.root / entry.file, entry.reason, entry.remedy)
-        for entry in entries
-        if entry.row is None
-    }
+    rejected = _rejected(wish, index)
     if rejected and on_bad_image == "error":
         raise refusal(list(rejected.values()), wish.folder / REJECTED_FILE)
+    entries = [index.entries[file] for file in wish.state]
     rows = {entry.file: entry.row for entry in entries if entry.row is not None}
-    return Prepared(wish.folder, spec.image_size, rows, rejected, made)
+    pixels = identity(wish.folder / PIXELS_FILE) if rows else None
+    return Prepared(wish.folder, spec.image_size, rows, rejected, made, pixels)
+
+
+def _rejected(wish: _Wish, index: Index) -> dict[str, ImageRejectedError]:
+    """Files that were looked at as they are on disk now, and cannot be used."""
+    found = [
+        entry
+        for file, state in wish.state.items()
+        if (entry := index.entries.get(file)) is not None
+        and entry.row is None
+        and (entry.size, entry.mtime_ns) == state
+    ]
+    return {
+        entry.file: ImageRejectedError.of(wish.spec.root / entry.file, entry.reason, entry.remedy) for entry in found
+    }
 
 
 def _states(root: Path, files: Sequence[str]) -> State:
@@ -186,7 +201,7 @@ def _bring_up_to_date(wish: _Wish, index: Index, workers: int, progress: bool) -
     broken = {files[Path(rejection.path)]: rejection for rejection in find_broken(list(files))}
     whole = [] if broken and wish.on_bad_image == "error" else [file for file in wanted if file not in broken]
     try:
-        with Journal(folder, wish.spec, index, len(whole)) as journal:
+        with Journal(folder, wish.spec, index) as journal:
             for file, rejection in broken.items():
                 journal.add(Entry(file, *wish.state[file], reason=rejection.reason, remedy=rejection.remedy))
             _decode(wish, whole, journal, workers, progress)

@@ -18,10 +18,18 @@ class ImageMap:
         path: The file.
         rows: ``(N,)``, the row of each image.
         image_size: Side in pixels, S.
+        identity: From :func:`identity` when the rows were looked up; any file if None.
     """
 
-    def __init__(self, path: Path, rows: Sequence[int] | NDArray[np.int64], image_size: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        rows: Sequence[int] | NDArray[np.int64],
+        image_size: int,
+        identity: tuple[int, int] | None = None,
+    ) -> None:
         self.path = path
+        self.identity = identity
         self.image_size = image_size
         self._rows = np.asarray(rows, dtype=np.int64)
         self._pixels: NDArray[np.uint8] | None = None
@@ -36,6 +44,8 @@ class ImageMap:
             ``(B, S, S)`` uint8.
         """
         if self._pixels is None:
+            if self.identity is not None and identity(self.path) != self.identity:
+                raise OSError(f"Expected the prepared images in '{self.path}' that the run began with. Start it again.")
             shape = (int(self._rows.max()) + 1, self.image_size, self.image_size)
             self._pixels = np.memmap(self.path, dtype=np.uint8, mode="r", shape=shape).view(np.ndarray)
         return self._pixels[self._rows[indices]]
@@ -43,6 +53,12 @@ class ImageMap:
     def __getstate__(self) -> dict[str, Any]:
         """Without the map, which each process makes for itself."""
         return {**self.__dict__, "_pixels": None}
+
+
+def identity(path: Path) -> tuple[int, int]:
+    """What tells a file from another one of the same name that took its place."""
+    state = path.stat()
+    return state.st_dev, state.st_ino
 
 
 def find_damaged(folder: Path, entries: Iterable[Entry], image_size: int) -> list[str]:

@@ -8,6 +8,7 @@ leaves nothing that is wrong, and runs that read are not disturbed by one that a
 
 import hashlib
 import json
+import math
 import os
 import time
 from collections.abc import Iterable, Mapping
@@ -126,18 +127,19 @@ def read_index(folder: Path, spec: CacheSpec) -> Index:
         with (folder / INDEX_FILE).open("rb") as file:
             _read_lines(file, spec.header, index)
     except (FileNotFoundError, NotADirectoryError):
-        return index
+        pass
     except (ValueError, TypeError, KeyError) as error:  # a damaged line: what follows it is not trusted
         index.fault = f"its index is damaged after {index.length:,} bytes ({error})"
     pixels = folder / PIXELS_FILE
-    there = pixels.stat().st_size // spec.image_size**2 if pixels.is_file() else 0
+    size = pixels.stat().st_size if pixels.is_file() else 0
+    there = size // spec.image_size**2
     cut = [entry.file for entry in index.entries.values() if entry.row is not None and entry.row >= there]
     for name in cut:
         del index.entries[name]
     if cut:
         index.fault = f"its pixels are cut off: {len(cut):,} images are missing"
-    if index.fault:
-        index.rows = max(index.rows, there)  # another run may still be reading what this one no longer knows
+    # After all that was ever there: another run may be reading rows that this index does not know.
+    index.rows = max(index.rows, math.ceil(size / spec.image_size**2))
     return index
 
 
@@ -163,18 +165,17 @@ class Journal:
         folder: The cache's, which is there.
         spec: The cache's.
         index: As read; grows with what is added.
-        images: Number of rows that may be added.
     """
 
-    def __init__(self, folder: Path, spec: CacheSpec, index: Index, images: int) -> None:
+    def __init__(self, folder: Path, spec: CacheSpec, index: Index) -> None:
         self.index = index
         self._pixels = (folder / PIXELS_FILE).open("ab")
-        needed = (index.rows + images) * spec.image_size**2
-        if self._pixels.tell() < needed:  # never shorter: a map of a file that was cut off kills its process
-            self._pixels.truncate(needed)
         self._file = (folder / INDEX_FILE).open("ab")
-        self._file.truncate(index.length)
-        self._unsaved = [] if index.length else [json.dumps(spec.header).encode() + b"\n"]
+        sound = index.length and not index.fault
+        self._file.truncate(index.length if sound else 0)
+        # A faulty index is written anew: what it lost must not come back when the file of pixels has grown again.
+        kept = [entry.line() for entry in index.entries.values()]
+        self._unsaved = [] if sound else [json.dumps(spec.header).encode() + b"\n", *kept]
         self._saved = time.monotonic()
 
     def add(self, entry: Entry) -> None:

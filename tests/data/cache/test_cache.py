@@ -383,3 +383,42 @@ def test_a_cache_of_another_version_is_named(root: Path, caplog: pytest.LogCaptu
 def test_workers_below_one_are_refused(root: Path) -> None:
     with pytest.raises(ValueError, match=r"`workers` to be 1 or more"):
         prepared(root, workers=0)
+
+
+def test_what_was_cut_off_does_not_come_back_when_the_file_has_grown_again(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "_SAMPLE", 1)
+    prepared(root)
+    cut("pixels.u8", 8 * SIZE * SIZE)(folder_of(root))
+    assert prepared(root, files(root)[6:10]).made == 2
+    found = prepared(root)
+    assert found.made == 2
+    check(found, root)
+
+
+@pytest.mark.parametrize("lost", ["index.jsonl", "everything"])
+def test_a_run_never_reads_what_another_put_in_the_place_of_its_images(root: Path, lost: str) -> None:
+    first = prepared(root)
+    reading, later = first.images(files(root)[:6]), first.images(files(root)[6:])
+    before = reading.read(range(6))
+    if lost == "everything":
+        shutil.rmtree(folder_of(root))
+    else:
+        (folder_of(root) / lost).unlink()
+    check(prepared(root, files(root)[::-1]), root)
+    np.testing.assert_array_equal(reading.read(range(6)), before)
+    if lost == "everything":
+        with pytest.raises(OSError, match=r"prepared images in .* that the run began with"):
+            later.read([0])
+    else:
+        expected = resize(read_grey(root / "06.png"), SIZE, "bicubic")
+        np.testing.assert_array_equal(later.read([0])[0], expected)
+
+
+def test_a_known_broken_image_stops_a_run_before_the_others_are_decoded(root: Path) -> None:
+    (root / "03.png").write_bytes(b"")
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"03\.png"):
+            prepared(root)
+        assert len((folder_of(root) / "index.jsonl").read_text().splitlines()) == 2
