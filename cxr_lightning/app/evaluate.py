@@ -25,6 +25,7 @@ _ELSEWHERE = {
     "interpolation": "it is the checkpoint's",
     "batch_size": "set `batch_size`",
     "cache": "set `cache`",
+    "cache_dir": "set `paths.cache_dir`",
     "num_workers": "set `num_workers`",
 }
 """Data settings that evaluate.py does not take from ``data``."""
