@@ -153,9 +153,18 @@ def _read_lines(file: BinaryIO, header: Mapping[str, Any], index: Index) -> None
                 raise ValueError(f"its settings are {content}, not {header}")
         else:
             entry = Entry(**content)
+            if not _is_sound(entry):
+                raise ValueError(f"it says {content}")
             index.entries[entry.file] = entry
             index.rows = max(index.rows, 0 if entry.row is None else entry.row + 1)
         index.length += len(line)
+
+
+def _is_sound(entry: Entry) -> bool:
+    """Whether a line says either where pixels are, or why there are none."""
+    if entry.row is None:
+        return isinstance(entry.reason, str) and bool(entry.reason)
+    return type(entry.row) is int and entry.row >= 0 and type(entry.crc32) is int
 
 
 class Journal:

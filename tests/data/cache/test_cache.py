@@ -422,3 +422,14 @@ def test_a_known_broken_image_stops_a_run_before_the_others_are_decoded(root: Pa
         with pytest.raises(ValueError, match=r"03\.png"):
             prepared(root)
         assert len((folder_of(root) / "index.jsonl").read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize(("old", "new"), [('"row": 4', '"row": -3'), ('"row": 4', '"row": "4"'), ('"row": 4, ', "")])
+def test_an_index_line_that_cannot_be_true_is_not_believed(root: Path, old: str, new: str) -> None:
+    prepared(root)
+    path = folder_of(root) / "index.jsonl"
+    assert path.read_text().count(old) == 1
+    path.write_text(path.read_text().replace(old, new))
+    found = prepared(root)
+    assert found.made == 8  # that line, and what follows it
+    check(found, root)
