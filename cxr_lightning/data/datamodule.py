@@ -1,6 +1,7 @@
 """The LightningDataModule: settings in, loaders out."""
 
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -280,12 +281,13 @@ class ChestXRayDataModule(pl.LightningDataModule):
         workers = self.num_workers
         if workers is None:
             workers = 0 if isinstance(dataset.images, ImageMap) else max(0, min(8, usable_cores() - 1))
+        share = math.ceil(len(dataset) / (self.trainer.world_size if self.trainer is not None else 1))  # of one device
         return DataLoader(
             dataset,
             batch_size=min(self.batch_size, len(dataset)),
             sampler=sampler,
             # Batch normalisation cannot learn from a last batch of one image.
-            drop_last=sampler is not None and len(dataset) % self.batch_size == 1 and len(dataset) > 1,
+            drop_last=sampler is not None and share % self.batch_size == 1 and share > 1,
             num_workers=workers,
             collate_fn=hand_over,
             persistent_workers=workers > 0,

@@ -250,7 +250,17 @@ class _Trainer:
 
     def __init__(self, *, training: bool, current_epoch: int = 0) -> None:
         self.training = training
+        self.world_size = 1
         self.current_epoch = current_epoch
+
+
+@pytest.mark.parametrize(("world_size", "dropped"), [(1, False), (2, True)])
+def test_a_last_batch_of_one_image_on_a_device_is_dropped(nih_folder: Path, world_size: int, dropped: bool) -> None:
+    datamodule = ready(nih_folder)  # 18 training images, batches of 4: 2 are left of 18, and 1 of 9
+    trainer = _Trainer(training=True)
+    trainer.world_size = world_size
+    datamodule.trainer = trainer  # type: ignore[assignment]  # only these attributes are asked for
+    assert datamodule.train_dataloader().drop_last is dropped
 
 
 def test_only_training_batches_are_augmented_and_every_epoch_anew(nih_folder: Path) -> None:
