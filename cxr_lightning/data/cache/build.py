@@ -4,7 +4,6 @@ import csv
 import logging
 import shutil
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from cxr_lightning.data.cache.decode import Answer, decode
-from cxr_lightning.data.cache.pixels import ImageMap, find_damaged, identity
+from cxr_lightning.data.cache.pixels import ImageMap, identity
 from cxr_lightning.data.cache.store import PIXELS_FILE, CacheSpec, Entry, Index, Journal, read_index
+from cxr_lightning.data.cache.wish import Wish, changed, damaged, rejected, states
 from cxr_lightning.data.images import BadImagePolicy, ImageRejectedError, find_broken, refusal
 from cxr_lightning.data.processes import check_workers, usable_cores
 from cxr_lightning.data.progress import progress_bar
@@ -26,24 +26,7 @@ _REMEDY = (
     "Set `paths.cache_dir` (cxr prepare: --cache-dir) to a place with room that you may write to, or prepare nothing: "
     "data.cache=false (evaluate.py: cache=false)."
 )
-_SAMPLE = 8
-"""Images whose checksums are compared before a cache is used."""
-
 logger = logging.getLogger(__name__)
-
-State = dict[str, tuple[int, int]]
-"""Size and modification time of each file."""
-
-
-@dataclass(frozen=True)
-class _Wish:
-    """What a caller of :func:`prepare` asks for, and where."""
-
-    folder: Path
-    spec: CacheSpec
-    state: State
-    on_bad_image: BadImagePolicy
-    verify: bool
 
 
 @dataclass(frozen=True)
@@ -101,69 +84,22 @@ def prepare(
         RuntimeError: If a process fails.
     """
     workers = usable_cores() if workers is None else check_workers(workers)
-    wish = _Wish(cache_dir / spec.folder_name, spec, _states(spec.root, files), on_bad_image, verify)
+    wish = Wish(cache_dir / spec.folder_name, spec, states(spec.root, files), on_bad_image, verify)
     index = read_index(wish.folder, spec)
     made = 0
-    if on_bad_image == "error" and (known := _rejected(wish, index)):
+    if on_bad_image == "error" and (known := rejected(wish, index)):
         raise refusal(list(known.values()), wish.folder / REJECTED_FILE)
-    if _changed(wish, index) or _damaged(wish, index):
+    if changed(wish, index) or damaged(wish, index):
         with _locked(wish.folder):
             index = read_index(wish.folder, spec)
             made = _bring_up_to_date(wish, index, workers, progress)
-    rejected = _rejected(wish, index)
-    if rejected and on_bad_image == "error":
-        raise refusal(list(rejected.values()), wish.folder / REJECTED_FILE)
+    bad = rejected(wish, index)
+    if bad and on_bad_image == "error":
+        raise refusal(list(bad.values()), wish.folder / REJECTED_FILE)
     entries = [index.entries[file] for file in wish.state]
     rows = {entry.file: entry.row for entry in entries if entry.row is not None}
     pixels = identity(wish.folder / PIXELS_FILE) if rows else None
-    return Prepared(wish.folder, spec.image_size, rows, rejected, made, pixels)
-
-
-def _rejected(wish: _Wish, index: Index) -> dict[str, ImageRejectedError]:
-    """Files that were looked at as they are on disk now, and cannot be used."""
-    found = [
-        entry
-        for file, state in wish.state.items()
-        if (entry := index.entries.get(file)) is not None
-        and entry.row is None
-        and (entry.size, entry.mtime_ns) == state
-    ]
-    return {
-        entry.file: ImageRejectedError.of(wish.spec.root / entry.file, entry.reason, entry.remedy) for entry in found
-    }
-
-
-def _states(root: Path, files: Sequence[str]) -> State:
-    """Asks the disk, in several threads: over a network each answer takes its time."""
-
-    def ask(part: Sequence[str]) -> list[tuple[int, int]]:
-        found = [(root / file).stat() for file in part]
-        return [(state.st_size, state.st_mtime_ns) for state in found]
-
-    parts = [files[start : start + 500] for start in range(0, len(files), 500)]
-    with ThreadPoolExecutor(max_workers=16) as pool:
-        return dict(zip(files, (state for part in pool.map(ask, parts) for state in part), strict=True))
-
-
-def _changed(wish: _Wish, index: Index) -> list[str]:
-    """Files that are not in the index as they are on disk now."""
-    entries = index.entries
-    return [
-        file
-        for file, state in wish.state.items()
-        if (entry := entries.get(file)) is None or (entry.size, entry.mtime_ns) != state
-    ]
-
-
-def _damaged(wish: _Wish, index: Index) -> list[str]:
-    """Files whose pixels are not what was written; all are compared if one of a few is."""
-    there = [entry for file in wish.state if (entry := index.entries.get(file)) is not None and entry.row is not None]
-    if not there:
-        return []
-    few = there[:: max(1, len(there) // _SAMPLE)]
-    if not wish.verify and not find_damaged(wish.folder, few, wish.spec.image_size):
-        return []
-    return find_damaged(wish.folder, there, wish.spec.image_size)
+    return Prepared(wish.folder, spec.image_size, rows, bad, made, pixels)
 
 
 @contextmanager
@@ -185,14 +121,14 @@ def _locked(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _bring_up_to_date(wish: _Wish, index: Index, workers: int, progress: bool) -> int:
+def _bring_up_to_date(wish: Wish, index: Index, workers: int, progress: bool) -> int:
     """Add to the cache what is missing in it; returns the number of images that were decoded."""
     folder, size = wish.folder, wish.spec.image_size
-    changed, damaged = _changed(wish, index), _damaged(wish, index)
-    wanted = list(dict.fromkeys([*changed, *damaged]))
+    renewed, spoilt = changed(wish, index), damaged(wish, index)
+    wanted = list(dict.fromkeys([*renewed, *spoilt]))
     if not wanted:  # another process was quicker
         return 0
-    for reason in _reasons(wish, index, changed, damaged):
+    for reason in _reasons(wish, index, renewed, spoilt):
         logger.warning("%s", reason)
     logger.info("preparing %s images of %d px in '%s'", f"{len(wanted):,}", size, folder)
     _check_space(folder, len(wanted) * size**2)
@@ -210,7 +146,7 @@ def _bring_up_to_date(wish: _Wish, index: Index, workers: int, progress: bool) -
     return len(whole)
 
 
-def _decode(wish: _Wish, files: Sequence[str], journal: Journal, workers: int, progress: bool) -> None:
+def _decode(wish: Wish, files: Sequence[str], journal: Journal, workers: int, progress: bool) -> None:
     spec, first = wish.spec, journal.index.rows
     images = [(spec.root / file, row) for row, file in enumerate(files, start=first)]
     with progress_bar("Preparing images", len(files), shown=progress) as advance:
@@ -225,16 +161,16 @@ def _decode(wish: _Wish, files: Sequence[str], journal: Journal, workers: int, p
         decode(images, pixels, spec.image_size, spec.interpolation, workers=workers, done=done)
 
 
-def _reasons(wish: _Wish, index: Index, changed: Sequence[str], damaged: Sequence[str]) -> list[str]:
+def _reasons(wish: Wish, index: Index, renewed: Sequence[str], spoilt: Sequence[str]) -> list[str]:
     """Why what was prepared before is not used."""
     reasons = []
     if index.fault:
         reasons.append(f"the prepared images in '{wish.folder}' cannot all be used: {index.fault}")
-    if renewed := [file for file in changed if file in index.entries]:
-        reasons.append(f"{len(renewed):,} image files have changed since they were prepared, first '{renewed[0]}'")
-    if damaged:
+    if again := [file for file in renewed if file in index.entries]:
+        reasons.append(f"{len(again):,} image files have changed since they were prepared, first '{again[0]}'")
+    if spoilt:
         reasons.append(
-            f"{len(damaged):,} images in '{wish.folder}' have changed since they were written, first '{damaged[0]}'"
+            f"{len(spoilt):,} images in '{wish.folder}' have changed since they were written, first '{spoilt[0]}'"
         )
     if not index.entries and (others := wish.spec.others(wish.folder.parent)):
         reasons.append(f"images prepared by another version are not used: '{others[0]}'; it may be deleted")
@@ -253,13 +189,13 @@ def _check_space(folder: Path, needed: int) -> None:
 def _write_rejected(folder: Path, index: Index) -> None:
     """List all images of the cache that cannot be used; no list if there are none."""
     path = folder / REJECTED_FILE
-    rejected = sorted((entry for entry in index.entries.values() if entry.row is None), key=lambda entry: entry.file)
-    if not rejected:
+    listed = sorted((entry for entry in index.entries.values() if entry.row is None), key=lambda entry: entry.file)
+    if not listed:
         path.unlink(missing_ok=True)
         return
     unfinished = path.with_suffix(".tmp")
     with unfinished.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(("image", "reason", "remedy"))
-        writer.writerows((entry.file, entry.reason, entry.remedy) for entry in rejected)
+        writer.writerows((entry.file, entry.reason, entry.remedy) for entry in listed)
     unfinished.replace(path)
