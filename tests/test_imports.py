@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "cxr_lightning"
 STAGES = (
-    {"labels", "versions", "torch_files"},
+    {"labels", "choices", "versions", "torch_files"},
     {"losses", "metrics"},
     {"data", "predictions"},
     {"models", "conversion"},

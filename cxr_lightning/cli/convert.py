@@ -75,8 +75,9 @@ def run(parsed: argparse.Namespace) -> int:
 
 def _statistics(parsed: argparse.Namespace, size: int | None, interpolation: str | None) -> tuple[float, float]:
     """Mean and standard deviation of a folder's training images."""
+    from cxr_lightning.choices import check_choice
     from cxr_lightning.data.datamodule import ChestXRayDataModule
-    from cxr_lightning.data.images import check_interpolation
+    from cxr_lightning.data.images import Interpolation
     from cxr_lightning.data.sources import build_source
     from cxr_lightning.inference.foreign import training_statistics
 
@@ -87,7 +88,7 @@ def _statistics(parsed: argparse.Namespace, size: int | None, interpolation: str
         drop_leaked=True,
         seed=parsed.seed or 0,
         image_size=size or 320,
-        interpolation=check_interpolation(interpolation or "nearest"),
+        interpolation=check_choice("interpolation", interpolation or "nearest", Interpolation),
     )
     datamodule.load(required=("train",), images=("train",))
     return training_statistics(datamodule)

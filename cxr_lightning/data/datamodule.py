@@ -13,14 +13,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
+from cxr_lightning.choices import check_choice
 from cxr_lightning.data.augment import Augmentation
 from cxr_lightning.data.cache import CacheSpec, ImageMap, Prepared, prepare
 from cxr_lightning.data.dataset import ChestXRayDataset, EpochSampler, ImageFiles, Images, Sample, hand_over
 from cxr_lightning.data.images import (
     BadImagePolicy,
     Interpolation,
-    check_bad_image_policy,
-    check_interpolation,
     find_broken,
     refusal,
 )
@@ -114,9 +113,9 @@ class ChestXRayDataModule(pl.LightningDataModule):
             subset_images=tuple(subset_images),
         )
         self.shuffle_seed = shuffle_seed
-        self.on_bad_image = check_bad_image_policy(on_bad_image)
+        self.on_bad_image: BadImagePolicy = check_choice("data.on_bad_image", on_bad_image, BadImagePolicy)
         self.image_size = image_size
-        self.interpolation = check_interpolation(interpolation)
+        self.interpolation: Interpolation = check_choice("interpolation", interpolation, Interpolation)
         self.cache_dir = Path(cache_dir) if cache and cache_dir is not None else None
         self.batch_size = batch_size
         self.num_workers = num_workers

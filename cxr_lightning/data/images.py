@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
-from typing import Literal, Self, get_args
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,17 +107,6 @@ def resize(pixels: NDArray[np.uint8], size: int, interpolation: Interpolation = 
     return np.asarray(Image.fromarray(pixels).resize((size, size), method))
 
 
-def check_interpolation(name: str) -> Interpolation:
-    """The name, if it is one that :func:`resize` knows.
-
-    Raises:
-        ValueError: If it is not.
-    """
-    if name not in get_args(Interpolation):
-        raise ValueError(f"Expected `interpolation` to be one of {list(get_args(Interpolation))} but got {name!r}.")
-    return name  # type: ignore[return-value]  # narrowed by the check above
-
-
 def find_broken(paths: Sequence[Path]) -> list[ImageRejectedError]:
     """Look at every file's first and last bytes, and name those that cannot be images.
 
@@ -150,17 +139,6 @@ def refusal(rejections: Sequence[ImageRejectedError], listed_in: Path | None = N
     return ValueError(
         f"Expected images but {len(rejections):,} broken: {first}{more}.{where} Replace them, {skip} them."
     )
-
-
-def check_bad_image_policy(policy: str) -> BadImagePolicy:
-    """The policy, if it is one.
-
-    Raises:
-        ValueError: If it is not.
-    """
-    if policy not in get_args(BadImagePolicy):
-        raise ValueError(f"Expected `data.on_bad_image` to be error or skip but got {policy!r}.")
-    return policy  # type: ignore[return-value]  # narrowed by the check above
 
 
 def _inspect(path: Path) -> ImageRejectedError | None:

@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cxr_lightning.choices import check_choice
 from cxr_lightning.data.manifest import SPLITS, Manifest
 from cxr_lightning.data.splits import (
     MissingPolicy,
     SplitMethod,
     assign_splits,
-    check_method,
-    check_policy,
     draw_subset,
     keep_views,
     require_splits,
@@ -32,8 +31,8 @@ class Selection:
     subset_images: tuple[int, ...] = (1000, 200, 400)
 
     def __post_init__(self) -> None:
-        check_method(self.split)
-        check_policy(self.on_missing)
+        check_choice("data.split", self.split, SplitMethod)
+        check_choice("data.on_missing", self.on_missing, MissingPolicy)
         if self.seed < 0:
             raise ValueError(f"Expected `data.seed` to be at least 0 but got {self.seed}.")
         if len(self.subset_images) != len(SPLITS) or min(self.subset_images) < 1:

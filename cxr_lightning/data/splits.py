@@ -3,11 +3,12 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
+from cxr_lightning.choices import check_choice
 from cxr_lightning.data.manifest import SPLITS, Manifest, first_five, targets_of
 
 SplitMethod = Literal["official", "walkthrough", "patient", "all"]
@@ -18,28 +19,6 @@ logger = logging.getLogger(__name__)
 
 class PatientOverlapError(ValueError):
     """A patient's images are in more than one split."""
-
-
-def check_method(method: str) -> SplitMethod:
-    """The name, if it is a way to split.
-
-    Raises:
-        ValueError: If it is not.
-    """
-    if method not in get_args(SplitMethod):
-        raise ValueError(f"Expected `data.split` to be one of {list(get_args(SplitMethod))} but got {method!r}.")
-    return method  # type: ignore[return-value]  # narrowed by the check above
-
-
-def check_policy(policy: str) -> MissingPolicy:
-    """The name, if it says what to do about missing images.
-
-    Raises:
-        ValueError: If it does not.
-    """
-    if policy not in get_args(MissingPolicy):
-        raise ValueError(f"Expected `data.on_missing` to be error or skip but got {policy!r}.")
-    return policy  # type: ignore[return-value]  # narrowed by the check above
 
 
 def keep_views(manifest: Manifest, views: Sequence[str] | None) -> Manifest:
@@ -83,7 +62,7 @@ def resolve_missing(
         ValueError: If the policy is unknown.
         FileNotFoundError: If images are missing and the policy is ``error``, or if all of them are.
     """
-    check_policy(on_missing)
+    check_choice("data.on_missing", on_missing, MissingPolicy)
     split, absent = manifest.table["split"], manifest.table["path"].isna()
     needed = split.isin(splits)
     missing = needed & absent

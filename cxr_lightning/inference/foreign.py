@@ -7,10 +7,11 @@ from typing import Any
 
 import torch
 
+from cxr_lightning.choices import check_choice
 from cxr_lightning.conversion.read import read_source
 from cxr_lightning.conversion.source import Source
 from cxr_lightning.data.datamodule import ChestXRayDataModule
-from cxr_lightning.data.images import Interpolation, check_interpolation
+from cxr_lightning.data.images import Interpolation
 from cxr_lightning.data.manifest import file_sha256
 from cxr_lightning.labels import WALKTHROUGH_LABELS, check_labels
 from cxr_lightning.models.classifier import ChestXRayClassifier
@@ -107,7 +108,7 @@ def read_foreign(path: str, given: Settings) -> Foreign:
             f"Expected `preprocessing` for '{path}' but it is not given, and the file does not say. "
             "Choose imagenet, featurewise (with mean and std), samplewise or none, as in its training."
         )
-    check_interpolation(chosen["interpolation"])
+    check_choice("interpolation", chosen["interpolation"], Interpolation)
     final_relu = source.final_relu if given.final_relu is None else given.final_relu
     decisions = [*source.decisions, words]
     if given.final_relu is not None:

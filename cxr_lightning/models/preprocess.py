@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Iterable
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
+
+from cxr_lightning.choices import check_choice
 
 Mode = Literal["imagenet", "featurewise", "samplewise", "none"]
 
@@ -33,9 +35,7 @@ class Preprocess(nn.Module):
 
     def __init__(self, mode: Mode = "imagenet", *, mean: float | None = None, std: float | None = None) -> None:
         super().__init__()
-        if mode not in get_args(Mode):
-            raise ValueError(f"Expected `preprocessing` to be one of {list(get_args(Mode))} but got {mode!r}.")
-        self.mode = mode
+        self.mode: Mode = check_choice("preprocessing", mode, Mode)
         # All statistics are in [0, 1], the scale of the pixels when they are applied.
         if mode == "imagenet":
             means, stds = _IMAGENET_MEAN, _IMAGENET_STD

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
+from cxr_lightning.choices import check_choice
 from cxr_lightning.data.images import (
     ImageRejectedError,
-    check_interpolation,
+    Interpolation,
     decode_grey,
     find_broken,
     read_grey,
@@ -200,7 +201,9 @@ def test_a_rejection_in_a_worker_process_names_the_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic", "lanczos"])
 def test_resize_keeps_a_constant_image_and_the_right_size(interpolation: str) -> None:
-    pixels = resize(np.full((20, 30), 77, dtype=np.uint8), 8, check_interpolation(interpolation))
+    pixels = resize(
+        np.full((20, 30), 77, dtype=np.uint8), 8, check_choice("interpolation", interpolation, Interpolation)
+    )
     assert pixels.shape == (8, 8)
     assert pixels.dtype == np.uint8
     assert (pixels == 77).all()
@@ -219,4 +222,4 @@ def test_resize_gives_back_an_image_that_has_the_size() -> None:
 
 def test_an_unknown_interpolation_is_refused() -> None:
     with pytest.raises(ValueError, match=r"`interpolation` to be one of .* but got 'area'"):
-        check_interpolation("area")
+        check_choice("interpolation", "area", Interpolation)

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cxr_lightning.choices import check_choice
 from cxr_lightning.data.manifest import Manifest, fingerprint, names_sha256
 from cxr_lightning.data.splits import (
     PatientOverlapError,
+    SplitMethod,
     assign_splits,
-    check_method,
     draw_subset,
     keep_views,
     resolve_missing,
@@ -173,9 +174,9 @@ def test_too_few_patients_for_three_splits_is_an_error() -> None:
 
 
 def test_an_unknown_method_is_refused() -> None:
-    assert check_method("patient") == "patient"
+    assert check_choice("data.split", "patient", SplitMethod) == "patient"
     with pytest.raises(ValueError, match=r"`data\.split` to be one of .* but got 'random'"):
-        check_method("random")
+        check_choice("data.split", "random", SplitMethod)
 
 
 def test_views_keep_their_images_whatever_the_case() -> None:
@@ -228,7 +229,7 @@ def test_all_images_missing_is_an_error_even_when_skipping() -> None:
 def test_nothing_missing_changes_nothing_and_an_unknown_policy_is_refused() -> None:
     manifest = manifest_of([1] * 3)
     assert resolve_missing(manifest, "error") is manifest
-    with pytest.raises(ValueError, match=r"`data\.on_missing` to be error or skip but got 'ignore'"):
+    with pytest.raises(ValueError, match=r"`data\.on_missing` to be one of .* but got 'ignore'"):
         resolve_missing(manifest, "ignore")  # type: ignore[arg-type]  # the error under test
 
 
