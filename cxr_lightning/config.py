@@ -221,6 +221,10 @@ def _lookalike(value: object, annotation: object) -> bool:
 
 def _in_words(annotation: object) -> str:
     """An annotation as a configuration's user would put it."""
+    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
+        return " or ".join(_in_words(member) for member in typing.get_args(annotation))
+    if typing.get_origin(annotation) is typing.Literal:
+        return f"one of {list(typing.get_args(annotation))}"
     text = annotation.__name__ if isinstance(annotation, type) else str(annotation)
     for long, short in (("typing.", ""), ("collections.abc.", ""), ("NoneType", "null"), ("None", "null")):
         text = text.replace(long, short)

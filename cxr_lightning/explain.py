@@ -5,13 +5,14 @@ References:
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from captum.attr import LayerAttribution, LayerGradCam
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cxr_lightning.choices import check_choice
 from cxr_lightning.models.classifier import ChestXRayClassifier
 
 TargetLayer = Literal["post_relu", "pre_relu"]
@@ -33,10 +34,8 @@ class GradCam:
     """
 
     def __init__(self, model: ChestXRayClassifier, target_layer: TargetLayer = "post_relu") -> None:
-        if target_layer not in get_args(TargetLayer):
-            raise ValueError(f"Expected `target_layer` among {list(get_args(TargetLayer))} but got {target_layer!r}.")
         self.model = model
-        self.target_layer = target_layer
+        self.target_layer: TargetLayer = check_choice("target_layer", target_layer, TargetLayer)
         self.trunk, rest = _split(model.network, str(model.hparams["backbone"]), target_layer)
         self.tail = _Tail(rest)
         self._captum = LayerGradCam(self.tail, self.tail.entry)

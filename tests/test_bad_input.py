@@ -92,6 +92,8 @@ CASES: dict[str, tuple[Spoil, list[str], list[str]]] = {
     "remote checkpoint": (nothing, ["'ckpt_path=\"https://host/x.ckpt\"'"[1:-1]], ["URL", "Download"]),
     "nothing to do": (nothing, ["train=false", "test=false"], ["train=false"]),
     "absent weights": (nothing, ["model.weights=absent.pth"], ["'absent.pth'", "model.weights"]),
+    "low precision": (nothing, ["trainer.precision=bf16-true"], ["trainer.precision", "'bf16-true'", "bf16-mixed"]),
+    "skipping without a cache": (nothing, ["data.on_bad_image=skip", "data.cache=false"], ["data.cache=true"]),
     "code in a target": (nothing, ["model._target_=os.system"], ["os.system", "model._target_"]),
 }
 

@@ -72,7 +72,7 @@ def test_prepare_reads_any_csv_and_lists_what_cannot_be_used(
         (["absent"], "'absent'"),
         (["{root}", "--image-size", "0"], "--image-size"),
         (["{root}", "--file", "x.csv"], "--layout csv beside --file"),
-        (["{root}", "--workers", "0"], "`workers`"),
+        (["{root}", "--workers", "0"], "worker processes"),
         (["{root}", "--layout", "csv"], "labels.csv"),
         (["{root}", "--cache-dir", "{root}/Data_Entry_2017_v2020.csv"], "paths.cache_dir"),
     ],

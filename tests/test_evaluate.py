@@ -106,10 +106,11 @@ def test_a_checkpoint_alone_gives_the_report_and_repeats_the_test_aurocs(trained
 
 def test_bfloat16_is_used_when_asked_for_and_said(trained: Trained) -> None:
     exact, rough = (
-        metrics_of(trained.evaluate(f"ckpt={trained.checkpoint}", *more)) for more in ((), ("precision=bf16",))
+        metrics_of(trained.evaluate(f"ckpt={trained.checkpoint}", "accelerator=cpu", *more))
+        for more in ((), ("precision=bf16",))
     )
-    assert exact["settings"]["predicted with"] == "auto, float32"
-    assert rough["settings"]["predicted with"] == "auto, bf16"
+    assert exact["settings"]["predicted with"] == "cpu, float32"
+    assert rough["settings"]["predicted with"] == "cpu, bf16"
     briers = [[found["labels"][label]["brier"] for label in found["labels"]] for found in (exact, rough)]
     assert briers[0] != briers[1]
     assert briers[0] == pytest.approx(briers[1], abs=0.02)  # bfloat16 has three digits
@@ -328,6 +329,8 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     "unknown layer": (["ckpt={ckpt}", "gradcam.target_layer=norm5"], ["'gradcam.target_layer'", "norm5"]),
     "negative top": (["ckpt={ckpt}", "gradcam.top=-1"], ["`gradcam.top`"]),
     "no GPU": (["ckpt={ckpt}", "accelerator=gpu"], ["accelerator", "gpu"]),
+    "unknown precision": (["ckpt={ckpt}", "precision=fp16"], ["one of ['float32', 'bf16']", "'fp16'"]),
+    "precision of nothing": (["predictions=x.csv", "data=nih", "root={root}", "precision=bf16"], ["'precision'"]),
     "bad grammar": (["ckpt=a=b.ckpt"], ["""'ckpt="a=b.ckpt"'"""]),
 }
 

@@ -127,7 +127,7 @@ def test_maps_work_within_inference_mode_and_leave_the_model_as_it_was() -> None
 
 
 def test_an_unknown_layer_or_one_that_the_network_has_not_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"`target_layer` among \['post_relu', 'pre_relu'\] but got 'norm5'"):
+    with pytest.raises(ValueError, match=r"`target_layer` to be one of \['post_relu', 'pre_relu'\] but got 'norm5'"):
         GradCam(model_of(), "norm5")  # type: ignore[arg-type]  # the error under test
     with pytest.raises(ValueError, match="DenseNet for the target layer pre_relu but got resnet50"):
         GradCam(model_of("resnet50"), "pre_relu")

@@ -85,6 +85,12 @@ def test_the_package_its_configuration_and_its_command_line_start_without_torch(
     assert done.stdout.strip() == "[]"
 
 
+def test_a_process_that_decodes_imports_no_torch() -> None:
+    code = "import sys, cxr_lightning.data.cache.decode; print({'torch', 'pandas'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent)
+    assert done.stdout.strip() == "set()"
+
+
 def test_the_packages_names_are_loaded_when_asked_for() -> None:
     import cxr_lightning
     from cxr_lightning.labels import NIH_LABELS

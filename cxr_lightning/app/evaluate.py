@@ -29,6 +29,7 @@ _ELSEWHERE = {
     "num_workers": "set `num_workers`",
 }
 """Data settings that evaluate.py does not take from ``data``."""
+_OF_PREDICTING = frozenset({"accelerator", "precision", "batch_size"})
 
 
 def evaluate(config: DictConfig) -> float | None:
@@ -124,11 +125,13 @@ def _check_plan(config: DictConfig) -> None:
         for given in (config.predictions, config.val_predictions)
     ):
         raise ValueError(f"Expected another output folder: this run would overwrite its input '{written}'.")
-    if config.ckpt:
-        for override in HydraConfig.get().overrides.task:
-            name = override.lstrip("+").partition("=")[0].removeprefix("data.")
-            if override.lstrip("+").startswith("data.") and name in _ELSEWHERE:
-                raise ValueError(f"Expected no 'data.{name}' beside `ckpt`: {_ELSEWHERE[name]}. Leave it out.")
+    for override in HydraConfig.get().overrides.task:
+        name = override.lstrip("+").partition("=")[0]
+        setting = name.removeprefix("data.")
+        if config.ckpt and name.startswith("data.") and setting in _ELSEWHERE:
+            raise ValueError(f"Expected no '{name}' beside `ckpt`: {_ELSEWHERE[setting]}. Leave it out.")
+        if config.predictions and name in _OF_PREDICTING:
+            raise ValueError(f"Expected no '{name}' beside `predictions`: nothing is predicted. Leave it out.")
 
 
 def _fit(validation: "Predictions", rules: "tuple[Rule, ...]", seed: int) -> "Fitted":

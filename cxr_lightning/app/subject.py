@@ -101,19 +101,21 @@ def from_checkpoint(config: DictConfig) -> Inputs:
         "hyperparameters": dict(model.hparams),
         **model.record,
     }
+    predictions, device = _predict(model, datamodule, evaluated, config)
     subject = _subject(
         datamodule,
-        _predict(model, datamodule, evaluated, config),
+        predictions,
         Origin(_short(Path(path)), record),
         config,
-        accelerator=f"{config.accelerator}, {config.precision}",
+        accelerator=f"{device}, {config.precision}",
         notes=notes,
     )
     if config.split == "val":  # nothing may be fitted on what is evaluated
         return Inputs(subject, None, None, model, datamodule)
     rows = fitting_rows(datamodule.manifest.table, evaluated, then)
     if not rows.empty:
-        return Inputs(subject, _predict(model, datamodule, rows, config), None, model, datamodule)
+        validation, _ = _predict(model, datamodule, rows, config)
+        return Inputs(subject, validation, None, model, datamodule)
     stored = fitted_from_record(model.record["fitted"]) if "fitted" in model.record else None
     return Inputs(subject, None, stored, model, datamodule)
 
@@ -125,18 +127,18 @@ def _short(path: Path) -> str:
 
 def _predict(
     model: "ChestXRayClassifier", datamodule: "ChestXRayDataModule", rows: "pd.DataFrame", config: DictConfig
-) -> "Predictions":
-    """Probabilities of the data's labels."""
+) -> "tuple[Predictions, str]":
+    """Probabilities of the data's labels, and the device that computed them."""
     from cxr_lightning.inference.predict import predict
     from cxr_lightning.predictions import of_table
 
     logger.info("predicting %s images", f"{len(rows):,}")
     loader = datamodule.rows_dataloader(rows)
-    probabilities = predict(
+    probabilities, device = predict(
         model, loader, accelerator=config.accelerator, precision=config.precision, progress=config.progress_bar
     )
     columns = [model.labels.index(label) for label in datamodule.labels]
-    return of_table(rows, datamodule.labels, probabilities[:, columns])
+    return of_table(rows, datamodule.labels, probabilities[:, columns]), device
 
 
 def from_file(config: DictConfig) -> Inputs:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from cxr_lightning.inference.initial import Initial
     from cxr_lightning.models.classifier import ChestXRayClassifier
 
+_PRECISIONS = frozenset({"32", "32-true", "16-mixed", "bf16-mixed"})
+
 logger = logging.getLogger(__name__)
 
 
@@ -85,6 +87,11 @@ def _check_plan(config: DictConfig) -> None:
         raise ValueError("Expected something to do but got train=false and test=false. Leave one out.")
     if not config.train and not config.ckpt_path:
         raise ValueError("Expected a checkpoint to test with train=false but `ckpt_path` is null. Set ckpt_path=FILE.")
+    if str(config.trainer.precision) not in _PRECISIONS:
+        raise ValueError(
+            f"Expected `trainer.precision` among {sorted(_PRECISIONS)} but got {config.trainer.precision!r}. "
+            "Weights and pixel statistics are float32 here."
+        )
     if config.ckpt_path and "://" in config.ckpt_path:
         raise ValueError(
             f"Expected a local file as `ckpt_path` but got the URL '{config.ckpt_path}'. Download it first."

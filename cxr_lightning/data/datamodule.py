@@ -51,7 +51,7 @@ class ChestXRayDataModule(pl.LightningDataModule):
         on_missing: ``error`` or ``skip`` images that are listed but not on disk.
         subset: Use about ``subset_images`` images per split.
         subset_images: Wished images per split of a subset, for ``train``, ``val`` and ``test``.
-        on_bad_image: ``error`` or ``skip`` images that cannot be used.
+        on_bad_image: ``error`` or ``skip`` images that cannot be used; to skip them needs ``cache``.
         image_size: Side that images are resized to, in pixels.
         interpolation: How they are resized.
         cache: Decode and resize images once and keep them in ``cache_dir``, instead of whenever they are read.
@@ -98,6 +98,11 @@ class ChestXRayDataModule(pl.LightningDataModule):
                 raise ValueError(f"Expected `data.{name}` to be at least {least} but got {value}.")
         if cache and cache_dir is None:
             raise ValueError("Expected `data.cache_dir` beside `data.cache` but got none. Name a folder.")
+        if on_bad_image == "skip" and not cache:  # which images are bad inside, only decoding all of them shows
+            raise ValueError(
+                "Expected prepared images with 'data.on_bad_image=skip' but they are off. Set 'data.cache=true' "
+                "(evaluate.py: cache=true), or replace the bad images."
+            )
         self.root = Path(root)
         self.source = source
         self.chosen_labels = None if labels is None else check_labels(labels)

@@ -39,19 +39,28 @@ class ImageRejectedError(ValueError):
     path: str = ""
     reason: str = ""
     remedy: str = ""
+    lasting: bool = True
+    """False if it may be readable another time, though the file stays as it is."""
 
     @classmethod
-    def of(cls, path: Path | str, reason: str, remedy: str = "Replace the file.") -> Self:
+    def of(cls, path: Path | str, reason: str, remedy: str = "Replace the file.", *, lasting: bool = True) -> Self:
         """The rejection of one file.
 
         Args:
             path: The file.
             reason: What was found, as a clause: "it is ...".
             remedy: What to do, as a sentence.
+            lasting: Whether the file itself is at fault.
         """
         rejection = cls(f"Expected an image in '{path}' but {reason}. {remedy}")
-        rejection.path, rejection.reason, rejection.remedy = str(path), reason, remedy
+        rejection.path, rejection.reason, rejection.remedy, rejection.lasting = str(path), reason, remedy, lasting
         return rejection
+
+    @classmethod
+    def unreadable(cls, path: Path | str, error: OSError) -> Self:
+        """The rejection of a file that the system does not let us read."""
+        reason = f"it cannot be read ({error.strerror or error})"
+        return cls.of(path, reason, "Check that it is there, its permissions and its disk.", lasting=False)
 
 
 def read_grey(path: Path) -> NDArray[np.uint8]:
@@ -66,10 +75,13 @@ def read_grey(path: Path) -> NDArray[np.uint8]:
         ``(H, W)`` uint8, bright where the file is bright.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ImageRejectedError: If it is no image, is damaged, or is larger than ``MAX_PIXELS``.
+        ImageRejectedError: If it cannot be read, is no image, is damaged, or is larger than ``MAX_PIXELS``.
     """
-    return decode_grey(path.read_bytes(), path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ImageRejectedError.unreadable(path, error) from error
+    return decode_grey(content, path)
 
 
 def decode_grey(content: bytes, path: Path | str) -> NDArray[np.uint8]:
@@ -114,7 +126,7 @@ def find_broken(paths: Sequence[Path]) -> list[ImageRejectedError]:
     without decoding: thousands of files a second on a local disk.
 
     Args:
-        paths: Files that exist.
+        paths: Files.
 
     Returns:
         One rejection per broken file, in the order of ``paths``.
@@ -142,11 +154,14 @@ def refusal(rejections: Sequence[ImageRejectedError], listed_in: Path | None = N
 
 
 def _inspect(path: Path) -> ImageRejectedError | None:
-    with path.open("rb") as file:
-        head = file.read(64)
-        size = file.seek(0, 2)
-        file.seek(max(0, size - 64))
-        tail = file.read()
+    try:
+        with path.open("rb") as file:
+            head = file.read(64)
+            size = file.seek(0, 2)
+            file.seek(max(0, size - 64))
+            tail = file.read()
+    except OSError as error:
+        return ImageRejectedError.unreadable(path, error)
     reason = _masquerade(head, size)
     if not reason and head.startswith(_PNG_SIGNATURE):
         reason = None if _PNG_END in tail else _CUT

@@ -40,8 +40,8 @@ def check_workers(workers: int) -> int:
     """
     if workers < 1:
         raise ValueError(
-            f"Expected `workers` to be 1 or more, or None for one per core, but got {workers}. "
-            "Use 1 to work in this process."
+            f"Expected the number of worker processes to be at least 1 but got {workers}. "
+            "1 works in this process; without the setting there is one per core."
         )
     return workers
 

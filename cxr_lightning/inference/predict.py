@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pytorch_lightning as pl
@@ -18,6 +18,15 @@ from cxr_lightning.models.classifier import ChestXRayClassifier
 Precision = Literal["float32", "bf16"]
 
 
+class Predicted(NamedTuple):
+    """What a model says of images."""
+
+    probabilities: NDArray[np.float64]
+    """``(N, C)`` in [0, 1]."""
+    device: str
+    """That computed them, such as ``cpu`` or ``cuda (NVIDIA H100)``."""
+
+
 def predict(
     model: ChestXRayClassifier,
     loader: DataLoader[Sample],
@@ -25,7 +34,7 @@ def predict(
     accelerator: str = "auto",
     precision: Precision = "float32",
     progress: bool = True,
-) -> NDArray[np.float64]:
+) -> Predicted:
     """Probabilities of every image, computed on one device, in the loader's order.
 
     Args:
@@ -35,19 +44,21 @@ def predict(
         precision: ``bf16`` multiplies in bfloat16, which is faster where the processor has it, and less exact.
         progress: Whether to draw a progress bar.
 
-    Returns:
-        ``(N, C)`` in [0, 1].
-
     Raises:
         ValueError: If the device is not there.
     """
     callbacks: list[Callback] = [RichProgressBar()] if progress else []
     with exact_float32():
-        batches = _trainer(accelerator, precision, callbacks, progress).predict(model, loader)
+        trainer = _trainer(accelerator, precision, callbacks, progress)
+        batches = trainer.predict(model, loader)
     if batches is None:
         raise RuntimeError("Expected predictions but the trainer gave none.")
     tensors = [batch for batch in batches if isinstance(batch, torch.Tensor)]
-    return torch.cat(tensors).double().cpu().numpy()
+    return Predicted(torch.cat(tensors).double().cpu().numpy(), _device_name(trainer.strategy.root_device))
+
+
+def _device_name(device: torch.device) -> str:
+    return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type
 
 
 @contextmanager

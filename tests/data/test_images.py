@@ -144,7 +144,7 @@ def test_a_claim_of_many_pixels_is_refused_before_decoding(tmp_path: Path) -> No
 
 
 def test_a_missing_file_is_no_rejection(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"absent\.png"):
+    with pytest.raises(ImageRejectedError, match=r"absent\.png' but it cannot be read \(No such file.*Check"):
         read_grey(tmp_path / "absent.png")
 
 

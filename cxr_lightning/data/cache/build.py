@@ -23,8 +23,8 @@ _LOCK_FILE = ".lock"
 _SPARE_BYTES = 100_000_000
 """To be left free on the disk beside the pixels."""
 _REMEDY = (
-    "Set `paths.cache_dir` (cxr prepare: --cache-dir) to a place with room that you may write to, or prepare nothing: "
-    "data.cache=false (evaluate.py: cache=false)."
+    "Free disk space, set `paths.cache_dir` (cxr prepare: --cache-dir) to a place that you may write to, or prepare "
+    "nothing: data.cache=false (evaluate.py: cache=false)."
 )
 logger = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ def prepare(
     want the same cache one works and the others wait. Images that cannot be used are listed in ``rejected.csv``.
 
     Args:
-        files: Images relative to ``spec.root``, which exist.
+        files: Images relative to ``spec.root``.
         spec: The data set's folder, and the pixels that are wanted.
         cache_dir: Where caches are kept; made if missing.
         on_bad_image: ``error``: stop if an image cannot be used; ``skip``: only say so.
@@ -80,21 +80,27 @@ def prepare(
 
     Raises:
         ValueError: If the disk is too small, or images cannot be used with ``on_bad_image="error"``.
-        OSError: If the folder cannot be written or an image cannot be opened.
+        OSError: If the folder cannot be read and written, or a process was ended from outside (ChildProcessError).
         RuntimeError: If a process fails.
     """
     workers = usable_cores() if workers is None else check_workers(workers)
     wish = Wish(cache_dir / spec.folder_name, spec, states(spec.root, files), on_bad_image, verify)
+    with _explained(wish.folder):
+        return _prepare(wish, workers, progress)
+
+
+def _prepare(wish: Wish, workers: int, progress: bool) -> Prepared:
+    spec = wish.spec
     index = read_index(wish.folder, spec)
     made = 0
-    if on_bad_image == "error" and (known := rejected(wish, index)):
+    if wish.on_bad_image == "error" and (known := rejected(wish, index)):
         raise refusal(list(known.values()), wish.folder / REJECTED_FILE)
     if changed(wish, index) or damaged(wish, index):
         with _locked(wish.folder):
             index = read_index(wish.folder, spec)
             made = _bring_up_to_date(wish, index, workers, progress)
     bad = rejected(wish, index)
-    if bad and on_bad_image == "error":
+    if bad and wish.on_bad_image == "error":
         raise refusal(list(bad.values()), wish.folder / REJECTED_FILE)
     entries = [index.entries[file] for file in wish.state]
     rows = {entry.file: entry.row for entry in entries if entry.row is not None}
@@ -103,18 +109,26 @@ def prepare(
 
 
 @contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    """Says what the system's own errors (disk full, no permission, a folder in a file's place) were about."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:  # one of ours
+            raise
+        raise OSError(f"Expected to keep prepared images in '{folder}' but got: {error}. {_REMEDY}") from error
+
+
+@contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Alone in the folder."""
     lock = FileLock(folder / _LOCK_FILE)
+    folder.mkdir(parents=True, exist_ok=True)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            logger.info("another process prepares images in '%s'; waiting for it", folder)
-            lock.acquire()
-    except OSError as error:
-        raise OSError(f"Expected to write prepared images to '{folder}' but got: {error}. {_REMEDY}") from error
+        lock.acquire(timeout=0)
+    except Timeout:
+        logger.info("another process prepares images in '%s'; waiting for it", folder)
+        lock.acquire()
     try:
         yield
     finally:
@@ -130,8 +144,8 @@ def _bring_up_to_date(wish: Wish, index: Index, workers: int, progress: bool) ->
         return 0
     for reason in _reasons(wish, index, renewed, spoilt):
         logger.warning("%s", reason)
-    logger.info("preparing %s images of %d px in '%s'", f"{len(wanted):,}", size, folder)
     _check_space(folder, len(wanted) * size**2)
+    logger.info("preparing %s images of %d px in '%s'", f"{len(wanted):,}", size, folder)
     files = {wish.spec.root / file: file for file in wanted}
     # A look at the first and last bytes takes seconds; decoding all may take an hour.
     broken = {files[Path(rejection.path)]: rejection for rejection in find_broken(list(files))}
@@ -139,10 +153,11 @@ def _bring_up_to_date(wish: Wish, index: Index, workers: int, progress: bool) ->
     try:
         with Journal(folder, wish.spec, index) as journal:
             for file, rejection in broken.items():
-                journal.add(Entry(file, *wish.state[file], reason=rejection.reason, remedy=rejection.remedy))
+                entry = Entry(file, *wish.state[file], reason=rejection.reason, remedy=rejection.remedy)
+                journal.add(entry, lasting=rejection.lasting)
             _decode(wish, whole, journal, workers, progress)
     finally:
-        _write_rejected(folder, index)
+        _write_rejected(wish, index)
     return len(whole)
 
 
@@ -152,9 +167,10 @@ def _decode(wish: Wish, files: Sequence[str], journal: Journal, workers: int, pr
     with progress_bar("Preparing images", len(files), shown=progress) as advance:
 
         def done(answer: Answer) -> None:
-            row = answer.pop("row")
+            row, lasting = answer.pop("row"), answer.pop("lasting", True)
             file = files[row - first]
-            journal.add(Entry(file, *wish.state[file], row=row if "crc32" in answer else None, **answer))
+            entry = Entry(file, *wish.state[file], row=row if "crc32" in answer else None, **answer)
+            journal.add(entry, lasting=lasting)
             advance()
 
         pixels = wish.folder / PIXELS_FILE
@@ -186,10 +202,12 @@ def _check_space(folder: Path, needed: int) -> None:
         )
 
 
-def _write_rejected(folder: Path, index: Index) -> None:
-    """List all images of the cache that cannot be used; no list if there are none."""
-    path = folder / REJECTED_FILE
-    listed = sorted((entry for entry in index.entries.values() if entry.row is None), key=lambda entry: entry.file)
+def _write_rejected(wish: Wish, index: Index) -> None:
+    """List all images of the cache that cannot be used, those that are gone aside; no list if there are none."""
+    path = wish.folder / REJECTED_FILE
+    bad = [entry for entry in index.entries.values() if entry.row is None]
+    there = [entry for entry in bad if entry.file in wish.state or (wish.spec.root / entry.file).exists()]
+    listed = sorted(there, key=lambda entry: entry.file)
     if not listed:
         path.unlink(missing_ok=True)
         return

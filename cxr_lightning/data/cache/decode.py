@@ -18,7 +18,7 @@ _PER_PROCESS = 32
 """Fewer images than this are not worth another process."""
 
 Answer = dict[str, Any]
-"""About one image: its ``row``, and ``crc32``, or ``reason`` and ``remedy`` if it was rejected."""
+"""About one image: its ``row``, and ``crc32``, or ``reason``, ``remedy`` and ``lasting`` if it was rejected."""
 
 
 def decode(
@@ -41,7 +41,7 @@ def decode(
         done: Called after each image.
 
     Raises:
-        OSError: If the disk is full or a file cannot be opened.
+        OSError: If the pixels cannot be written.
         RuntimeError: If a process fails.
     """
     processes = min(workers, 1 + len(images) // _PER_PROCESS)
@@ -55,7 +55,7 @@ def decode(
     def answered(line: str) -> None:
         answer = json.loads(line)
         if "failed" in answer:
-            raise OSError(answer["failed"])
+            raise OSError(*answer["failed"])
         done(answer)
 
     run_in_processes(__name__, serve.__name__, tasks, answered)
@@ -73,16 +73,11 @@ def _fill_rows(
             try:
                 content = resize(read_grey(path), size, interpolation).tobytes()
             except ImageRejectedError as rejection:
-                done({"row": row, "reason": rejection.reason, "remedy": rejection.remedy})
+                told = {"reason": rejection.reason, "remedy": rejection.remedy, "lasting": rejection.lasting}
+                done({"row": row, **told})
                 continue
-            try:
-                file.seek(row * len(content))
-                _write(file, content)
-            except OSError as error:
-                raise OSError(
-                    f"Expected to write prepared images to '{pixels}' but got: {error}. "
-                    "Free disk space, or set `paths.cache_dir` (cxr prepare: --cache-dir) to another disk."
-                ) from error
+            file.seek(row * len(content))
+            _write(file, content)
             done({"row": row, "crc32": zlib.crc32(content)})
 
 
@@ -105,4 +100,4 @@ def serve() -> None:
     try:
         _fill_rows(images, Path(task["pixels"]), task["size"], task["interpolation"], tell)
     except OSError as error:
-        tell({"failed": str(error)})
+        tell({"failed": [error.errno, error.strerror]})

@@ -25,6 +25,8 @@ PIXELS_FILE = "pixels.u8"
 INDEX_FILE = "index.jsonl"
 _SAVE_SECONDS = 2.0
 """Of work that is lost at most when a run is killed."""
+_LONGEST_NAME = 40
+"""Letters of the data set's folder in the cache's name; file systems allow 255 bytes in all."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class CacheSpec:
     def _family(self) -> str:
         root = self.root.resolve()
         digest = hashlib.sha256(str(root).encode()).hexdigest()[:8]
-        name = "".join(letter if letter.isalnum() else "_" for letter in root.name)
+        name = "".join(letter if letter.isalnum() else "_" for letter in root.name[:_LONGEST_NAME])
         return f"{name}-{digest}-{self.image_size}px-{self.interpolation}"
 
 
@@ -144,6 +146,7 @@ def read_index(folder: Path, spec: CacheSpec) -> Index:
 
 
 def _read_lines(file: BinaryIO, header: Mapping[str, Any], index: Index) -> None:
+    taken: set[int] = set()
     for line in file:
         if not line.endswith(b"\n"):
             return
@@ -155,6 +158,10 @@ def _read_lines(file: BinaryIO, header: Mapping[str, Any], index: Index) -> None
             entry = Entry(**content)
             if not _is_sound(entry):
                 raise ValueError(f"it says {content}")
+            if entry.row in taken:
+                raise ValueError(f"it names row {entry.row} twice")
+            if entry.row is not None:
+                taken.add(entry.row)
             index.entries[entry.file] = entry
             index.rows = max(index.rows, 0 if entry.row is None else entry.row + 1)
         index.length += len(line)
@@ -187,10 +194,11 @@ class Journal:
         self._unsaved = [] if sound else [json.dumps(spec.header).encode() + b"\n", *kept]
         self._saved = time.monotonic()
 
-    def add(self, entry: Entry) -> None:
-        """Take note of an image whose pixels are written, or that was rejected."""
+    def add(self, entry: Entry, *, lasting: bool = True) -> None:
+        """Take note of an image whose pixels are written, or that was rejected; if not ``lasting``, for now only."""
         self.index.entries[entry.file] = entry
-        self._unsaved.append(entry.line())
+        if lasting:
+            self._unsaved.append(entry.line())
         if time.monotonic() - self._saved > _SAVE_SECONDS:
             self.save()
 

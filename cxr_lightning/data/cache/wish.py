@@ -1,5 +1,6 @@
 """What a caller wants of a cache, beside what its index says: what is missing, changed, damaged or rejected."""
 
+import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,10 +11,13 @@ from cxr_lightning.data.cache.store import CacheSpec, Index
 from cxr_lightning.data.images import BadImagePolicy, ImageRejectedError
 
 _SAMPLE = 8
-"""About so many images' checksums are compared before a cache is used."""
+"""At most so many images' checksums are compared before a cache is used."""
 
 State = dict[str, tuple[int, int]]
 """Size and modification time of each file."""
+
+_UNKNOWN = (-1, -1)
+"""State of a file that cannot be looked at."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +49,19 @@ def states(root: Path, files: Sequence[str]) -> State:
     """Asks the disk, in several threads: over a network each answer takes its time."""
 
     def ask(part: Sequence[str]) -> list[tuple[int, int]]:
-        found = [(root / file).stat() for file in part]
-        return [(state.st_size, state.st_mtime_ns) for state in found]
+        return [_state(root / file) for file in part]
 
     parts = [files[start : start + 500] for start in range(0, len(files), 500)]
     with ThreadPoolExecutor(max_workers=16) as pool:
         return dict(zip(files, (state for part in pool.map(ask, parts) for state in part), strict=True))
+
+
+def _state(path: Path) -> tuple[int, int]:
+    try:
+        found = path.stat()
+    except OSError:  # reading it will say why
+        return _UNKNOWN
+    return found.st_size, found.st_mtime_ns
 
 
 def changed(wish: Wish, index: Index) -> list[str]:
@@ -68,7 +79,7 @@ def damaged(wish: Wish, index: Index) -> list[str]:
     there = [entry for file in wish.state if (entry := index.entries.get(file)) is not None and entry.row is not None]
     if not there:
         return []
-    few = there[:: max(1, len(there) // _SAMPLE)]
+    few = there[:: math.ceil(len(there) / _SAMPLE)]
     if not wish.verify and not find_damaged(wish.folder, few, wish.spec.image_size):
         return []
     return find_damaged(wish.folder, there, wish.spec.image_size)

@@ -1,6 +1,7 @@
 """Prepared images are what decoding gives, whatever happened to the cache before; and nothing is done twice."""
 
 import csv
+import errno
 import json
 import logging
 import os
@@ -152,8 +153,8 @@ from pathlib import Path
 from cxr_lightning.data.cache import CacheSpec, prepare, store, build
 store._SAVE_SECONDS = 0.0
 add, counted = store.Journal.add, []
-def add_or_die(journal, entry):
-    add(journal, entry)
+def add_or_die(journal, entry, **options):
+    add(journal, entry, **options)
     counted.append(entry)
     if len(counted) == 6:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -177,26 +178,33 @@ import sys
 from pathlib import Path
 from cxr_lightning.data.cache import CacheSpec, prepare
 root = Path(sys.argv[1])
-names = sorted(path.name for path in root.iterdir())
+names = sorted(path.name for path in root.iterdir())[int(sys.argv[2]):int(sys.argv[3])]
 sys.stdin.readline()
 print(prepare(names, CacheSpec(root, 24, "bicubic"), root.parent / "cache", workers=1).made)
 """
 
 
-def test_of_several_processes_one_prepares_and_the_others_wait(root: Path) -> None:
+@pytest.mark.parametrize("parts", [[("0", "12")] * 3, [("0", "7"), ("3", "12"), ("5", "9")]])
+def test_of_several_processes_one_prepares_and_the_others_wait(root: Path, parts: list[tuple[str, str]]) -> None:
     commands = [
         subprocess.Popen(
-            [sys.executable, "-c", BUILDER, str(root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", BUILDER, str(root), *part],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
-        for _ in range(3)
+        for part in parts
     ]
     for command in commands:
         assert command.stdin is not None
         command.stdin.write("go\n")
         command.stdin.flush()
     made = [int(command.communicate()[0]) for command in commands]
-    assert sorted(made) == [0, 0, 12]
-    check(prepared(root), root)
+    assert sum(made) == 12
+    assert len(set(parts)) > 1 or sorted(made) == [0, 0, 12]
+    complete = prepared(root)
+    assert complete.made == 0
+    check(complete, root)
 
 
 def test_who_waits_says_so(root: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -334,6 +342,11 @@ def test_images_that_cannot_be_used_are_listed_and_stop_the_run(root: Path) -> N
     with pytest.raises(ValueError, match=r"2 broken: .*03\.png.*07\.png.*All are listed in '.*rejected\.csv'"):
         prepared(root)
     assert prepared(root, on_bad_image="skip").made == 0  # known: not decoded again
+    (root / "03.png").unlink()
+    assert prepared(root, on_bad_image="skip", names=["00.png", "07.png"]).made == 0
+    shutil.copy(root / "00.png", root / "12.png")
+    prepared(root, on_bad_image="skip")
+    assert "03.png" not in (folder_of(root) / "rejected.csv").read_text()
     for name in found.rejected:
         (root / name).write_bytes(whole)
     mended = prepared(root)
@@ -358,8 +371,52 @@ def test_a_disk_that_is_too_small_is_said_before_anything_is_decoded(
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_disk_that_fills_up_is_an_error_with_the_file(root: Path, workers: int) -> None:
     images = [(root / name, row) for row, name in enumerate(files(root) * 6)]
-    with pytest.raises(OSError, match=r"write prepared images to '/dev/full' but got: .*paths\.cache_dir"):
+    with pytest.raises(OSError, match="No space left on device"):
         decode(images, Path("/dev/full"), SIZE, "bilinear", workers=workers, done=lambda _: None)
+
+
+@pytest.mark.parametrize("name", ["pixels.u8", "index.jsonl", "rejected.csv"])
+def test_a_fault_of_the_file_system_is_an_error_with_the_folder(root: Path, name: str) -> None:
+    (folder_of(root) / name / "something").mkdir(parents=True)
+    (root / "03.png").write_bytes(b"")
+    with pytest.raises(OSError, match=r"keep prepared images in '.*set-.*' but got: .*Free disk space"):
+        prepared(root, on_bad_image="skip")
+
+
+def test_a_full_disk_is_an_error_with_the_folder(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(build, "decode", full)
+    with pytest.raises(OSError, match=r"keep prepared images in '.*' but got: .*No space left.*paths\.cache_dir"):
+        prepared(root)
+
+
+def test_an_image_that_cannot_be_read_now_is_looked_at_again_next_time(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [*files(root), "gone.png"]
+    read_bytes = Path.read_bytes
+
+    def fail(path: Path) -> bytes:
+        if path.name == "05.png":
+            raise OSError(errno.EIO, "Input/output error")
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", fail)
+    with pytest.raises(ValueError, match=r"gone\.png' but it cannot be read \(No such file or directory\)"):
+        prepared(root, names)
+    found = prepared(root, names, on_bad_image="skip")
+    assert {name: rejection.reason for name, rejection in found.rejected.items()} == {
+        "05.png": "it cannot be read (Input/output error)",
+        "gone.png": "it cannot be read (No such file or directory)",
+    }
+    assert found.made == 12
+    monkeypatch.undo()
+    shutil.copy(root / "01.png", root / "gone.png")
+    again = prepared(root, names)
+    assert (again.made, again.rejected) == (2, {})
+    check(again, root)
 
 
 def test_a_complete_cache_needs_no_right_to_write(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -369,7 +426,7 @@ def test_a_complete_cache_needs_no_right_to_write(root: Path, monkeypatch: pytes
     found = prepared(root, files(root)[:6])
     monkeypatch.setattr(FileLock, "acquire", refuse)
     assert prepared(root, files(root)[:6]).rows == found.rows
-    with pytest.raises(OSError, match=r"write prepared images to .*Permission denied.*paths\.cache_dir"):
+    with pytest.raises(OSError, match=r"keep prepared images in .*Permission denied.*paths\.cache_dir"):
         prepared(root)
 
 
@@ -381,7 +438,7 @@ def test_a_cache_of_another_version_is_named(root: Path, caplog: pytest.LogCaptu
 
 
 def test_workers_below_one_are_refused(root: Path) -> None:
-    with pytest.raises(ValueError, match=r"`workers` to be 1 or more"):
+    with pytest.raises(ValueError, match="worker processes to be at least 1 but got 0"):
         prepared(root, workers=0)
 
 
@@ -424,7 +481,10 @@ def test_a_known_broken_image_stops_a_run_before_the_others_are_decoded(root: Pa
         assert len((folder_of(root) / "index.jsonl").read_text().splitlines()) == 2
 
 
-@pytest.mark.parametrize(("old", "new"), [('"row": 4', '"row": -3'), ('"row": 4', '"row": "4"'), ('"row": 4, ', "")])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [('"row": 4', '"row": -3'), ('"row": 4', '"row": "4"'), ('"row": 4, ', ""), ('"row": 4', '"row": 2')],
+)
 def test_an_index_line_that_cannot_be_true_is_not_believed(root: Path, old: str, new: str) -> None:
     prepared(root)
     path = folder_of(root) / "index.jsonl"
