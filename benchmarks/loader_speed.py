@@ -106,7 +106,10 @@ def from_cache(folder: Path, size: int) -> None:
 def png_paths(folder: Path, root: Path | None) -> list[str]:
     """PNGs of 1024 x 1024 pixels."""
     if root is not None:
-        return sorted(str(path) for path in (root / "images").glob("*.png"))
+        found = sorted(str(path) for path in (root / "images").glob("*.png"))
+        if not found:
+            raise SystemExit(f"error: Expected PNGs in '{root / 'images'}' but there are none. Correct --root.")
+        return found
     source = PhantomSource(train_images=120, val_images=40, test_images=40, image_size=1024)
     source.prepare(folder / "phantom")
     return sorted(str(path) for path in (source.folder(folder / "phantom") / "images").glob("*.png"))
