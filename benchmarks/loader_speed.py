@@ -27,7 +27,8 @@ from benchmarks.made import make_nih
 from benchmarks.pairs import interleave, machine, ratios, show
 from cxr_lightning.data.cache import CacheSpec, prepare
 from cxr_lightning.data.datamodule import ChestXRayDataModule
-from cxr_lightning.data.dataset import ChestXRayDataset, ImageFiles, hand_over
+from cxr_lightning.data.dataset import ChestXRayDataset, ImageFiles
+from cxr_lightning.data.loading import hand_over
 from cxr_lightning.data.nih import NIHSource
 from cxr_lightning.data.processes import usable_cores
 from cxr_lightning.data.sources import PhantomSource

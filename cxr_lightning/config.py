@@ -38,7 +38,7 @@ TRAIN = Program(
     frozenset(
         {"data", "model", "loss", "optimizer", "scheduler", "trainer", "callbacks", "logger", "paths", "monitor"}
     ),
-    {"seed": int, "train": bool, "test": bool, "ckpt_path": str | None},
+    {"seed": int, "train": bool, "test": bool, "ckpt_path": str | None, "resume": typing.Literal["auto"] | None},
 )
 EVALUATE = Program(
     frozenset({"data", "paths", "source", "gradcam"}),

@@ -7,15 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from cxr_lightning.checkpoint_files import write_checkpoint
 from cxr_lightning.data.manifest import Manifest
 from cxr_lightning.inference.checkpoints import read_checkpoint
 from cxr_lightning.metrics.ranking import macro
 from cxr_lightning.models.classifier import ChestXRayClassifier
+from cxr_lightning.run_folder import SUMMARY_FILE
 from cxr_lightning.torch_files import RECORD_KEY
 
-SUMMARY_FILE = "summary.json"
 LEFT_OUT_FILE = "left_out.csv"
 
 
@@ -82,29 +81,28 @@ def write_left_out(manifest: Manifest, folder: Path) -> None:
             csv.writer(file).writerows([("image_id", "reason"), *rows])
 
 
-def check_resumable(path: str, model: ChestXRayClassifier, max_epochs: int | None = None) -> None:
+def check_resumable(
+    path: str, content: Mapping[str, Any], model: ChestXRayClassifier, *, training: bool, max_epochs: int | None = None
+) -> None:
     """Refuse to use a checkpoint with another model or other data, or to continue one that has all its epochs.
 
     Args:
         path: The checkpoint.
+        content: What is in it.
         model: As configured now, with the record of the data.
-        max_epochs: Of the run that is to go on; None if none is.
+        training: Whether training is to go on.
+        max_epochs: Of that; None if it may be over already.
 
     Raises:
         ValueError: If they differ, or nothing is left to train; the message names what.
     """
-    content = read_checkpoint(path)
-    if max_epochs is not None and "optimizer_states" not in content:
+    if training and "optimizer_states" not in content:
         raise ValueError(
             f"Expected a checkpoint of an unfinished training in '{path}' but it holds a model alone. "
             "To start a new training from it, name it in `model.weights` instead."
         )
-    finished = content["epoch"] + 1
-    if max_epochs is not None and 0 <= max_epochs <= finished:
-        raise ValueError(
-            f"Expected epochs left to train but '{path}' has finished {finished} of {max_epochs}. "
-            "Raise `trainer.max_epochs`, or set 'train=false' to test it."
-        )
+    if training and max_epochs is not None:
+        _check_unfinished(path, content, max_epochs)
     then, now = content["hyper_parameters"], model.hparams
     different = [key for key in sorted(then) if then[key] != now.get(key)]
     before, after = content[RECORD_KEY].get("data", {"splits": {}, "settings": {}}), model.record["data"]
@@ -118,6 +116,20 @@ def check_resumable(path: str, model: ChestXRayClassifier, max_epochs: int | Non
         )
 
 
+def _check_unfinished(path: str, content: Mapping[str, Any], max_epochs: int) -> None:
+    finished = content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+    if 0 <= max_epochs <= finished:
+        raise ValueError(
+            f"Expected epochs left to train but '{path}' has finished {finished} of {max_epochs}. "
+            "Raise `trainer.max_epochs`, or set 'train=false' to test it."
+        )
+    if content["callbacks"].get("LastCheckpoint", {}).get("stopped_early"):
+        raise ValueError(
+            f"Expected epochs left to train but '{path}' was stopped early after {finished}. "
+            "Set 'train=false' to test it, or start anew with another `callbacks.early_stopping`."
+        )
+
+
 def save_calibrated(source: str, target: Path, fitted: Mapping[str, Any]) -> None:
     """Write a copy of a checkpoint that also carries calibration and operating points.
 
@@ -128,10 +140,7 @@ def save_calibrated(source: str, target: Path, fitted: Mapping[str, Any]) -> Non
     """
     content = read_checkpoint(source)
     content[RECORD_KEY] = {**content[RECORD_KEY], "fitted": dict(fitted)}
-    target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = target.with_name(f"{target.name}.tmp")
-    torch.save(content, unfinished)
-    unfinished.replace(target)
+    write_checkpoint(content, target)
 
 
 def _number(value: float) -> float | None:

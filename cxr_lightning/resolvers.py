@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+
+from cxr_lightning.launch import agree
+from cxr_lightning.run_folder import run_folder
 
 
 def register_resolvers() -> None:
@@ -48,8 +50,5 @@ def _auto_precision(accelerator: str) -> str:
     return "bf16-mixed" if accelerator in ("auto", "cpu") and native else "32-true"
 
 
-def _run_folder(ckpt_path: str | None, new: str) -> str:
-    """The folder that a checkpoint is from, so that a resumed run goes on in it; else a new one."""
-    if isinstance(ckpt_path, str) and Path(ckpt_path).is_file() and Path(ckpt_path).parent.name == "checkpoints":
-        return str(Path(ckpt_path).absolute().parent.parent)
-    return new
+def _run_folder(ckpt_path: object, resume: object, new: str, *, _root_: DictConfig) -> str:
+    return agree(run_folder(ckpt_path, resume, new, _root_))

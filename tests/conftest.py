@@ -1,13 +1,16 @@
-"""A tiny data set in NIH's official layout: random pictures, two per patient, no real patients."""
+"""A tiny data set in NIH's official layout (random pictures, no real patients), and train.py run on it."""
 
 import csv
+import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 
 # Tiny networks lose more to the hand-over between threads than they gain. Read when torch is first imported.
@@ -101,3 +104,50 @@ def datamodule(nih_folder: Path) -> "ChestXRayDataModule":
     return ChestXRayDataModule(
         str(nih_folder), NIHSource(), val_fraction=0.25, image_size=32, batch_size=4, num_workers=0
     )
+
+
+SMALL = (
+    "data=nih",
+    "model=densenet_micro",
+    "data.image_size=32",
+    "data.batch_size=4",
+    "data.num_workers=0",
+    "data.val_fraction=0.3",
+    "trainer.accelerator=cpu",
+    "trainer.max_epochs=2",
+    "callbacks.progress_bar=null",
+    "logger=none",
+)
+Run = Callable[..., tuple[int, Path]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs train.py with these settings; gives its exit code and the newest run folder."""
+
+    import train
+    from cxr_lightning.app.program import run_program
+
+    def run_with(*overrides: str) -> tuple[int, Path]:
+        GlobalHydra.instance().clear()
+        folders = [f"paths.log_dir={tmp_path / 'logs'}", f"paths.cache_dir={tmp_path / 'cache'}"]
+        monkeypatch.setattr(sys, "argv", ["train.py", *overrides, *folders])
+        code = 0
+        try:
+            run_program(train.main)
+        except SystemExit as exit_:
+            code = int(exit_.code or 0)
+        runs = sorted((tmp_path / "logs").glob("train/runs/*"), key=lambda path: path.stat().st_mtime_ns)
+        return code, runs[-1] if runs else tmp_path
+
+    return run_with
+
+
+@pytest.fixture
+def small(make_nih: Callable[..., Path], tmp_path: Path) -> list[str]:
+    return [*SMALL, f"data.root={make_nih(tmp_path / 'nih')}"]
+
+
+def summary_of(folder: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / "summary.json").read_text())
+    return content

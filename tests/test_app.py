@@ -1,66 +1,18 @@
 """train.py as a user types it, in this process: what a run leaves, resuming, callbacks, and bad input."""
 
 import csv
-import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from hydra.core.global_hydra import GlobalHydra
 from sklearn.metrics import roc_auc_score
 
-import train
 from cxr_lightning import ChestXRayClassifier
-from cxr_lightning.app.program import run_program
-from cxr_lightning.callbacks import read_history
+from cxr_lightning.callbacks.history import read_history
 from cxr_lightning.data.images import read_grey, resize
-
-SMALL = (
-    "data=nih",
-    "model=densenet_micro",
-    "data.image_size=32",
-    "data.batch_size=4",
-    "data.num_workers=0",
-    "data.val_fraction=0.3",
-    "trainer.accelerator=cpu",
-    "trainer.max_epochs=2",
-    "callbacks.progress_bar=null",
-    "logger=none",
-)
-Run = Callable[..., tuple[int, Path]]
-
-
-@pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs train.py with these settings; gives its exit code and the newest run folder."""
-
-    def run_with(*overrides: str) -> tuple[int, Path]:
-        GlobalHydra.instance().clear()
-        folders = [f"paths.log_dir={tmp_path / 'logs'}", f"paths.cache_dir={tmp_path / 'cache'}"]
-        monkeypatch.setattr(sys, "argv", ["train.py", *overrides, *folders])
-        code = 0
-        try:
-            run_program(train.main)
-        except SystemExit as exit_:
-            code = int(exit_.code or 0)
-        runs = sorted((tmp_path / "logs").glob("train/runs/*"), key=lambda path: path.stat().st_mtime_ns)
-        return code, runs[-1] if runs else tmp_path
-
-    return run_with
-
-
-@pytest.fixture
-def small(make_nih: Callable[..., Path], tmp_path: Path) -> list[str]:
-    return [*SMALL, f"data.root={make_nih(tmp_path / 'nih')}"]
-
-
-def summary_of(folder: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((folder / "summary.json").read_text())
-    return content
+from tests.conftest import SMALL, Run, summary_of
 
 
 def test_a_run_leaves_what_the_readme_says(run: Run, small: list[str]) -> None:

@@ -10,15 +10,15 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "cxr_lightning"
 STAGES = (
-    {"labels", "choices", "versions", "torch_files"},
+    {"labels", "choices", "versions", "torch_files", "signals", "run_folder"},
     {"losses", "metrics"},
     {"data", "predictions"},
     {"models", "conversion"},
     {"inference", "explain", "export"},
     {"evaluation"},
     {"report"},
-    {"callbacks", "record", "sweeps"},
-    {"config", "resolvers"},
+    {"callbacks", "checkpoint_files", "record", "sweeps"},
+    {"config", "resolvers", "launch"},
     {"app", "cli"},
 )
 """Each stage may import those before it and itself, within one part of the package."""

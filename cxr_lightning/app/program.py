@@ -15,10 +15,9 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from cxr_lightning.resolvers import register_resolvers
+from cxr_lightning.signals import Stopped, stopping_at_once
 
 FAILED = 1
-INTERRUPTED = 130
-"""What shells report of a program that was stopped by Ctrl-C."""
 USER_ERRORS = (ValueError, OSError, ImportError, HydraException, OmegaConfBaseException)
 """What a wrong setting, file or installation raises; anything else is a fault of ours and shows its traceback."""
 
@@ -41,16 +40,21 @@ def run_program(main: Callable[[], object]) -> None:
 
     Args:
         main: A function decorated with ``hydra.main``.
+
+    Raises:
+        Stopped: At a signal; the interpreter then exits with its status, 143 or 130.
     """
     register_resolvers()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # lets Hydra hand us its exceptions instead of printing them
     try:
-        main()
+        with stopping_at_once():
+            main()
     except USER_ERRORS as error:
         _exit(error)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+    except Stopped as stopped:
+        how = f"; go on with resume=auto and the same settings, or 'ckpt_path={stopped.saved}'" if stopped.saved else ""
+        print(f"{stopped}{how}", file=sys.stderr)
+        raise
 
 
 def run_job(job: Callable[[DictConfig], float | None], config: DictConfig) -> float | None:

@@ -1,16 +1,21 @@
 """train.py: from a configuration to a run."""
 
+import json
 import logging
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from cxr_lightning.app.program import silence
 from cxr_lightning.config import TRAIN, check_config
+from cxr_lightning.launch import cluster_plugins, is_first_process
+from cxr_lightning.run_folder import SUMMARY_FILE, alone_in, is_there, resumable
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -21,6 +26,8 @@ if TYPE_CHECKING:
     from cxr_lightning.models.classifier import ChestXRayClassifier
 
 _PRECISIONS = frozenset({"32", "32-true", "16-mixed", "bf16-mixed"})
+
+Callback = TypeVar("Callback")
 
 logger = logging.getLogger(__name__)
 
@@ -40,8 +47,20 @@ def train(config: DictConfig) -> float | None:
     """
     check_config(config, TRAIN)
     _check_plan(config)
+    folder = Path(config.paths.output_dir)
+    with alone_in(folder) if is_first_process() else nullcontext():
+        return _train(config, folder)
+
+
+def _train(config: DictConfig, folder: Path) -> float | None:
+    ckpt_path = config.ckpt_path
+    if config.resume == "auto":
+        if (folder / SUMMARY_FILE).is_file():
+            return _finished(folder)
+        ckpt_path = str(found) if (found := resumable(folder)) else None
     import pytorch_lightning as pl  # four seconds: only once the configuration is right
 
+    from cxr_lightning.checkpoint_files import read_resumable
     from cxr_lightning.inference.predict import exact_float32
     from cxr_lightning.record import check_resumable, summarize, write_left_out, write_summary
     from cxr_lightning.report.curves import data_title
@@ -53,17 +72,20 @@ def train(config: DictConfig) -> float | None:
     datamodule.prepare_data()
     datamodule.setup()
     model = build_model(config, datamodule)
-    if config.ckpt_path:
-        check_resumable(config.ckpt_path, model, config.trainer.max_epochs if config.train else None)
+    if ckpt_path:
+        ckpt_path, content = read_resumable(ckpt_path)
+        max_epochs = None if config.resume == "auto" else config.trainer.max_epochs
+        check_resumable(ckpt_path, content, model, training=config.train, max_epochs=max_epochs)
     trainer, history = build_trainer(config)
     history.title = data_title(model.record["data"])
     history.constant_loss = model.record["constant_loss"]["val"]
     if config.train:
-        logger.info("run folder: %s", config.paths.output_dir)
-        trainer.fit(model, datamodule, ckpt_path=config.ckpt_path, weights_only=True)
-    best = _best_checkpoint(trainer) or config.ckpt_path
+        logger.info("run folder: %s%s", folder, f", going on from {Path(ckpt_path).name}" if ckpt_path else "")
+        with _explained():
+            trainer.fit(model, datamodule, ckpt_path=ckpt_path, weights_only=True)
+    best = _best_checkpoint(trainer) or ckpt_path
     if config.test:
-        with exact_float32():
+        with exact_float32(), _explained():
             trainer.test(model, datamodule, ckpt_path=best, weights_only=True, verbose=False)
     monitored = _monitored(trainer, config) if config.train else None
     summary = summarize(
@@ -75,10 +97,32 @@ def train(config: DictConfig) -> float | None:
         seconds=time.perf_counter() - started,
     )
     if trainer.is_global_zero:
-        write_summary(summary, Path(config.paths.output_dir))
-        write_left_out(datamodule.manifest, Path(config.paths.output_dir))
+        write_summary(summary, folder)
+        write_left_out(datamodule.manifest, folder)
         _show(summary, model, datamodule)
     return monitored
+
+
+def _finished(folder: Path) -> float | None:
+    """What a run had come to that is finished already: one of a sweep that is started again."""
+    logger.info("finished already: %s", folder)
+    best: float | None = json.loads((folder / SUMMARY_FILE).read_text(encoding="utf-8"))["monitor"]["best"]
+    return best
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Says what to do where a loader's process was ended from outside."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        reason = " ".join(str(error).split())
+        raise ChildProcessError(
+            f"Expected the loader's processes to live but one died ({reason}). If memory ran out, lower "
+            "`data.num_workers` or `data.batch_size`. Go on with resume=auto."
+        ) from error
 
 
 def _check_plan(config: DictConfig) -> None:
@@ -96,7 +140,13 @@ def _check_plan(config: DictConfig) -> None:
         raise ValueError(
             f"Expected a local file as `ckpt_path` but got the URL '{config.ckpt_path}'. Download it first."
         )
-    if config.ckpt_path and not Path(config.ckpt_path).is_file():
+    if config.ckpt_path and config.resume:
+        raise ValueError("Expected either `ckpt_path` or `resume` but got both. `resume` finds the checkpoint itself.")
+    if config.resume and not config.train:
+        raise ValueError(
+            "Expected training beside `resume` but got train=false. Set ckpt_path=FILE to test a checkpoint."
+        )
+    if config.ckpt_path and not is_there(Path(config.ckpt_path)):
         raise FileNotFoundError(
             f"Expected a checkpoint at '{config.ckpt_path}' but there is no such file. Set `ckpt_path`."
         )
@@ -150,7 +200,8 @@ def _initial(config: DictConfig, datamodule: "ChestXRayDataModule") -> "Initial 
 
 def build_trainer(config: DictConfig) -> tuple["pl.Trainer", "History"]:
     """The trainer with its callbacks and loggers, and the callback that keeps the run's history."""
-    from cxr_lightning.callbacks import History
+    from cxr_lightning.callbacks import History, StepSeeds
+    from cxr_lightning.checkpoint_files import CheckpointFiles
 
     callbacks = [instantiate(node, _convert_="all") for node in config.callbacks.values() if node is not None]
     callbacks = [callback for callback in callbacks if callback is not None]
@@ -161,32 +212,44 @@ def build_trainer(config: DictConfig) -> tuple["pl.Trainer", "History"]:
     loggers = [instantiate(node, _convert_="all") for node in (config.logger or {}).values() if node is not None]
     if not loggers:  # Lightning's monitor of the rate refuses to run without one
         callbacks = [callback for callback in callbacks if type(callback).__name__ != "LearningRateMonitor"]
-    trainer: pl.Trainer = instantiate(config.trainer, callbacks=callbacks, logger=loggers or False, _convert_="all")
+    trainer: pl.Trainer = instantiate(
+        config.trainer,
+        callbacks=[StepSeeds(config.seed), *callbacks],
+        logger=loggers or False,
+        plugins=[CheckpointFiles(), *cluster_plugins()],
+        use_distributed_sampler=False,  # the data module gives every device its share
+        _convert_="all",
+    )
     return trainer, history
 
 
 def _best_checkpoint(trainer: "pl.Trainer") -> str | None:
-    """The best checkpoint's path, or the last one's where nothing could be compared.
+    """The best checkpoint's path, or the last one's where nothing could be compared."""
+    from cxr_lightning.callbacks import BestCheckpoint, LastCheckpoint
 
-    Lightning keeps a score of plus or minus infinity where the monitored number was NaN.
-    """
-    checkpoint: Any = trainer.checkpoint_callback
-    if checkpoint is None:
+    best = _callback(trainer, BestCheckpoint)
+    if best is not None and best.best_model_path:
+        return str(best.best_model_path)
+    last = _callback(trainer, LastCheckpoint)
+    if last is None or not last.path.is_file():
         return None
-    score = checkpoint.best_model_score
-    if checkpoint.best_model_path and score is not None and math.isfinite(float(score)):
-        return str(checkpoint.best_model_path)
-    if checkpoint.last_model_path:
+    if best is not None:
         logger.warning("the monitored number was never defined; going on with the last checkpoint")
-    return str(checkpoint.last_model_path) or None
+    return str(last.path)
 
 
 def _monitored(trainer: "pl.Trainer", config: DictConfig) -> float | None:
-    """The best monitored number; the last one where no checkpoint was kept."""
-    checkpoint: Any = trainer.checkpoint_callback
-    score = checkpoint.best_model_score if checkpoint is not None else None
-    score = trainer.callback_metrics.get(config.monitor.name) if score is None else score
+    """The best monitored number; the last one where no checkpoint of the best is kept."""
+    from cxr_lightning.callbacks import BestCheckpoint
+
+    best = _callback(trainer, BestCheckpoint)
+    score = trainer.callback_metrics.get(config.monitor.name) if best is None else best.best_model_score
     return None if score is None or not math.isfinite(float(score)) else float(score)
+
+
+def _callback(trainer: "pl.Trainer", kind: type[Callback]) -> Callback | None:
+    callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]  # set by Lightning's connector
+    return next((callback for callback in callbacks if isinstance(callback, kind)), None)
 
 
 def _show(summary: dict[str, Any], model: "ChestXRayClassifier", datamodule: "ChestXRayDataModule") -> None:

@@ -1,7 +1,6 @@
 """The LightningDataModule: settings in, loaders out."""
 
 import logging
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -11,20 +10,15 @@ import pandas as pd
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 
 from cxr_lightning.choices import check_choice
 from cxr_lightning.data.augment import Augmentation
-from cxr_lightning.data.cache import CacheSpec, ImageMap, Prepared, prepare
-from cxr_lightning.data.dataset import ChestXRayDataset, EpochSampler, ImageFiles, Images, Sample, hand_over
-from cxr_lightning.data.images import (
-    BadImagePolicy,
-    Interpolation,
-    find_broken,
-    refusal,
-)
+from cxr_lightning.data.cache import CacheSpec, Prepared, prepare
+from cxr_lightning.data.dataset import ChestXRayDataset, ImageFiles, Images, Sample
+from cxr_lightning.data.images import BadImagePolicy, Interpolation, find_broken, refusal
+from cxr_lightning.data.loading import EpochSampler, ImageLoader, Share, image_loader
 from cxr_lightning.data.manifest import SPLITS, Manifest, fingerprint, first_five, targets_of
-from cxr_lightning.data.processes import usable_cores
 from cxr_lightning.data.selection import Selection
 from cxr_lightning.data.sources import Source
 from cxr_lightning.data.splits import MissingPolicy, SplitMethod
@@ -127,6 +121,7 @@ class ChestXRayDataModule(pl.LightningDataModule):
         self.augmentation = augmentation
         self._manifest: Manifest | None = None
         self._prepared: Prepared | None = None
+        self._position: dict[str, int] = {}
 
     def prepare_data(self) -> None:
         """Make what the source makes on first use (the synthetic set); in one process."""
@@ -261,42 +256,41 @@ class ChestXRayDataModule(pl.LightningDataModule):
         }
 
     def train_dataloader(self) -> DataLoader[Sample]:
-        """Training batches, in a new random order every epoch."""
+        """This device's training batches, in a new random order every epoch."""
         dataset = self.dataset("train")
-        return self._loader(dataset, EpochSampler(len(dataset), self.shuffle_seed))
+        sampler = EpochSampler(len(dataset), self.shuffle_seed, **self._device)
+        loader = image_loader(dataset, sampler, self.batch_size, self.num_workers)
+        if self._position:
+            loader.load_state_dict(self._position)
+        return loader
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where training is in its epoch."""
+        loader = None if self.trainer is None else self.trainer.train_dataloader
+        return loader.state_dict() if isinstance(loader, ImageLoader) else {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on there; Lightning tells the loader too, but not if a schedule has asked for its length before."""
+        self._position = state_dict
 
     def val_dataloader(self) -> DataLoader[Sample]:
-        """Validation batches, in the table's order."""
-        return self.ordered_dataloader("val")
+        """This device's validation batches, in the table's order."""
+        return self.rows_dataloader(self.rows("val"), **self._device)
 
     def test_dataloader(self) -> DataLoader[Sample]:
-        """Test batches, in the table's order."""
-        return self.ordered_dataloader("test")
+        """This device's test batches, in the table's order."""
+        return self.rows_dataloader(self.rows("test"), **self._device)
 
-    def ordered_dataloader(self, split: str) -> DataLoader[Sample]:
-        """Batches of any split, in the table's order."""
-        return self.rows_dataloader(self.rows(split))
+    def rows_dataloader(self, rows: pd.DataFrame, *, rank: int = 0, world_size: int = 1) -> DataLoader[Sample]:
+        """Batches of any rows of the table, in their order; one device's share of them."""
+        sampler = Share(len(rows), rank=rank, world_size=world_size)
+        return image_loader(self._dataset(rows), sampler, self.batch_size, self.num_workers)
 
-    def rows_dataloader(self, rows: pd.DataFrame) -> DataLoader[Sample]:
-        """Batches of any rows of the table, in their order."""
-        return self._loader(self._dataset(rows))
-
-    def _loader(self, dataset: ChestXRayDataset, sampler: Sampler[int] | None = None) -> DataLoader[Sample]:
-        workers = self.num_workers
-        if workers is None:
-            workers = 0 if isinstance(dataset.images, ImageMap) else max(0, min(8, usable_cores() - 1))
-        share = math.ceil(len(dataset) / (self.trainer.world_size if self.trainer is not None else 1))  # of one device
-        return DataLoader(
-            dataset,
-            batch_size=min(self.batch_size, len(dataset)),
-            sampler=sampler,
-            # Batch normalisation cannot learn from a last batch of one image.
-            drop_last=sampler is not None and share % self.batch_size == 1 and share > 1,
-            num_workers=workers,
-            collate_fn=hand_over,
-            persistent_workers=workers > 0,
-            pin_memory=torch.cuda.is_available(),
-        )
+    @property
+    def _device(self) -> dict[str, int]:
+        """Which one this process feeds, of how many."""
+        trainer = self.trainer
+        return {} if trainer is None else {"rank": trainer.global_rank, "world_size": trainer.world_size}
 
     def on_before_batch_transfer(self, batch: Sample, dataloader_idx: int) -> Sample:
         """Draw how a training batch is augmented, while it is in the processor's memory."""

@@ -1,14 +1,14 @@
-"""Rows of the table to batches."""
+"""Rows of the table to samples."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NotRequired, Protocol, TypedDict
+from typing import NotRequired, Protocol, TypedDict
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler, get_worker_info
+from torch.utils.data import Dataset
 
 from cxr_lightning.data.images import Interpolation, read_grey, resize
 
@@ -93,48 +93,3 @@ class ChestXRayDataset(Dataset[Sample]):
         index = torch.tensor(indices)
         image = torch.from_numpy(self.images.read(indices))[:, None]
         return {"image": image, "target": self.targets[index], "index": index}
-
-
-class _InTheMessage:
-    """A small tensor that a loader process sends as numbers: by itself, each would cost a file descriptor."""
-
-    def __init__(self, tensor: Tensor) -> None:
-        self.array = tensor.numpy()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Arrives as a tensor."""
-        return torch.from_numpy, (self.array,)
-
-
-def hand_over(batch: Any) -> Any:  # noqa: ANN401  # a loader's annotation says list
-    """What a loader makes of a batch, which the dataset has stacked already."""
-    if get_worker_info() is None:
-        return batch
-    return {name: value if name == "image" else _InTheMessage(value) for name, value in batch.items()}
-
-
-class EpochSampler(Sampler[int]):
-    """A new random order every epoch, drawn from ``(seed, epoch)`` alone.
-
-    So a resumed run sees what an uninterrupted one would have seen. Lightning calls :meth:`set_epoch`.
-
-    Args:
-        size: Number of rows, N.
-        seed: Draws the orders.
-    """
-
-    def __init__(self, size: int, seed: int) -> None:
-        self.size = size
-        self.seed = seed
-        self.epoch = 0
-
-    def __len__(self) -> int:
-        return self.size
-
-    def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        return iter(torch.randperm(self.size, generator=generator).tolist())
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose order comes next."""
-        self.epoch = epoch

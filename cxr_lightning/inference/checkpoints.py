@@ -1,5 +1,6 @@
 """Checkpoints of this package."""
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ def read_checkpoint(path: str) -> dict[str, Any]:
             f"Expected a checkpoint of cxr_lightning in '{path}' but it is another file. Give the best.ckpt of a run; "
             "to start training from other weights, name the file in `model.weights`."
         )
+    # torch reads past a changed byte; its archives hold checksums all the same.
+    if zipfile.is_zipfile(path) and (damaged := zipfile.ZipFile(path).testzip()):
+        raise ValueError(f"Expected an intact checkpoint in '{path}' but '{damaged}' in it has changed. Copy it again.")
     found: dict[str, Any] = content
     return found
 

@@ -58,7 +58,12 @@ class _DenseNet(DenseNet):  # type: ignore[misc]  # torchvision ships no types
 
 
 def build_backbone(
-    name: str, num_labels: int, *, batch_norm_epsilon: float = EPSILON, final_relu: bool = True
+    name: str,
+    num_labels: int,
+    *,
+    batch_norm_epsilon: float = EPSILON,
+    final_relu: bool = True,
+    drop_rate: float = 0.0,
 ) -> nn.Module:
     """A network with random weights.
 
@@ -67,6 +72,7 @@ def build_backbone(
         num_labels: C.
         batch_norm_epsilon: What a DenseNet's batch normalisations add to the variance; Keras' add 1.001e-5.
         final_relu: Whether a DenseNet has an activation after its last batch normalisation; some from Keras have none.
+        drop_rate: Share of a DenseNet's features that each of its layers drops in training.
 
     Returns:
         A module from ``(B, 3, H, W)`` float32 to logits ``(B, C)``.
@@ -78,13 +84,20 @@ def build_backbone(
         raise ValueError(f"Expected `model.backbone` to be one of {list(BACKBONES)} but got {name!r}.")
     if not batch_norm_epsilon > 0:
         raise ValueError(f"Expected `model.batch_norm_epsilon` above 0 but got {batch_norm_epsilon}.")
+    if not 0 <= drop_rate < 1:
+        raise ValueError(f"Expected `model.drop_rate` in [0, 1) but got {drop_rate}.")
     if name in _DENSENETS:
         return _DenseNet(
-            batch_norm_epsilon=batch_norm_epsilon, final_relu=final_relu, num_classes=num_labels, **_DENSENETS[name]
+            batch_norm_epsilon=batch_norm_epsilon,
+            final_relu=final_relu,
+            drop_rate=drop_rate,
+            num_classes=num_labels,
+            **_DENSENETS[name],
         )
-    if batch_norm_epsilon != EPSILON or not final_relu:
+    if batch_norm_epsilon != EPSILON or not final_relu or drop_rate:
         raise ValueError(
-            f"Expected a DenseNet for another batch-norm epsilon or no final ReLU but got {name!r}. Leave both out."
+            f"Expected a DenseNet for another batch-norm epsilon, no final ReLU or a drop rate but got {name!r}. "
+            "Leave them out."
         )
     network: nn.Module = torchvision.models.get_model(name, weights=None, num_classes=num_labels)
     return network

@@ -11,6 +11,7 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torchmetrics import MeanMetric
 
 from cxr_lightning.labels import check_labels
 from cxr_lightning.losses import MultilabelBCE
@@ -21,6 +22,9 @@ from cxr_lightning.models.preprocess import Mode, Preprocess
 from cxr_lightning.models.weights import load_initial_weights
 from cxr_lightning.torch_files import RECORD_KEY
 from cxr_lightning.versions import versions
+
+_EPOCH_KEY = "cxr_lightning_epoch"
+"""A checkpoint's sum of losses and number of images of an epoch that has begun."""
 
 
 class ChestXRayClassifier(pl.LightningModule):
@@ -38,6 +42,7 @@ class ChestXRayClassifier(pl.LightningModule):
         std: Likewise.
         batch_norm_epsilon: Of a DenseNet's batch normalisations; those from Keras have 1.001e-5.
         final_relu: Whether a DenseNet has an activation after its last batch normalisation.
+        drop_rate: Share of a DenseNet's features that each of its layers drops in training.
         freeze_backbone: Let only the last layer learn; the rest keeps its batch-norm statistics too.
         compile: Have torch compile the network for training; it takes minutes before the first step.
         loss: From :func:`cxr_lightning.losses.build_loss`; unweighted if not given. Its weights are in the checkpoint.
@@ -59,6 +64,7 @@ class ChestXRayClassifier(pl.LightningModule):
         std: float | None = None,
         batch_norm_epsilon: float = EPSILON,
         final_relu: bool = True,
+        drop_rate: float = 0.0,
         freeze_backbone: bool = False,
         compile: bool = False,
         loss: nn.Module | None = None,
@@ -71,7 +77,11 @@ class ChestXRayClassifier(pl.LightningModule):
         self.labels = check_labels(labels)
         self.preprocess = Preprocess(preprocessing, mean=mean, std=std)
         self.network = build_backbone(
-            backbone, len(self.labels), batch_norm_epsilon=batch_norm_epsilon, final_relu=final_relu
+            backbone,
+            len(self.labels),
+            batch_norm_epsilon=batch_norm_epsilon,
+            final_relu=final_relu,
+            drop_rate=drop_rate,
         )
         load_initial_weights(self.network, backbone, weights)
         # Channels last is what the processors' convolutions are fastest with; parameters and images both.
@@ -87,6 +97,7 @@ class ChestXRayClassifier(pl.LightningModule):
         self.make_optimizer = optimizer
         self.make_scheduler = scheduler
         self.monitor = monitor
+        self.train_loss = MeanMetric(nan_strategy="disable")
         self.val_auroc = LabelAUROC(len(self.labels))
         self.test_auroc = LabelAUROC(len(self.labels))
         origin = weights if isinstance(weights, str | None) else "given"
@@ -130,8 +141,26 @@ class ChestXRayClassifier(pl.LightningModule):
         loss: Tensor = self.loss(self(batch["image"]), batch["target"])
         size = len(batch["image"])
         self.log("train/loss_step", loss, prog_bar=True, on_step=True, on_epoch=False, batch_size=size)
-        self.log("train/loss", loss, on_step=False, on_epoch=True, sync_dist=True, batch_size=size)
+        self.train_loss.update(loss, weight=size)
+        self.log("train/loss", self.train_loss, on_step=False, on_epoch=True, batch_size=size)
         return loss
+
+    def on_train_epoch_start(self) -> None:
+        """Begin the epoch's mean; not called in an epoch that a run goes on in."""
+        self.train_loss.reset()
+
+    def on_train_epoch_end(self) -> None:
+        """Step a schedule on plateau; Lightning would after the epoch's checkpoint is written, which then lacks it."""
+        epoch = self.trainer.current_epoch + 1
+        for config in self.trainer.lr_scheduler_configs:
+            monitored = self.trainer.callback_metrics.get(config.monitor or "")
+            if config.reduce_on_plateau and epoch % config.frequency == 0 and monitored is not None:
+                config.scheduler.step(float(monitored))  # type: ignore[arg-type]  # on plateau it is a number
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any | None) -> None:  # noqa: ANN401  # Lightning's
+        """Step a schedule that is not on plateau."""
+        if not isinstance(scheduler, ReduceLROnPlateau):
+            super().lr_scheduler_step(scheduler, metric)
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Score one batch."""
@@ -227,6 +256,8 @@ class ChestXRayClassifier(pl.LightningModule):
         """Add what makes the checkpoint usable without any file beside it."""
         auroc = {label: None if math.isnan(value) else value for label, value in self.val_auroc_by_label.items()}
         checkpoint[RECORD_KEY] = {**self.record, "labels": list(self.labels), "val_auroc": auroc}
+        with self.train_loss.sync_context():  # of all devices
+            checkpoint[_EPOCH_KEY] = [float(self.train_loss.mean_value), float(self.train_loss.weight)]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take over what :meth:`on_save_checkpoint` added."""
@@ -234,3 +265,7 @@ class ChestXRayClassifier(pl.LightningModule):
         auroc = record.pop("val_auroc", {})
         self.val_auroc_by_label = {label: math.nan if value is None else value for label, value in auroc.items()}
         self.record = record or self.record
+        if _EPOCH_KEY in checkpoint and self.global_rank == 0:  # it has those of all devices
+            self.train_loss.mean_value, self.train_loss.weight = torch.tensor(
+                checkpoint[_EPOCH_KEY], device=self.device
+            )

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-from torch.utils.data import SequentialSampler
 
 from cxr_lightning.data.augment import Augmentation
 from cxr_lightning.data.cache import ImageMap
 from cxr_lightning.data.datamodule import ChestXRayDataModule
-from cxr_lightning.data.dataset import EpochSampler, ImageFiles
+from cxr_lightning.data.dataset import ImageFiles
+from cxr_lightning.data.loading import EpochSampler
 from cxr_lightning.data.nih import NIHSource
 from cxr_lightning.data.processes import usable_cores
 from cxr_lightning.data.splits import PatientOverlapError
@@ -72,7 +72,7 @@ def test_a_batch_holds_the_rows_that_its_indices_name(datamodule: ChestXRayDataM
 def test_only_training_is_shuffled(datamodule: ChestXRayDataModule) -> None:
     datamodule.setup()
     assert isinstance(datamodule.train_dataloader().sampler, EpochSampler)
-    assert isinstance(datamodule.val_dataloader().sampler, SequentialSampler)
+    assert list(datamodule.val_dataloader().sampler) == list(range(len(datamodule.rows("val"))))
     assert torch.cat([batch["index"] for batch in datamodule.test_dataloader()]).tolist() == list(range(8))
 
 
@@ -251,7 +251,7 @@ class _Trainer:
 
     def __init__(self, *, training: bool, current_epoch: int = 0) -> None:
         self.training = training
-        self.world_size = 1
+        self.world_size, self.global_rank = 1, 0
         self.current_epoch = current_epoch
 
 

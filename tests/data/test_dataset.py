@@ -1,4 +1,4 @@
-"""Samples have the promised shapes and values, and the sampler an order that (seed, epoch) decides."""
+"""Samples have the promised shapes and values."""
 
 from pathlib import Path
 
@@ -6,11 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
-from cxr_lightning.data.dataset import ChestXRayDataset, EpochSampler, ImageFiles
+from cxr_lightning.data.dataset import ChestXRayDataset, ImageFiles
 from cxr_lightning.data.images import ImageRejectedError
 from cxr_lightning.data.manifest import targets_of
 
@@ -68,26 +66,3 @@ def test_a_samples_pixels_can_be_written_to_without_a_warning(table: pd.DataFram
     sample = dataset_of(table, ["Mass"], 16)[0]  # of the file's own size: nothing was resized
     sample["image"] += 1
     assert int(dataset_of(table, ["Mass"], 16)[0]["image"].max()) == 0
-
-
-@given(st.integers(1, 200), st.integers(0, 2**32 - 1), st.integers(0, 1000))
-@settings(max_examples=25)
-def test_every_epoch_is_a_permutation_that_seed_and_epoch_repeat(size: int, seed: int, epoch: int) -> None:
-    first, second = EpochSampler(size, seed), EpochSampler(size, seed)
-    first.set_epoch(epoch)
-    order = list(first)
-    assert sorted(order) == list(range(size))
-    list(second)  # what was drawn before does not matter
-    second.set_epoch(epoch)
-    assert list(second) == order == list(first)
-    assert len(first) == size
-
-
-def test_epochs_and_seeds_have_orders_of_their_own() -> None:
-    orders = set()
-    for seed in range(3):
-        sampler = EpochSampler(50, seed)
-        for epoch in range(3):
-            sampler.set_epoch(epoch)
-            orders.add(tuple(sampler))
-    assert len(orders) == 9

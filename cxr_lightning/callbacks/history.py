@@ -1,4 +1,4 @@
-"""Callbacks beside Lightning's own: the run's history with its curve, and snapshots."""
+"""The run's history: a row per epoch, and the loss curve."""
 
 import csv
 import math
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import ModelCheckpoint, RichProgressBar
 
 from cxr_lightning.report.curves import loss_curve
 
@@ -15,60 +14,6 @@ HISTORY_FILE = "history.csv"
 CURVE_FILE = "loss_curve.png"
 _LOGGED = {"train_loss": "train/loss", "val_loss": "val/loss", "val_auroc": "val/auroc"}
 _COLUMNS = ("epoch", *_LOGGED, "learning_rate", "seconds", "images_per_second")
-
-
-def snapshots(dirpath: str, every_n_epochs: int | None = None) -> ModelCheckpoint | None:
-    """A callback that keeps a checkpoint every few epochs; None if ``every_n_epochs`` is None.
-
-    Args:
-        dirpath: Folder to write ``epoch_005.ckpt`` and so on to.
-        every_n_epochs: Distance.
-
-    Raises:
-        ValueError: If the distance is below 1.
-    """
-    if every_n_epochs is None:
-        return None
-    if every_n_epochs < 1:
-        raise ValueError(f"Expected `callbacks.snapshots.every_n_epochs` to be at least 1 but got {every_n_epochs}.")
-    return _Snapshots(dirpath, every_n_epochs=every_n_epochs, save_top_k=-1, auto_insert_metric_name=False)
-
-
-class _Snapshots(ModelCheckpoint):
-    """Names a file by the number of finished epochs, as ``history.csv`` counts them."""
-
-    def format_checkpoint_name(self, metrics: dict[str, Any], *args: Any, **kwargs: Any) -> str:  # noqa: ANN401
-        finished = int(metrics["epoch"]) + 1
-        return str(Path(self.dirpath or ".") / f"epoch_{finished:03d}.ckpt")
-
-
-class ProgressBar(RichProgressBar):
-    """Lightning's, which would read the loss from the device after every batch, and wait for the device each time.
-
-    Args:
-        leave: Whether a finished epoch's bar stays.
-        seconds: Between two readings while an epoch is trained.
-    """
-
-    def __init__(self, *, leave: bool = True, seconds: float = 0.5) -> None:
-        super().__init__(leave=leave)
-        self.seconds = seconds
-        self._within_epoch = False
-        self._read = -math.inf
-        self._metrics: dict[str, Any] = {}
-
-    def on_train_batch_end(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  # Lightning's
-        """Move the bar."""
-        self._within_epoch = True
-        super().on_train_batch_end(*args, **kwargs)
-        self._within_epoch = False
-
-    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
-        """The numbers beside the bar."""
-        now = time.monotonic()
-        if not self._within_epoch or now - self._read >= self.seconds:
-            self._metrics, self._read = super().get_metrics(trainer, pl_module), now
-        return self._metrics
 
 
 class History(pl.Callback):
@@ -93,11 +38,17 @@ class History(pl.Callback):
         self._images = 0
         self._training_seconds = 0.0
 
+    def state_dict(self) -> dict[str, Any]:
+        """The rows so far."""
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over the rows of a run that is continued."""
+        self.rows = list(state_dict["rows"])
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take over the rows of the epochs before the one that starts."""
-        path = self.folder / HISTORY_FILE
-        earlier = read_history(path) if trainer.current_epoch > 0 and path.is_file() else []
-        self.rows = [row for row in earlier if row["epoch"] <= trainer.current_epoch]
+        """Start the clock; a run that is continued within an epoch does not start that epoch again."""
+        self.on_train_epoch_start(trainer, pl_module)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from pytorch_lightning.callbacks import RichProgressBar
 
-from cxr_lightning.callbacks import ProgressBar, read_history, snapshots, write_history
+from cxr_lightning.callbacks import ProgressBar, snapshots
+from cxr_lightning.callbacks.history import read_history, write_history
 
 ROW = {
     "epoch": 1,

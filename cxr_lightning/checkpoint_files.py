@@ -1,0 +1,69 @@
+"""Checkpoint files that a killed run leaves whole: written aside first, with the one before kept."""
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning.plugins import TorchCheckpointIO
+
+from cxr_lightning.inference.checkpoints import read_checkpoint
+from cxr_lightning.run_folder import LAST_FILE, PREVIOUS_FILE
+
+logger = logging.getLogger(__name__)
+
+
+def write_checkpoint(content: dict[str, Any], path: Path) -> None:
+    """Write a checkpoint; a file that is there stays until the new one is on the disk.
+
+    Raises:
+        OSError: If that fails, as for want of space.
+    """
+    unfinished = path.with_name(f"{path.name}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with unfinished.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except (OSError, RuntimeError) as error:  # torch turns some of the system's errors into its own
+        unfinished.unlink(missing_ok=True)
+        raise OSError(
+            f"Expected to write the checkpoint '{path}' but got: {error}. What was there is kept. Free disk space."
+        ) from error
+
+
+class CheckpointFiles(TorchCheckpointIO):
+    """Has Lightning write its checkpoints with :func:`write_checkpoint`."""
+
+    def save_checkpoint(
+        self,
+        checkpoint: dict[str, Any],
+        path: str | Path,
+        storage_options: Any | None = None,  # noqa: ANN401  # Lightning's
+    ) -> None:
+        """Write one."""
+        write_checkpoint(checkpoint, Path(path))
+
+
+def read_resumable(path: str) -> tuple[str, dict[str, Any]]:
+    """The checkpoint to go on from: a ``last.ckpt``, or the one before if that is missing or damaged.
+
+    Returns:
+        Its path and content.
+
+    Raises:
+        FileNotFoundError: If there is neither.
+        ValueError: If the file is no checkpoint of ours, and there is none before it.
+    """
+    try:
+        return path, read_checkpoint(path)
+    except (ValueError, OSError) as error:
+        before = Path(path).with_name(PREVIOUS_FILE)
+        if Path(path).name != LAST_FILE or not before.is_file():
+            raise
+        content = read_checkpoint(str(before))
+        logger.warning("going on from '%s', the checkpoint before: %s", before, error)
+        return str(before), content

@@ -1,0 +1,172 @@
+"""A run that died anywhere and is continued ends bit for bit as one that was left alone."""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+
+from cxr_lightning.callbacks import StepSeeds
+from tests.conftest import SMALL, Run, summary_of
+
+TIMES = {"seconds", "images_per_second"}
+COUNTED = {"current_score", "scheduler_progress"}
+"""What Lightning counts, never uses, and does not take over when a run is continued."""
+SETTINGS = (
+    *SMALL,
+    "trainer.max_epochs=3",
+    "model.drop_rate=0.2",
+    "data.augmentation.rotation=10",
+    "callbacks.last_checkpoint.every_steps=1",
+)
+
+
+class Death(BaseException):
+    """Like SIGKILL, nothing of ours answers to it."""
+
+
+@pytest.fixture
+def die(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int, int], None]:
+    """Makes the next run die at a hook of an epoch's batch, once."""
+
+    def at(hook: str, epoch: int, batch: int) -> None:
+        original = getattr(StepSeeds, hook)
+        waiting = [True]
+
+        def dying(self: StepSeeds, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
+            original(self, trainer, *args, **kwargs)
+            done = trainer.fit_loop.epoch_loop.batch_progress.current.processed  # type: ignore[attr-defined]
+            if waiting and (trainer.current_epoch, done) == (epoch, batch):
+                waiting.clear()
+                raise Death
+
+        monkeypatch.setattr(StepSeeds, hook, dying)
+
+    return at
+
+
+def tensors(content: Any, prefix: str = "") -> dict[str, Any]:
+    """All that a checkpoint holds, flat, but times and paths."""
+    if isinstance(content, dict):
+        pairs = [(Path(str(key)).name, value) for key, value in content.items() if str(key) not in TIMES]
+    elif isinstance(content, list | tuple):
+        pairs = [(str(place), value) for place, value in enumerate(content)]
+    else:
+        return {prefix: content}
+    return {name: leaf for key, value in pairs for name, leaf in tensors(value, f"{prefix}/{key}").items()}
+
+
+def assert_same(first: Path, second: Path) -> None:
+    """Weights, optimizer, schedule and counters; history; summary."""
+    states = [
+        tensors(torch.load(folder / "checkpoints/last.ckpt", weights_only=True, map_location="cpu"))
+        for folder in (first, second)
+    ]
+    assert states[0].keys() == states[1].keys()
+    for name, value in states[0].items():
+        if any(word in name for word in COUNTED):
+            continue
+        if isinstance(value, torch.Tensor):
+            assert isinstance(states[1][name], torch.Tensor), name
+            assert torch.equal(value, states[1][name]), name
+        elif not isinstance(value, str):  # paths
+            assert value == states[1][name] or value != value, name
+    histories = []
+    for folder in (first, second):
+        with (folder / "history.csv").open(newline="") as file:
+            histories.append([{k: v for k, v in row.items() if k not in TIMES} for row in csv.DictReader(file)])
+    assert histories[0] == histories[1]
+    for key in ("train_loss", "val_loss", "val_auroc", "test", "monitor"):
+        assert summary_of(first)[key] == summary_of(second)[key]
+
+
+def died(run: Run, *settings: str) -> None:
+    with pytest.raises(Death):
+        run(*settings)
+
+
+@pytest.mark.parametrize(
+    ("workers", "epoch", "batch", "more"),
+    [
+        (0, 0, 2, ()),
+        (0, 1, 1, ("scheduler=plateau", "scheduler.patience=0", "monitor.name=val/loss", "monitor.mode=max")),
+        (2, 1, 3, ()),
+        (2, 2, 1, ("trainer.accumulate_grad_batches=2",)),
+    ],
+)
+def test_a_run_that_died_in_an_epoch_is_continued_exactly(
+    run: Run,
+    make_nih: Callable[..., Path],
+    tmp_path: Path,
+    die: Callable[[str, int, int], None],
+    workers: int,
+    epoch: int,
+    batch: int,
+    more: tuple[str, ...],
+) -> None:
+    settings = [*SETTINGS, f"data.root={make_nih(tmp_path / 'nih')}", f"data.num_workers={workers}", *more]
+    _, whole = run(*settings)
+    die("on_train_batch_start", epoch, batch)
+    died(run, *settings)
+    code, resumed = run(*settings, "resume=auto")
+    assert code == 0
+    assert resumed != whole
+    assert_same(whole, resumed)
+
+
+def test_a_run_that_died_between_epochs_is_continued_exactly(
+    run: Run, small: list[str], die: Callable[[str, int, int], None]
+) -> None:
+    settings = [*small, *SETTINGS[-4:], "callbacks.last_checkpoint.every_steps=null", "scheduler=plateau"]
+    settings += ["scheduler.patience=0", "scheduler.factor=0.5", "monitor.name=train/loss", "monitor.mode=max"]
+    _, whole = run(*settings)
+    assert (whole / "history.csv").read_text().count("0.0001") < 3  # the plateau acted
+    die("on_train_batch_start", 2, 0)
+    died(run, *settings)
+    code, resumed = run(*settings, "resume=auto")
+    assert (code, resumed != whole) == (0, True)
+    assert_same(whole, resumed)
+
+
+@pytest.mark.parametrize("spoil", ["cut", "flip", "missing"])
+def test_a_damaged_last_checkpoint_falls_back_to_the_one_before(
+    run: Run, small: list[str], die: Callable[[str, int, int], None], spoil: str
+) -> None:
+    settings = [*small, *SETTINGS[-4:]]
+    _, whole = run(*settings)
+    die("on_train_batch_start", 1, 3)
+    died(run, *settings)
+    (folder,) = (path.parents[1] for path in whole.parent.rglob("previous.ckpt"))
+    last = folder / "checkpoints/last.ckpt"
+    content = bytearray(last.read_bytes())
+    if spoil == "cut":
+        last.write_bytes(content[: len(content) // 2])
+    elif spoil == "flip":
+        content[len(content) // 3] ^= 1
+        last.write_bytes(content)
+    else:
+        last.unlink()
+    code, resumed = run(*settings, f"ckpt_path={last}")
+    assert (code, resumed) == (0, folder)
+    assert f"going on from '{last.with_name('previous.ckpt')}'" in (folder / "train.log").read_text()
+    assert_same(whole, folder)
+
+
+def test_resume_finds_the_newest_unfinished_run_of_the_same_configuration(
+    run: Run, small: list[str], die: Callable[[str, int, int], None], tmp_path: Path
+) -> None:
+    settings = [*small, *SETTINGS[-4:]]
+    folders, runs = [], tmp_path / "logs/train/runs"
+    for seed in (1, 2, 1):
+        die("on_train_batch_start", 0, 2)
+        died(run, *settings, f"seed={seed}")
+        folders.append(max(runs.iterdir()))
+    _, finished = run(*settings, "seed=1")
+    assert run(*settings, "seed=1", "resume=auto") == (0, folders[2])
+    assert run(*settings, "seed=1", "resume=auto") == (0, folders[0])
+    _, new = run(*settings, "seed=1", "resume=auto")
+    assert new not in (*folders, finished)
+    assert run(*settings, "seed=2", "resume=auto") == (0, folders[1])
