@@ -11,6 +11,9 @@ from pytorch_lightning.plugins import TorchCheckpointIO
 from cxr_lightning.inference.checkpoints import read_checkpoint
 from cxr_lightning.run_folder import LAST_FILE, PREVIOUS_FILE
 
+_WRITER = "inline_container"
+"""In torch's own error where the system refuses to take more; it does not say why."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -28,10 +31,13 @@ def write_checkpoint(content: dict[str, Any], path: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)
-    except (OSError, RuntimeError) as error:  # torch turns some of the system's errors into its own
+    except (OSError, RuntimeError) as error:
         unfinished.unlink(missing_ok=True)
+        if isinstance(error, RuntimeError) and _WRITER not in str(error):  # not of writing
+            raise
+        reason = error if isinstance(error, OSError) else "not all of it could be written"
         raise OSError(
-            f"Expected to write the checkpoint '{path}' but got: {error}. What was there is kept. Free disk space."
+            f"Expected to write the checkpoint '{path}' but got: {reason}. What was there is kept. Free disk space."
         ) from error
 
 

@@ -83,13 +83,15 @@ def _train(config: DictConfig, folder: Path) -> float | None:
         logger.info("run folder: %s%s", folder, f", going on from {Path(ckpt_path).name}" if ckpt_path else "")
         with _explained():
             trainer.fit(model, datamodule, ckpt_path=ckpt_path, weights_only=True)
+    # Before the test, which loads the best checkpoint and with it the callbacks' states of then.
     best = _best_checkpoint(trainer) or ckpt_path
+    monitored = _monitored(trainer, config) if config.train else None
+    rows = list(history.rows)
     if config.test:
         with exact_float32(), _explained():
             trainer.test(model, datamodule, ckpt_path=best, weights_only=True, verbose=False)
-    monitored = _monitored(trainer, config) if config.train else None
     summary = summarize(
-        history.rows,
+        rows,
         model,
         monitor={"name": config.monitor.name, "best": monitored},
         best_checkpoint=best,

@@ -44,8 +44,7 @@ class FiniteLoss(pl.Callback):
         if outputs is None:
             return
         self._steps.append(_Step(trainer.current_epoch, batch_idx, outputs["loss"], batch["index"]))
-        near = pl_module.device.type == "cpu" and trainer.world_size == 1
-        if near or len(self._steps) == _EVERY:
+        if len(self._steps) == _EVERY or not _waits(trainer, pl_module):
             self._look(trainer)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -85,3 +84,8 @@ class FiniteLoss(pl.Callback):
                 [("epoch", "batch", "image_id"), *((step.epoch + 1, step.batch + 1, name) for name in rows["image_id"])]
             )
         return path
+
+
+def _waits(trainer: pl.Trainer, pl_module: pl.LightningModule) -> bool:
+    """Whether a look waits for a device that computes, or for other processes."""
+    return pl_module.device.type != "cpu" or trainer.world_size > 1
