@@ -1,20 +1,16 @@
 """A run that died anywhere and is continued ends bit for bit as one that was left alone."""
 
-import csv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytorch_lightning as pl
-import torch
 
+from benchmarks.kill_test import outcome
 from cxr_lightning.callbacks import StepSeeds
-from tests.conftest import SMALL, Run, summary_of
+from tests.conftest import SMALL, Run
 
-TIMES = {"seconds", "images_per_second"}
-COUNTED = {"current_score", "scheduler_progress"}
-"""What Lightning counts, never uses, and does not take over when a run is continued."""
 SETTINGS = (
     *SMALL,
     "trainer.max_epochs=3",
@@ -48,39 +44,12 @@ def die(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int, int], None]:
     return at
 
 
-def tensors(content: Any, prefix: str = "") -> dict[str, Any]:
-    """All that a checkpoint holds, flat, but times and paths."""
-    if isinstance(content, dict):
-        pairs = [(Path(str(key)).name, value) for key, value in content.items() if str(key) not in TIMES]
-    elif isinstance(content, list | tuple):
-        pairs = [(str(place), value) for place, value in enumerate(content)]
-    else:
-        return {prefix: content}
-    return {name: leaf for key, value in pairs for name, leaf in tensors(value, f"{prefix}/{key}").items()}
-
-
 def assert_same(first: Path, second: Path) -> None:
     """Weights, optimizer, schedule and counters; history; summary."""
-    states = [
-        tensors(torch.load(folder / "checkpoints/last.ckpt", weights_only=True, map_location="cpu"))
-        for folder in (first, second)
-    ]
-    assert states[0].keys() == states[1].keys()
-    for name, value in states[0].items():
-        if any(word in name for word in COUNTED):
-            continue
-        if isinstance(value, torch.Tensor):
-            assert isinstance(states[1][name], torch.Tensor), name
-            assert torch.equal(value, states[1][name]), name
-        elif not isinstance(value, str):  # paths
-            assert value == states[1][name] or value != value, name
-    histories = []
-    for folder in (first, second):
-        with (folder / "history.csv").open(newline="") as file:
-            histories.append([{k: v for k, v in row.items() if k not in TIMES} for row in csv.DictReader(file)])
-    assert histories[0] == histories[1]
-    for key in ("train_loss", "val_loss", "val_auroc", "test", "monitor"):
-        assert summary_of(first)[key] == summary_of(second)[key]
+    left, right = outcome(first), outcome(second)
+    assert left.keys() == right.keys()
+    assert {name: (value, right[name]) for name, value in left.items() if value != right[name]} == {}
+    assert any(name.startswith("checkpoint/optimizer_states") for name in left)
 
 
 def died(run: Run, *settings: str) -> None:
