@@ -55,6 +55,7 @@ EVALUATE = Program(
         "allow_missing": bool,
         "save_calibrated": str | None,
         "accelerator": typing.Literal["auto", "cpu", "gpu", "mps"],
+        "devices": int,
         "precision": typing.Literal["float32", "bf16"],
         "batch_size": int | None,
         "cache": bool,

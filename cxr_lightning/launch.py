@@ -14,7 +14,8 @@ _KEY = "cxr_lightning_run_folder"
 
 def is_first_process() -> bool:
     """Whether this process is the first of its run, which writes for all."""
-    return _rank() == 0 and int(os.environ.get("LOCAL_RANK", "0")) == 0
+    names = ("LOCAL_RANK", "NODE_RANK", "GROUP_RANK")  # the first of them is told to processes that Lightning starts
+    return _rank() == 0 and all(int(os.environ.get(name, "0")) == 0 for name in names)
 
 
 def cluster_plugins() -> "list[ClusterEnvironment]":
@@ -24,15 +25,19 @@ def cluster_plugins() -> "list[ClusterEnvironment]":
     return [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []
 
 
+def started_from_outside() -> bool:
+    """Whether this is one of several processes that torchrun or srun has started."""
+    return _world_size() > 1
+
+
 def agree(own: str) -> str:
     """What the first process of the run says; the same as one's own where processes were not started from outside."""
-    torchrun, slurm = "TORCHELASTIC_RUN_ID" in os.environ, _under_slurm()
-    world = int(os.environ.get("WORLD_SIZE" if torchrun else "SLURM_NTASKS", "1"))
-    if world == 1 or not (torchrun or slurm):
+    world = _world_size()
+    if world == 1:
         return own
     from torch.distributed import TCPStore  # type: ignore[attr-defined]  # documented
 
-    if torchrun:
+    if _under_torchrun():
         host, port, serves = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), False
         turn = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     else:
@@ -60,11 +65,20 @@ def agree(own: str) -> str:
     return agreed
 
 
+def _world_size() -> int:
+    name = "WORLD_SIZE" if _under_torchrun() else "SLURM_NTASKS" if _under_slurm() else ""
+    return int(os.environ.get(name, "1"))
+
+
+def _under_torchrun() -> bool:
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
 def _under_slurm() -> bool:
     """As Lightning sees it: shells in a job are not its tasks."""
     return "SLURM_NTASKS" in os.environ and os.environ.get("SLURM_JOB_NAME") not in ("bash", "interactive")
 
 
 def _rank() -> int:
-    name = "RANK" if "TORCHELASTIC_RUN_ID" in os.environ else "SLURM_PROCID" if _under_slurm() else ""
+    name = "RANK" if _under_torchrun() else "SLURM_PROCID" if _under_slurm() else ""
     return int(os.environ.get(name, "0"))

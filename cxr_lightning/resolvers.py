@@ -18,6 +18,7 @@ def register_resolvers() -> None:
         "val_share": _val_share,
         "auto_precision": _auto_precision,
         "run_folder": _run_folder,
+        "agree": agree,
     }
     for name, resolver in resolvers.items():
         OmegaConf.register_new_resolver(name, resolver, replace=True)

@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "cxr_lightning"
 STAGES = (
-    {"labels", "choices", "versions", "torch_files", "signals", "run_folder"},
+    {"labels", "choices", "versions", "torch_files", "signals", "run_folder", "launch"},
     {"losses", "metrics"},
     {"data", "predictions"},
     {"models", "conversion"},
@@ -18,7 +18,7 @@ STAGES = (
     {"evaluation"},
     {"report"},
     {"callbacks", "checkpoint_files", "record", "sweeps"},
-    {"config", "resolvers", "launch"},
+    {"config", "resolvers"},
     {"app", "cli"},
 )
 """Each stage may import those before it and itself, within one part of the package."""

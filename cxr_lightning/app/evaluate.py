@@ -11,6 +11,7 @@ from cxr_lightning.app.heatmaps import explain
 from cxr_lightning.app.program import silence
 from cxr_lightning.app.subject import from_checkpoint, from_file
 from cxr_lightning.config import EVALUATE, check_config
+from cxr_lightning.launch import is_first_process
 
 if TYPE_CHECKING:
     from cxr_lightning.evaluation.evaluate import Subject
@@ -29,7 +30,7 @@ _ELSEWHERE = {
     "num_workers": "set `num_workers`",
 }
 """Data settings that evaluate.py does not take from ``data``."""
-_OF_PREDICTING = frozenset({"accelerator", "precision", "batch_size"})
+_OF_PREDICTING = frozenset({"accelerator", "devices", "precision", "batch_size"})
 
 
 def evaluate(config: DictConfig) -> float | None:
@@ -53,6 +54,8 @@ def evaluate(config: DictConfig) -> float | None:
     check_settings(prevalences, config.replicates)
     silence()
     inputs = from_checkpoint(config) if config.ckpt else from_file(config)
+    if not is_first_process():  # it has predicted its share
+        return None
     subject, validation = inputs.subject, inputs.validation
     fitted = _only(rules, inputs.stored) if validation is None else _fit(validation, rules, config.seed)
     if config.save_calibrated and fitted is None:
@@ -102,6 +105,8 @@ def _check_plan(config: DictConfig) -> None:
         raise ValueError(
             "Expected `predictions` beside `allow_missing` but got a checkpoint, which predicts all images."
         )
+    if config.devices != -1 and config.devices < 1:
+        raise ValueError(f"Expected `devices` to be at least 1, or -1 for all, but got {config.devices}.")
     for name, value in (
         ("seed", config.seed),
         ("gradcam.top", config.gradcam.top),

@@ -14,6 +14,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from cxr_lightning.app.processes import own_processes
+from cxr_lightning.launch import is_first_process
 from cxr_lightning.resolvers import register_resolvers
 from cxr_lightning.signals import Stopped, stopping_at_once
 
@@ -30,6 +32,8 @@ _QUIET = (
     r".*The number of training batches .* is smaller than the logging interval.*",
     # A frozen backbone is meant to be in evaluation mode.
     r".*module\(s\) in eval mode.*",
+    # The mean AUROC is computed of all devices' images, on each of them.
+    r".*when logging on epoch level in distributed setting.*",
     # torch's own call of its own deprecated name, inside Lightning.
     r".*isinstance\(treespec, LeafSpec\).*",
 )
@@ -65,7 +69,8 @@ def run_job(job: Callable[[DictConfig], float | None], config: DictConfig) -> fl
         config: Its configuration.
     """
     try:
-        return job(config)
+        with own_processes(config):
+            return job(config)
     except USER_ERRORS as error:
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             raise
@@ -103,3 +108,5 @@ def silence() -> None:
     for message in _QUIET:
         warnings.filterwarnings("ignore", message=message)
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
+    if not is_first_process():  # it says what there is to say
+        logging.getLogger().setLevel(logging.WARNING)

@@ -135,7 +135,12 @@ def _predict(
     logger.info("predicting %s images", f"{len(rows):,}")
     loader = datamodule.rows_dataloader(rows)
     probabilities, device = predict(
-        model, loader, accelerator=config.accelerator, precision=config.precision, progress=config.progress_bar
+        model,
+        loader,
+        accelerator=config.accelerator,
+        devices=config.devices,
+        precision=config.precision,
+        progress=config.progress_bar,
     )
     columns = [model.labels.index(label) for label in datamodule.labels]
     return of_table(rows, datamodule.labels, probabilities[:, columns]), device

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from cxr_lightning.app.program import silence
 from cxr_lightning.config import TRAIN, check_config
@@ -202,7 +202,7 @@ def _initial(config: DictConfig, datamodule: "ChestXRayDataModule") -> "Initial 
 
 def build_trainer(config: DictConfig) -> tuple["pl.Trainer", "History"]:
     """The trainer with its callbacks and loggers, and the callback that keeps the run's history."""
-    from cxr_lightning.callbacks import History, StepSeeds
+    from cxr_lightning.callbacks import History, SameSettings, StepSeeds
     from cxr_lightning.checkpoint_files import CheckpointFiles
 
     callbacks = [instantiate(node, _convert_="all") for node in config.callbacks.values() if node is not None]
@@ -216,7 +216,7 @@ def build_trainer(config: DictConfig) -> tuple["pl.Trainer", "History"]:
         callbacks = [callback for callback in callbacks if type(callback).__name__ != "LearningRateMonitor"]
     trainer: pl.Trainer = instantiate(
         config.trainer,
-        callbacks=[StepSeeds(config.seed), *callbacks],
+        callbacks=[SameSettings(OmegaConf.to_yaml(config)), StepSeeds(config.seed), *callbacks],
         logger=loggers or False,
         plugins=[CheckpointFiles(), *cluster_plugins()],
         use_distributed_sampler=False,  # the data module gives every device its share

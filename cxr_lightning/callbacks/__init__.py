@@ -1,10 +1,19 @@
 """Lightning callbacks: what a run writes, what it can go on from, and when it must not."""
 
+from cxr_lightning.callbacks.agreement import SameSettings, StepSeeds
 from cxr_lightning.callbacks.checkpoints import BestCheckpoint, snapshots
 from cxr_lightning.callbacks.finite import FiniteLoss
 from cxr_lightning.callbacks.history import History
 from cxr_lightning.callbacks.last_checkpoint import LastCheckpoint
 from cxr_lightning.callbacks.progress import ProgressBar
-from cxr_lightning.callbacks.seeds import StepSeeds
 
-__all__ = ["BestCheckpoint", "FiniteLoss", "History", "LastCheckpoint", "ProgressBar", "StepSeeds", "snapshots"]
+__all__ = [
+    "BestCheckpoint",
+    "FiniteLoss",
+    "History",
+    "LastCheckpoint",
+    "ProgressBar",
+    "SameSettings",
+    "StepSeeds",
+    "snapshots",
+]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pytorch_lightning as pl
@@ -13,6 +13,7 @@ from pytorch_lightning.callbacks import Callback, RichProgressBar
 from torch.utils.data import DataLoader
 
 from cxr_lightning.data.dataset import Sample
+from cxr_lightning.launch import cluster_plugins
 from cxr_lightning.models.classifier import ChestXRayClassifier
 
 Precision = Literal["float32", "bf16"]
@@ -32,15 +33,17 @@ def predict(
     loader: DataLoader[Sample],
     *,
     accelerator: str = "auto",
+    devices: int = 1,
     precision: Precision = "float32",
     progress: bool = True,
 ) -> Predicted:
-    """Probabilities of every image, computed on one device, in the loader's order.
+    """Probabilities of every image, in the loader's order.
 
     Args:
         model: Gives C probabilities.
         loader: N images, in order.
         accelerator: ``auto``, ``cpu``, ``gpu`` or ``mps``.
+        devices: That share the images, a process each, all of which get the result; -1 for all that there are.
         precision: ``bf16`` multiplies in bfloat16, which is faster where the processor has it, and less exact.
         progress: Whether to draw a progress bar.
 
@@ -49,16 +52,30 @@ def predict(
     """
     callbacks: list[Callback] = [RichProgressBar()] if progress else []
     with exact_float32():
-        trainer = _trainer(accelerator, precision, callbacks, progress)
+        trainer = _trainer(accelerator, devices, precision, callbacks, progress)
         batches = trainer.predict(model, loader)
     if batches is None:
         raise RuntimeError("Expected predictions but the trainer gave none.")
     tensors = [batch for batch in batches if isinstance(batch, torch.Tensor)]
-    return Predicted(torch.cat(tensors).double().cpu().numpy(), _device_name(trainer.strategy.root_device))
+    own = torch.cat(tensors).double().cpu().numpy()
+    return Predicted(_gather(own, trainer.world_size), _device_name(trainer.strategy.root_device, trainer.world_size))
 
 
-def _device_name(device: torch.device) -> str:
-    return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type
+def _gather(own: NDArray[np.float64], devices: int) -> NDArray[np.float64]:
+    """All rows from those of every device; Lightning gives them out in turns, and none twice."""
+    if devices == 1:
+        return own
+    shares: list[Any] = [None] * devices
+    torch.distributed.all_gather_object(shares, own)
+    every = np.empty((sum(map(len, shares)), own.shape[1]))
+    for rank, share in enumerate(shares):
+        every[rank::devices] = share
+    return every
+
+
+def _device_name(device: torch.device, devices: int) -> str:
+    name = f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type
+    return name if devices == 1 else f"{devices} x {name}"
 
 
 @contextmanager
@@ -72,11 +89,15 @@ def exact_float32() -> Iterator[None]:
         torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = cudnn, matmul
 
 
-def _trainer(accelerator: str, precision: Precision, callbacks: list[Callback], progress: bool) -> pl.Trainer:
+def _trainer(
+    accelerator: str, devices: int, precision: Precision, callbacks: list[Callback], progress: bool
+) -> pl.Trainer:
     try:
         return pl.Trainer(
             accelerator=accelerator,
-            devices=1,
+            devices=devices,
+            strategy="auto" if devices == 1 else "ddp",
+            plugins=[*cluster_plugins()],
             precision="bf16-mixed" if precision == "bf16" else "32-true",
             logger=False,
             callbacks=callbacks,
@@ -86,5 +107,6 @@ def _trainer(accelerator: str, precision: Precision, callbacks: list[Callback], 
         )
     except (MisconfigurationException, ValueError) as error:
         raise ValueError(
-            f"Expected a usable `accelerator` but got {accelerator!r} ({error}). Try 'accelerator=auto'."
+            f"Expected a usable `accelerator` and `devices` but got {accelerator!r} and {devices} ({error}). "
+            "Try 'accelerator=auto'."
         ) from error
