@@ -32,7 +32,7 @@ def summarize(
     Args:
         history: Rows of :class:`cxr_lightning.callbacks.History`.
         model: With the record of its data, and its test AUROC if it was tested.
-        monitor: ``name`` and ``best`` of the monitored number.
+        monitor: ``name``, ``mode`` and ``best`` of the monitored number.
         best_checkpoint: Path of the checkpoint that was tested.
         tested: Whether there was a test.
         seconds: Of the whole run.

@@ -19,6 +19,8 @@ def register_resolvers() -> None:
         "auto_precision": _auto_precision,
         "run_folder": _run_folder,
         "agree": agree,
+        "direction": _direction,
+        "study_seed": _study_seed,
     }
     for name, resolver in resolvers.items():
         OmegaConf.register_new_resolver(name, resolver, replace=True)
@@ -49,6 +51,15 @@ def _auto_precision(accelerator: str) -> str:
         return "32-true"
     native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()  # no public question yet
     return "bf16-mixed" if accelerator in ("auto", "cpu") and native else "32-true"
+
+
+def _direction(mode: str) -> str:
+    """As Optuna calls it."""
+    return {"max": "maximize", "min": "minimize"}.get(mode, mode)
+
+
+def _study_seed(storage: str | None, seed: int) -> int | None:
+    return seed if storage is None else None
 
 
 def _run_folder(ckpt_path: object, resume: object, new: str, *, _root_: DictConfig) -> str:

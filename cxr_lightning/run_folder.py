@@ -1,8 +1,10 @@
 """Which folder a run writes to: a new one, or that of a run which it continues."""
 
+import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ PREVIOUS_FILE = "previous.ckpt"
 """The checkpoint before the last; what a run is continued from where that is missing or damaged."""
 SUMMARY_FILE = "summary.json"
 """A run's last file: one that has it is finished."""
-_CONFIG_FILE = Path(".hydra") / "config.yaml"
+_DIGEST_FILE = ".configuration"
 _LOCK_FILE = ".lock"
 _HOW = ("resume", "ckpt_path", "hydra")
 """Keys that say how a run goes on, not what is trained."""
@@ -58,15 +60,20 @@ def find_unfinished(runs: Path, config: DictConfig) -> Path | None:
         runs: The folder of runs.
         config: The composed configuration.
     """
-    wanted = _what(OmegaConf.to_container(config))
     folders = sorted((folder for folder in runs.glob("*") if resumable(folder)), key=_last_saved, reverse=True)
-    for folder in folders:
-        saved = folder / _CONFIG_FILE
-        if (folder / SUMMARY_FILE).is_file() or not saved.is_file():
-            continue
-        if _what(OmegaConf.to_container(OmegaConf.load(saved))) == wanted and not _is_locked(folder):
-            return folder
-    return None
+    unfinished = (folder for folder in folders if not (folder / SUMMARY_FILE).is_file())
+    return next((folder for folder in unfinished if is_of(folder, config) and not _is_locked(folder)), None)
+
+
+def is_of(folder: Path, config: DictConfig) -> bool:
+    """Whether a folder is a run's of this configuration."""
+    path = folder / _DIGEST_FILE
+    return path.is_file() and path.read_text(encoding="utf-8") == _digest(config)
+
+
+def claim(folder: Path, config: DictConfig) -> None:
+    """Make a folder a run's of this configuration."""
+    (folder / _DIGEST_FILE).write_text(_digest(config), encoding="utf-8")
 
 
 @contextmanager
@@ -102,5 +109,8 @@ def _is_locked(folder: Path) -> bool:
         return True
 
 
-def _what(config: Any) -> Mapping[str, Any]:  # noqa: ANN401  # a container of OmegaConf's
-    return {key: value for key, value in config.items() if key not in _HOW}
+def _digest(config: DictConfig) -> str:
+    """Of what is trained; references to other settings as they are written."""
+    container: Any = OmegaConf.to_container(config)
+    what = {key: value for key, value in container.items() if key not in _HOW}
+    return sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()

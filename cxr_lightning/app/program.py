@@ -6,6 +6,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NoReturn
 
 from hydra.core.hydra_config import HydraConfig
@@ -15,6 +16,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from cxr_lightning.app.processes import own_processes
+from cxr_lightning.app.sweep import end_of_sweep, forget_sweep, note_failure, note_start
 from cxr_lightning.launch import is_first_process
 from cxr_lightning.resolvers import register_resolvers
 from cxr_lightning.signals import Stopped, stopping_at_once
@@ -52,13 +54,32 @@ def run_program(main: Callable[[], object]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # lets Hydra hand us its exceptions instead of printing them
     try:
         with stopping_at_once():
-            main()
-    except USER_ERRORS as error:
-        _exit(error)
+            failure = _run(main)
     except Stopped as stopped:
         how = f"; go on with resume=auto and the same settings, or 'ckpt_path={stopped.saved}'" if stopped.saved else ""
         print(f"{stopped}{how}", file=sys.stderr)
         raise
+    if failure is not None:
+        _exit(failure)
+
+
+def _run(main: Callable[[], object]) -> BaseException | None:
+    """What went wrong by a user's mistake, after the leaderboard if it was a sweep."""
+    failure: BaseException | None = None
+    forget_sweep()
+    try:
+        main()
+    except USER_ERRORS as error:
+        failure = error
+    except Exception:
+        with suppress(*USER_ERRORS):
+            end_of_sweep()
+        raise
+    try:
+        end_of_sweep()
+    except USER_ERRORS as error:  # it says more than the first job that failed
+        failure = error
+    return failure
 
 
 def run_job(job: Callable[[DictConfig], float | None], config: DictConfig) -> float | None:
@@ -68,11 +89,16 @@ def run_job(job: Callable[[DictConfig], float | None], config: DictConfig) -> fl
         job: Such as :func:`train`.
         config: Its configuration.
     """
+    sweep = HydraConfig.get().mode == RunMode.MULTIRUN
+    if sweep:
+        note_start()
     try:
         with own_processes(config):
             return job(config)
-    except USER_ERRORS as error:
-        if HydraConfig.get().mode == RunMode.MULTIRUN:
+    except Exception as error:
+        if sweep:
+            note_failure(one_line(error))
+        if sweep or not isinstance(error, USER_ERRORS):
             raise
         _exit(error)
 

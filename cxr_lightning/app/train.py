@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from cxr_lightning.app.program import silence
 from cxr_lightning.config import TRAIN, check_config
 from cxr_lightning.launch import cluster_plugins, is_first_process
-from cxr_lightning.run_folder import SUMMARY_FILE, alone_in, is_there, resumable
+from cxr_lightning.run_folder import SUMMARY_FILE, alone_in, claim, is_of, is_there, resumable
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -55,9 +55,14 @@ def train(config: DictConfig) -> float | None:
 def _train(config: DictConfig, folder: Path) -> float | None:
     ckpt_path = config.ckpt_path
     if config.resume == "auto":
+        found = resumable(folder)
+        if found and not is_of(folder, config):
+            raise ValueError(f"Expected a run of the same configuration in '{folder}' to resume. Give another folder.")
         if (folder / SUMMARY_FILE).is_file():
             return _finished(folder)
-        ckpt_path = str(found) if (found := resumable(folder)) else None
+        ckpt_path = str(found) if found else None
+    if is_first_process():
+        claim(folder, config)
     import pytorch_lightning as pl  # four seconds: only once the configuration is right
 
     from cxr_lightning.checkpoint_files import read_resumable
@@ -93,7 +98,7 @@ def _train(config: DictConfig, folder: Path) -> float | None:
     summary = summarize(
         rows,
         model,
-        monitor={"name": config.monitor.name, "best": monitored},
+        monitor={"name": config.monitor.name, "mode": config.monitor.mode, "best": monitored},
         best_checkpoint=best,
         tested=config.test and not config.trainer.fast_dev_run,
         seconds=time.perf_counter() - started,

@@ -1,0 +1,106 @@
+"""Sweeps end in a leaderboard and the right exit code, whatever becomes of single jobs."""
+
+import csv
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Run, summary_of
+
+
+def sweep_of(tmp_path: Path) -> Path:
+    (folder,) = (tmp_path / "logs/train/multiruns").iterdir()
+    return folder
+
+
+def rows_of(folder: Path) -> list[dict[str, str]]:
+    with (folder / "leaderboard.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_sweep_runs_every_combination_and_ranks_it(
+    run: Run, small: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("-m", *small, "seed=1,2", "optimizer.lr=0.001,0.0001", "trainer.max_epochs=1")[0] == 0
+    folder = sweep_of(tmp_path)
+    assert sorted(path.parent.name for path in folder.glob("*/summary.json")) == ["0", "1", "2", "3"]
+    rows = rows_of(folder)
+    assert sorted(row["optimizer.lr"] for row in rows) == ["0.0001", "0.001"]
+    assert [row["seeds"] for row in rows] == ["2", "2"]
+    assert float(rows[0]["mean"]) >= float(rows[1]["mean"])
+    best = [job for job in "0123" if rows[0]["optimizer.lr"] in settings_of(folder / job)]
+    tests = [summary_of(folder / job)["test"]["macro_auroc"] for job in best]
+    assert float(rows[0]["test_auroc"]) == pytest.approx(sum(tests) / 2)
+    assert "test AUROC" in capsys.readouterr().out
+
+
+def settings_of(folder: Path) -> list[str]:
+    return [line.partition("=")[2] for line in (folder / ".hydra/overrides.yaml").read_text().splitlines()]
+
+
+def test_a_job_that_fails_takes_nothing_down_but_the_exit_code(
+    run: Run, small: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = [*small, "data.batch_size=0,4,8", "trainer.max_epochs=1"]
+    assert run("-m", *settings)[0] == 1
+    folder = sweep_of(tmp_path)
+    assert sorted(path.parent.name for path in folder.glob("*/summary.json")) == ["1", "2"]
+    assert "data.batch_size" in (folder / "0/error.txt").read_text()
+    assert [row["jobs"] for row in rows_of(folder)] == ["1", "1", "1"]
+    said = capsys.readouterr().err
+    assert "job 0 failed: Expected `data.batch_size` to be at least 1 but got 0." in said
+    assert "error: Expected all 3 jobs to finish but 1 have not; see above." in said
+    assert "Traceback" not in said
+
+
+def test_a_sweep_that_was_stopped_goes_on_where_it_was(
+    run: Run, small: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import os
+
+    from cxr_lightning.callbacks import StepSeeds
+
+    whole, part = tmp_path / "whole", tmp_path / "part"
+    settings = ["-m", *small, "seed=1,2,3", "resume=auto"]
+    assert run(*settings, f"hydra.sweep.dir={whole}")[0] == 0
+    original, waiting = StepSeeds.on_train_batch_start, [True]
+
+    def stop(self: StepSeeds, *arguments: object) -> None:
+        trainer = arguments[0]
+        if waiting and self.seed == 2 and trainer.current_epoch == 1:  # type: ignore[attr-defined]
+            waiting.clear()
+            os.kill(os.getpid(), signal.SIGTERM)
+        original(self, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(StepSeeds, "on_train_batch_start", stop)
+    assert run(*settings, f"hydra.sweep.dir={part}")[0] == 143
+    assert sorted(path.parent.name for path in part.glob("*/summary.json")) == ["0"]
+    before = (part / "0/summary.json").read_bytes()
+    assert run(*settings, f"hydra.sweep.dir={part}")[0] == 0
+    assert (part / "0/summary.json").read_bytes() == before  # not trained again
+    assert rows_of(part) == rows_of(whole)
+    assert run("-m", *small, "seed=4,5", "resume=auto", f"hydra.sweep.dir={part}")[0] == 1  # not these runs
+
+
+@pytest.mark.parametrize("storage", [False, True])
+def test_a_search_finds_and_a_kept_study_goes_on(
+    run: Run, small: list[str], tmp_path: Path, storage: bool, make_nih: Callable[..., Path]
+) -> None:
+    optuna = pytest.importorskip("optuna")
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    kept = f"sqlite:///{tmp_path}/search.db"
+    settings = [*small, "hparams_search=optuna", "hydra.sweeper.n_trials=2", "trainer.max_epochs=1"]
+    if not storage:
+        assert run(*settings)[0] == 0
+        rows = rows_of(sweep_of(tmp_path))
+        assert len(rows) == 2
+        assert len({row["optimizer.lr"] for row in rows}) == 2
+        assert all(row["test_auroc"] == "" for row in rows)  # nothing is tested in a search
+        return
+    for _ in range(2):
+        assert run(*settings, f"hydra.sweeper.storage={kept}")[0] == 0
+    trials = optuna.load_study(study_name="cxr_lightning", storage=kept).trials
+    assert len(trials) == 4
+    assert len({trial.params["optimizer.lr"] for trial in trials}) == 4
