@@ -17,5 +17,10 @@ def main(config: DictConfig) -> float | None:
     return run_job(train, config)
 
 
+def run() -> None:
+    """The program; ends with the status that the operating system is told."""
+    run_program(main, CONF, "train")
+
+
 if __name__ == "__main__":
-    run_program(main)
+    run()

@@ -126,7 +126,6 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs train.py with these settings; gives its exit code and the newest run folder."""
 
     import train
-    from cxr_lightning.app.program import run_program
 
     def run_with(*overrides: str) -> tuple[int, Path]:
         GlobalHydra.instance().clear()
@@ -134,7 +133,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         monkeypatch.setattr(sys, "argv", ["train.py", *overrides, *folders])
         code = 0
         try:
-            run_program(train.main)
+            train.run()
         except SystemExit as exit_:
             code = int(exit_.code or 0)
         runs = sorted((tmp_path / "logs").glob("train/runs/*"), key=lambda path: path.stat().st_mtime_ns)

@@ -9,7 +9,6 @@ from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 
 import train
-from cxr_lightning.app.program import run_program
 
 LABELS = "Data_Entry_2017_v2020.csv"
 FIRST = "00000001_000.png"
@@ -114,7 +113,7 @@ def test_bad_input_ends_in_one_helpful_line(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["train.py", *settings, *root, *overrides])
     with pytest.raises(SystemExit) as exit_:
-        run_program(train.main)
+        train.run()
     output = capsys.readouterr()
     assert exit_.value.code not in (0, None)
     (line,) = [line for line in output.err.splitlines() if line.strip()]
@@ -149,7 +148,7 @@ def test_a_broken_image_in_another_process_ends_in_one_line(
     ]
     monkeypatch.setattr(sys, "argv", ["train.py", *settings, "logger=none", "callbacks.progress_bar=null"])
     with pytest.raises(SystemExit):
-        run_program(train.main)
+        train.run()
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert len(lines) == 1
     assert "cannot be decoded" in lines[0]

@@ -13,7 +13,6 @@ from hydra.core.global_hydra import GlobalHydra
 
 import evaluate
 import train
-from cxr_lightning.app.program import run_program
 from cxr_lightning.conversion.read import read_source
 from cxr_lightning.conversion.source import BLOCKS
 from cxr_lightning.data.images import read_grey, resize
@@ -40,7 +39,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         monkeypatch.setattr(sys, "argv", ["program", *overrides, *folders])
         code = 0
         try:
-            run_program(main)
+            main()
         except SystemExit as exit_:
             code = int(exit_.code or 0)
         runs = sorted((tmp_path / "logs").glob("*/runs/*"), key=lambda path: path.stat().st_mtime_ns)
@@ -52,7 +51,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 def test_evaluate_takes_a_keras_file_directly(run: Run, make_nih: Callable[..., Path], tmp_path: Path) -> None:
     root, weights = make_nih(tmp_path / "nih", size=64), build("keras2_flat_dense.save_weights.h5", tmp_path)
     settings = [f"ckpt={weights}", "data=nih", f"root={root}", "source.image_size=64", "replicates=20"]
-    code, folder = run(evaluate.main, *settings, "progress_bar=false", "num_workers=0")
+    code, folder = run(evaluate.run, *settings, "progress_bar=false", "num_workers=0")
     assert code == 0
     found = json.loads((folder / "metrics.json").read_text())
     assert list(found["labels"]) == list(WALKTHROUGH_LABELS)
@@ -83,7 +82,7 @@ def test_evaluate_says_what_a_bare_file_lacks(
         "14 labels": [f"ckpt={weights}", "data=nih", f"root={root}", "source.labels=[Mass]"],
     }
     for words, overrides in cases.items():
-        assert run(evaluate.main, *overrides, "num_workers=0")[0] == 1
+        assert run(evaluate.run, *overrides, "num_workers=0")[0] == 1
         (line,) = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
         assert words in line
 
@@ -95,7 +94,7 @@ def test_training_starts_from_a_file_without_a_last_layer_and_says_that_it_is_ne
     settings = ["data=nih", f"data.root={root}", "data.image_size=64", "data.batch_size=4", "data.num_workers=0"]
     settings += ["data.val_fraction=0.3", "trainer.accelerator=cpu", "trainer.max_epochs=1", "logger=none"]
     settings += ["callbacks.progress_bar=null", "model=densenet_micro", f"model.weights={weights}"]
-    code, folder = run(train.main, *settings, "model.backbone=densenet_small", "optimizer.lr=0.0")
+    code, folder = run(train.run, *settings, "model.backbone=densenet_small", "optimizer.lr=0.0")
     assert code == 0
     assert "the last layer is new" in (folder / "train.log").read_text()
     model = load_model(str(folder / "checkpoints" / "best.ckpt"))
@@ -111,7 +110,7 @@ def test_weights_of_another_network_are_refused(
 ) -> None:
     root, weights = make_nih(tmp_path / "nih", size=64), build("keras2_notop.save_weights.h5", tmp_path)
     settings = ["data=nih", f"data.root={root}", "data.num_workers=0", "model=densenet_micro", "logger=none"]
-    assert run(train.main, *settings, f"model.weights={weights}")[0] == 1
+    assert run(train.run, *settings, f"model.weights={weights}")[0] == 1
     assert "weights of densenet_micro" in capsys.readouterr().err
 
 
@@ -124,5 +123,5 @@ def test_a_converted_checkpoint_cannot_be_resumed(
     foreign = read_foreign(str(build("keras2_flat_dense.save.h5", tmp_path)), Settings(preprocessing="none"))
     save_model(build_model(foreign), tmp_path / "model.ckpt")
     settings = ["data=nih", f"data.root={root}", "data.num_workers=0", "model=densenet_micro", "logger=none"]
-    assert run(train.main, *settings, f"ckpt_path={tmp_path / 'model.ckpt'}")[0] == 1
+    assert run(train.run, *settings, f"ckpt_path={tmp_path / 'model.ckpt'}")[0] == 1
     assert "holds a model alone" in capsys.readouterr().err

@@ -150,7 +150,6 @@ def test_a_sweep_whose_processes_could_not_be_told_is_refused(
     from hydra.core.global_hydra import GlobalHydra
 
     import train
-    from cxr_lightning.app.program import run_program
 
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     monkeypatch.setenv("WORLD_SIZE", "2")
@@ -158,7 +157,7 @@ def test_a_sweep_whose_processes_could_not_be_told_is_refused(
     monkeypatch.setattr(sys, "argv", ["train.py", "-m", *settings, *TWO, "seed=1,2"])
     GlobalHydra.instance().clear()
     with pytest.raises(SystemExit):
-        run_program(train.main)
+        train.run()
     errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1
     assert "run one after another" in errors[0]

@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import NoReturn
 
 from hydra.core.hydra_config import HydraConfig
@@ -15,6 +16,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from cxr_lightning.app.hydra_check import check_hydra
 from cxr_lightning.app.processes import own_processes
 from cxr_lightning.app.sweep import end_of_sweep, forget_sweep, note_failure, note_start
 from cxr_lightning.launch import is_first_process
@@ -41,11 +43,13 @@ _QUIET = (
 )
 
 
-def run_program(main: Callable[[], object]) -> None:
+def run_program(main: Callable[[], object], conf: Path, name: str) -> None:
     """Run a Hydra program; a user's mistake ends in one line and exit code 1, not in a traceback.
 
     Args:
         main: A function decorated with ``hydra.main``.
+        conf: The folder of its configuration.
+        name: Of the file in it.
 
     Raises:
         Stopped: At a signal; the interpreter then exits with its status, 143 or 130.
@@ -54,7 +58,7 @@ def run_program(main: Callable[[], object]) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # lets Hydra hand us its exceptions instead of printing them
     try:
         with stopping_at_once():
-            failure = _run(main)
+            failure = _run(main, conf, name)
     except Stopped as stopped:
         how = f"; go on with resume=auto and the same settings, or 'ckpt_path={stopped.saved}'" if stopped.saved else ""
         print(f"{stopped}{how}", file=sys.stderr)
@@ -63,11 +67,12 @@ def run_program(main: Callable[[], object]) -> None:
         _exit(failure)
 
 
-def _run(main: Callable[[], object]) -> BaseException | None:
+def _run(main: Callable[[], object], conf: Path, name: str) -> BaseException | None:
     """What went wrong by a user's mistake, after the leaderboard if it was a sweep."""
     failure: BaseException | None = None
     forget_sweep()
     try:
+        check_hydra(conf, name, sys.argv[1:])
         main()
     except USER_ERRORS as error:
         failure = error
@@ -77,6 +82,8 @@ def _run(main: Callable[[], object]) -> BaseException | None:
         raise
     try:
         end_of_sweep()
+    except FileNotFoundError as error:  # it never had a job
+        failure = failure or error
     except USER_ERRORS as error:  # it says more than the first job that failed
         failure = error
     return failure
