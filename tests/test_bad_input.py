@@ -1,16 +1,22 @@
 """Bad input, typed as a user would: one line with the file, what was found and the remedy; nothing half-written."""
 
+import struct
+import subprocess
 import sys
+import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 
 import train
 
 LABELS = "Data_Entry_2017_v2020.csv"
+BOXES = "BBox_List_2017.csv"
 FIRST = "00000001_000.png"
 Spoil = Callable[[Path], object]
 
@@ -50,6 +56,56 @@ def share_a_patient(root: Path) -> None:
     names = (root / "test_list.txt").read_text().split()
     (root / "test_list.txt").write_text("\n".join(names[:-1]) + "\n")
     (root / "train_val_list.txt").write_text((root / "train_val_list.txt").read_text() + names[-1] + "\n")
+
+
+def header_only(width: int, height: int) -> bytes:
+    """A PNG that claims a size, with nothing in it."""
+    fields = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    chunks = [(b"IHDR", fields), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*parts) for parts in chunks)
+
+
+def text_bomb() -> bytes:
+    """A small PNG whose comment unpacks to 200 million letters."""
+    fields = struct.pack(">IIBBBBB", 32, 32, 8, 0, 0, 0, 0)
+    comment = b"note\0\0" + zlib.compress(b"a" * 200_000_000, 9)
+    pixels = zlib.compress(b"".join(b"\0" + bytes(32) for _ in range(32)))
+    chunks = [(b"IHDR", fields), (b"zTXt", comment), (b"IDAT", pixels), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*parts) for parts in chunks)
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def append(name: str, text: str) -> Spoil:
+    def spoil(root: Path) -> None:
+        with (root / name).open("a") as file:
+            file.write(text)
+
+    return spoil
+
+
+def make_folder(root: Path) -> None:
+    (root / LABELS).unlink()
+    (root / LABELS).mkdir()
+
+
+class Runs:
+    """What pickle would run when it is loaded."""
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[str]]:
+        return Path.touch, (Path("ran"),)  # type: ignore[return-value]
+
+
+def checkpoint(content: object) -> Spoil:
+    """``x.ckpt`` in the data set's folder."""
+    return lambda root: torch.save(content, root / "x.ckpt")
+
+
+def zip_bomb(root: Path) -> None:
+    with zipfile.ZipFile(root / "x.ckpt", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", bytes(50_000_000))
 
 
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 400000\n"
@@ -93,6 +149,40 @@ CASES: dict[str, tuple[Spoil, list[str], list[str]]] = {
     "absent weights": (nothing, ["model.weights=absent.pth"], ["'absent.pth'", "model.weights"]),
     "low precision": (nothing, ["trainer.precision=bf16-true"], ["trainer.precision", "'bf16-true'", "bf16-mixed"]),
     "skipping without a cache": (nothing, ["data.on_bad_image=skip", "data.cache=false"], ["data.cache=true"]),
+    "box file: words": (replace_text(BOXES, "256.0", "left"), [], [BOXES, "four numbers", "line 2"]),
+    "box file: outside": (replace_text(BOXES, "256.0", "1000.0"), [], [BOXES, "1024 x 1024", "line 2"]),
+    "box file: no width": (replace_text(BOXES, "128.0", "0"), [], [BOXES, "1024 x 1024"]),
+    "box file: unknown finding": (replace_text(BOXES, "Infiltrate", "Shadow"), [], [BOXES, "Shadow"]),
+    "box file: cut": (replace_text(BOXES, ",128.0,64.0", ""), [], [BOXES, "line 2"]),
+    "list: an image twice": (append("test_list.txt", "00000016_001.png\n"), [], ["test_list.txt", "once"]),
+    "list: in both": (append("test_list.txt", "00000001_000.png\n"), [], ["share", "00000001_000.png"]),
+    "list: web page": (write("test_list.txt", b"<html>\n"), [], ["split lists", "8 are in none"]),
+    "list: binary": (write("test_list.txt", bytes(range(256))), [], ["test_list.txt", "UTF-8"]),
+    "table: another encoding": (write(LABELS, b"Image Index,\xff\xfe\n"), [], [LABELS, "UTF-8"]),
+    "table: empty": (write(LABELS, b""), [], [LABELS, "first line"]),
+    "table: a field too many": (replace_text(LABELS, "2500", "2500,7"), [], [LABELS, "line 2"]),
+    "table: open quote": (append(LABELS, '"00000099_000.png,Mass'), [], [LABELS]),
+    "table: no finding": (replace_text(LABELS, "Effusion", ""), [], [LABELS, "line "]),
+    "table: a folder": (make_folder, [], [LABELS]),
+    "image: a hundred gigapixels": (write(f"images/{FIRST}", header_only(10**5, 10**6)), [], [FIRST, "too large"]),
+    "image: just too large": (write(f"images/{FIRST}", header_only(9000, 9000)), [], [FIRST, "9000x9000 pixels"]),
+    "image: nothing in it": (write(f"images/{FIRST}", header_only(32, 32)), [], [FIRST, "cannot be decoded"]),
+    "image: comment that unpacks": (write(f"images/{FIRST}", text_bomb()), [], [FIRST, "cannot be decoded"]),
+    "image: web page": (write(f"images/{FIRST}", b"<!DOCTYPE html><p>Sign in"), [], [FIRST, "web page"]),
+    "image: text": (write(f"images/{FIRST}", b"not an image at all, only text"), [], [FIRST, "no image format"]),
+    "image: PostScript": (write(f"images/{FIRST}", b"%!PS-Adobe-3.0 EPSF-3.0\n"), [], [FIRST, "no image format"]),
+    "checkpoint: text": (write("x.ckpt", b"hello"), ["ckpt_path={root}/x.ckpt"], ["x.ckpt", "cannot be loaded"]),
+    "checkpoint: empty": (write("x.ckpt", b""), ["ckpt_path={root}/x.ckpt"], ["x.ckpt", "cannot be loaded"]),
+    "checkpoint: code": (checkpoint({"a": Runs()}), ["ckpt_path={root}/x.ckpt"], ["x.ckpt", "safely"]),
+    "checkpoint: another's": (checkpoint({"state_dict": {}}), ["ckpt_path={root}/x.ckpt"], ["another file"]),
+    "checkpoint: a list": (checkpoint([1, 2]), ["ckpt_path={root}/x.ckpt"], ["x.ckpt", "another file"]),
+    "checkpoint: hollow": (checkpoint({"cxr_lightning": {}}), ["ckpt_path={root}/x.ckpt"], ["x.ckpt"]),
+    "checkpoint: zip bomb": (zip_bomb, ["ckpt_path={root}/x.ckpt"], ["x.ckpt", "unpacks to 50,000,000"]),
+    "weights: code": (checkpoint({"a": Runs()}), ["model.weights={root}/x.ckpt"], ["x.ckpt", "safely"]),
+    "both ways to go on": (nothing, ["ckpt_path=x.ckpt", "resume=auto"], ["`ckpt_path`", "`resume`"]),
+    "unknown way to go on": (nothing, ["resume=always"], ["'resume'", "'always'"]),
+    "never save": (nothing, ["callbacks.last_checkpoint.every_minutes=0"], ["every_minutes", "above 0"]),
+    "drop everything": (nothing, ["model.drop_rate=1"], ["model.drop_rate", "[0, 1)"]),
     "code in a target": (nothing, ["model._target_=os.system"], ["os.system", "model._target_"]),
 }
 
@@ -111,6 +201,7 @@ def test_bad_input_ends_in_one_helpful_line(
     settings = ["data=nih", "model=densenet_micro", "data.num_workers=0", "data.image_size=32", "logger=none"]
     GlobalHydra.instance().clear()
     monkeypatch.chdir(tmp_path)
+    overrides = [override.format(root=nih_folder) for override in overrides]
     monkeypatch.setattr(sys, "argv", ["train.py", *settings, *root, *overrides])
     with pytest.raises(SystemExit) as exit_:
         train.run()
@@ -153,3 +244,44 @@ def test_a_broken_image_in_another_process_ends_in_one_line(
     assert len(lines) == 1
     assert "cannot be decoded" in lines[0]
     assert str(nih_folder) in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "program"),
+    [
+        ("truncated PNG", "train.py"),
+        ("checkpoint: code", "train.py"),
+        ("missing column", "train.py"),
+        ("absent", "evaluate.py"),
+        ("absent", "cxr"),
+    ],
+)
+def test_commands_end_in_one_line_too(name: str, program: str, nih_folder: Path, tmp_path: Path) -> None:
+    root = Path(train.__file__).parent
+    if program == "train.py":
+        spoil, overrides, words = CASES[name]
+        spoil(nih_folder)
+        given = [text.format(root=nih_folder) for text in overrides]
+        command = [
+            sys.executable,
+            str(root / program),
+            "data=nih",
+            "model=densenet_micro",
+            f"data.root={nih_folder}",
+            *given,
+        ]
+    elif program == "evaluate.py":
+        command, words = (
+            [sys.executable, str(root / program), f"ckpt={tmp_path}/absent.ckpt"],
+            ["absent.ckpt", "no such file"],
+        )
+    else:
+        command, words = [str(Path(sys.executable).with_name("cxr")), "prepare", "absent"], ["absent", "data.root"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    (line,) = [line for line in done.stderr.splitlines() if line.strip()]
+    assert line.startswith("error: ")
+    for word in words:
+        assert word in line
+    assert "Traceback" not in done.stdout
+    assert not (tmp_path / "ran").exists()

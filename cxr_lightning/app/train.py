@@ -61,8 +61,6 @@ def _train(config: DictConfig, folder: Path) -> float | None:
         if (folder / SUMMARY_FILE).is_file():
             return _finished(folder)
         ckpt_path = str(found) if found else None
-    if is_first_process():
-        claim(folder, config)
     import pytorch_lightning as pl  # four seconds: only once the configuration is right
 
     from cxr_lightning.checkpoint_files import read_resumable
@@ -86,6 +84,8 @@ def _train(config: DictConfig, folder: Path) -> float | None:
     history.constant_loss = model.record["constant_loss"]["val"]
     if config.train:
         logger.info("run folder: %s%s", folder, f", going on from {Path(ckpt_path).name}" if ckpt_path else "")
+        if is_first_process():
+            claim(folder, config)
         with _explained():
             trainer.fit(model, datamodule, ckpt_path=ckpt_path, weights_only=True)
     # Before the test, which loads the best checkpoint and with it the callbacks' states of then.
@@ -161,15 +161,13 @@ def _check_plan(config: DictConfig) -> None:
 
 def build_model(config: DictConfig, datamodule: "ChestXRayDataModule") -> "ChestXRayClassifier":
     """The model with what comes from the training data: labels, loss weights, pixel statistics, record."""
-    from cxr_lightning.inference.foreign import STATISTICS_IMAGES, training_statistics
     from cxr_lightning.losses import constant_loss
 
     targets = datamodule.targets("train")
     loss = instantiate(config.loss, _convert_="all")(targets)
     extra: dict[str, Any] = {}
     if config.model.preprocessing == "featurewise" and config.model.mean is None:
-        extra = dict(zip(("mean", "std"), training_statistics(datamodule), strict=True))
-        logger.info("featurewise statistics of at most %d training images: %s", STATISTICS_IMAGES, extra)
+        extra = _pixel_statistics(datamodule, Path(config.paths.output_dir) / "statistics.json")
     initial = _initial(config, datamodule)
     if initial is not None:
         given = {name: value for name, value in initial.variations.items() if name not in config.model}
@@ -192,6 +190,23 @@ def build_model(config: DictConfig, datamodule: "ChestXRayDataModule") -> "Chest
         "monitor": config.monitor.name,
     }
     return model
+
+
+def _pixel_statistics(datamodule: "ChestXRayDataModule", path: Path) -> dict[str, float]:
+    """Mean and standard deviation of training pixels: computed by one of a run's processes, read by the others."""
+    from filelock import FileLock
+
+    from cxr_lightning.inference.foreign import STATISTICS_IMAGES, training_statistics
+
+    images = datamodule.record()["splits"]["train"]
+    with FileLock(path.with_suffix(".lock")):
+        kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        if kept.get("images") != images:
+            mean, std = training_statistics(datamodule)
+            kept = {"mean": mean, "std": std, "images": images}
+            path.write_text(json.dumps(kept), encoding="utf-8")
+            logger.info("pixels of at most %d training images: mean %.3f, std %.3f", STATISTICS_IMAGES, mean, std)
+    return {name: kept[name] for name in ("mean", "std")}
 
 
 def _initial(config: DictConfig, datamodule: "ChestXRayDataModule") -> "Initial | None":

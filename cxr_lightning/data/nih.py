@@ -16,6 +16,7 @@ from cxr_lightning.labels import BOX_LIST_SPELLING, NIH_LABELS, check_labels, de
 LABEL_FILES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
 SPLIT_LISTS = {"train_val": "train_val_list.txt", "test": "test_list.txt"}
 BOX_LIST = "BBox_List_2017.csv"
+_ROUNDING = 1e-6
 BOX_FRAME = 1024
 """Side, in pixels, of the frame that the box list's numbers are in, whatever the image files' size."""
 
@@ -171,6 +172,17 @@ def _read_boxes(path: Path) -> pd.DataFrame:
         raise ValueError(
             f"Expected four numbers for every box in '{path}' but {len(wrong)} rows hold something else, "
             f"first line {wrong[0] + 2}. Download it again."
+        )
+    outside = (
+        (boxes[["x", "y"]] < 0).any(axis=1)
+        | (boxes[["width", "height"]] <= 0).any(axis=1)
+        | (boxes["x"] + boxes["width"] > 1 + _ROUNDING)
+        | (boxes["y"] + boxes["height"] > 1 + _ROUNDING)
+    )
+    if outside.any():
+        raise ValueError(
+            f"Expected boxes within {BOX_FRAME} x {BOX_FRAME} pixels in '{path}' but {int(outside.sum())} are "
+            f"not, first line {raw.index[outside][0] + 2}. Download it again."
         )
     boxes.insert(0, "image_id", raw["Image Index"])
     boxes.insert(1, "label", raw["Finding Label"].replace(BOX_LIST_SPELLING))

@@ -88,6 +88,7 @@ class CsvSource:
         view_column: Column with the view position (PA, AP, ...), if there is one.
         sex_column: Column with the sex, if there is one.
         age_column: Column with the age in years, if there is one.
+        follow_links: Whether links below the data folder may lead out of it.
     """
 
     file: str = "labels.csv"
@@ -97,6 +98,7 @@ class CsvSource:
     view_column: str | None = None
     sex_column: str | None = None
     age_column: str | None = None
+    follow_links: bool = False
     name: ClassVar[str] = "csv"
 
     def prepare(self, root: Path) -> None:
@@ -123,8 +125,7 @@ class CsvSource:
         }
         table = _read_columns(path, chosen, image=self.image_column, patient=self.patient_column, extra=extra)
         check_table(table, path)
-        check_image_names(table["image_id"], path, relative=True)
-        table["path"] = [str(root / name) if (root / name).is_file() else None for name in table["image_id"]]
+        table["path"] = self.image_paths(root, table["image_id"])
         return Manifest(
             table=table.reset_index(drop=True)[[*COLUMNS, *chosen]],
             labels=chosen,
@@ -132,6 +133,23 @@ class CsvSource:
             synthetic=is_synthetic(root, table["path"]),
             files={path.name: file_sha256(path)},
         )
+
+    def image_paths(self, root: Path, names: pd.Series) -> pd.Series:
+        """Paths of the images that a table names, missing where one is not on disk.
+
+        Raises:
+            ValueError: If one leads out of the data folder.
+        """
+        path = root / self.file
+        check_image_names(names, path, relative=True)
+        inside = root.resolve()
+        for line, name in zip(names.index.tolist(), names, strict=True):
+            if not (self.follow_links or (root / name).resolve().is_relative_to(inside)):
+                raise ValueError(
+                    f"Expected images below '{root}' but '{name}' on line {line + 2} of '{path}' is a link to "
+                    "elsewhere. Set 'data.source.follow_links=true' if that is meant."
+                )
+        return names.map(lambda name: str(root / name) if (root / name).is_file() else None)
 
 
 @dataclass(frozen=True)
@@ -200,9 +218,7 @@ def listed_images(source: Source, root: Path) -> pd.Series:
     if not isinstance(source, CsvSource):
         return source.read(root).table["path"]
     path = check_root(root) / source.file
-    names = read_table(path, [source.image_column])[source.image_column]
-    check_image_names(names, path, relative=True)
-    return names.map(lambda name: str(root / name) if (root / name).is_file() else None)
+    return source.image_paths(root, read_table(path, [source.image_column])[source.image_column])
 
 
 def _check_repeats(table: pd.DataFrame, labels: Sequence[str], root: Path) -> None:

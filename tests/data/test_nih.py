@@ -204,6 +204,13 @@ def test_without_a_box_list_there_are_no_boxes(nih_folder: Path) -> None:
     [
         ("256.0", "left", r"four numbers for every box in '.*BBox_List_2017\.csv' but 1 rows .* line 2"),
         ("256.0", "nan", "four numbers for every box"),
+        (
+            "256.0,512.0",
+            "-1.0,512.0",
+            r"within 1024 x 1024 pixels in '.*BBox_List_2017\.csv' but 1 are not, first line 2",
+        ),
+        ("128.0,64.0", "0.0,64.0", "within 1024 x 1024 pixels"),
+        ("128.0,64.0", "128.0,513.0", "within 1024 x 1024 pixels"),
         ("Infiltrate", "Shadow", r"finding names in '.*BBox_List_2017\.csv' but got \['Shadow'\]"),
         ("Bbox [x", "Box [x", r"one column 'Bbox \[x'"),
     ],

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from cxr_lightning.data.sources import CsvSource, PhantomSource, WalkthroughSource
 from cxr_lightning.data.splits import PatientOverlapError, assign_splits
@@ -175,3 +176,20 @@ def test_synthetic_images_are_known_by_their_folder_whatever_the_layout(tmp_path
     assert not CsvSource().read(tmp_path, ["Mass"]).synthetic
     (tmp_path / "made" / "phantom.json").touch()
     assert CsvSource().read(tmp_path, ["Mass"]).synthetic
+
+
+def test_a_link_out_of_the_data_folder_is_refused_unless_meant(tmp_path: Path) -> None:
+    root, outside = tmp_path / "set", tmp_path / "outside"
+    (root / "inside").mkdir(parents=True)
+    outside.mkdir()
+    for folder in (root / "inside", outside):
+        Image.new("L", (8, 8)).save(folder / "a.png")
+    (root / "link").symlink_to(outside)
+    (root / "kept").symlink_to(root / "inside")
+    table = "image,patient_id,Mass\nkept/a.png,1,0\nlink/a.png,2,1\n"
+    (root / "labels.csv").write_text(table)
+    with pytest.raises(ValueError, match=r"'link/a\.png' on line 3 of '.*labels\.csv' is a link to elsewhere\. Set"):
+        CsvSource().read(root, ["Mass"])
+    assert CsvSource(follow_links=True).read(root, ["Mass"]).table["path"].notna().all()
+    (root / "labels.csv").write_text(table.replace("link/", "inside/"))
+    assert CsvSource().read(root, ["Mass"]).table["path"].notna().all()
