@@ -122,7 +122,13 @@ def check_config(config: DictConfig, program: Program) -> None:
 def _targets(node: DictConfig, key: str = "") -> Iterator[tuple[str, DictConfig]]:
     """Every node with a ``_target_``, with its dotted key; innermost first, nodes that are interpolations not twice."""
     for name in map(str, node):
-        if OmegaConf.is_interpolation(node, name) or OmegaConf.is_missing(node, name):
+        if OmegaConf.is_missing(node, name):
+            continue
+        if OmegaConf.is_interpolation(node, name):  # a reference to another node, which is checked where it is
+            written = str(OmegaConf.to_container(node, resolve=False)[name])  # type: ignore[call-overload,index]
+            if ":" in written and OmegaConf.is_config(node[name]):
+                full = f"{key}.{name}" if key else name
+                raise ValueError(f"Expected settings as '{full}' but got {written}. Write them out.")
             continue
         child = node[name]
         path = f"{key}.{name}" if key else name

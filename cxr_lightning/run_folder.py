@@ -68,12 +68,12 @@ def find_unfinished(runs: Path, config: DictConfig) -> Path | None:
 def is_of(folder: Path, config: DictConfig) -> bool:
     """Whether a folder is a run's of this configuration."""
     path = folder / _DIGEST_FILE
-    return path.is_file() and path.read_text(encoding="utf-8") == _digest(config)
+    return path.is_file() and path.read_text(encoding="utf-8") == digest(config)
 
 
-def claim(folder: Path, config: DictConfig) -> None:
-    """Make a folder a run's of this configuration."""
-    (folder / _DIGEST_FILE).write_text(_digest(config), encoding="utf-8")
+def claim(folder: Path, config_digest: str) -> None:
+    """Make a folder a run's of a configuration, by its :func:`digest` before anything was made of it."""
+    (folder / _DIGEST_FILE).write_text(config_digest, encoding="utf-8")
 
 
 @contextmanager
@@ -90,6 +90,8 @@ def alone_in(folder: Path) -> Iterator[None]:
         raise ValueError(
             f"Expected a run folder of its own but another process works in '{folder}'. Wait until it has ended."
         ) from error
+    except (NotImplementedError, OSError) as error:
+        logger.warning("'%s' cannot be locked (%s): do not start another run in it", folder, error)
     try:
         yield
     finally:
@@ -109,7 +111,7 @@ def _is_locked(folder: Path) -> bool:
         return True
 
 
-def _digest(config: DictConfig) -> str:
+def digest(config: DictConfig) -> str:
     """Of what is trained; references to other settings as they are written."""
     container: Any = OmegaConf.to_container(config)
     what = {key: value for key, value in container.items() if key not in _HOW}

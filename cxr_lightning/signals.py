@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+from cxr_lightning.launch import is_first_process
+
 logger = logging.getLogger(__name__)
 
 _ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1") if hasattr(signal, name))
@@ -34,15 +36,20 @@ class Stopped(SystemExit):
         return f"stopped by {signal.Signals(self.signum).name}"
 
 
+def _stop(signum: int, _: FrameType | None) -> None:
+    if signum in _CLUSTERS and is_first_process():
+        ask_slurm_for_another_start()
+    raise Stopped(signum)
+
+
 @contextmanager
 def stopping_at_once() -> Iterator[None]:
-    """Within the block SIGTERM and Ctrl-C raise :class:`Stopped`, so that what is open is closed."""
-
-    def stop(signum: int, _: FrameType | None) -> None:
-        raise Stopped(signum)
-
-    in_main = threading.current_thread() is threading.main_thread()
-    before = {signum: signal.signal(signum, stop) for signum in (signal.SIGTERM, signal.SIGINT)} if in_main else {}
+    """Within the block signals raise :class:`Stopped`, so that what is open is closed."""
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for signum in _ENDING:
+            if signum not in _CLUSTERS or not callable(signal.getsignal(signum)):  # else a launcher waits for it
+                before[signum] = signal.signal(signum, _stop)
     try:
         yield
     finally:
@@ -91,7 +98,7 @@ class SignalWatch:
     def waiting(self) -> Callable[[int, FrameType | None], object] | None:
         """Who else waits for the received signal of a scheduler, such as a launcher that has the job started again."""
         handler = self._before.get(self.received or 0)
-        return handler if self.received in _CLUSTERS and callable(handler) else None
+        return handler if self.received in _CLUSTERS and callable(handler) and handler is not _stop else None
 
     def _note(self, signum: int, _: FrameType | None) -> None:
         if self.received is not None:

@@ -246,6 +246,7 @@ def test_a_broken_image_in_another_process_ends_in_one_line(
     assert str(nih_folder) in lines[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "program"),
     [

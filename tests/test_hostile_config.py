@@ -48,6 +48,12 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
         ["model._target_=shutil.copy"],
         ["-m", "model._target_=shutil.copy,os.system"],
         ["data.views=[{evil}]"],
+        ["+callbacks.x=${{oc.create:'{evil}'}}"],
+        ["--help", "+hydra.hydra_logging.handlers.x={{class:shutil.copy}}"],
+        ["+hydra.job_logging.handlers.x={{class:logging.shutil.copy}}"],
+        ["+hydra.evil={evil}"],
+        ["--experimental-rerun", "shutil.copy"],
+        ["-cp", "pkg://shutil.copy"],
     ],
     ids=str,
 )
@@ -57,7 +63,9 @@ def test_a_command_line_that_names_other_code_is_refused(
     written = tmp_path / "written"
     given = [text.replace("{evil}", EVIL % written).replace("{{", "{").replace("}}", "}") for text in arguments]
     line = refused(monkeypatch, capsys, *given, "train=false", f"paths.log_dir={tmp_path}")
-    assert "shutil.copy" in line or "plain values in the list 'data.views'" in line
+    assert any(
+        word in line for word in ("shutil.copy", "plain values in the list 'data.views'", "--experimental-rerun")
+    )
     assert not written.exists()
 
 
@@ -81,7 +89,7 @@ def test_a_file_that_names_other_code_is_refused(
 def test_plugins_and_sweeps_of_numbers_are_let_through(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for sweep in (["seed=1,2"], ["seed=range(1,3)"], ["optimizer=adam,sgd"]):
+    for sweep in (["seed=1,2"], ["seed=range(1,3)"], ["optimizer=adam,sgd"], ["optimizer=glob(*)"]):
         line = refused(monkeypatch, capsys, "-m", *sweep, "train=false", f"paths.log_dir={tmp_path}")
         assert "train=false" in line
     line = refused(monkeypatch, capsys, "-m", "optimizer.lr=interval(0.1,1)", f"paths.log_dir={tmp_path}")

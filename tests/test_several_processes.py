@@ -50,6 +50,7 @@ def rows_of(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_numbers_of_one(settings: list[str], tmp_path: Path) -> None:
     finish(start(sys.executable, "train.py", *settings, *TWO))
     (folder,) = (tmp_path / "logs/train/runs").iterdir()
@@ -93,6 +94,33 @@ def test_a_sweep_of_two_processes_each_trains_what_it_says(settings: list[str], 
     (folder,) = (tmp_path / "logs/train/multiruns").iterdir()
     assert hyperparameters(folder) == [[0.001], [0.002]]
     assert not (tmp_path / "logs/train/runs").exists()
+
+
+@pytest.mark.slow
+def test_a_run_of_two_processes_that_was_killed_is_continued_by_both(settings: list[str], tmp_path: Path) -> None:
+    command = [*settings, *TWO[:3], "trainer.max_epochs=40", "callbacks.last_checkpoint.every_steps=2", "resume=auto"]
+    process = start(sys.executable, "train.py", *command)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("logs/train/runs/*/checkpoints/last.ckpt")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 143
+    finish(start(sys.executable, "train.py", *command))
+    (folder,) = (tmp_path / "logs/train/runs").iterdir()
+    assert len(summary_of(folder)["train_loss"]) == 40
+
+
+@pytest.mark.slow
+def test_a_job_of_two_processes_that_fails_does_not_end_the_sweep(settings: list[str], tmp_path: Path) -> None:
+    sweep = ["-m", *settings, *TWO, "test=false", "optimizer.lr=1e30,0.001", "trainer.max_epochs=6"]
+    process = start(sys.executable, "train.py", *sweep, "trainer.gradient_clip_val=null")
+    output = process.communicate(timeout=300)[0]
+    assert process.returncode == 1, output
+    (folder,) = (tmp_path / "logs/train/multiruns").iterdir()
+    assert "finite" in (folder / "0/error.txt").read_text()
+    assert (folder / "1/summary.json").is_file()
+    assert (folder / "leaderboard.csv").is_file()
 
 
 @pytest.mark.slow

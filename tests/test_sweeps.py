@@ -82,6 +82,7 @@ def test_a_sweep_that_was_stopped_goes_on_where_it_was(
     assert (part / "0/summary.json").read_bytes() == before  # not trained again
     assert rows_of(part) == rows_of(whole)
     assert run("-m", *small, "seed=4,5", "resume=auto", f"hydra.sweep.dir={part}")[0] == 1  # not these runs
+    assert [(row["seeds"], row["jobs"]) for row in rows_of(part)] == [("1", "3")]  # no number under another seed
 
 
 @pytest.mark.parametrize("storage", [False, True])

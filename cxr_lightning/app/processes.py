@@ -1,11 +1,14 @@
 """Jobs of a sweep with several processes each, which Lightning starts with this program's own arguments."""
 
 import os
+import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, open_dict, read_write
@@ -14,6 +17,8 @@ from cxr_lightning.launch import started_from_outside
 
 _FLAGS = ("--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd")
 _SET_BY_LIGHTNING = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+_OBSERVER = "child-process-observer"
+"""Lightning's thread that watches them."""
 _ONE_AFTER_ANOTHER = "BasicLauncher"
 _ON_A_CLUSTER = "SlurmLauncher"
 
@@ -22,7 +27,8 @@ _ON_A_CLUSTER = "SlurmLauncher"
 def own_processes(config: DictConfig) -> Iterator[None]:
     """Within the block, the processes that Lightning starts do this job alone, in its folder.
 
-    By themselves each would run the whole sweep, and with a search each would try settings of its own.
+    By themselves each would run the whole sweep, with a search each would try settings of its own, and each would look
+    for an unfinished run by itself.
 
     Args:
         config: The job's.
@@ -31,8 +37,12 @@ def own_processes(config: DictConfig) -> Iterator[None]:
         ValueError: If processes are started so that they could not be told.
     """
     hydra = HydraConfig.get()
-    if hydra.mode != RunMode.MULTIRUN or not _has_processes(config):
+    if not _has_processes(config):
         yield
+        return
+    if hydra.mode != RunMode.MULTIRUN:
+        with _folder_told(hydra):
+            yield
         return
     launcher = str(hydra.launcher._target_).rpartition(".")[2]
     if launcher == _ON_A_CLUSTER:  # which starts all processes of a job
@@ -44,18 +54,28 @@ def own_processes(config: DictConfig) -> Iterator[None]:
             f"torchrun or srun) or through SLURM (hydra/launcher=submitit_slurm) but got {launcher}. "
             "Or set 'trainer.devices=1'."
         )
-    run: Any = hydra.run  # a node, whatever Hydra's annotation says
-    arguments, folder = sys.argv, run.dir
+    arguments = sys.argv
     sys.argv = [arguments[0], *_flags(arguments[1:]), *hydra.overrides.task, "hydra.mode=RUN"]
+    try:
+        with _folder_told(hydra):
+            yield
+    finally:
+        sys.argv = arguments
+        _forget_processes()
+
+
+@contextmanager
+def _folder_told(hydra: HydraConf) -> Iterator[None]:
+    """Lightning tells its processes this folder; as configured it would be found anew for each."""
+    run: Any = hydra.run  # a node, whatever Hydra's annotation says
+    folder = run.dir
     with read_write(run), open_dict(run):
         run.dir = hydra.runtime.output_dir
     try:
         yield
     finally:
-        sys.argv = arguments
         with read_write(run), open_dict(run):
             run.dir = folder
-        _forget_processes()
 
 
 def _has_processes(config: DictConfig) -> bool:
@@ -77,6 +97,13 @@ def _forget_processes() -> None:
     """So that Lightning starts others for the next job."""
     from torch import distributed
 
+    for thread in threading.enumerate():
+        if thread.name == _OBSERVER:  # it would end this program when a process of the last job has failed
+            processes: list[subprocess.Popen[bytes]] = thread._child_processes  # type: ignore[attr-defined]
+            for process in processes:
+                process.kill()
+                process.wait()
+            processes.clear()
     for name in _SET_BY_LIGHTNING:
         os.environ.pop(name, None)
     if distributed.is_available() and distributed.is_initialized():

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from cxr_lightning.app.program import silence
 from cxr_lightning.config import TRAIN, check_config
 from cxr_lightning.launch import cluster_plugins, is_first_process
-from cxr_lightning.run_folder import SUMMARY_FILE, alone_in, claim, is_of, is_there, resumable
+from cxr_lightning.run_folder import SUMMARY_FILE, alone_in, claim, digest, is_of, is_there, resumable
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -53,12 +53,12 @@ def train(config: DictConfig) -> float | None:
 
 
 def _train(config: DictConfig, folder: Path) -> float | None:
-    ckpt_path = config.ckpt_path
+    ckpt_path, own = config.ckpt_path, digest(config)
     if config.resume == "auto":
-        found = resumable(folder)
-        if found and not is_of(folder, config):
+        found, finished = resumable(folder), (folder / SUMMARY_FILE).is_file()
+        if (found or finished) and not is_of(folder, config):
             raise ValueError(f"Expected a run of the same configuration in '{folder}' to resume. Give another folder.")
-        if (folder / SUMMARY_FILE).is_file():
+        if finished:
             return _finished(folder)
         ckpt_path = str(found) if found else None
     import pytorch_lightning as pl  # four seconds: only once the configuration is right
@@ -85,7 +85,8 @@ def _train(config: DictConfig, folder: Path) -> float | None:
     if config.train:
         logger.info("run folder: %s%s", folder, f", going on from {Path(ckpt_path).name}" if ckpt_path else "")
         if is_first_process():
-            claim(folder, config)
+            claim(folder, own)
+            (folder / SUMMARY_FILE).unlink(missing_ok=True)  # of an earlier training in this folder
         with _explained():
             trainer.fit(model, datamodule, ckpt_path=ckpt_path, weights_only=True)
     # Before the test, which loads the best checkpoint and with it the callbacks' states of then.

@@ -25,7 +25,7 @@ class LastCheckpoint(Checkpoint):
     """Saves at every epoch's end, every few minutes or steps, and when a signal asks the run to end.
 
     The checkpoint before is kept as ``previous.ckpt``. While a network is validated nothing is saved: a signal then
-    ends the run at once, and it goes on from the last save.
+    ends the run at once, and it goes on from the last save; with several devices it waits for the epoch's end.
 
     Args:
         dirpath: The folder.

@@ -177,7 +177,7 @@ def _read_job(folder: Path) -> Job:
     pairs = (str(override).lstrip("+").partition("=") for override in overrides or [])
     settings = {name: value for name, _, value in pairs}
     path, error = folder / SUMMARY_FILE, folder / ERROR_FILE
-    if not path.is_file():
+    if error.is_file() or not path.is_file():  # a summary beside an error is of an earlier start
         return Job(folder.name, settings, None, error.read_text(encoding="utf-8").strip() if error.is_file() else "")
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
