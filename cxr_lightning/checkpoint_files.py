@@ -12,7 +12,7 @@ from cxr_lightning.inference.checkpoints import read_checkpoint
 from cxr_lightning.run_folder import LAST_FILE, PREVIOUS_FILE
 
 _WRITER = "inline_container"
-"""In torch's own error where the system refuses to take more; it does not say why."""
+"""In the errors of torch's writer."""
 
 logger = logging.getLogger(__name__)
 
@@ -33,12 +33,19 @@ def write_checkpoint(content: dict[str, Any], path: Path) -> None:
         unfinished.replace(path)
     except (OSError, RuntimeError) as error:
         unfinished.unlink(missing_ok=True)
-        if isinstance(error, RuntimeError) and _WRITER not in str(error):  # not of writing
-            raise
-        reason = error if isinstance(error, OSError) else "not all of it could be written"
+        reason = _first(error)
+        if not isinstance(reason, OSError) and _WRITER not in str(reason):  # such as a loader's process that died
+            raise reason from None
         raise OSError(
             f"Expected to write the checkpoint '{path}' but got: {reason}. What was there is kept. Free disk space."
         ) from error
+
+
+def _first(error: BaseException) -> BaseException:
+    """What went wrong first: torch's writer ends with an error of its own when another one interrupts it."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return error
 
 
 class CheckpointFiles(TorchCheckpointIO):

@@ -15,6 +15,7 @@ import torch
 from pytorch_lightning.callbacks import EarlyStopping
 
 from cxr_lightning.callbacks import LastCheckpoint, StepSeeds
+from cxr_lightning.checkpoint_files import write_checkpoint
 from cxr_lightning.data.dataset import ChestXRayDataset
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from tests.conftest import Run, summary_of
@@ -237,11 +238,28 @@ def test_a_full_disk_ends_the_run_and_keeps_what_was_saved(
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert code == 1
     error = capsys.readouterr().err
-    assert re.search(r"best\.ckpt' but got: (not all|\[Errno).*What was there is kept\. Free disk space\.", error)
+    assert re.search(
+        r"best\.ckpt' but got: \[Errno 27\] File too large\. What was there is kept\. Free disk space\.", error
+    )
     assert "Traceback" not in error
     assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == ["last.ckpt", "previous.ckpt"]
     for path in (folder / "checkpoints").iterdir():
         torch.load(path, weights_only=True)
+
+
+def test_what_interrupts_a_save_is_not_taken_for_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python runs signal handlers, torch's for dead loader processes too, wherever it is."""
+
+    class Interrupts:
+        def __reduce__(self) -> Any:
+            raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed.")
+
+    path = tmp_path / "last.ckpt"
+    write_checkpoint({"a": 1}, path)
+    with pytest.raises(RuntimeError, match="DataLoader worker"):
+        write_checkpoint({"a": Interrupts()}, path)
+    assert torch.load(path, weights_only=True) == {"a": 1}
+    assert [entry.name for entry in tmp_path.iterdir()] == ["last.ckpt"]
 
 
 def test_a_loader_process_that_dies_is_said(
