@@ -10,7 +10,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-SUMMARY_FILE = "summary.json"
+from cxr_lightning.run_folder import SUMMARY_FILE
+
 ERROR_FILE = "error.txt"
 """What a job that failed says."""
 _OVERRIDES_FILE = Path(".hydra") / "overrides.yaml"
