@@ -19,8 +19,8 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from benchmarks.pairs import ROUNDS, machine
+from cxr_lightning.app.build import build_model, build_trainer
 from cxr_lightning.app.program import silence
-from cxr_lightning.app.train import build_model, build_trainer
 from cxr_lightning.data.augment import Augmentation
 from cxr_lightning.data.datamodule import ChestXRayDataModule
 from cxr_lightning.models.classifier import ChestXRayClassifier

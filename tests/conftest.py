@@ -147,6 +147,12 @@ def small(make_nih: Callable[..., Path], tmp_path: Path) -> list[str]:
     return [*SMALL, f"data.root={make_nih(tmp_path / 'nih')}"]
 
 
+def history_of(folder: Path) -> list[dict[str, float]]:
+    """The rows of a run's history.csv; epochs and all as numbers."""
+    with (folder / "history.csv").open(newline="") as file:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+
 def summary_of(folder: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((folder / "summary.json").read_text())
     return content

@@ -10,9 +10,8 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from cxr_lightning import ChestXRayClassifier
-from cxr_lightning.callbacks.history import read_history
 from cxr_lightning.data.images import read_grey, resize
-from tests.conftest import SMALL, Run, summary_of
+from tests.conftest import SMALL, Run, history_of, summary_of
 
 
 def test_a_run_leaves_what_the_readme_says(run: Run, small: list[str]) -> None:
@@ -22,7 +21,7 @@ def test_a_run_leaves_what_the_readme_says(run: Run, small: list[str]) -> None:
     assert {"checkpoints/best.ckpt", "checkpoints/last.ckpt", "history.csv", "loss_curve.png", "summary.json"} <= left
     assert {".hydra/config.yaml", "train.log"} <= left
     assert any(name.startswith("tensorboard/events") for name in left)
-    summary, history = summary_of(folder), read_history(folder / "history.csv")
+    summary, history = summary_of(folder), history_of(folder)
     assert summary["train_loss"] == [row["train_loss"] for row in history]
     assert summary["val_loss"] == [row["val_loss"] for row in history]
     assert summary["monitor"] == {
@@ -96,11 +95,11 @@ def test_a_resumed_run_goes_on_in_its_folder_as_if_it_had_not_stopped(run: Run, 
     settings = [*small, "scheduler=none", "data.augmentation.rotation=10"]
     _, whole = run(*settings, "trainer.max_epochs=4")
     _, folder = run(*settings, "trainer.max_epochs=2")
-    before = read_history(folder / "history.csv")
+    before = history_of(folder)
     code, resumed = run(*settings, "trainer.max_epochs=4", f"ckpt_path={folder}/checkpoints/last.ckpt")
     assert code == 0
     assert resumed == folder
-    after = read_history(folder / "history.csv")
+    after = history_of(folder)
     assert [row["epoch"] for row in after] == [1, 2, 3, 4]
     assert after[:2] == before
     assert summary_of(folder)["train_loss"] == summary_of(whole)["train_loss"]
@@ -149,14 +148,14 @@ FROZEN = ("model.freeze_backbone=true", "monitor.name=train/loss", "monitor.mode
 def test_early_stopping_acts(run: Run, small: list[str]) -> None:
     code, folder = run(*small, *FROZEN, "trainer.max_epochs=9", "callbacks.early_stopping.patience=2")
     assert code == 0
-    assert [row["epoch"] for row in read_history(folder / "history.csv")] == [1, 2, 3]
+    assert [row["epoch"] for row in history_of(folder)] == [1, 2, 3]
 
 
 def test_the_plateau_divides_the_rate(run: Run, small: list[str]) -> None:
     _, folder = run(
         *small, *FROZEN, "trainer.max_epochs=4", "scheduler=plateau", "scheduler.patience=1", "scheduler.factor=0.5"
     )
-    assert [row["learning_rate"] for row in read_history(folder / "history.csv")] == [0.01, 0.01, 0.01, 0.005]
+    assert [row["learning_rate"] for row in history_of(folder)] == [0.01, 0.01, 0.01, 0.005]
 
 
 def test_snapshots_are_kept_every_few_epochs(run: Run, small: list[str]) -> None:

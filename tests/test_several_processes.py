@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from cxr_lightning.data.datamodule import ChestXRayDataModule
+from cxr_lightning.data.loading import EpochSampler
+from cxr_lightning.data.nih import NIHSource
 from cxr_lightning.launch import agree, is_first_process
 from tests.conftest import SMALL, summary_of
 
@@ -122,6 +125,32 @@ def test_a_job_of_two_processes_that_fails_does_not_end_the_sweep(settings: list
     assert "finite" in (folder / "0/error.txt").read_text()
     assert (folder / "1/summary.json").is_file()
     assert (folder / "leaderboard.csv").is_file()
+
+
+@pytest.mark.slow
+def test_the_process_that_fails_says_why_and_the_other_ends(settings: list[str], tmp_path: Path) -> None:
+    module = ChestXRayDataModule(str(tmp_path / "nih"), NIHSource(), val_fraction=0.3, image_size=32)
+    module.setup()
+    order = EpochSampler(len(module.rows("train")), seed=0, rank=1, world_size=2)
+    path = Path(module.rows("train")["path"].iloc[list(order)[5]])
+    content = bytearray(path.read_bytes())
+    content[100:200] = bytes(100)
+    path.write_bytes(content)
+    process = start(sys.executable, "train.py", *settings, *TWO, "data.cache=false", "seed=0", "data.seed=0")
+    output = process.communicate(timeout=120)[0]  # the other one's output has ended too
+    assert process.returncode == 1
+    assert f"Expected an image in '{path}' but it cannot be decoded" in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.slow
+def test_a_full_disk_under_the_first_process_ends_both(settings: list[str], tmp_path: Path) -> None:
+    limited = ("sh", "-c", 'ulimit -f 98; exec "$0" "$@"')  # 512 bytes each: less than a checkpoint
+    process = start(*limited, sys.executable, "train.py", *settings, *TWO, "data.cache=false")
+    output = process.communicate(timeout=120)[0]
+    assert process.returncode == 1
+    assert "File too large. What was there is kept. Free disk space." in output
+    assert "Traceback" not in output
 
 
 @pytest.mark.slow

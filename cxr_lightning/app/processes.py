@@ -4,8 +4,9 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from hydra.conf import HydraConf
@@ -19,6 +20,8 @@ _FLAGS = ("--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd")
 _SET_BY_LIGHTNING = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 _OBSERVER = "child-process-observer"
 """Lightning's thread that watches them."""
+_SECONDS = 10
+"""That they may go on after this process has failed."""
 _ONE_AFTER_ANOTHER = "BasicLauncher"
 _ON_A_CLUSTER = "SlurmLauncher"
 
@@ -41,8 +44,12 @@ def own_processes(config: DictConfig) -> Iterator[None]:
         yield
         return
     if hydra.mode != RunMode.MULTIRUN:
-        with _folder_told(hydra):
-            yield
+        try:
+            with _folder_told(hydra):
+                yield
+        except BaseException:
+            _end_processes()
+            raise
         return
     launcher = str(hydra.launcher._target_).rpartition(".")[2]
     if launcher == _ON_A_CLUSTER:  # which starts all processes of a job
@@ -61,6 +68,7 @@ def own_processes(config: DictConfig) -> Iterator[None]:
             yield
     finally:
         sys.argv = arguments
+        _end_processes()
         _forget_processes()
 
 
@@ -93,17 +101,25 @@ def _flags(arguments: list[str]) -> Iterator[str]:
                 yield arguments[place + 1]
 
 
+def _end_processes() -> None:
+    """End those that Lightning has started; one that fails too is given time to say why, not to wait for this one."""
+    until = time.monotonic() + _SECONDS
+    for thread in threading.enumerate():
+        if thread.name == _OBSERVER:
+            watched: list[subprocess.Popen[bytes]] = thread._child_processes  # type: ignore[attr-defined]
+            processes = list(watched)
+            watched.clear()  # else the thread ends this program, unheard, when one of them has failed
+            for process in processes:
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(max(0, until - time.monotonic()))
+                process.kill()
+                process.wait()
+
+
 def _forget_processes() -> None:
     """So that Lightning starts others for the next job."""
     from torch import distributed
 
-    for thread in threading.enumerate():
-        if thread.name == _OBSERVER:  # it would end this program when a process of the last job has failed
-            processes: list[subprocess.Popen[bytes]] = thread._child_processes  # type: ignore[attr-defined]
-            for process in processes:
-                process.kill()
-                process.wait()
-            processes.clear()
     for name in _SET_BY_LIGHTNING:
         os.environ.pop(name, None)
     if distributed.is_available() and distributed.is_initialized():

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 import sys
 import warnings
 from collections.abc import Callable
@@ -11,11 +10,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 
+from cxr_lightning.app.faults import USER_ERRORS, one_line, understood
 from cxr_lightning.app.hydra_check import check_hydra
 from cxr_lightning.app.processes import own_processes
 from cxr_lightning.app.sweep import end_of_sweep, forget_sweep, note_failure, note_start
@@ -24,8 +22,6 @@ from cxr_lightning.resolvers import register_resolvers
 from cxr_lightning.signals import Stopped, stopping_at_once
 
 FAILED = 1
-USER_ERRORS = (ValueError, OSError, ImportError, HydraException, OmegaConfBaseException)
-"""What a wrong setting, file or installation raises; anything else is a fault of ours and shows its traceback."""
 
 _QUIET = (
     # We choose the number of workers from the machine; one less than its cores is meant.
@@ -103,11 +99,12 @@ def run_job(job: Callable[[DictConfig], float | None], config: DictConfig) -> fl
         with own_processes(config):
             return job(config)
     except Exception as error:
+        fault = understood(error)
         if sweep:
-            note_failure(one_line(error))
-        if sweep or not isinstance(error, USER_ERRORS):
-            raise
-        _exit(error)
+            note_failure(one_line(fault))
+        if sweep or not isinstance(fault, USER_ERRORS):
+            raise fault from error.__cause__
+        _exit(fault)
 
 
 def _exit(error: BaseException) -> NoReturn:
@@ -115,25 +112,6 @@ def _exit(error: BaseException) -> NoReturn:
         raise error
     print(f"error: {one_line(error)}", file=sys.stderr)
     sys.exit(FAILED)
-
-
-def one_line(error: BaseException) -> str:
-    """What went wrong, without the frames that libraries put around it."""
-    text = str(error)
-    if isinstance(error, OverrideParseException):
-        key, _, value = error.override.partition("=")
-        return (
-            f"Expected key=value but got {error.override}. Quote values with special characters: '{key}=\"{value}\"'."
-        )
-    if isinstance(error, HydraException) and isinstance(error.__cause__, Exception):
-        if override := re.match(r"Could not override '([^']+)'", text):
-            hint = " Choose the data as well: data=nih." if override[1].startswith("data.") else ""
-            return f"Expected a key of the configuration but got '{override[1]}'. `--cfg job` lists the keys.{hint}"
-        if isinstance(error.__cause__, ValueError | OSError | ImportError | TypeError):
-            text = str(error.__cause__)  # instantiate() wraps what a constructor raised
-    if "Original Traceback" in text:  # from a loader's worker process: the exception is on the last line
-        text = text.strip().splitlines()[-1].partition(": ")[2]
-    return " ".join(text.split())
 
 
 def silence() -> None:

@@ -7,7 +7,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from cxr_lightning.evaluation.leaderboard import ERROR_FILE
+from cxr_lightning.evaluation.leaderboard import ERROR_FILE, read_leaderboard
 
 _folders: list[Path] = []
 
@@ -47,7 +47,9 @@ def end_of_sweep() -> None:
         return
     from cxr_lightning.report.leaderboard import show_leaderboard
 
-    board = show_leaderboard(_folders.pop())
+    folder = _folders.pop()
+    board = read_leaderboard(folder)
+    show_leaderboard(board, folder)
     for job in board.failed:
         print(f"job {job.name} failed: {job.error or 'it ended without a word'}", file=sys.stderr)
     if board.failed:

@@ -4,25 +4,23 @@ import json
 import logging
 import math
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from cxr_lightning.app.build import build_model, build_trainer
 from cxr_lightning.app.program import silence
 from cxr_lightning.config import TRAIN, check_config
-from cxr_lightning.launch import cluster_plugins, is_first_process
+from cxr_lightning.launch import is_first_process
 from cxr_lightning.run_folder import SUMMARY_FILE, alone_in, claim, digest, is_of, is_there, resumable
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
 
-    from cxr_lightning.callbacks import History
     from cxr_lightning.data.datamodule import ChestXRayDataModule
-    from cxr_lightning.inference.initial import Initial
     from cxr_lightning.models.classifier import ChestXRayClassifier
 
 _PRECISIONS = frozenset({"32", "32-true", "16-mixed", "bf16-mixed"})
@@ -49,18 +47,18 @@ def train(config: DictConfig) -> float | None:
     _check_plan(config)
     folder = Path(config.paths.output_dir)
     with alone_in(folder) if is_first_process() else nullcontext():
-        return _train(config, folder)
+        if config.resume == "auto":
+            finished, found = (folder / SUMMARY_FILE).is_file(), resumable(folder)
+            if (finished or found) and not is_of(folder, config):
+                raise ValueError(
+                    f"Expected a run of the same configuration in '{folder}' to resume. Give another folder."
+                )
+            return _finished(folder) if finished else _run(config, folder, str(found) if found else None)
+        return _run(config, folder, config.ckpt_path)
 
 
-def _train(config: DictConfig, folder: Path) -> float | None:
-    ckpt_path, own = config.ckpt_path, digest(config)
-    if config.resume == "auto":
-        found, finished = resumable(folder), (folder / SUMMARY_FILE).is_file()
-        if (found or finished) and not is_of(folder, config):
-            raise ValueError(f"Expected a run of the same configuration in '{folder}' to resume. Give another folder.")
-        if finished:
-            return _finished(folder)
-        ckpt_path = str(found) if found else None
+def _run(config: DictConfig, folder: Path, ckpt_path: str | None) -> float | None:
+    own = digest(config)
     import pytorch_lightning as pl  # four seconds: only once the configuration is right
 
     from cxr_lightning.checkpoint_files import read_resumable
@@ -87,24 +85,23 @@ def _train(config: DictConfig, folder: Path) -> float | None:
         if is_first_process():
             claim(folder, own)
             (folder / SUMMARY_FILE).unlink(missing_ok=True)  # of an earlier training in this folder
-        with _explained():
-            trainer.fit(model, datamodule, ckpt_path=ckpt_path, weights_only=True)
+        trainer.fit(model, datamodule, ckpt_path=ckpt_path, weights_only=True)
     # Before the test, which loads the best checkpoint and with it the callbacks' states of then.
     best = _best_checkpoint(trainer) or ckpt_path
     monitored = _monitored(trainer, config) if config.train else None
     rows = list(history.rows)
     if config.test:
-        with exact_float32(), _explained():
+        with exact_float32():
             trainer.test(model, datamodule, ckpt_path=best, weights_only=True, verbose=False)
-    summary = summarize(
-        rows,
-        model,
-        monitor={"name": config.monitor.name, "mode": config.monitor.mode, "best": monitored},
-        best_checkpoint=best,
-        tested=config.test and not config.trainer.fast_dev_run,
-        seconds=time.perf_counter() - started,
-    )
     if trainer.is_global_zero:
+        summary = summarize(
+            rows,
+            model,
+            monitor={"name": config.monitor.name, "mode": config.monitor.mode, "best": monitored},
+            best_checkpoint=best,
+            tested=config.test and not config.trainer.fast_dev_run,
+            seconds=time.perf_counter() - started,
+        )
         write_summary(summary, folder)
         write_left_out(datamodule.manifest, folder)
         _show(summary, model, datamodule)
@@ -116,21 +113,6 @@ def _finished(folder: Path) -> float | None:
     logger.info("finished already: %s", folder)
     best: float | None = json.loads((folder / SUMMARY_FILE).read_text(encoding="utf-8"))["monitor"]["best"]
     return best
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """Says what to do where a loader's process was ended from outside."""
-    try:
-        yield
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
-        reason = " ".join(str(error).split())
-        raise ChildProcessError(
-            f"Expected the loader's processes to live but one died ({reason}). If memory ran out, lower "
-            "`data.num_workers` or `data.batch_size`. Go on with resume=auto."
-        ) from error
 
 
 def _check_plan(config: DictConfig) -> None:
@@ -158,92 +140,6 @@ def _check_plan(config: DictConfig) -> None:
         raise FileNotFoundError(
             f"Expected a checkpoint at '{config.ckpt_path}' but there is no such file. Set `ckpt_path`."
         )
-
-
-def build_model(config: DictConfig, datamodule: "ChestXRayDataModule") -> "ChestXRayClassifier":
-    """The model with what comes from the training data: labels, loss weights, pixel statistics, record."""
-    from cxr_lightning.losses import constant_loss
-
-    targets = datamodule.targets("train")
-    loss = instantiate(config.loss, _convert_="all")(targets)
-    extra: dict[str, Any] = {}
-    if config.model.preprocessing == "featurewise" and config.model.mean is None:
-        extra = _pixel_statistics(datamodule, Path(config.paths.output_dir) / "statistics.json")
-    initial = _initial(config, datamodule)
-    if initial is not None:
-        given = {name: value for name, value in initial.variations.items() if name not in config.model}
-        extra |= {"weights": initial.state, **given}
-    model: ChestXRayClassifier = instantiate(
-        config.model, labels=list(datamodule.labels), loss=loss, _convert_="all", **extra
-    )
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    logger.info("%s with %d outputs: %s parameters", config.model.backbone, len(model.labels), f"{parameters:,}")
-    prevalence = targets.nanmean(dim=0)
-    model.record |= {
-        "initial_weights": config.model.weights,
-        **({"source": initial.source} if initial is not None else {}),
-        "data": datamodule.record(),
-        "prevalence": dict(zip(datamodule.labels, prevalence.tolist(), strict=True)),
-        "constant_loss": {
-            split: constant_loss(loss, prevalence, datamodule.targets(split)) for split in ("train", "val")
-        },
-        "precision": config.trainer.precision,
-        "monitor": config.monitor.name,
-    }
-    return model
-
-
-def _pixel_statistics(datamodule: "ChestXRayDataModule", path: Path) -> dict[str, float]:
-    """Mean and standard deviation of training pixels: computed by one of a run's processes, read by the others."""
-    from filelock import FileLock
-
-    from cxr_lightning.inference.foreign import STATISTICS_IMAGES, training_statistics
-
-    images = datamodule.record()["splits"]["train"]
-    with FileLock(path.with_suffix(".lock")):
-        kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        if kept.get("images") != images:
-            mean, std = training_statistics(datamodule)
-            kept = {"mean": mean, "std": std, "images": images}
-            path.write_text(json.dumps(kept), encoding="utf-8")
-            logger.info("pixels of at most %d training images: mean %.3f, std %.3f", STATISTICS_IMAGES, mean, std)
-    return {name: kept[name] for name in ("mean", "std")}
-
-
-def _initial(config: DictConfig, datamodule: "ChestXRayDataModule") -> "Initial | None":
-    """The weights in a file; None for random and ImageNet's, which the model gets by itself."""
-    if config.model.weights in (None, "imagenet"):
-        return None
-    from cxr_lightning.inference.initial import read_initial
-
-    found = read_initial(config.model.weights, config.model.backbone, datamodule.labels)
-    logger.info("%s: %s", config.model.weights, "; ".join((found.source["format"], *found.source["decisions"])))
-    return found
-
-
-def build_trainer(config: DictConfig) -> tuple["pl.Trainer", "History"]:
-    """The trainer with its callbacks and loggers, and the callback that keeps the run's history."""
-    from cxr_lightning.callbacks import History, SameSettings, StepSeeds
-    from cxr_lightning.checkpoint_files import CheckpointFiles
-
-    callbacks = [instantiate(node, _convert_="all") for node in config.callbacks.values() if node is not None]
-    callbacks = [callback for callback in callbacks if callback is not None]
-    history = next((callback for callback in callbacks if isinstance(callback, History)), None)
-    if history is None:
-        history = History(config.paths.output_dir)
-        callbacks.append(history)
-    loggers = [instantiate(node, _convert_="all") for node in (config.logger or {}).values() if node is not None]
-    if not loggers:  # Lightning's monitor of the rate refuses to run without one
-        callbacks = [callback for callback in callbacks if type(callback).__name__ != "LearningRateMonitor"]
-    trainer: pl.Trainer = instantiate(
-        config.trainer,
-        callbacks=[SameSettings(OmegaConf.to_yaml(config)), StepSeeds(config.seed), *callbacks],
-        logger=loggers or False,
-        plugins=[CheckpointFiles(), *cluster_plugins()],
-        use_distributed_sampler=False,  # the data module gives every device its share
-        _convert_="all",
-    )
-    return trainer, history
 
 
 def _best_checkpoint(trainer: "pl.Trainer") -> str | None:

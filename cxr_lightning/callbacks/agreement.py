@@ -28,7 +28,7 @@ class StepSeeds(pl.Callback):
 
 
 class SameSettings(pl.Callback):
-    """Stops a run whose processes have been given different settings.
+    """Stops a run whose processes have been given different settings, or go on from different checkpoints.
 
     Args:
         settings: Any text of them.
@@ -42,9 +42,9 @@ class SameSettings(pl.Callback):
         if trainer.world_size == 1:
             return
         every: list[Any] = [None] * trainer.world_size
-        torch.distributed.all_gather_object(every, self.settings)
+        torch.distributed.all_gather_object(every, (self.settings, str(trainer.ckpt_path)))
         if len(set(every)) > 1:
             raise ValueError(
-                f"Expected the same settings in all {trainer.world_size} processes but they differ. Start all of them "
-                "with the same command and environment."
+                f"Expected the same settings and checkpoint in all {trainer.world_size} processes but they differ. "
+                "Start all of them with the same command and environment, and folders that all of them see."
             )

@@ -97,19 +97,3 @@ def write_history(rows: list[dict[str, float]], path: Path) -> None:
         writer.writeheader()
         writer.writerows(rows)
     unfinished.replace(path)
-
-
-def read_history(path: Path) -> list[dict[str, float]]:
-    """The rows of a ``history.csv``.
-
-    Raises:
-        ValueError: If it is not one.
-    """
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) != _COLUMNS:
-            raise ValueError(
-                f"Expected the columns {list(_COLUMNS)} in '{path}' but got {reader.fieldnames}. Delete it."
-            )
-        rows = [{name: float(value) for name, value in row.items()} for row in reader]
-    return [{**row, "epoch": int(row["epoch"])} for row in rows]

@@ -25,7 +25,7 @@ class LastCheckpoint(Checkpoint):
     """Saves at every epoch's end, every few minutes or steps, and when a signal asks the run to end.
 
     The checkpoint before is kept as ``previous.ckpt``. While a network is validated nothing is saved: a signal then
-    ends the run at once, and it goes on from the last save; with several devices it waits for the epoch's end.
+    ends the run at once, and it goes on from the last save.
 
     Args:
         dirpath: The folder.
@@ -50,6 +50,7 @@ class LastCheckpoint(Checkpoint):
         self.stopped_early = False
         self._signals = SignalWatch()
         self._saved = time.monotonic()
+        self._common_batches = self._validated = 0
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """A training that had ended by itself is not continued."""
@@ -88,10 +89,18 @@ class LastCheckpoint(Checkpoint):
         if signum:
             self._end(trainer, signum)
 
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Find how many batches every device has; some have one more."""
+        own = torch.tensor(sum(map(int, trainer.num_val_batches)), device=trainer.strategy.root_device)
+        self._common_batches = int(trainer.strategy.reduce(own, reduce_op="min"))
+        self._validated = 0
+
     def on_validation_batch_end(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
-        """End at once."""
-        if self._signals.received is not None and trainer.world_size == 1:
-            self._end(trainer, self._signals.received)
+        """End."""
+        self._validated += 1
+        asks = self._validated % _AGREE_EVERY == 0 and self._validated <= self._common_batches
+        if (trainer.world_size == 1 or asks) and (signum := self._received(trainer)):
+            self._end(trainer, signum)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save; Lightning calls checkpoint callbacks last."""

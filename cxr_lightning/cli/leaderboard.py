@@ -19,7 +19,8 @@ def add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Do it."""
+    from cxr_lightning.evaluation.leaderboard import read_leaderboard
     from cxr_lightning.report.leaderboard import show_leaderboard
 
-    show_leaderboard(parsed.folder)
+    show_leaderboard(read_leaderboard(parsed.folder), parsed.folder)
     return 0

@@ -129,6 +129,16 @@ def read_jobs(folder: Path) -> list[Job]:
     return [_read_job(path.parents[1]) for path in found]
 
 
+def read_leaderboard(folder: Path) -> Leaderboard:
+    """The leaderboard of a sweep's folder.
+
+    Raises:
+        FileNotFoundError: If it is not a sweep's.
+        ValueError: If no job has finished, or the jobs do not compare.
+    """
+    return rank(read_jobs(folder))
+
+
 def rank(jobs: Sequence[Job]) -> Leaderboard:
     """Group jobs that differ in the seed alone, and order the groups by the mean of what they monitored.
 

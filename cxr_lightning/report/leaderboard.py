@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cxr_lightning.evaluation.leaderboard import Leaderboard, Standing, deviation, mean, rank, read_jobs
+from cxr_lightning.evaluation.leaderboard import Leaderboard, Standing, deviation, mean
 from cxr_lightning.report.drawing import save_png
 from cxr_lightning.report.metrics_table import escaped
 from cxr_lightning.report.tables import NOT_FOR_CLINICAL_USE, number
@@ -22,21 +22,14 @@ _MOST_DRAWN = 30
 _LINE = 52
 
 
-def show_leaderboard(folder: Path) -> Leaderboard:
-    """Print a sweep's leaderboard, and write it into the sweep's folder.
-
-    Raises:
-        FileNotFoundError: If the folder is not a sweep's.
-        ValueError: If no job has finished, or the jobs do not compare.
-    """
-    board = rank(read_jobs(folder))
+def show_leaderboard(board: Leaderboard, folder: Path) -> None:
+    """Print a sweep's leaderboard, and write it into the sweep's folder."""
     write_leaderboard(board, folder)
     console = Console()
     console.print(leaderboard_table(board))
     for note in board.notes:
         console.print(f"note: {note}", markup=False, highlight=False)
     console.print(f"leaderboard: {folder / CSV_FILE}", markup=False, highlight=False, soft_wrap=True)
-    return board
 
 
 def write_leaderboard(board: Leaderboard, folder: Path) -> None:
