@@ -5,74 +5,52 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
+from cxr_lightning.data.dicom import decode_dicom, is_dicom
+from cxr_lightning.data.picture import ImageRejectedError, Picture, check_size, to_8_bits
+
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 BadImagePolicy = Literal["error", "skip"]
 
 FORMATS = ("PNG", "JPEG", "TIFF", "JPEG2000", "BMP", "GIF", "WEBP", "PPM")
-"""What is read; not all that Pillow knows: for some (EPS) it starts another program on the file's content."""
-
-MAX_PIXELS = 80_000_000
-"""Larger images are refused before they are decoded; the largest detectors give about 20 million pixels."""
+"""What is read beside DICOM; not all that Pillow knows: for some (EPS) it starts another program on the content."""
 
 _LFS_POINTER = b"version https://git-lfs"
 _APPLE_DOUBLE = b"\x00\x05\x16\x07"
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"IEND\xaeB`\x82"
-_UNIDENTIFIED = ("it is in no image format that is read here", f"Use one of {', '.join(FORMATS)}.")
-_CUT = ("it is a PNG that is cut off", "Download it again.")
+_HEAD = 256
+"""Bytes of a file's start that tell what it is."""
+_UNIDENTIFIED = (
+    "it is in no image format that is read here",
+    f"Use one of {', '.join(FORMATS)} or DICOM.",
+    "not_an_image",
+)
+_CUT = ("it is a PNG that is cut off", "Download it again.", "cut_off")
+_COLOURED = 16
+"""Steps of 256 between a pixel's channels from which on it is no grey."""
 _WIDE_GREY = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 
 
-class ImageRejectedError(ValueError):
-    """A file that is no usable image; the message names the file, the reason and the remedy.
-
-    Made by :meth:`of`; the constructor takes the finished message alone, because a loader's worker
-    process rebuilds its exceptions from that.
-    """
-
-    path: str = ""
-    reason: str = ""
-    remedy: str = ""
-    lasting: bool = True
-    """False if it may be readable another time, though the file stays as it is."""
-
-    @classmethod
-    def of(cls, path: Path | str, reason: str, remedy: str = "Replace the file.", *, lasting: bool = True) -> Self:
-        """The rejection of one file.
-
-        Args:
-            path: The file.
-            reason: What was found, as a clause: "it is ...".
-            remedy: What to do, as a sentence.
-            lasting: Whether the file itself is at fault.
-        """
-        rejection = cls(f"Expected an image in '{path}' but {reason}. {remedy}")
-        rejection.path, rejection.reason, rejection.remedy, rejection.lasting = str(path), reason, remedy, lasting
-        return rejection
-
-    @classmethod
-    def unreadable(cls, path: Path | str, error: OSError) -> Self:
-        """The rejection of a file that the system does not let us read."""
-        reason = f"it cannot be read ({error.strerror or error})"
-        return cls.of(path, reason, "Check that it is there, its permissions and its disk.", lasting=False)
-
-
 def read_grey(path: Path) -> NDArray[np.uint8]:
-    """Decode an image file to 8-bit grey.
+    """Decode an image file to 8-bit grey: the pixels of :func:`read_picture`."""
+    return read_picture(path).pixels
 
-    Transparency is dropped; colour is turned to luminance; 16-bit values are scaled, not clipped.
+
+def read_picture(path: Path, *, force: bool = False) -> Picture:
+    """Decode an image file.
+
+    Transparency is dropped; colour is turned to luminance; 16-bit values are scaled, not clipped. DICOM's values go
+    through its tables, and MONOCHROME1 is inverted.
 
     Args:
-        path: A file in one of ``FORMATS``.
-
-    Returns:
-        ``(H, W)`` uint8, bright where the file is bright.
+        path: A file in one of ``FORMATS``, or DICOM.
+        force: Go on with a DICOM file that is no chest radiograph by its header.
 
     Raises:
         ImageRejectedError: If it cannot be read, is no image, is damaged, or is larger than ``MAX_PIXELS``.
@@ -81,23 +59,26 @@ def read_grey(path: Path) -> NDArray[np.uint8]:
         content = path.read_bytes()
     except OSError as error:
         raise ImageRejectedError.unreadable(path, error) from error
-    return decode_grey(content, path)
+    return decode_picture(content, path, force=force)
 
 
-def decode_grey(content: bytes, path: Path | str) -> NDArray[np.uint8]:
-    """Like :func:`read_grey`, from the file's bytes; ``path`` is for messages only."""
-    if reason := _masquerade(content[:64], len(content)):
-        raise ImageRejectedError.of(path, *reason)
+def decode_picture(content: bytes, path: Path | str, *, force: bool = False) -> Picture:
+    """Like :func:`read_picture`, from the file's bytes; ``path`` is for messages only."""
+    head = content[:_HEAD]
+    if reason := _masquerade(head, len(content)):
+        raise _rejection(path, reason)
+    if is_dicom(head):
+        return decode_dicom(content, path, force=force)
     try:
         with Image.open(BytesIO(content), formats=FORMATS) as image:
-            _check_size(image, path)
-            return _to_grey(image)
+            check_size(*image.size, path)
+            return Picture(_to_grey(image), _coloured(image))
     except ImageRejectedError:
         raise
     except UnidentifiedImageError as error:
-        raise ImageRejectedError.of(path, *(_CUT if content.startswith(_PNG_SIGNATURE) else _UNIDENTIFIED)) from error
+        raise _rejection(path, _CUT if content.startswith(_PNG_SIGNATURE) else _UNIDENTIFIED) from error
     except Image.DecompressionBombError as error:
-        raise ImageRejectedError.of(path, f"it is too large: {error}") from error
+        raise ImageRejectedError.of(path, f"it is too large: {error}", code="too_large") from error
     except (OSError, SyntaxError, ValueError, struct.error, EOFError) as error:
         raise ImageRejectedError.of(path, f"it cannot be decoded ({error})", "Download or export it again.") from error
 
@@ -156,7 +137,7 @@ def refusal(rejections: Sequence[ImageRejectedError], listed_in: Path | None = N
 def _inspect(path: Path) -> ImageRejectedError | None:
     try:
         with path.open("rb") as file:
-            head = file.read(64)
+            head = file.read(_HEAD)
             size = file.seek(0, 2)
             file.seek(max(0, size - 64))
             tail = file.read()
@@ -165,9 +146,9 @@ def _inspect(path: Path) -> ImageRejectedError | None:
     reason = _masquerade(head, size)
     if not reason and head.startswith(_PNG_SIGNATURE):
         reason = None if _PNG_END in tail else _CUT
-    elif not reason and not _is_identified(path):
+    elif not reason and not is_dicom(head) and not _is_identified(path):
         reason = _UNIDENTIFIED
-    return ImageRejectedError.of(path, *reason) if reason else None
+    return _rejection(path, reason) if reason else None
 
 
 def _is_identified(path: Path) -> bool:
@@ -180,32 +161,40 @@ def _is_identified(path: Path) -> bool:
         return True  # but damaged or too large, which decoding says better
 
 
-def _masquerade(head: bytes, size: int) -> tuple[str, str] | None:
-    """What a file with an image's name really is, and the remedy; None if it may be an image."""
+def _rejection(path: Path | str, found: tuple[str, str, str]) -> ImageRejectedError:
+    reason, remedy, code = found
+    return ImageRejectedError.of(path, reason, remedy, code=code)
+
+
+def _masquerade(head: bytes, size: int) -> tuple[str, str, str] | None:
+    """What a file with an image's name really is, the remedy, and the code; None if it may be an image."""
     if size == 0:
-        return "the file is empty", "Download it again."
+        return "the file is empty", "Download it again.", "empty"
     if head.startswith(_LFS_POINTER):
-        return f"it is a Git-LFS pointer of {size} bytes, not the image itself", "Run `git lfs pull` in its repository."
+        reason = f"it is a Git-LFS pointer of {size} bytes, not the image itself"
+        return reason, "Run `git lfs pull` in its repository.", "lfs_pointer"
     if head.startswith(_APPLE_DOUBLE):
-        return "it is a macOS '._' stub, not an image", "Delete the '._*' files; the images have the same name without."
+        remedy = "Delete the '._*' files; the images have the same name without."
+        return "it is a macOS '._' stub, not an image", remedy, "macos_stub"
     if head.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
-        return "it is a web page, not an image", "Download the file itself."
+        return "it is a web page, not an image", "Download the file itself.", "web_page"
     return None
-
-
-def _check_size(image: ImageFile.ImageFile, path: Path | str) -> None:
-    width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise ImageRejectedError.of(path, f"it has {width}x{height} pixels, more than {MAX_PIXELS:,}")
 
 
 def _to_grey(image: ImageFile.ImageFile) -> NDArray[np.uint8]:
     if image.mode in _WIDE_GREY:
         # convert("L") would clip 16-bit values at 255.
-        wide = np.asarray(image).astype(np.int64)
-        return ((np.clip(wide, 0, 65535) + 128) // 257).astype(np.uint8)
+        return to_8_bits(np.clip(np.asarray(image).astype(np.int64), 0, 65535), 16)
     if image.mode == "F":
         raise ValueError("floating-point pixels have no fixed range")
     if image.mode == "P":
         return np.asarray(image.convert("RGB").convert("L"))
     return np.asarray(image.convert("L"))
+
+
+def _coloured(image: ImageFile.ImageFile) -> float:
+    """Share of the pixels that are no grey."""
+    if image.mode in (*_WIDE_GREY, "F", "L", "LA", "La", "1"):
+        return 0.0
+    channels = np.asarray(image.convert("RGB"))
+    return float((np.ptp(channels, axis=-1) >= _COLOURED).mean())

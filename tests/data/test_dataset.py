@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from cxr_lightning.data.dataset import ChestXRayDataset, ImageFiles
-from cxr_lightning.data.images import ImageRejectedError
 from cxr_lightning.data.manifest import targets_of
+from cxr_lightning.data.picture import ImageRejectedError
 
 
 @pytest.fixture

@@ -13,15 +13,8 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from cxr_lightning.choices import check_choice
-from cxr_lightning.data.images import (
-    ImageRejectedError,
-    Interpolation,
-    decode_grey,
-    find_broken,
-    read_grey,
-    refusal,
-    resize,
-)
+from cxr_lightning.data.images import Interpolation, decode_picture, find_broken, read_grey, refusal, resize
+from cxr_lightning.data.picture import ImageRejectedError
 
 GREY = np.arange(256, dtype=np.uint8).reshape(16, 16)
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 408711\n"
@@ -75,7 +68,7 @@ def test_grey_survives_every_colour_mode(tmp_path: Path, mode: str) -> None:
 def test_a_palette_is_looked_up() -> None:
     image = Image.fromarray(np.array([[0, 1], [2, 3]], dtype=np.uint8), "L").convert("P")
     image.putpalette([9, 9, 9, 200, 200, 200, 30, 30, 30, 255, 255, 255])
-    np.testing.assert_array_equal(decode_grey(encode(image), "palette.png"), [[9, 200], [30, 255]])
+    np.testing.assert_array_equal(decode_picture(encode(image), "palette.png").pixels, [[9, 200], [30, 255]])
 
 
 def test_colour_becomes_luminance(tmp_path: Path) -> None:

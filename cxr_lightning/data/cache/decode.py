@@ -11,7 +11,8 @@ from io import RawIOBase
 from pathlib import Path
 from typing import Any
 
-from cxr_lightning.data.images import ImageRejectedError, Interpolation, read_grey, resize
+from cxr_lightning.data.images import Interpolation, read_grey, resize
+from cxr_lightning.data.picture import ImageRejectedError
 from cxr_lightning.data.processes import run_in_processes
 
 _PER_PROCESS = 32

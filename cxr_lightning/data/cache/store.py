@@ -20,7 +20,7 @@ import PIL
 
 from cxr_lightning.data.images import Interpolation
 
-FORMAT = 1
+FORMAT = 2
 PIXELS_FILE = "pixels.u8"
 INDEX_FILE = "index.jsonl"
 _SAVE_SECONDS = 2.0

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from cxr_lightning.data.cache.pixels import find_damaged
 from cxr_lightning.data.cache.store import CacheSpec, Index
-from cxr_lightning.data.images import BadImagePolicy, ImageRejectedError
+from cxr_lightning.data.images import BadImagePolicy
+from cxr_lightning.data.picture import ImageRejectedError
 
 _SAMPLE = 8
 """At most so many images' checksums are compared before a cache is used."""

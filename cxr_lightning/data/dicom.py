@@ -1,0 +1,220 @@
+"""DICOM files to grey pixels, upright and bright where dense, or why they are no chest radiograph.
+
+What a file says of its patient is neither kept nor quoted: messages name tags and never their values, except for a few
+that are codes of the standard.
+"""
+
+import logging
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxr_lightning.data.frame_size import frame_size
+from cxr_lightning.data.picture import MAX_PIXELS, ImageRejectedError, Picture, check_size, to_8_bits
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+_PREAMBLE = 128
+_DEFLATED = "1.2.840.10008.1.2.1.99"
+_MOST_BYTES = 4 * MAX_PIXELS
+"""Of a deflated file, inflated."""
+_RADIOGRAPHS = frozenset({"", "CR", "DX", "RG", "DR", "OT", "SC"})
+"""Modalities that may be one; the last three are not the standard's for it but are met."""
+_CHEST = ("CHEST", "THORA", "LUNG", "RIB")
+_FIRST_TAGS = (b"\x08\x00", b"\x02\x00")
+"""Groups that a file without preamble begins with, in little endian."""
+
+
+def is_dicom(head: bytes) -> bool:
+    """Whether a file's first 256 bytes are those of a DICOM file, with or without its preamble."""
+    if head[_PREAMBLE : _PREAMBLE + 4] == b"DICM":
+        return True
+    element, length = head[2:4], int.from_bytes(head[4:8], "little")
+    known = element in (b"\x00\x00", b"\x01\x00", b"\x05\x00", b"\x08\x00", b"\x16\x00", b"\x18\x00")
+    explicit = head[4:6] in (b"UL", b"OB", b"CS", b"UI", b"SH")
+    return head[:2] in _FIRST_TAGS and known and (explicit or 0 < length < len(head))
+
+
+def decode_dicom(content: bytes, path: Path | str, *, force: bool = False) -> Picture:
+    """Decode a radiograph.
+
+    Stored values go through the modality and the value-of-interest table (the first window, if the file has several),
+    MONOCHROME1 is inverted, padding becomes black, and a picture that the header says is turned or mirrored is put
+    upright, the patient's right on the left.
+
+    Args:
+        content: Of the file.
+        path: For messages.
+        force: Go on where the header says that it is no chest radiograph; of several frames the first.
+
+    Raises:
+        ImageRejectedError: If it is not one, cannot be decoded, is too large, or pydicom is not installed.
+
+    References:
+        DICOM PS3.3, C.7.6.3 (pixels), C.11.1 and C.11.2 (tables); PS3.4, N.2 (their order).
+    """
+    try:
+        import pydicom  # noqa: F401  # is it there?
+    except ImportError as error:
+        reason = "it is a DICOM file, which needs pydicom"
+        remedy = "Install the extra: uv sync --extra dicom."
+        raise ImageRejectedError.of(path, reason, remedy, code="dicom_support", lasting=False) from error
+    try:
+        with _silent():
+            dataset = _read(content, path)
+            _check_header(dataset, path, force)
+            return _picture(dataset, path)
+    except ImageRejectedError:
+        raise
+    except Exception as error:  # pydicom and its decoders raise what they come upon, in texts that may quote the file
+        reason = f"its DICOM data cannot be decoded ({type(error).__name__})"
+        raise ImageRejectedError.of(path, reason, "Export it again, uncompressed.") from error
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keep pydicom's remarks to itself: they quote values."""
+    logger = logging.getLogger("pydicom")
+    before, logger.disabled = logger.disabled, True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.disabled = before
+
+
+def _read(content: bytes, path: Path | str) -> "Dataset":
+    from pydicom import dcmread
+    from pydicom.dataset import FileMetaDataset
+    from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    _check_inflated(content, path)
+    dataset = dcmread(BytesIO(content), force=True)
+    if "TransferSyntaxUID" not in getattr(dataset, "file_meta", ()):  # a file without a preamble
+        implicit, _ = dataset.original_encoding
+        dataset.file_meta = FileMetaDataset()
+        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+    return dataset
+
+
+def _check_inflated(content: bytes, path: Path | str) -> None:
+    """Refuse what is compressed as a whole and far larger than an image when it is not."""
+    if _DEFLATED.encode() not in content[:4096]:
+        return
+    start = content.find(b"DICM") + 4
+    group_length = int.from_bytes(content[start + 8 : start + 12], "little")
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    rest = BytesIO(content[start + 12 + group_length :])
+    size = 0
+    while chunk := rest.read(1 << 16):
+        size += len(inflater.decompress(chunk, _MOST_BYTES))
+        if size > _MOST_BYTES or inflater.unconsumed_tail:
+            reason = f"it is compressed and larger than {_MOST_BYTES:,} bytes when it is not"
+            raise ImageRejectedError.of(path, reason, code="too_large")
+
+
+def _check_header(dataset: "Dataset", path: Path | str, force: bool) -> None:
+    """Refuse what is no single chest radiograph, or too large, before its pixels are decoded."""
+    if "PixelData" not in dataset or "Rows" not in dataset or "Columns" not in dataset:
+        raise ImageRejectedError.of(path, "its DICOM data has no pixels", "Export the image itself.", code="no_pixels")
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    check_size(int(dataset.Columns), int(dataset.Rows) * (1 if force else max(1, frames)), path)
+    if force:
+        return
+    modality = _code(dataset, "Modality")
+    part = _code(dataset, "BodyPartExamined")
+    if modality not in _RADIOGRAPHS:
+        reason = f"its header says that it is no radiograph (Modality {modality[:16]!r})"
+    elif frames > 1:
+        reason = f"its header says that it has {frames:,} frames, not one"
+    elif part and not any(name in part for name in _CHEST):
+        reason = f"its header says that it shows another part of the body (BodyPartExamined {part[:16]!r})"
+    else:
+        return
+    remedy = "Give chest radiographs, or --force if the header is wrong."
+    raise ImageRejectedError.of(path, reason, remedy, code="not_a_chest_radiograph")
+
+
+def _code(dataset: "Dataset", name: str) -> str:
+    return str(dataset.get(name) or "").strip().upper()
+
+
+def _picture(dataset: "Dataset", path: Path | str) -> Picture:
+    from pydicom.pixels import pixel_array
+
+    if frame := frame_size(dataset):
+        check_size(*frame, path)
+        if frame != (dataset.Columns, dataset.Rows):
+            expected = f"{dataset.Columns}x{dataset.Rows}"
+            raise ImageRejectedError.of(
+                path, f"its header says {expected} pixels but the data has {frame[0]}x{frame[1]}"
+            )
+    stored = pixel_array(dataset, index=0)
+    view = _code(dataset, "ViewPosition")
+    if stored.ndim == 3:
+        return Picture(_upright(_luminance(stored), dataset), float((np.ptp(stored, axis=-1) >= 16).mean()), view)
+    padding = _padding(stored, dataset)
+    grey = _displayed(stored, padding, dataset)
+    if dataset.PhotometricInterpretation == "MONOCHROME1":
+        grey = 255 - grey
+    return Picture(_upright(np.where(padding, np.uint8(0), grey), dataset), view=view)
+
+
+def _luminance(colours: NDArray[Any]) -> NDArray[np.uint8]:
+    """Of RGB, ``(H, W, 3)``, by the weights of ITU-R 601."""
+    weighted = colours.astype(np.float64) @ [0.299, 0.587, 0.114]
+    return to_8_bits(weighted.round().astype(np.int64), 8 * colours.dtype.itemsize)
+
+
+def _padding(stored: NDArray[Any], dataset: "Dataset") -> NDArray[np.bool_]:
+    """Where a detector saw nothing, ``(H, W)``."""
+    value = dataset.get("PixelPaddingValue")
+    if value is None:
+        return np.zeros(stored.shape, bool)
+    limit = dataset.get("PixelPaddingRangeLimit", value)
+    low, high = sorted((int(value), int(limit)))
+    return (stored >= low) & (stored <= high)
+
+
+def _displayed(stored: NDArray[Any], padding: NDArray[np.bool_], dataset: "Dataset") -> NDArray[np.uint8]:
+    """Stored values to what a viewer shows, ``(H, W)`` uint8."""
+    from pydicom.pixels import apply_modality_lut, apply_voi_lut
+
+    values = np.where(padding, stored[~padding].min() if not padding.all() else stored, stored)
+    if "VOILUTSequence" in dataset and dataset.VOILUTSequence[0].get("LUTData") is not None:
+        shown = apply_voi_lut(apply_modality_lut(values, dataset), dataset)
+        return to_8_bits(shown, int(dataset.VOILUTSequence[0].LUTDescriptor[2]))
+    if dataset.get("WindowCenter") not in (None, "") and dataset.get("WindowWidth") not in (None, ""):
+        shown = apply_voi_lut(apply_modality_lut(values, dataset), dataset)
+        # What the window's ends become, which depends on the bits and the rescaling.
+        low, high = apply_voi_lut(np.array([-1e9, 1e9]), dataset)
+        scaled = 255 * (shown - low) / (high - low)
+        grey: NDArray[np.uint8] = scaled.clip(0, 255).round().astype(np.uint8)
+        return grey
+    if "ModalityLUTSequence" in dataset:
+        values = apply_modality_lut(values, dataset)
+        return to_8_bits(values, int(dataset.ModalityLUTSequence[0].LUTDescriptor[2]))
+    # A straight line changes nothing of what is shown.
+    values = values.astype(np.int64)
+    return to_8_bits(values - min(0, int(values.min(initial=0))), max(8, int(dataset.BitsStored)))
+
+
+def _upright(grey: NDArray[np.uint8], dataset: "Dataset") -> NDArray[np.uint8]:
+    """Put the head at the top and the patient's right on the left, if the header says where they are."""
+    rows, columns = (*(dataset.get("PatientOrientation") or ()), "", "")[:2]
+    if rows[:1] in ("H", "F") and columns[:1] in ("L", "R", "A", "P"):
+        grey, rows, columns = grey.T, columns, rows
+    if columns[:1] == "H":
+        grey = grey[::-1]
+    if rows[:1] == "R" and columns[:1] in ("H", "F"):
+        grey = grey[:, ::-1]
+    return np.ascontiguousarray(grey)

@@ -1,0 +1,105 @@
+"""What a decoded image file is, or why it cannot be one."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_PIXELS = 80_000_000
+"""Larger images are refused before they are decoded; the largest detectors give about 20 million pixels."""
+
+
+class ImageRejectedError(ValueError):
+    """A file that is no usable image; the message names the file, the reason and the remedy.
+
+    Made by :meth:`of`; the constructor takes the finished message alone, because a loader's worker
+    process rebuilds its exceptions from that.
+    """
+
+    path: str = ""
+    reason: str = ""
+    remedy: str = ""
+    code: str = ""
+    """The kind of reason, for programs."""
+    lasting: bool = True
+    """False if it may be readable another time, though the file stays as it is."""
+
+    @classmethod
+    def of(
+        cls,
+        path: Path | str,
+        reason: str,
+        remedy: str = "Replace the file.",
+        *,
+        code: str = "damaged",
+        lasting: bool = True,
+    ) -> Self:
+        """The rejection of one file.
+
+        Args:
+            path: The file.
+            reason: What was found, as a clause: "it is ...".
+            remedy: What to do, as a sentence.
+            code: The kind of reason.
+            lasting: Whether the file itself is at fault.
+        """
+        rejection = cls(f"Expected an image in '{path}' but {reason}. {remedy}")
+        rejection.path, rejection.reason, rejection.remedy = str(path), reason, remedy
+        rejection.code, rejection.lasting = code, lasting
+        return rejection
+
+    @classmethod
+    def unreadable(cls, path: Path | str, error: OSError) -> Self:
+        """The rejection of a file that the system does not let us read."""
+        reason = f"it cannot be read ({error.strerror or error})"
+        remedy = "Check that it is there, its permissions and its disk."
+        return cls.of(path, reason, remedy, code="unreadable", lasting=False)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded image, and what its file says of it.
+
+    Attributes:
+        pixels: ``(H, W)`` uint8; bright is dense.
+        colour: Share of the pixels whose colour is not a grey, in [0, 1].
+        view: View position by the file's header, such as ``PA``; empty if it has none.
+    """
+
+    pixels: NDArray[np.uint8]
+    colour: float = 0.0
+    view: str = ""
+
+
+def check_size(width: int, height: int, path: Path | str) -> None:
+    """Refuse an image of more than ``MAX_PIXELS``.
+
+    Raises:
+        ImageRejectedError: If it has.
+    """
+    if width * height > MAX_PIXELS:
+        reason = f"it has {width}x{height} pixels, more than {MAX_PIXELS:,}"
+        raise ImageRejectedError.of(path, reason, code="too_large")
+
+
+def to_8_bits(values: NDArray[np.integer], bits: int) -> NDArray[np.uint8]:
+    """Scale whole numbers to [0, 255]; nothing is clipped.
+
+    The scale is that of ``bits``; where the largest value needs two bits fewer, or four, that of those: 12-bit values
+    are often kept in files of 16 bits, and would be nearly black.
+
+    Args:
+        values: Any shape, in [0, 2 ** bits - 1].
+        bits: At least 8.
+
+    Example:
+        >>> to_8_bits(np.array([0, 32768, 65535]), 16), to_8_bits(np.array([0, 2048, 4095]), 16)
+        (array([  0, 128, 255], dtype=uint8), array([  0, 128, 255], dtype=uint8))
+    """
+    top = int(values.max(initial=0))
+    while bits >= 10 and top < 1 << (bits - 2):
+        bits -= 2
+    limit = (1 << bits) - 1
+    return ((values.astype(np.int64) * 255 + limit // 2) // limit).astype(np.uint8)

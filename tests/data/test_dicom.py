@@ -1,0 +1,390 @@
+"""DICOM: tables, polarity, padding, orientation; what is refused; that nothing of the patient is said."""
+
+import logging
+import sys
+import warnings
+import zlib
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image
+from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
+from pydicom.encaps import encapsulate
+from pydicom.sequence import Sequence
+from pydicom.uid import (
+    JPEG2000,
+    UID,
+    ComputedRadiographyImageStorage,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    RLELossless,
+)
+
+from cxr_lightning.data import dicom
+from cxr_lightning.data.datamodule import ChestXRayDataModule
+from cxr_lightning.data.frame_size import frame_size
+from cxr_lightning.data.images import decode_picture, find_broken, read_picture
+from cxr_lightning.data.picture import ImageRejectedError
+from cxr_lightning.data.sources import CsvSource
+
+RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)
+SECRET = "DOE^JANE"
+FILMS = Path(__file__).parents[3] / "shared" / "data" / "dicom"
+
+
+def dataset_of(pixels: NDArray[Any], bits: int = 8, **tags: object) -> FileDataset:
+    """A radiograph with these stored values."""
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = ComputedRadiographyImageStorage, UID("1.2.3")
+    found = FileDataset("", {}, file_meta=meta, preamble=bytes(128))
+    found.SOPClassUID, found.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
+    found.PatientName = SECRET
+    found.Modality, found.BodyPartExamined, found.ViewPosition = "CR", "CHEST", "PA"
+    found.Rows, found.Columns = pixels.shape[:2]
+    found.SamplesPerPixel = 1 if pixels.ndim == 2 else 3
+    found.PhotometricInterpretation = "MONOCHROME2" if pixels.ndim == 2 else "RGB"
+    if pixels.ndim == 3:
+        found.PlanarConfiguration = 0
+    found.BitsAllocated, found.BitsStored, found.HighBit = 8 * pixels.dtype.itemsize, bits, bits - 1
+    found.PixelRepresentation = int(pixels.dtype.kind == "i")
+    found.PixelData = pixels.tobytes()
+    for name, value in tags.items():
+        setattr(found, name, value)
+    return found
+
+
+def content_of(dataset: FileDataset) -> bytes:
+    file = BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dataset.save_as(file, enforce_file_format=True)
+    return file.getvalue()
+
+
+def grey_of(dataset: FileDataset, *, force: bool = False) -> NDArray[np.uint8]:
+    return decode_picture(content_of(dataset), "x.dcm", force=force).pixels
+
+
+def refusal_of(content: bytes) -> str:
+    """Why it is rejected; empty if it is not."""
+    try:
+        decode_picture(content, "x.dcm", force=True)
+    except ImageRejectedError as error:
+        return str(error)
+    return ""
+
+
+def inverse(pixels: NDArray[Any], bits: int, **tags: object) -> FileDataset:
+    """The MONOCHROME1 twin."""
+    twin = ((1 << bits) - 1 - pixels.astype(np.int64)).astype(pixels.dtype)
+    return dataset_of(twin, bits, PhotometricInterpretation="MONOCHROME1", **tags)
+
+
+def test_8_bit_values_are_the_picture() -> None:
+    np.testing.assert_array_equal(grey_of(dataset_of(RAMP)), RAMP)
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 15, 16])
+def test_depths_and_polarities_give_one_picture(bits: int) -> None:
+    kind: Any = np.uint8 if bits == 8 else np.uint16
+    deep = (RAMP.astype(np.int64) * ((1 << bits) - 1) / 255).round().astype(kind)
+    np.testing.assert_array_equal(grey_of(dataset_of(deep, bits)), RAMP)
+    np.testing.assert_array_equal(grey_of(inverse(deep, bits)), RAMP)
+
+
+def test_the_center_and_width_of_a_window_are_the_standards() -> None:
+    values = np.arange(4096, dtype=np.uint16).reshape(64, 64)
+    center, width = 2000.0, 1000.0
+    x = values.astype(float)
+    linear = ((x - (center - 0.5)) / (width - 1) + 0.5).clip(0, 1)  # PS3.3, C.11.2.1.2.1
+    exact = ((x - center) / width + 0.5).clip(0, 1)
+    sigmoid = 1 / (1 + np.exp(-4 * (x - center) / width))
+    for function, shown in (("LINEAR", linear), ("LINEAR_EXACT", exact), ("SIGMOID", sigmoid)):
+        tags = {"WindowCenter": center, "WindowWidth": width, "VOILUTFunction": function}
+        found = grey_of(dataset_of(values, 12, **tags))
+        assert np.abs(found - 255 * shown).max() <= 0.51
+
+
+def test_the_first_of_several_windows_is_used() -> None:
+    values = np.arange(4096, dtype=np.uint16).reshape(64, 64)
+    one = grey_of(dataset_of(values, 12, WindowCenter=2000, WindowWidth=1000))
+    both = grey_of(dataset_of(values, 12, WindowCenter=[2000, 600], WindowWidth=[1000, 9]))
+    np.testing.assert_array_equal(one, both)
+
+
+def test_a_window_is_of_rescaled_values() -> None:
+    values = np.arange(4096, dtype=np.uint16).reshape(64, 64)
+    plain = grey_of(dataset_of(values, 12, WindowCenter=2000, WindowWidth=1000))
+    tags = {"RescaleSlope": "2", "RescaleIntercept": "-1024", "WindowCenter": 2000 * 2 - 1024, "WindowWidth": 2000}
+    assert np.abs(plain.astype(int) - grey_of(dataset_of(values, 12, **tags))).max() <= 1
+    tags = {"RescaleSlope": "2", "RescaleIntercept": "-1024"}
+    np.testing.assert_array_equal(grey_of(dataset_of(values, 12, **tags)), grey_of(dataset_of(values, 12)))
+
+
+def test_a_table_of_values_of_interest_is_applied() -> None:
+    table = Dataset()
+    table.LUTDescriptor = [256, 0, 16]
+    table.LUTData = np.array([int(65535 * (n / 255) ** 2) for n in range(256)], dtype="<u2").tobytes()
+    found = grey_of(dataset_of(RAMP, VOILUTSequence=Sequence([table])))
+    assert np.abs(found - 255 * (RAMP / 255.0) ** 2).max() <= 0.51
+
+
+def test_signed_values_are_shown_too() -> None:
+    signed = RAMP.astype(np.int16) - 128
+    np.testing.assert_array_equal(grey_of(dataset_of(signed, 16)), RAMP)
+    positive = (RAMP.astype(np.int16)) * 16
+    assert np.abs(grey_of(dataset_of(positive, 16)) - 255 * (positive / 4095)).max() <= 0.51
+
+
+@pytest.mark.parametrize("limit", [None, 65535])
+def test_padding_is_black_and_has_no_part_in_the_scale(limit: int | None) -> None:
+    values = RAMP.astype(np.uint16) * 16
+    padded = values.copy()
+    padded[:2] = 65530
+    tags = {"PixelPaddingValue": 65530} | ({} if limit is None else {"PixelPaddingRangeLimit": limit})
+    for photometric in ("MONOCHROME2", "MONOCHROME1"):
+        clean = grey_of(dataset_of(values, 16, PhotometricInterpretation=photometric))
+        found = grey_of(dataset_of(padded, 16, PhotometricInterpretation=photometric, **tags))
+        assert (found[:2] == 0).all()
+        np.testing.assert_array_equal(found[2:], clean[2:])
+
+
+@pytest.mark.parametrize(
+    ("orientation", "turn"),
+    [
+        (["L", "F"], lambda picture: picture),
+        (["R", "F"], lambda picture: picture[:, ::-1]),
+        (["L", "H"], lambda picture: picture[::-1]),
+        (["R", "H"], lambda picture: picture[::-1, ::-1]),
+        (["F", "L"], lambda picture: picture.T),
+        (["H", "L"], lambda picture: picture[::-1].T),
+        (["F", "R"], lambda picture: picture[:, ::-1].T),
+        (["P", "F"], lambda picture: picture),
+        ("", lambda picture: picture),
+    ],
+)
+def test_what_is_turned_or_mirrored_is_put_upright(
+    orientation: list[str], turn: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+) -> None:
+    # `turn` makes the stored picture of the upright one; transpositions come last.
+    found = grey_of(dataset_of(np.ascontiguousarray(turn(RAMP)), PatientOrientation=orientation))
+    np.testing.assert_array_equal(found, RAMP)
+
+
+def test_colour_becomes_luminance_and_is_measured() -> None:
+    grey = np.stack([RAMP] * 3, axis=-1)
+    found = decode_picture(content_of(dataset_of(grey)), "x.dcm")
+    np.testing.assert_array_equal(found.pixels, RAMP)
+    assert found.colour == 0
+    red = np.stack([RAMP, RAMP // 2, RAMP // 2], axis=-1)
+    assert decode_picture(content_of(dataset_of(red)), "x.dcm").colour > 0.8
+
+
+def test_compressed_pixels_are_decoded() -> None:
+    smooth = np.add.outer(np.arange(64), np.arange(64)).astype(np.uint8)
+    for syntax, kind, options, tolerance in (
+        (JPEGBaseline8Bit, "JPEG", {"quality": 95}, 2),
+        (JPEG2000, "JPEG2000", {"no_jp2": True, "irreversible": False}, 0),
+    ):
+        file = BytesIO()
+        Image.fromarray(smooth).save(file, kind, **options)
+        found = dataset_of(smooth)
+        found.file_meta.TransferSyntaxUID = syntax
+        found.PixelData = encapsulate([file.getvalue()])
+        found["PixelData"].is_undefined_length = True
+        assert frame_size(found) == (64, 64)
+        assert np.abs(grey_of(found).astype(int) - smooth).max() <= tolerance
+    run_length = dataset_of(smooth)
+    run_length.compress(RLELossless)
+    np.testing.assert_array_equal(grey_of(run_length), smooth)
+    deflated = dataset_of(smooth)
+    deflated.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    np.testing.assert_array_equal(grey_of(deflated), smooth)
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+def test_a_file_without_preamble_and_meta_data_is_read(syntax: UID, tmp_path: Path) -> None:
+    plain = dataset_of(RAMP)
+    plain.file_meta.TransferSyntaxUID = syntax
+    file = BytesIO()
+    pydicom.dcmwrite(file, Dataset(plain), implicit_vr=syntax == ImplicitVRLittleEndian, little_endian=True)
+    assert file.getvalue()[128:132] != b"DICM"
+    (tmp_path / "x").write_bytes(file.getvalue())
+    np.testing.assert_array_equal(read_picture(tmp_path / "x").pixels, RAMP)
+    assert find_broken([tmp_path / "x"]) == []
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_a_data_set_of_dicom_files_is_that_of_their_pictures(cache: bool, tmp_path: Path) -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (12, 40, 40), dtype=np.uint8)
+    rows: dict[str, list[str]] = {"png": ["image,patient,Effusion"], "dcm": ["image,patient,Effusion"]}
+    for number, pixels in enumerate(pictures):
+        (tmp_path / f"{number}.dcm").write_bytes(content_of(inverse(pixels, 8)))
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+        for kind, lines in rows.items():
+            lines.append(f"{number}.{kind},{number},{number % 2}")
+    found = []
+    for kind, lines in rows.items():
+        (tmp_path / f"{kind}.csv").write_text("\n".join(lines))
+        source = CsvSource(f"{kind}.csv", image_column="image", patient_column="patient")
+        module = ChestXRayDataModule(
+            str(tmp_path),
+            source,
+            labels=["Effusion"],
+            split="all",
+            image_size=32,
+            cache=cache,
+            cache_dir=str(tmp_path / "cache"),
+        )
+        module.load(required=["test"], images=["test"])
+        found.append(module.dataset("test").images.read(range(12)))
+    of_png, of_dicom = found
+    np.testing.assert_array_equal(of_png, of_dicom)
+
+
+@pytest.mark.parametrize(
+    ("tags", "words"),
+    [
+        ({"Modality": "CT"}, r"no radiograph \(Modality 'CT'\)"),
+        ({"Modality": "MG", "BodyPartExamined": "BREAST"}, "no radiograph"),
+        ({"BodyPartExamined": "HAND"}, r"another part of the body \(BodyPartExamined 'HAND'\)"),
+        ({"NumberOfFrames": 2, "PixelData": RAMP.tobytes() * 2}, "has 2 frames, not one"),
+    ],
+)
+def test_what_is_no_chest_radiograph_is_refused_unless_forced(tags: dict[str, Any], words: str) -> None:
+    with pytest.raises(ImageRejectedError, match=words) as caught:
+        grey_of(dataset_of(RAMP, **tags))
+    assert caught.value.code == "not_a_chest_radiograph"
+    assert "--force" in str(caught.value)
+    np.testing.assert_array_equal(grey_of(dataset_of(RAMP, **tags), force=True), RAMP)
+
+
+@pytest.mark.parametrize("part", ["", "THORAX", "PORT CHEST", "LUNG"])
+def test_names_of_the_chest_are_many(part: str) -> None:
+    np.testing.assert_array_equal(grey_of(dataset_of(RAMP, BodyPartExamined=part)), RAMP)
+
+
+def test_data_without_pixels_is_refused() -> None:
+    report = dataset_of(RAMP)
+    del report.PixelData
+    with pytest.raises(ImageRejectedError, match="has no pixels") as caught:
+        grey_of(report)
+    assert caught.value.code == "no_pixels"
+
+
+def bombs() -> dict[str, bytes]:
+    many = dataset_of(RAMP)
+    many.Rows, many.Columns = 60_000, 60_000
+    file = BytesIO()
+    Image.new("L", (2000, 1000)).save(file, "JPEG2000", no_jp2=True)
+    wide = dataset_of(RAMP)
+    wide.file_meta.TransferSyntaxUID = JPEG2000
+    stream = bytearray(file.getvalue())
+    at = stream.find(b"\xff\x4f\xff\x51") + 8
+    stream[at : at + 8] = (60_000).to_bytes(4) * 2  # the size of the grid
+    wide.PixelData = encapsulate([bytes(stream)])
+    wide["PixelData"].is_undefined_length = True
+    other = dataset_of(RAMP)
+    other.file_meta.TransferSyntaxUID = JPEG2000
+    other.PixelData = encapsulate([file.getvalue()])
+    other["PixelData"].is_undefined_length = True
+    small = dataset_of(RAMP)
+    small.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    whole = content_of(small)
+    head = whole[: 144 + int.from_bytes(whole[140:144], "little")]
+    squeeze = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    body = b"".join(squeeze.compress(bytes(1 << 20)) for _ in range(400)) + squeeze.flush()
+    return {
+        "header": content_of(many),
+        "frame": content_of(wide),
+        "mismatch": content_of(other),
+        "deflated": head + body,
+    }
+
+
+@pytest.mark.parametrize("name", ["header", "frame", "mismatch", "deflated"])
+def test_bombs_are_refused_before_they_are_decoded(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def decode(*_: object, **__: object) -> NDArray[np.uint8]:
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr("pydicom.pixels.pixel_array", decode)
+    with pytest.raises(ImageRejectedError) as caught:
+        decode_picture(bombs()[name], "bomb.dcm")
+    assert caught.value.code == ("damaged" if name == "mismatch" else "too_large")
+    if name == "mismatch":
+        assert "its header says 16x16 pixels but the data has 2000x1000" in str(caught.value)
+
+
+def test_sizes_are_read_from_the_frames_of_every_jpeg() -> None:
+    found = dataset_of(RAMP)
+    found.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    for marker in (0xC0, 0xC3, 0xF7):  # baseline, lossless, JPEG-LS
+        frame = b"\xff\xd8\xff\xe0\x00\x04ab\xff" + bytes([marker]) + b"\x00\x0b\x08" + b"\x01\x00\x02\x00" + bytes(8)
+        found.PixelData = encapsulate([frame])
+        assert frame_size(found) == (512, 256)
+
+
+def test_nothing_of_the_patient_is_said(
+    caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder, capfd: pytest.CaptureFixture[str]
+) -> None:
+    whole = content_of(dataset_of(RAMP, 8, WindowCenter="200", WindowWidth="100", Modality="CR"))
+    place = whole.find(b"DS\x04\x00200 ")
+    wrong = whole[:place] + b"DS\x04\x00" + b"DOE^" + whole[place + 8 :]
+    with caplog.at_level(logging.DEBUG):
+        for content in (whole[:-100], wrong, whole.replace(b"CR", b"\xff\xfe"), whole.replace(b"1.2.3", b"DOE^J")):
+            assert "DOE" not in refusal_of(content)
+    assert "DOE" not in caplog.text
+    assert not [warning for warning in recwarn.list if "DOE" in str(warning.message)]
+    assert "DOE" not in "".join(capfd.readouterr())
+
+
+def test_without_pydicom_the_remedy_is_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pydicom", None)
+    with pytest.raises(ImageRejectedError, match="uv sync --extra dicom") as caught:
+        decode_picture(bytes(128) + b"DICM" + bytes(200), "x.dcm")
+    assert not caught.value.lasting
+
+
+@given(st.integers(0, 600), st.binary(min_size=1, max_size=8), st.integers(0, 200))
+def test_damaged_files_are_rejected_and_nothing_else(place: int, bytes_: bytes, cut: int) -> None:
+    whole = content_of(dataset_of(RAMP, WindowCenter=128, WindowWidth=256))
+    damaged = (whole[:place] + bytes_ + whole[place + len(bytes_) :])[: len(whole) - cut]
+    refusal = refusal_of(damaged)
+    assert not refusal or "'x.dcm'" in refusal
+
+
+@pytest.mark.skipif(not FILMS.is_dir(), reason="the real DICOM files are not here")
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("mono1-10bit-no-preamble.dcm", (440, 440)),
+        ("mono1-15bit-jpeg2000.dcm", (1955, 1841)),
+        ("mono2-8bit-jpeg.dcm", (1024, 1024)),
+    ],
+)
+def test_real_films_have_bright_spines_and_dark_lungs(name: str, shape: tuple[int, int]) -> None:
+    picture = read_picture(FILMS / name)
+    assert picture.pixels.shape == shape
+    assert picture.view == "PA"
+    height, width = shape
+    middle = picture.pixels[int(0.35 * height) : int(0.6 * height)]
+    spine = middle[:, int(0.45 * width) : int(0.5 * width)].mean()
+    lungs = np.concatenate(
+        [middle[:, int(0.2 * width) : int(0.33 * width)], middle[:, int(0.66 * width) : int(0.75 * width)]], 1
+    )
+    assert spine > lungs.mean() + 30
+
+
+def test_the_limit_of_inflated_bytes_leaves_room_for_the_largest_image() -> None:
+    assert dicom._MOST_BYTES >= 2 * 80_000_000
