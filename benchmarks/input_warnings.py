@@ -1,0 +1,88 @@
+"""How often images are remarked upon: real ones as they are, and made wrong in ways that users meet.
+
+python -m benchmarks.input_warnings ../shared/data/nih-sample/images
+"""
+
+import argparse
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+from cxr_lightning.data.images import decode_picture, read_picture
+from cxr_lightning.data.input_checks import Remark, check_picture
+
+Grey = NDArray[np.uint8]
+
+
+def sepia(pixels: Grey) -> Image.Image:
+    """A print of the film, photographed in warm light."""
+    light = np.array([1.0, 0.85, 0.65])
+    return Image.fromarray((pixels[..., None] * light).astype(np.uint8))
+
+
+def light_box(pixels: Grey) -> Image.Image:
+    """The film before a bluish light box, with a coloured frame around it."""
+    height, width = pixels.shape
+    whole = np.full((height + 200, width + 200, 3), (120, 90, 60), np.uint8)
+    whole[100:-100, 100:-100] = (pixels[..., None] * np.array([0.8, 0.9, 1.0])).astype(np.uint8)
+    return Image.fromarray(whole)
+
+
+WRONG: dict[str, tuple[Callable[[Grey], Image.Image], set[str]]] = {
+    "inverted": (lambda pixels: Image.fromarray(255 - pixels), {"inverted"}),
+    "blank": (lambda pixels: Image.fromarray(np.full_like(pixels, int(pixels.mean()))), {"nearly_blank"}),
+    "blank, with noise": (
+        lambda pixels: Image.fromarray(np.random.default_rng(0).normal(128, 2, pixels.shape).astype(np.uint8)),
+        {"nearly_blank"},
+    ),
+    "0 to 1, cut": (lambda pixels: Image.fromarray((pixels / 255).astype(np.uint8)), {"scaled_to_1"}),
+    "0 to 1, rounded": (lambda pixels: Image.fromarray((pixels / 255).round().astype(np.uint8)), {"scaled_to_1"}),
+    "photograph, sepia": (sepia, {"colour"}),
+    "photograph, light box": (light_box, {"colour"}),
+    "contrast of a tenth": (lambda pixels: Image.fromarray((pixels // 10 + 100).astype(np.uint8)), {"low_contrast"}),
+    "turned by 90 degrees": (lambda pixels: Image.fromarray(np.rot90(pixels)), {"unlike_chest", "inverted"}),
+    "upside down": (lambda pixels: Image.fromarray(pixels[::-1]), {"unlike_chest", "inverted"}),
+    "96 pixels": (lambda pixels: Image.fromarray(pixels).resize((96, 96)), {"tiny"}),
+    "upper half": (lambda pixels: Image.fromarray(pixels[: len(pixels) // 2]), {"cropped"}),
+}
+"""How an image is made wrong, and the codes of which one is to be given."""
+
+
+def remarks_on(image: Image.Image, image_size: int) -> list[Remark]:
+    """Those on the image as a PNG."""
+    file = BytesIO()
+    image.save(file, "PNG")
+    return check_picture(decode_picture(file.getvalue(), "image"), image_size)
+
+
+def main() -> None:
+    """Print both rates."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--image-size", type=int, default=224)
+    parser.add_argument("--wrong", type=int, default=50, help="images that are made wrong (default: %(default)s)")
+    parsed = parser.parse_args()
+    paths = sorted(parsed.folder.glob("*.png"))
+    pictures = {path: read_picture(path) for path in paths}
+    alarms = {path: found for path, picture in pictures.items() if (found := check_picture(picture, parsed.image_size))}
+    table = Table("images", "number", "remarked upon")
+    table.add_row("as they are", str(len(paths)), f"{len(alarms) / len(paths):.1%}")
+    step = max(1, len(paths) // parsed.wrong)
+    chosen = [pictures[path].pixels for path in paths[::step][: parsed.wrong]]
+    for name, (make, codes) in WRONG.items():
+        caught = sum(any(remark.code in codes for remark in remarks_on(make(x), parsed.image_size)) for x in chosen)
+        table.add_row(name, str(len(chosen)), f"{caught / len(chosen):.0%}")
+    console = Console()
+    console.print(table)
+    for path, found in alarms.items():
+        console.print(f"{path.name}: {'; '.join(remark.words for remark in found)}", highlight=False)
+
+
+if __name__ == "__main__":
+    main()
