@@ -16,6 +16,7 @@ STAGES = (
     {"models", "conversion"},
     {"inference", "explain", "export"},
     {"evaluation"},
+    {"serving"},
     {"report"},
     {"callbacks", "checkpoint_files", "record", "sweeps"},
     {"config", "resolvers"},

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cxr_lightning.data.dataset import ChestXRayDataset
-from cxr_lightning.data.images import read_grey, resize
+from cxr_lightning.data.images import read_picture, resize
 from cxr_lightning.evaluation.explanation import Box, Overlay
 from cxr_lightning.evaluation.fitting import Fitted
 from cxr_lightning.evaluation.results import LabelResult
@@ -103,7 +103,12 @@ def draw_overlays(
 
 
 def explain_images(
-    model: ChestXRayClassifier, paths: Sequence[Path], labels: Sequence[str], target_layer: TargetLayer = "post_relu"
+    model: ChestXRayClassifier,
+    paths: Sequence[Path],
+    labels: Sequence[str],
+    target_layer: TargetLayer = "post_relu",
+    *,
+    force: bool = False,
 ) -> tuple[Overlay, ...]:
     """Heat maps of image files.
 
@@ -112,6 +117,7 @@ def explain_images(
         paths: Of images.
         labels: Findings among the model's.
         target_layer: See :class:`~cxr_lightning.explain.GradCam`.
+        force: See :func:`~cxr_lightning.data.images.read_picture`.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -125,7 +131,8 @@ def explain_images(
     columns = [model.labels.index(label) for label in labels]
     overlays = []
     for path in paths:
-        pixels = resize(read_grey(path), model.hparams["image_size"], model.hparams["interpolation"])
+        grey = read_picture(path, force=force).pixels
+        pixels = resize(grey, model.hparams["image_size"], model.hparams["interpolation"])
         image = torch.from_numpy(pixels.copy())[None, None]
         maps = image_heatmaps(camera, image, columns)[0]
         with torch.no_grad():

@@ -1,0 +1,1 @@
+"""A trained model for images that come without a data set."""

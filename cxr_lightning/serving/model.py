@@ -1,0 +1,183 @@
+"""A trained model that takes image files."""
+
+import math
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cxr_lightning.conversion.read import is_foreign
+from cxr_lightning.data.images import read_picture, resize
+from cxr_lightning.data.input_checks import Remark, check_picture
+from cxr_lightning.data.picture import ImageRejectedError
+from cxr_lightning.evaluation.fitting import Fitted, fitted_from_record
+from cxr_lightning.inference.checkpoints import load_model as load_classifier
+from cxr_lightning.inference.foreign import Settings, build_model, read_foreign
+from cxr_lightning.inference.predict import exact_float32
+from cxr_lightning.models.classifier import ChestXRayClassifier
+from cxr_lightning.serving.results import Finding, Result
+
+BATCH_SIZE = 16
+
+
+@dataclass(frozen=True)
+class _Input:
+    """One file, decoded or rejected."""
+
+    path: Path
+    pixels: NDArray[np.uint8] | None = None
+    remarks: tuple[Remark, ...] = ()
+    rejection: ImageRejectedError | None = None
+
+
+class Model:
+    """A trained model for image files; not for clinical use.
+
+    Args:
+        classifier: The network, on the device that is to compute.
+        operating_point: Name of the stored one to judge by, such as ``youden``; the first that is stored by default.
+
+    Attributes:
+        classifier: The network.
+        fitted: Calibration and operating points that the file carries; None if it carries none.
+        operating_point: The name of the one that is used; empty if there is none.
+
+    Raises:
+        ValueError: If the operating point is not stored.
+    """
+
+    def __init__(self, classifier: ChestXRayClassifier, operating_point: str | None = None) -> None:
+        self.classifier = classifier.eval()
+        record = classifier.record.get("fitted")
+        self.fitted: Fitted | None = None if record is None else fitted_from_record(record)
+        known = sorted({name for points in (self.fitted.thresholds.values() if self.fitted else ()) for name in points})
+        if operating_point is not None and operating_point not in known:
+            raise ValueError(
+                f"Expected an operating point that the model carries, {known}, but got '{operating_point}'. "
+                "evaluate.py save_calibrated=FILE stores operating points in a copy of a checkpoint."
+            )
+        first = "youden" if "youden" in known else "".join(known[:1])
+        self.operating_point = operating_point or first
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The findings, in order."""
+        return self.classifier.labels
+
+    @property
+    def image_size(self) -> int:
+        """Side that images are resized to, in pixels, S."""
+        return int(self.classifier.hparams["image_size"])
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether it was trained on synthetic images."""
+        return bool(self.classifier.record.get("data", {}).get("synthetic"))
+
+    def predict(self, paths: str | Path | Sequence[str | Path], *, force: bool = False) -> list[Result]:
+        """What the model says of image files.
+
+        Args:
+            paths: One or several, in any format that :func:`cxr_lightning.data.images.read_picture` reads.
+            force: Go on with DICOM files that are no chest radiographs by their headers.
+
+        Returns:
+            One result per file, in order; a file that is no usable image is ``rejected``, with the reason.
+
+        Example:
+            >>> from cxr_lightning import load_model
+            >>> load_model("best.ckpt").predict("x.png")[0].probabilities  # doctest: +SKIP
+            {'Atelectasis': 0.08, 'Cardiomegaly': 0.02, ...}
+        """
+        several = [paths] if isinstance(paths, str | Path) else paths
+        return list(self.predict_each([Path(path) for path in several], force=force))
+
+    def predict_each(
+        self, paths: Sequence[Path], *, force: bool = False, batch_size: int = BATCH_SIZE
+    ) -> Iterator[Result]:
+        """Like :meth:`predict`, a result at a time; no more than two batches of images are in memory."""
+        batches = [paths[start : start + batch_size] for start in range(0, len(paths), batch_size)]
+        with ThreadPoolExecutor() as pool:
+
+            def read(batch: Sequence[Path]) -> list["_Input"]:
+                return [self._read(path, force) for path in batch]
+
+            following = pool.submit(read, batches[0]) if batches else None
+            for number in range(len(batches)):
+                assert following is not None
+                inputs = following.result()
+                following = pool.submit(read, batches[number + 1]) if number + 1 < len(batches) else None
+                yield from self._results(inputs)
+
+    def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Raw probabilities of decoded images.
+
+        Args:
+            images: ``(B, S, S)`` uint8.
+
+        Returns:
+            ``(B, C)`` in [0, 1], computed in float32.
+        """
+        batch = torch.from_numpy(images)[:, None].to(self.classifier.device)
+        with torch.inference_mode(), exact_float32():
+            found: NDArray[np.float64] = self.classifier(batch).float().sigmoid().double().cpu().numpy()
+        return found
+
+    def _read(self, path: Path, force: bool) -> _Input:
+        try:
+            picture = read_picture(path, force=force)
+        except ImageRejectedError as error:
+            return _Input(path, rejection=error)
+        remarks = tuple(check_picture(picture, self.image_size))
+        return _Input(path, resize(picture.pixels, self.image_size, self.classifier.hparams["interpolation"]), remarks)
+
+    def _results(self, inputs: Sequence[_Input]) -> Iterator[Result]:
+        pixels = [one.pixels for one in inputs if one.pixels is not None]
+        raw = self.probabilities(np.stack(pixels)) if pixels else np.empty((0, len(self.labels)))
+        calibrated = np.full_like(raw, math.nan) if self.fitted is None else self.fitted.calibrate(self.labels, raw)
+        rows = iter(zip(raw, calibrated, strict=True))
+        for one in inputs:
+            if one.rejection is not None:
+                yield Result.of_rejection(one.path, one.rejection)
+            else:
+                yield Result(one.path, one.remarks, self._findings(*next(rows)))
+
+    def _findings(self, raw: NDArray[np.float64], calibrated: NDArray[np.float64]) -> tuple[Finding, ...]:
+        prevalence = self.classifier.record.get("prevalence", {})
+        thresholds = self.fitted.thresholds if self.fitted else {}
+        return tuple(
+            Finding(
+                label,
+                float(raw[column]),
+                float(calibrated[column]),
+                thresholds.get(label, {}).get(self.operating_point, math.nan),
+                prevalence.get(label, math.nan),
+            )
+            for column, label in enumerate(self.labels)
+        )
+
+
+def load_model(path: str | Path, *, operating_point: str | None = None, device: str | None = None) -> Model:
+    """A trained model from its file: a checkpoint, or weights in another format.
+
+    Args:
+        path: Such as ``best.ckpt`` or a Keras ``.h5`` file.
+        operating_point: See :class:`Model`.
+        device: Such as ``cpu`` or ``cuda``; a GPU if there is one by default.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is none, or does not say all that is needed, or there is no such device.
+    """
+    name = str(path)
+    classifier = build_model(read_foreign(name, Settings())) if is_foreign(name) else load_classifier(name)
+    chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return Model(classifier.to(torch.device(chosen)), operating_point)
+    except (RuntimeError, AssertionError) as error:  # torch has no kind of its own for this
+        reason = " ".join(str(error).split(". ")[0].split())
+        raise ValueError(f"Expected a usable device but got '{chosen}' ({reason}). Use cpu.") from error
