@@ -46,11 +46,16 @@ def overview_table(results: Sequence[Result], total: int) -> Table:
     for name in ("file", "status", "at or above the operating point"):
         table.add_column(name, overflow="fold")
     for result in results:
-        judged = any(finding.above is not None for finding in result.findings)
-        found = ", ".join(f"{finding.label} {probability(finding.probability)}" for finding in result.above)
-        nothing = "none" if judged else f"no operating point; highest: {_highest(result)}"
-        table.add_row(Text(str(result.path)), result.status, "" if result.rejected else found or nothing)
+        table.add_row(Text(str(result.path)), result.status, _summary(result))
     return table
+
+
+def _summary(result: Result) -> str:
+    if result.rejected:
+        return ""
+    if not any(finding.above is not None for finding in result.findings):
+        return f"no operating point; highest: {_highest(result)}"
+    return ", ".join(f"{finding.label} {probability(finding.probability)}" for finding in result.above) or "none"
 
 
 def _highest(result: Result) -> str:
