@@ -23,7 +23,11 @@ logger = logging.getLogger(__name__)
 
 def build_model(config: DictConfig, datamodule: "ChestXRayDataModule") -> "ChestXRayClassifier":
     """The model with what comes from the training data: labels, loss weights, pixel statistics, record."""
+    import torch
+
+    from cxr_lightning.data.phantom.reference import reference_picture
     from cxr_lightning.losses import constant_loss
+    from cxr_lightning.models.reference import Reference
 
     targets = datamodule.targets("train")
     loss = instantiate(config.loss, _convert_="all")(targets)
@@ -37,6 +41,8 @@ def build_model(config: DictConfig, datamodule: "ChestXRayDataModule") -> "Chest
     model: ChestXRayClassifier = instantiate(
         config.model, labels=list(datamodule.labels), loss=loss, _convert_="all", **extra
     )
+    picture = reference_picture(datamodule.image_size, datamodule.interpolation)
+    model.reference = Reference(torch.from_numpy(picture.copy())[None])
     parameters = sum(parameter.numel() for parameter in model.parameters())
     logger.info("%s with %d outputs: %s parameters", config.model.backbone, len(model.labels), f"{parameters:,}")
     prevalence = targets.nanmean(dim=0)

@@ -19,12 +19,15 @@ from cxr_lightning.metrics.ranking import macro
 from cxr_lightning.metrics.streaming import LabelAUROC
 from cxr_lightning.models.backbones import EPSILON, build_backbone, freeze_all_but_head
 from cxr_lightning.models.preprocess import Mode, Preprocess
+from cxr_lightning.models.reference import Reference, exact_probabilities
 from cxr_lightning.models.weights import load_initial_weights
 from cxr_lightning.torch_files import RECORD_KEY
 from cxr_lightning.versions import versions
 
 _EPOCH_KEY = "cxr_lightning_epoch"
 """A checkpoint's sum of losses and number of images of an epoch that has begun."""
+_REFERENCE_KEY = "cxr_lightning_reference"
+"""A checkpoint's picture and its probabilities, to be computed again elsewhere."""
 
 
 class ChestXRayClassifier(pl.LightningModule):
@@ -102,6 +105,7 @@ class ChestXRayClassifier(pl.LightningModule):
         self.test_auroc = LabelAUROC(len(self.labels))
         origin = weights if isinstance(weights, str | None) else "given"
         self.record: dict[str, Any] = {"format": 1, "versions": versions(), "initial_weights": origin}
+        self.reference: Reference | None = None
         self.val_auroc_by_label: dict[str, float] = {}
         self.test_auroc_by_label: dict[str, float] = {}
 
@@ -256,6 +260,9 @@ class ChestXRayClassifier(pl.LightningModule):
         """Add what makes the checkpoint usable without any file beside it."""
         auroc = {label: None if math.isnan(value) else value for label, value in self.val_auroc_by_label.items()}
         checkpoint[RECORD_KEY] = {**self.record, "labels": list(self.labels), "val_auroc": auroc}
+        if self.reference is not None:
+            image = self.reference.image
+            checkpoint[_REFERENCE_KEY] = {"image": image, "probabilities": exact_probabilities(self, image)}
         with self.train_loss.sync_context():  # of all devices
             checkpoint[_EPOCH_KEY] = [float(self.train_loss.mean_value), float(self.train_loss.weight)]
 
@@ -265,6 +272,8 @@ class ChestXRayClassifier(pl.LightningModule):
         auroc = record.pop("val_auroc", {})
         self.val_auroc_by_label = {label: math.nan if value is None else value for label, value in auroc.items()}
         self.record = record or self.record
+        if _REFERENCE_KEY in checkpoint:
+            self.reference = Reference(**checkpoint[_REFERENCE_KEY])
         if _EPOCH_KEY in checkpoint and self.global_rank == 0:  # it has those of all devices
             self.train_loss.mean_value, self.train_loss.weight = torch.tensor(
                 checkpoint[_EPOCH_KEY], device=self.device

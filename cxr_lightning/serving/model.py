@@ -19,6 +19,7 @@ from cxr_lightning.inference.checkpoints import load_model as load_classifier
 from cxr_lightning.inference.foreign import Settings, build_model, read_foreign
 from cxr_lightning.inference.predict import exact_float32
 from cxr_lightning.models.classifier import ChestXRayClassifier
+from cxr_lightning.models.reference import exact_probabilities
 from cxr_lightning.serving.results import Finding, Result
 
 BATCH_SIZE = 16
@@ -126,6 +127,21 @@ class Model:
         with torch.inference_mode(), exact_float32():
             found: NDArray[np.float64] = self.classifier(batch).float().sigmoid().double().cpu().numpy()
         return found
+
+    def difference_from_reference(self) -> float:
+        """How far the probabilities of the file's reference picture are from those computed when it was saved.
+
+        Raises:
+            ValueError: If the file has no reference picture.
+        """
+        reference = self.classifier.reference
+        if reference is None or not reference.probabilities:
+            raise ValueError(
+                "Expected a reference picture and its probabilities with the model but there are none: it is no "
+                "checkpoint, or one of an earlier version. `cxr convert` makes a checkpoint of other weights."
+            )
+        now = exact_probabilities(self.classifier, reference.image)
+        return float(np.abs(np.array(now) - np.array(reference.probabilities)).max())
 
     def _read(self, path: Path, force: bool) -> _Input:
         try:

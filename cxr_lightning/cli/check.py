@@ -1,0 +1,39 @@
+"""cxr check: does this installation compute what the one did that saved a model?"""
+
+import argparse
+
+TOLERANCE = 1e-4
+"""Of a probability; processors that add in another order differ by about 1e-6."""
+
+
+def add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the verb."""
+    verb = verbs.add_parser(
+        "check",
+        help="compare this installation with the one that saved a model",
+        description="Compute the model's reference picture again, a synthetic radiograph that its file carries, and "
+        f"compare the probabilities with those stored there. The exit code is 1 if any differs by over {TOLERANCE}.",
+    )
+    verb.add_argument("model", metavar="MODEL", help="a checkpoint")
+    verb.add_argument("--device", metavar="NAME", help="cpu, cuda or mps (default: cuda if there is one)")
+    verb.set_defaults(run=run)
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Do it."""
+    from cxr_lightning.serving.model import load_model
+    from cxr_lightning.versions import versions
+
+    model = load_model(parsed.model, device=parsed.device)
+    difference = model.difference_from_reference()
+    then = model.classifier.record.get("versions", {})
+    now = versions()
+    print(f"largest difference of {len(model.labels)} probabilities on {model.classifier.device}: {difference:.1e}")
+    for name in sorted(name for name in now if then.get(name, now[name]) != now[name]):
+        print(f"  {name}: {now[name]} here, {then[name]} when it was saved")
+    if difference > TOLERANCE:
+        raise ValueError(
+            f"Expected probabilities within {TOLERANCE} of those in '{parsed.model}' but they differ by "
+            f"{difference:.1e}. Install the versions that it was saved with; do not use this installation for it."
+        )
+    return 0
