@@ -36,7 +36,7 @@ class GradCam:
     def __init__(self, model: ChestXRayClassifier, target_layer: TargetLayer = "post_relu") -> None:
         self.model = model
         self.target_layer: TargetLayer = check_choice("target_layer", target_layer, TargetLayer)
-        self.trunk, rest = _split(model.network, str(model.hparams["backbone"]), target_layer)
+        self.trunk, rest = split_network(model.network, str(model.hparams["backbone"]), target_layer)
         self.tail = _Tail(rest)
         self._captum = LayerGradCam(self.tail, self.tail.entry)
 
@@ -109,7 +109,7 @@ class _Tail(nn.Module):
 Function = Callable[[Tensor], Tensor]
 
 
-def _split(network: Any, backbone: str, target_layer: TargetLayer) -> tuple[Function, Function]:  # noqa: ANN401
+def split_network(network: Any, backbone: str, target_layer: TargetLayer) -> tuple[Function, Function]:  # noqa: ANN401
     """The network up to the target layer's maps ``(B, K, h, w)``, and from them to the logits."""
     if backbone.startswith("densenet"):
         return _split_densenet(network, target_layer)

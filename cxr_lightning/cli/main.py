@@ -5,7 +5,7 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from cxr_lightning.cli import check, compare, convert, explain, leaderboard, phantom, predict, prepare
+from cxr_lightning.cli import check, compare, convert, explain, export, leaderboard, phantom, predict, prepare
 from cxr_lightning.versions import versions
 
 FAILED = 1
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
     try:
         code: int = parsed.run(parsed)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
@@ -41,6 +41,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version="\n".join(f"{k} {v}" for k, v in versions().items()))
     verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
-    for verb in (predict, check, phantom, prepare, compare, convert, explain, leaderboard):
+    for verb in (predict, check, export, phantom, prepare, compare, convert, explain, leaderboard):
         verb.add(verbs)
     return parser

@@ -17,9 +17,9 @@ from cxr_lightning.data.picture import ImageRejectedError
 from cxr_lightning.evaluation.fitting import Fitted, fitted_from_record
 from cxr_lightning.inference.checkpoints import load_model as load_classifier
 from cxr_lightning.inference.foreign import Settings, build_model, read_foreign
-from cxr_lightning.inference.predict import exact_float32
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.models.reference import exact_probabilities
+from cxr_lightning.serving.networks import Network, OnnxNetwork, TorchNetwork
 from cxr_lightning.serving.results import Finding, Result
 
 BATCH_SIZE = 16
@@ -39,11 +39,11 @@ class Model:
     """A trained model for image files; not for clinical use.
 
     Args:
-        classifier: The network, on the device that is to compute.
+        network: What computes.
         operating_point: Name of the stored one to judge by, such as ``youden``; the first that is stored by default.
 
     Attributes:
-        classifier: The network.
+        network: What computes.
         fitted: Calibration and operating points that the file carries; None if it carries none.
         operating_point: The name of the one that is used; empty if there is none.
 
@@ -51,9 +51,9 @@ class Model:
         ValueError: If the operating point is not stored.
     """
 
-    def __init__(self, classifier: ChestXRayClassifier, operating_point: str | None = None) -> None:
-        self.classifier = classifier.eval()
-        record = classifier.record.get("fitted")
+    def __init__(self, network: Network, operating_point: str | None = None) -> None:
+        self.network = network
+        record = network.record.get("fitted")
         self.fitted: Fitted | None = None if record is None else fitted_from_record(record)
         known = sorted({name for points in (self.fitted.thresholds.values() if self.fitted else ()) for name in points})
         if operating_point is not None and operating_point not in known:
@@ -67,17 +67,23 @@ class Model:
     @property
     def labels(self) -> tuple[str, ...]:
         """The findings, in order."""
-        return self.classifier.labels
+        return self.network.labels
 
     @property
-    def image_size(self) -> int:
-        """Side that images are resized to, in pixels, S."""
-        return int(self.classifier.hparams["image_size"])
+    def classifier(self) -> ChestXRayClassifier:
+        """The network in torch, for heat maps and checks.
+
+        Raises:
+            ValueError: If the model is of an exported file.
+        """
+        if not isinstance(self.network, TorchNetwork):
+            raise ValueError("Expected a checkpoint for this but got an exported model. Give the checkpoint.")
+        return self.network.classifier
 
     @property
     def synthetic(self) -> bool:
         """Whether it was trained on synthetic images."""
-        return bool(self.classifier.record.get("data", {}).get("synthetic"))
+        return bool(self.network.record.get("data", {}).get("synthetic"))
 
     def predict(self, paths: str | Path | Sequence[str | Path], *, force: bool = False) -> list[Result]:
         """What the model says of image files.
@@ -114,20 +120,6 @@ class Model:
                 following = pool.submit(read, batches[number + 1]) if number + 1 < len(batches) else None
                 yield from self._results(inputs)
 
-    def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Raw probabilities of decoded images.
-
-        Args:
-            images: ``(B, S, S)`` uint8.
-
-        Returns:
-            ``(B, C)`` in [0, 1], computed in float32.
-        """
-        batch = torch.from_numpy(images)[:, None].to(self.classifier.device)
-        with torch.inference_mode(), exact_float32():
-            found: NDArray[np.float64] = self.classifier(batch).float().sigmoid().double().cpu().numpy()
-        return found
-
     def difference_from_reference(self) -> float:
         """How far the probabilities of the file's reference picture are from those computed when it was saved.
 
@@ -148,12 +140,12 @@ class Model:
             picture = read_picture(path, force=force)
         except ImageRejectedError as error:
             return _Input(path, rejection=error)
-        remarks = tuple(check_picture(picture, self.image_size))
-        return _Input(path, resize(picture.pixels, self.image_size, self.classifier.hparams["interpolation"]), remarks)
+        remarks = tuple(check_picture(picture, self.network.image_size))
+        return _Input(path, resize(picture.pixels, self.network.image_size, self.network.interpolation), remarks)
 
     def _results(self, inputs: Sequence[_Input]) -> Iterator[Result]:
         pixels = [one.pixels for one in inputs if one.pixels is not None]
-        raw = self.probabilities(np.stack(pixels)) if pixels else np.empty((0, len(self.labels)))
+        raw = self.network.probabilities(np.stack(pixels)) if pixels else np.empty((0, len(self.labels)))
         calibrated = np.full_like(raw, math.nan) if self.fitted is None else self.fitted.calibrate(self.labels, raw)
         rows = iter(zip(raw, calibrated, strict=True))
         for one in inputs:
@@ -163,7 +155,7 @@ class Model:
                 yield Result(one.path, one.remarks, self._findings(*next(rows)))
 
     def _findings(self, raw: NDArray[np.float64], calibrated: NDArray[np.float64]) -> tuple[Finding, ...]:
-        prevalence = self.classifier.record.get("prevalence", {})
+        prevalence = self.network.record.get("prevalence", {})
         thresholds = self.fitted.thresholds if self.fitted else {}
         return tuple(
             Finding(
@@ -178,10 +170,10 @@ class Model:
 
 
 def load_model(path: str | Path, *, operating_point: str | None = None, device: str | None = None) -> Model:
-    """A trained model from its file: a checkpoint, or weights in another format.
+    """A trained model from its file: a checkpoint, an exported model, or weights in another format.
 
     Args:
-        path: Such as ``best.ckpt`` or a Keras ``.h5`` file.
+        path: Such as ``best.ckpt``, ``model.onnx`` or a Keras ``.h5`` file.
         operating_point: See :class:`Model`.
         device: Such as ``cpu`` or ``cuda``; a GPU if there is one by default.
 
@@ -189,11 +181,16 @@ def load_model(path: str | Path, *, operating_point: str | None = None, device: 
         FileNotFoundError: If there is no such file.
         ValueError: If it is none, or does not say all that is needed, or there is no such device.
     """
+    if Path(path).suffix == ".onnx":
+        if device not in (None, "cpu"):
+            raise ValueError(f"Expected the device cpu for '{path}' but got '{device}'. Leave it out.")
+        return Model(OnnxNetwork(Path(path)), operating_point)
     name = str(path)
     classifier = build_model(read_foreign(name, Settings())) if is_foreign(name) else load_classifier(name)
     chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        return Model(classifier.to(torch.device(chosen)), operating_point)
+        classifier = classifier.to(torch.device(chosen))
     except (RuntimeError, AssertionError) as error:  # torch has no kind of its own for this
         reason = " ".join(str(error).split(". ")[0].split())
         raise ValueError(f"Expected a usable device but got '{chosen}' ({reason}). Use cpu.") from error
+    return Model(TorchNetwork(classifier), operating_point)
