@@ -1,0 +1,39 @@
+"""onnxruntime beside torch on this processor, in turns: ``uv run -m benchmarks.onnx_speed``."""
+
+import argparse
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from benchmarks.pairs import ROUNDS, interleave, machine, show
+from cxr_lightning.export import export_onnx
+from cxr_lightning.labels import NIH_LABELS
+from cxr_lightning.models.classifier import ChestXRayClassifier
+from cxr_lightning.serving.networks import OnnxNetwork, TorchNetwork
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--backbone", default="densenet121")
+    parser.add_argument("--image-size", type=int, default=224)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parsed = parser.parse_args()
+    print(machine())
+    classifier = ChestXRayClassifier(NIH_LABELS, backbone=parsed.backbone, image_size=parsed.image_size).eval()
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        differences = export_onnx(classifier, path)
+        print("; ".join(f"{name}: {difference:.1e}" for name, difference in differences.items()))
+        networks = {"torch": TorchNetwork(classifier), "onnxruntime": OnnxNetwork(path)}
+        for batch in (1, 16):
+            shape = batch, parsed.image_size, parsed.image_size
+            images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+            print(f"batches of {batch}")
+            cases = {name: partial(network.probabilities, images) for name, network in networks.items()}
+            show(interleave(cases, parsed.rounds), batch, "torch")
+
+
+if __name__ == "__main__":
+    main()

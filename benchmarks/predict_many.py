@@ -1,0 +1,97 @@
+"""cxr predict on many files, some of them bad: results, reasons, memory; interrupted and resumed.
+
+uv run -m benchmarks.predict_many [--files 1000] [--bad 20]
+"""
+
+import argparse
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from PIL import Image
+
+from cxr_lightning.data.phantom.reference import reference_picture
+from cxr_lightning.inference.foreign import save_model
+from cxr_lightning.labels import NIH_LABELS
+from cxr_lightning.models.classifier import ChestXRayClassifier
+
+BAD = (b"", b"<html>", b"version https://git-lfs", b"\x89PNG\r\n\x1a\n cut off", b"no image at all")
+RUN = """
+import resource, sys
+from cxr_lightning.cli.main import main
+code = main(sys.argv[1:])
+print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+sys.exit(code)
+"""
+"""Says the process's largest memory in MiB."""
+
+
+def write_files(folder: Path, files: int, bad: int) -> None:
+    """Synthetic films of 1024 pixels, each with other noise, and bad files among them."""
+    folder.mkdir()
+    film = np.asarray(Image.fromarray(reference_picture(256, "bilinear")).resize((1024, 1024)))
+    wrong = set(np.linspace(0, files - 1, bad).round().astype(int).tolist())
+    for number in range(files):
+        path = folder / f"{number:05}.png"
+        if number in wrong:
+            path.write_bytes(BAD[number % len(BAD)])
+            continue
+        noise = np.random.default_rng(number).integers(0, 8, film.shape, dtype=np.uint8)
+        Image.fromarray(np.minimum(film, 247) + noise).save(path, compress_level=1)
+
+
+def run(arguments: list[str], stop_after: float | None = None) -> tuple[int, float, int]:
+    """Exit code, seconds and MiB of one run; ended by Ctrl-C if it is to be."""
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-c", RUN, *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    if stop_after is not None:
+        time.sleep(stop_after)
+        process.send_signal(signal.SIGINT)
+    output = process.communicate()[0].decode()
+    memory = [int(line.split()[1]) for line in output.splitlines() if line.startswith("peak ")]
+    return process.returncode, time.perf_counter() - started, memory[0]
+
+
+def lines(out: Path) -> list[dict[str, object]]:
+    """What is in results.jsonl."""
+    return [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--files", type=int, default=1000)
+    parser.add_argument("--bad", type=int, default=20)
+    parser.add_argument("--backbone", default="densenet121")
+    parsed = parser.parse_args()
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        write_files(folder / "few", parsed.files // 5, 0)
+        write_files(folder / "many", parsed.files, parsed.bad)
+        model = folder / "model.ckpt"
+        save_model(ChestXRayClassifier(NIH_LABELS, backbone=parsed.backbone).eval(), model)
+        for which in ("few", "many"):
+            out = folder / f"out-{which}"
+            code, seconds, memory = run(["predict", str(folder / which), "--model", str(model), "--out", str(out)])
+            counts = Counter(str(line["status"]) for line in lines(out))
+            files = sum(counts.values())
+            print(f"{which}: exit code {code}, {dict(counts)}, {files / seconds:.1f} files/s, peak {memory} MiB")
+        out = folder / "out-stopped"
+        arguments = ["predict", str(folder / "many"), "--model", str(model), "--out", str(out)]
+        code, _, _ = run(arguments, stop_after=seconds / 2)
+        kept = len(lines(out))
+        again, _, _ = run([*arguments, "--resume"])
+        whole = {str(line["file"]): line for line in lines(folder / "out-many")}
+        same = {str(line["file"]): line for line in lines(out)} == whole
+        print(f"stopped by Ctrl-C: exit code {code}, {kept} kept; resumed: exit code {again}, results equal: {same}")
+
+
+if __name__ == "__main__":
+    main()
