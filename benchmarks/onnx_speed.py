@@ -11,7 +11,7 @@ from benchmarks.pairs import ROUNDS, interleave, machine, show
 from cxr_lightning.export import export_onnx
 from cxr_lightning.labels import NIH_LABELS
 from cxr_lightning.models.classifier import ChestXRayClassifier
-from cxr_lightning.serving.networks import OnnxNetwork, TorchNetwork
+from cxr_lightning.serving.networks import Network, OnnxNetwork, TorchNetwork
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
         path = Path(folder) / "model.onnx"
         differences = export_onnx(classifier, path)
         print("; ".join(f"{name}: {difference:.1e}" for name, difference in differences.items()))
-        networks = {"torch": TorchNetwork(classifier), "onnxruntime": OnnxNetwork(path)}
+        networks: dict[str, Network] = {"torch": TorchNetwork(classifier), "onnxruntime": OnnxNetwork(path)}
         for batch in (1, 16):
             shape = batch, parsed.image_size, parsed.image_size
             images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
