@@ -10,8 +10,10 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -46,23 +48,26 @@ def write_files(folder: Path, files: int, bad: int) -> None:
         Image.fromarray(np.minimum(film, 247) + noise).save(path, compress_level=1)
 
 
-def run(arguments: list[str], stop_after: float | None = None) -> tuple[int, float, int]:
-    """Exit code, seconds and MiB of one run; ended by Ctrl-C if it is to be."""
+def run(arguments: list[str], stop_after: tuple[Path, int] | None = None) -> tuple[int, float, int]:
+    """Exit code, seconds and MiB of one run; ended by Ctrl-C when a folder has so many results, if it is to be."""
     started = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-c", RUN, *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
     if stop_after is not None:
-        time.sleep(stop_after)
+        out, results = stop_after
+        while not (out / "results.jsonl").is_file() or len(lines(out)) < results:
+            time.sleep(0.2)
         process.send_signal(signal.SIGINT)
     output = process.communicate()[0].decode()
     memory = [int(line.split()[1]) for line in output.splitlines() if line.startswith("peak ")]
     return process.returncode, time.perf_counter() - started, memory[0]
 
 
-def lines(out: Path) -> list[dict[str, object]]:
-    """What is in results.jsonl."""
-    return [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+def lines(out: Path) -> list[dict[str, Any]]:
+    """What is in results.jsonl, without a line that is being written."""
+    text = (out / "results.jsonl").read_text()
+    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
 
 
 def main() -> None:
@@ -85,12 +90,32 @@ def main() -> None:
             print(f"{which}: exit code {code}, {dict(counts)}, {files / seconds:.1f} files/s, peak {memory} MiB")
         out = folder / "out-stopped"
         arguments = ["predict", str(folder / "many"), "--model", str(model), "--out", str(out)]
-        code, _, _ = run(arguments, stop_after=seconds / 2)
+        code, _, _ = run(arguments, stop_after=(out, parsed.files // 3))
         kept = len(lines(out))
         again, _, _ = run([*arguments, "--resume"])
-        whole = {str(line["file"]): line for line in lines(folder / "out-many")}
-        same = {str(line["file"]): line for line in lines(out)} == whole
-        print(f"stopped by Ctrl-C: exit code {code}, {kept} kept; resumed: exit code {again}, results equal: {same}")
+        whole, parts = ({str(line["file"]): line for line in lines(where)} for where in (folder / "out-many", out))
+        print(
+            f"stopped by Ctrl-C: exit code {code}, {kept} kept; resumed: exit code {again}, same files and reasons: "
+            f"{reasons(whole) == reasons(parts)}, largest difference {difference(whole, parts):.1e}"
+        )
+
+
+def reasons(results: Mapping[str, Any]) -> dict[str, list[str]]:
+    """By file, the codes of what was said of it."""
+    return {name: [reason["code"] for reason in line["reasons"]] for name, line in results.items()}
+
+
+def difference(results: Mapping[str, Any], others: Mapping[str, Any]) -> float:
+    """The largest of a probability; batches of other sizes are added up in another order."""
+    pairs = ((results[name]["findings"], others[name]["findings"]) for name in results)
+    return max(
+        (
+            abs(one["probability"] - other["probability"])
+            for left, right in pairs
+            for one, other in zip(left, right, strict=True)
+        ),
+        default=0.0,
+    )
 
 
 if __name__ == "__main__":

@@ -108,7 +108,7 @@ class Model:
     ) -> Iterator[Result]:
         """Like :meth:`predict`, a result at a time; no more than two batches of images are in memory."""
         batches = [paths[start : start + batch_size] for start in range(0, len(paths), batch_size)]
-        with ThreadPoolExecutor() as pool:
+        with ThreadPoolExecutor(max_workers=1) as pool:
 
             def read(batch: Sequence[Path]) -> list["_Input"]:
                 return [self._read(path, force) for path in batch]
