@@ -10,15 +10,16 @@ from cxr_lightning.data.images import resize
 from cxr_lightning.data.phantom.reference import reference_picture
 from cxr_lightning.inference.checkpoints import load_model as load_classifier
 from cxr_lightning.inference.foreign import save_model
+from cxr_lightning.inference.reference import give_reference
 from cxr_lightning.models.classifier import ChestXRayClassifier
-from cxr_lightning.models.reference import Reference, exact_probabilities
+from cxr_lightning.models.reference import exact_probabilities
 from cxr_lightning.serving.model import load_model
 from tests.conftest import Run
 
 
 def classifier_with_reference() -> ChestXRayClassifier:
     model = ChestXRayClassifier(["Mass", "Edema"], backbone="densenet_micro", image_size=64)
-    model.reference = Reference(torch.from_numpy(reference_picture(64, "bilinear").copy())[None])
+    give_reference(model)
     return model
 
 

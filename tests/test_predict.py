@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from cxr_lightning.cli.main import main
-from cxr_lightning.serving.model import Model
-from cxr_lightning.serving.results import Result
+from cxr_lightning.serving.model import Model, Predicted
 from tests.serving.conftest import film, films, model_file
 
 __all__ = ["film", "films", "model_file"]
@@ -88,7 +87,7 @@ def test_ctrl_c_keeps_what_is_done_and_resume_leaves_it_out(
     results = Model._results
     asked: list[list[Path]] = []
 
-    def interrupted(model: Model, inputs: Any) -> Iterator[Result]:
+    def interrupted(model: Model, inputs: Any) -> Iterator[Predicted]:
         if len(asked) == 2:
             raise KeyboardInterrupt
         asked.append([one.path for one in inputs])

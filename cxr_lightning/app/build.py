@@ -23,11 +23,8 @@ logger = logging.getLogger(__name__)
 
 def build_model(config: DictConfig, datamodule: "ChestXRayDataModule") -> "ChestXRayClassifier":
     """The model with what comes from the training data: labels, loss weights, pixel statistics, record."""
-    import torch
-
-    from cxr_lightning.data.phantom.reference import reference_picture
+    from cxr_lightning.inference.reference import give_reference
     from cxr_lightning.losses import constant_loss
-    from cxr_lightning.models.reference import Reference
 
     targets = datamodule.targets("train")
     loss = instantiate(config.loss, _convert_="all")(targets)
@@ -41,8 +38,7 @@ def build_model(config: DictConfig, datamodule: "ChestXRayDataModule") -> "Chest
     model: ChestXRayClassifier = instantiate(
         config.model, labels=list(datamodule.labels), loss=loss, _convert_="all", **extra
     )
-    picture = reference_picture(datamodule.image_size, datamodule.interpolation)
-    model.reference = Reference(torch.from_numpy(picture.copy())[None])
+    give_reference(model)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     logger.info("%s with %d outputs: %s parameters", config.model.backbone, len(model.labels), f"{parameters:,}")
     prevalence = targets.nanmean(dim=0)

@@ -62,7 +62,7 @@ def _run(config: DictConfig, folder: Path, ckpt_path: str | None) -> float | Non
     import pytorch_lightning as pl  # four seconds: only once the configuration is right
 
     from cxr_lightning.checkpoint_files import read_resumable
-    from cxr_lightning.inference.predict import exact_float32
+    from cxr_lightning.precision import exact_float32
     from cxr_lightning.record import check_resumable, summarize, write_left_out, write_summary
     from cxr_lightning.report.curves import data_title
 

@@ -29,7 +29,8 @@ def add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
 def run(parsed: argparse.Namespace) -> int:
     """Do it."""
     from cxr_lightning.conversion.read import is_foreign
-    from cxr_lightning.evaluation.heatmaps import explain_images
+    from cxr_lightning.data.images import read_grey, resize
+    from cxr_lightning.evaluation.heatmaps import explain_image
     from cxr_lightning.inference.checkpoints import load_model
     from cxr_lightning.report.captions import single_name
     from cxr_lightning.report.write import write_overlay
@@ -48,7 +49,8 @@ def run(parsed: argparse.Namespace) -> int:
         raise FileNotFoundError(f"Expected images but {len(absent)} files are not there, first '{absent[0]}'.")
     title = "TRAINED ON SYNTHETIC DATA" if model.record.get("data", {}).get("synthetic") else ""
     for image, files in paths.items():
-        overlays = explain_images(model, [image], labels, parsed.target_layer)
+        pixels = resize(read_grey(image), model.hparams["image_size"], model.hparams["interpolation"])
+        overlays = explain_image(model, image.name, pixels, labels, parsed.target_layer)
         parsed.out.mkdir(parents=True, exist_ok=True)
         for path, overlay in zip(files, overlays, strict=True):
             write_overlay(overlay, path, title)

@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from cxr_lightning.report.results_folder import ResultsFolder
     from cxr_lightning.serving.model import Model
     from cxr_lightning.serving.results import Result
@@ -78,10 +81,10 @@ def _predict(parsed: argparse.Namespace, model: "Model", paths: list[Path], fold
     if parsed.gradcam:
         _check_heatmaps(model)
     with progress_bar("predicting", len(paths), shown=len(paths) > parsed.batch_size) as advance:
-        for result in model.predict_each(paths, force=parsed.force, batch_size=parsed.batch_size):
+        for result, pixels in model.predict_with_pixels(paths, force=parsed.force, batch_size=parsed.batch_size):
             counts[result.status] += 1
-            if parsed.gradcam and not result.rejected:
-                _draw(parsed, model, result)
+            if parsed.gradcam and pixels is not None:
+                _draw(parsed.out / "heatmaps", model, result, pixels)
             if folder is not None:
                 folder.add(result)
             if parsed.json:
@@ -101,16 +104,13 @@ def _predict(parsed: argparse.Namespace, model: "Model", paths: list[Path], fold
 
 def _about(parsed: argparse.Namespace, model: "Model") -> dict[str, Any]:
     """What results of one folder have in common."""
+    from cxr_lightning.data.manifest import file_sha256
     from cxr_lightning.versions import versions
 
-    with Path(parsed.model).open("rb") as file:
-        digest = sha256()
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
     return {
         "not_for_clinical_use": True,
         "model": Path(parsed.model).name,
-        "sha256": digest.hexdigest(),
+        "sha256": file_sha256(Path(parsed.model)),
         "trained_on_synthetic_data": model.synthetic,
         "labels": list(model.labels),
         "operating_point": model.operating_point,
@@ -126,22 +126,21 @@ def _check_heatmaps(model: "Model") -> None:
     GradCam(model.classifier, "post_relu")
 
 
-def _draw(parsed: argparse.Namespace, model: "Model", result: "Result") -> None:
+def _draw(folder: Path, model: "Model", result: "Result", pixels: "NDArray[np.uint8]") -> None:
     """Heat maps of the findings that reach their operating points, or of the most probable one."""
-    from cxr_lightning.evaluation.heatmaps import explain_images
+    from cxr_lightning.evaluation.heatmaps import explain_image
     from cxr_lightning.report.captions import single_name
     from cxr_lightning.report.write import write_overlay
 
     highest = max(result.findings, key=lambda finding: finding.probability)
     labels = [finding.label for finding in (result.above or (highest,))[:_MAPS]]
-    target = parsed.out / "heatmaps"
-    target.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True)
     # Files of one name in two folders are different images.
     name = f"{result.path.stem}-{sha256(str(result.path).encode()).hexdigest()[:6]}"
     title = "TRAINED ON SYNTHETIC DATA" if model.synthetic else ""
-    overlays = explain_images(model.classifier, [result.path], labels, force=parsed.force)
+    overlays = explain_image(model.classifier, result.path.name, pixels, labels)
     for label, overlay in zip(labels, overlays, strict=True):
-        write_overlay(overlay, target / single_name(name, label), title)
+        write_overlay(overlay, folder / single_name(name, label), title)
 
 
 def _show(results: "list[Result]", total: int, model: "Model") -> None:

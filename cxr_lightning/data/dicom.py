@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr_lightning.data.frame_size import frame_size
-from cxr_lightning.data.picture import MAX_PIXELS, ImageRejectedError, Picture, check_size, to_8_bits
+from cxr_lightning.data.picture import MAX_PIXELS, ImageRejectedError, Picture, check_size, share_of_colour, to_8_bits
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -161,7 +161,7 @@ def _picture(dataset: "Dataset", path: Path | str) -> Picture:
     stored = pixel_array(dataset, index=0)
     view = _code(dataset, "ViewPosition")
     if stored.ndim == 3:
-        return Picture(_upright(_luminance(stored), dataset), float((np.ptp(stored, axis=-1) >= 16).mean()), view)
+        return Picture(_upright(_luminance(stored), dataset), share_of_colour(stored), view)
     padding = _padding(stored, dataset)
     grey = _displayed(stored, padding, dataset)
     if dataset.PhotometricInterpretation == "MONOCHROME1":

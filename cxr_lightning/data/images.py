@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from cxr_lightning.data.dicom import decode_dicom, is_dicom
-from cxr_lightning.data.picture import ImageRejectedError, Picture, check_size, to_8_bits
+from cxr_lightning.data.picture import ImageRejectedError, Picture, check_size, share_of_colour, to_8_bits
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 BadImagePolicy = Literal["error", "skip"]
@@ -32,8 +32,6 @@ _UNIDENTIFIED = (
     "not_an_image",
 )
 _CUT = ("it is a PNG that is cut off", "Download it again.", "cut_off")
-_COLOURED = 16
-"""Steps of 256 between a pixel's channels from which on it is no grey."""
 _WIDE_GREY = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 
 
@@ -196,5 +194,4 @@ def _coloured(image: ImageFile.ImageFile) -> float:
     """Share of the pixels that are no grey."""
     if image.mode in (*_WIDE_GREY, "F", "L", "LA", "La", "1"):
         return 0.0
-    channels = np.asarray(image.convert("RGB"))
-    return float((np.ptp(channels, axis=-1) >= _COLOURED).mean())
+    return share_of_colour(np.asarray(image.convert("RGB")))

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 MAX_PIXELS = 80_000_000
 """Larger images are refused before they are decoded; the largest detectors give about 20 million pixels."""
 
+_COLOURED = 16
+"""Steps between a pixel's channels from which on it is no grey."""
+
 
 class ImageRejectedError(ValueError):
     """A file that is no usable image; the message names the file, the reason and the remedy.
@@ -73,6 +76,19 @@ class Picture:
     view: str = ""
 
 
+def share_of_colour(channels: NDArray[np.integer]) -> float:
+    """Share of the pixels that are no grey, in [0, 1].
+
+    Args:
+        channels: ``(H, W, 3)``.
+
+    Example:
+        >>> share_of_colour(np.array([[[9, 9, 9], [90, 9, 9]]]))
+        0.5
+    """
+    return float((np.ptp(channels, axis=-1) >= _COLOURED).mean())
+
+
 def check_size(width: int, height: int, path: Path | str) -> None:
     """Refuse an image of more than ``MAX_PIXELS``.
 
@@ -87,8 +103,8 @@ def check_size(width: int, height: int, path: Path | str) -> None:
 def to_8_bits(values: NDArray[np.integer], bits: int) -> NDArray[np.uint8]:
     """Scale whole numbers to [0, 255]; nothing is clipped.
 
-    The scale is that of ``bits``; where the largest value needs two bits fewer, or four, that of those: 12-bit values
-    are often kept in files of 16 bits, and would be nearly black.
+    The scale is that of ``bits``; where the largest value needs fewer, by two, four and so on down to 8, that of those:
+    12-bit values are often kept in files of 16 bits, and would be nearly black.
 
     Args:
         values: Any shape, in [0, 2 ** bits - 1].

@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from cxr_lightning.data.dataset import ChestXRayDataset
-from cxr_lightning.data.images import read_picture, resize
 from cxr_lightning.evaluation.explanation import Box, Overlay
 from cxr_lightning.evaluation.fitting import Fitted
 from cxr_lightning.evaluation.results import LabelResult
@@ -102,46 +101,38 @@ def draw_overlays(
     return tuple(overlays)
 
 
-def explain_images(
+def explain_image(
     model: ChestXRayClassifier,
-    paths: Sequence[Path],
+    name: str,
+    pixels: NDArray[np.uint8],
     labels: Sequence[str],
     target_layer: TargetLayer = "post_relu",
-    *,
-    force: bool = False,
 ) -> tuple[Overlay, ...]:
-    """Heat maps of image files.
+    """Heat maps of one image.
 
     Args:
         model: On any device.
-        paths: Of images.
+        name: Of the image, to be shown.
+        pixels: ``(S, S)``, in the model's size.
         labels: Findings among the model's.
         target_layer: See :class:`~cxr_lightning.explain.GradCam`.
-        force: See :func:`~cxr_lightning.data.images.read_picture`.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no usable image, or a finding is not among the model's.
+        ValueError: If a finding is not among the model's.
     """
     if unknown := [label for label in labels if label not in model.labels]:
         raise ValueError(
             f"Expected labels among the model's, {list(model.labels)}, but got {unknown}. Correct the names."
         )
-    camera = GradCam(model.eval(), target_layer)
     columns = [model.labels.index(label) for label in labels]
-    overlays = []
-    for path in paths:
-        grey = read_picture(path, force=force).pixels
-        pixels = resize(grey, model.hparams["image_size"], model.hparams["interpolation"])
-        image = torch.from_numpy(pixels.copy())[None, None]
-        maps = image_heatmaps(camera, image, columns)[0]
-        with torch.no_grad():
-            probabilities = model(image.to(model.device)).float().sigmoid()[0].cpu()
-        overlays += [
-            Overlay(path.name, label, "asked for", pixels, heatmap.numpy(), float(probabilities[column]), float("nan"))
-            for label, column, heatmap in zip(labels, columns, maps, strict=True)
-        ]
-    return tuple(overlays)
+    image = torch.from_numpy(pixels.copy())[None, None]
+    maps = image_heatmaps(GradCam(model.eval(), target_layer), image, columns)[0]
+    with torch.no_grad():
+        probabilities = model(image.to(model.device)).float().sigmoid()[0].cpu()
+    return tuple(
+        Overlay(name, label, "asked for", pixels, heatmap.numpy(), float(probabilities[column]), float("nan"))
+        for label, column, heatmap in zip(labels, columns, maps, strict=True)
+    )
 
 
 def image_heatmaps(camera: GradCam, images: Tensor, labels: Sequence[int]) -> Tensor:

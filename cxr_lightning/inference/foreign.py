@@ -13,11 +13,10 @@ from cxr_lightning.conversion.source import Source
 from cxr_lightning.data.datamodule import ChestXRayDataModule
 from cxr_lightning.data.images import Interpolation
 from cxr_lightning.data.manifest import file_sha256
-from cxr_lightning.data.phantom.reference import reference_picture
+from cxr_lightning.inference.reference import give_reference
 from cxr_lightning.labels import WALKTHROUGH_LABELS, check_labels
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.models.preprocess import Mode, featurewise_statistics
-from cxr_lightning.models.reference import Reference
 from cxr_lightning.versions import versions
 
 SMALLEST = 32
@@ -219,8 +218,7 @@ def build_model(
         )
     except ValueError as error:
         raise ValueError(f"Expected a whole {foreign.backbone} in '{foreign.path}' but: {error}") from error
-    picture = reference_picture(model.hparams["image_size"], model.hparams["interpolation"])
-    model.reference = Reference(torch.from_numpy(picture.copy())[None])
+    give_reference(model)
     model.record |= {
         "initial_weights": foreign.path.name,
         "source": {

@@ -1,7 +1,5 @@
 """A model and images to probabilities."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -15,6 +13,7 @@ from torch.utils.data import DataLoader
 from cxr_lightning.data.dataset import Sample
 from cxr_lightning.launch import cluster_plugins
 from cxr_lightning.models.classifier import ChestXRayClassifier
+from cxr_lightning.precision import exact_float32
 
 Precision = Literal["float32", "bf16"]
 
@@ -76,17 +75,6 @@ def _gather(own: NDArray[np.float64], devices: int) -> NDArray[np.float64]:
 def _device_name(device: torch.device, devices: int) -> str:
     name = f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type
     return name if devices == 1 else f"{devices} x {name}"
-
-
-@contextmanager
-def exact_float32() -> Iterator[None]:
-    """Multiply float32 as float32: NVIDIA's processors otherwise round factors to 10 bits in convolutions."""
-    cudnn, matmul = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = cudnn, matmul
 
 
 def _trainer(

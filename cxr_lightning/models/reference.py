@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from cxr_lightning.precision import exact_float32
+
 
 @dataclass(frozen=True)
 class Reference:
@@ -30,7 +32,7 @@ def exact_probabilities(model: nn.Module, image: Tensor) -> list[float]:
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
-        with torch.no_grad(), torch.autocast(device.type, enabled=False), torch.backends.cudnn.flags(allow_tf32=False):
+        with torch.no_grad(), torch.autocast(device.type, enabled=False), exact_float32():
             found: list[float] = model(image[None].to(device)).float().sigmoid()[0].tolist()
     finally:
         for module, training in modes:

@@ -66,13 +66,13 @@ class ResultsFolder:
             for result in read_results(path):
                 if not result.rejected:
                     done.add(str(result.path))
-                    _write_line(file, result)
+                    file.write(as_line(result))
         unfinished.replace(path)
         return done
 
     def add(self, result: Result) -> None:
         """Write one; it stays whatever happens next."""
-        _write_line(self._file, result)
+        self._file.write(as_line(result))
         self._file.flush()
 
     def __enter__(self) -> Self:
@@ -131,10 +131,6 @@ def write_table(results: Iterable[Result], file: TextIO) -> None:
 def as_line(result: Result) -> str:
     """A result as a line of JSON."""
     return json.dumps(result.record(), allow_nan=False) + "\n"
-
-
-def _write_line(file: TextIO, result: Result) -> None:
-    file.write(as_line(result))
 
 
 def _header(labels: Iterable[str]) -> list[str]:

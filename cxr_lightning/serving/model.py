@@ -23,6 +23,7 @@ from cxr_lightning.serving.networks import Network, OnnxNetwork, TorchNetwork
 from cxr_lightning.serving.results import Finding, Result
 
 BATCH_SIZE = 16
+Predicted = tuple[Result, NDArray[np.uint8] | None]
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,12 @@ class Model:
         self, paths: Sequence[Path], *, force: bool = False, batch_size: int = BATCH_SIZE
     ) -> Iterator[Result]:
         """Like :meth:`predict`, a result at a time; no more than two batches of images are in memory."""
+        return (result for result, _ in self.predict_with_pixels(paths, force=force, batch_size=batch_size))
+
+    def predict_with_pixels(
+        self, paths: Sequence[Path], *, force: bool = False, batch_size: int = BATCH_SIZE
+    ) -> Iterator[Predicted]:
+        """Like :meth:`predict_each`, with what the network was given, ``(S, S)`` uint8; None for a rejected file."""
         batches = [paths[start : start + batch_size] for start in range(0, len(paths), batch_size)]
         with ThreadPoolExecutor(max_workers=1) as pool:
 
@@ -143,16 +150,16 @@ class Model:
         remarks = tuple(check_picture(picture, self.network.image_size))
         return _Input(path, resize(picture.pixels, self.network.image_size, self.network.interpolation), remarks)
 
-    def _results(self, inputs: Sequence[_Input]) -> Iterator[Result]:
+    def _results(self, inputs: Sequence[_Input]) -> Iterator[Predicted]:
         pixels = [one.pixels for one in inputs if one.pixels is not None]
         raw = self.network.probabilities(np.stack(pixels)) if pixels else np.empty((0, len(self.labels)))
         calibrated = np.full_like(raw, math.nan) if self.fitted is None else self.fitted.calibrate(self.labels, raw)
         rows = iter(zip(raw, calibrated, strict=True))
         for one in inputs:
             if one.rejection is not None:
-                yield Result.of_rejection(one.path, one.rejection)
+                yield Result.of_rejection(one.path, one.rejection), None
             else:
-                yield Result(one.path, one.remarks, self._findings(*next(rows)))
+                yield Result(one.path, one.remarks, self._findings(*next(rows))), one.pixels
 
     def _findings(self, raw: NDArray[np.float64], calibrated: NDArray[np.float64]) -> tuple[Finding, ...]:
         prevalence = self.network.record.get("prevalence", {})

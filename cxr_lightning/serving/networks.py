@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from cxr_lightning.data.images import Interpolation
 from cxr_lightning.export import IMAGES, METADATA_KEY, RAW
-from cxr_lightning.inference.predict import exact_float32
 from cxr_lightning.labels import check_labels
 from cxr_lightning.models.classifier import ChestXRayClassifier
+from cxr_lightning.precision import exact_float32
 
 
 class Network(Protocol):

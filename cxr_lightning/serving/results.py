@@ -1,7 +1,7 @@
 """What a model says of one file."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -10,6 +10,7 @@ from cxr_lightning.data.input_checks import Remark
 from cxr_lightning.data.picture import ImageRejectedError
 
 Status = Literal["ok", "warning", "rejected"]
+_NUMBERS = ("probability", "calibrated", "threshold", "prevalence")
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,3 @@ def result_of(record: Mapping[str, Any]) -> Result:
     ]
     remarks = tuple(Remark(str(one["code"]), str(one["words"])) for one in record["reasons"])
     return Result(Path(record["file"]), remarks, tuple(findings), record["status"] == "rejected")
-
-
-_NUMBERS: Sequence[str] = ("probability", "calibrated", "threshold", "prevalence")
