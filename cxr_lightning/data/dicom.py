@@ -7,8 +7,6 @@ that are codes of the standard.
 import logging
 import warnings
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cxr_lightning.data.dicom_display import displayed
 from cxr_lightning.data.frame_size import frame_size
 from cxr_lightning.data.picture import MAX_PIXELS, ImageRejectedError, Picture, check_size, share_of_colour, to_8_bits
 
@@ -29,6 +28,19 @@ _MOST_BYTES = 4 * MAX_PIXELS
 _RADIOGRAPHS = frozenset({"", "CR", "DX", "RG", "DR", "OT", "SC"})
 """Modalities that may be one; the last three are not the standard's for it but are met."""
 _CHEST = ("CHEST", "THORA", "LUNG", "RIB")
+_OTHER_MODALITIES = frozenset(
+    {"CT", "MR", "MG", "US", "NM", "PT", "XA", "RF", "IO", "PX", "ES", "SR", "ECG", "OP", "PR"}
+)
+_OTHER_PARTS = frozenset(
+    {
+        *("ABDOMEN", "ANKLE", "ARM", "BREAST", "CSPINE", "ELBOW", "EXTREMITY", "FEMUR", "FINGER", "FOOT", "FOREARM"),
+        *("HAND", "HEAD", "HEEL", "HIP", "HUMERUS", "JAW", "KNEE", "LEG", "LSPINE", "NECK", "PELVIS", "SHOULDER"),
+        *("SKULL", "SPINE", "THIGH", "TIBIA", "TOE", "TSPINE", "WRIST"),
+    }
+)
+"""Values that are quoted; what else is in these elements may be anything."""
+_TALKERS = ("pydicom", "pylibjpeg", "openjpeg", "libjpeg", "rle")
+_NOWHERE = logging.NullHandler()
 _FIRST_TAGS = (b"\x08\x00", b"\x02\x00")
 """Groups that a file without preamble begins with, in little endian."""
 
@@ -68,28 +80,27 @@ def decode_dicom(content: bytes, path: Path | str, *, force: bool = False) -> Pi
         remedy = "Install the extra: uv sync --extra dicom."
         raise ImageRejectedError.of(path, reason, remedy, code="dicom_support", lasting=False) from error
     try:
-        with _silent():
-            dataset = _read(content, path)
-            _check_header(dataset, path, force)
-            return _picture(dataset, path)
-    except ImageRejectedError:
+        _silence()
+        dataset = _read(content, path)
+        _check_header(dataset, path, force)
+        return _picture(dataset, path)
+    except (ImageRejectedError, MemoryError):
         raise
     except Exception as error:  # pydicom and its decoders raise what they come upon, in texts that may quote the file
         reason = f"its DICOM data cannot be decoded ({type(error).__name__})"
         raise ImageRejectedError.of(path, reason, "Export it again, uncompressed.") from error
 
 
-@contextmanager
-def _silent() -> Iterator[None]:
-    """Keep pydicom's remarks to itself: they quote values."""
-    logger = logging.getLogger("pydicom")
-    before, logger.disabled = logger.disabled, True
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.disabled = before
+def _silence() -> None:
+    """Have pydicom and its decoders keep their remarks to themselves from now on: they quote values.
+
+    For good, and not for the time of a call: other threads may be reading as well.
+    """
+    for name in _TALKERS:
+        logger = logging.getLogger(name)
+        logger.propagate = False
+        logger.addHandler(_NOWHERE)
+        warnings.filterwarnings("ignore", module=name)
 
 
 def _read(content: bytes, path: Path | str) -> "Dataset":
@@ -133,15 +144,20 @@ def _check_header(dataset: "Dataset", path: Path | str, force: bool) -> None:
     modality = _code(dataset, "Modality")
     part = _code(dataset, "BodyPartExamined")
     if modality not in _RADIOGRAPHS:
-        reason = f"its header says that it is no radiograph (Modality {modality[:16]!r})"
+        reason = f"its header says that it is no radiograph{_quoted('Modality', modality, _OTHER_MODALITIES)}"
     elif frames > 1:
         reason = f"its header says that it has {frames:,} frames, not one"
     elif part and not any(name in part for name in _CHEST):
-        reason = f"its header says that it shows another part of the body (BodyPartExamined {part[:16]!r})"
+        quoted = _quoted("BodyPartExamined", part, _OTHER_PARTS)
+        reason = f"its header says that it shows another part of the body{quoted}"
     else:
         return
     remedy = "Give chest radiographs, or --force if the header is wrong."
     raise ImageRejectedError.of(path, reason, remedy, code="not_a_chest_radiograph")
+
+
+def _quoted(name: str, value: str, known: frozenset[str]) -> str:
+    return f" ({name} {value})" if value in known else ""
 
 
 def _code(dataset: "Dataset", name: str) -> str:
@@ -149,7 +165,7 @@ def _code(dataset: "Dataset", name: str) -> str:
 
 
 def _picture(dataset: "Dataset", path: Path | str) -> Picture:
-    from pydicom.pixels import pixel_array
+    from pydicom.pixels import apply_color_lut, pixel_array
 
     if frame := frame_size(dataset):
         check_size(*frame, path)
@@ -158,54 +174,27 @@ def _picture(dataset: "Dataset", path: Path | str) -> Picture:
             raise ImageRejectedError.of(
                 path, f"its header says {expected} pixels but the data has {frame[0]}x{frame[1]}"
             )
-    stored = pixel_array(dataset, index=0)
+    # Bits that are not declared belong to an overlay of old files, or the declaration is wrong and all are wanted.
+    masked = bool(dataset.PixelRepresentation) or _has_overlay(dataset)
+    stored = pixel_array(dataset, index=0, correct_unused_bits=masked)
     view = _code(dataset, "ViewPosition")
+    if dataset.PhotometricInterpretation == "PALETTE COLOR":
+        stored = apply_color_lut(stored, dataset)[..., :3]
     if stored.ndim == 3:
         return Picture(_upright(_luminance(stored), dataset), share_of_colour(stored), view)
-    padding = _padding(stored, dataset)
-    grey = _displayed(stored, padding, dataset)
-    if dataset.PhotometricInterpretation == "MONOCHROME1":
-        grey = 255 - grey
-    return Picture(_upright(np.where(padding, np.uint8(0), grey), dataset), view=view)
+    return Picture(_upright(displayed(stored, dataset), dataset), view=view)
+
+
+def _has_overlay(dataset: "Dataset") -> bool:
+    """Whether one is kept in the pixels' unused bits."""
+    positions = (dataset.get((0x6000 + 2 * number, 0x0102)) for number in range(16))
+    return any(position is not None and position.value for position in positions)
 
 
 def _luminance(colours: NDArray[Any]) -> NDArray[np.uint8]:
     """Of RGB, ``(H, W, 3)``, by the weights of ITU-R 601."""
     weighted = colours.astype(np.float64) @ [0.299, 0.587, 0.114]
     return to_8_bits(weighted.round().astype(np.int64), 8 * colours.dtype.itemsize)
-
-
-def _padding(stored: NDArray[Any], dataset: "Dataset") -> NDArray[np.bool_]:
-    """Where a detector saw nothing, ``(H, W)``."""
-    value = dataset.get("PixelPaddingValue")
-    if value is None:
-        return np.zeros(stored.shape, bool)
-    limit = dataset.get("PixelPaddingRangeLimit", value)
-    low, high = sorted((int(value), int(limit)))
-    return (stored >= low) & (stored <= high)
-
-
-def _displayed(stored: NDArray[Any], padding: NDArray[np.bool_], dataset: "Dataset") -> NDArray[np.uint8]:
-    """Stored values to what a viewer shows, ``(H, W)`` uint8."""
-    from pydicom.pixels import apply_modality_lut, apply_voi_lut
-
-    values = np.where(padding, stored[~padding].min() if not padding.all() else stored, stored)
-    if "VOILUTSequence" in dataset and dataset.VOILUTSequence[0].get("LUTData") is not None:
-        shown = apply_voi_lut(apply_modality_lut(values, dataset), dataset)
-        return to_8_bits(shown, int(dataset.VOILUTSequence[0].LUTDescriptor[2]))
-    if dataset.get("WindowCenter") not in (None, "") and dataset.get("WindowWidth") not in (None, ""):
-        shown = apply_voi_lut(apply_modality_lut(values, dataset), dataset)
-        # What the window's ends become, which depends on the bits and the rescaling.
-        low, high = apply_voi_lut(np.array([-1e9, 1e9]), dataset)
-        scaled = 255 * (shown - low) / (high - low)
-        grey: NDArray[np.uint8] = scaled.clip(0, 255).round().astype(np.uint8)
-        return grey
-    if "ModalityLUTSequence" in dataset:
-        values = apply_modality_lut(values, dataset)
-        return to_8_bits(values, int(dataset.ModalityLUTSequence[0].LUTDescriptor[2]))
-    # A straight line changes nothing of what is shown.
-    values = values.astype(np.int64)
-    return to_8_bits(values - min(0, int(values.min(initial=0))), max(8, int(dataset.BitsStored)))
 
 
 def _upright(grey: NDArray[np.uint8], dataset: "Dataset") -> NDArray[np.uint8]:

@@ -103,19 +103,41 @@ def check_size(width: int, height: int, path: Path | str) -> None:
 def to_8_bits(values: NDArray[np.integer], bits: int) -> NDArray[np.uint8]:
     """Scale whole numbers to [0, 255]; nothing is clipped.
 
-    The scale is that of ``bits``; where the largest value needs fewer, by two, four and so on down to 8, that of those:
-    12-bit values are often kept in files of 16 bits, and would be nearly black.
+    The scale is that of :func:`depth`: of ``bits``, or of fewer where all values are in the lowest or the highest
+    quarter. Values and ``2 ** bits - 1 - values`` give pictures that are each other's negative.
 
     Args:
-        values: Any shape, in [0, 2 ** bits - 1].
-        bits: At least 8.
+        values: Any shape, not negative; declared to be below ``2 ** bits``.
+        bits: At least 1.
 
     Example:
         >>> to_8_bits(np.array([0, 32768, 65535]), 16), to_8_bits(np.array([0, 2048, 4095]), 16)
         (array([  0, 128, 255], dtype=uint8), array([  0, 128, 255], dtype=uint8))
     """
-    top = int(values.max(initial=0))
-    while bits >= 10 and top < 1 << (bits - 2):
-        bits -= 2
+    low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
+    bits = max(bits, high.bit_length())
+    limit = (1 << bits) - 1
+    if limit - low >= high:
+        return scaled(values, depth(high, bits))
+    return 255 - scaled(limit - values.astype(np.int64), depth(limit - low, bits))
+
+
+def depth(highest: int, bits: int) -> int:
+    """The bits that values up to ``highest`` have, where a file says ``bits``: more, if it must be.
+
+    Fewer where at least two would not be used: 12-bit values are often kept in files of 16 bits, and would be nearly
+    black. It is an even number then, and at least 8.
+
+    Example:
+        >>> depth(65535, 16), depth(4000, 16), depth(4000, 13), depth(9, 16), depth(300, 8)
+        (16, 12, 13, 8, 9)
+    """
+    needed = highest.bit_length()
+    fewer = max(8, needed + needed % 2)
+    return fewer if fewer <= bits - 2 else max(bits, needed)
+
+
+def scaled(values: NDArray[np.integer], bits: int) -> NDArray[np.uint8]:
+    """Whole numbers in [0, 2 ** bits - 1] to [0, 255], rounded; there are no halves."""
     limit = (1 << bits) - 1
     return ((values.astype(np.int64) * 255 + limit // 2) // limit).astype(np.uint8)

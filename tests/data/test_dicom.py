@@ -5,7 +5,8 @@ import sys
 import warnings
 import zlib
 from collections.abc import Callable
-from io import BytesIO
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
@@ -131,12 +132,50 @@ def test_a_window_is_of_rescaled_values() -> None:
     np.testing.assert_array_equal(grey_of(dataset_of(values, 12, **tags)), grey_of(dataset_of(values, 12)))
 
 
-def test_a_table_of_values_of_interest_is_applied() -> None:
+def table_of(entries: NDArray[np.integer], bits: int, first: int = 0) -> Sequence:
     table = Dataset()
-    table.LUTDescriptor = [256, 0, 16]
-    table.LUTData = np.array([int(65535 * (n / 255) ** 2) for n in range(256)], dtype="<u2").tobytes()
-    found = grey_of(dataset_of(RAMP, VOILUTSequence=Sequence([table])))
-    assert np.abs(found - 255 * (RAMP / 255.0) ** 2).max() <= 0.51
+    table.LUTDescriptor = [len(entries), first, bits]
+    table.LUTData = entries.astype("<u2").tobytes()
+    return Sequence([table])
+
+
+@pytest.mark.parametrize("bits", [8, 12, 16])
+@pytest.mark.parametrize("name", ["VOILUTSequence", "ModalityLUTSequence"])
+def test_tables_are_applied(name: str, bits: int) -> None:
+    values = np.arange(4096, dtype=np.uint16).reshape(64, 64)
+    squares = (np.arange(4096) / 4095) ** 2
+    tags: dict[str, Any] = {name: table_of((squares * ((1 << bits) - 1)).round().astype(int), bits)}
+    if name == "VOILUTSequence":
+        tags |= {"RescaleSlope": 1, "RescaleIntercept": 0}
+    tolerance = 1 if bits == 8 else 0.6
+    found = grey_of(dataset_of(values, 12, **tags))
+    assert np.abs(found - 255 * squares[values]).max() <= tolerance
+    inverted = grey_of(dataset_of(values, 12, PhotometricInterpretation="MONOCHROME1", **tags))
+    np.testing.assert_array_equal(inverted, 255 - found)
+
+
+def test_a_table_whose_entries_need_more_bits_than_it_says_does_not_wrap_around() -> None:
+    values = np.arange(4096, dtype=np.uint16).reshape(64, 64)
+    found = grey_of(dataset_of(values, 12, VOILUTSequence=table_of(np.arange(4096) * 2, 12)))
+    assert np.abs(found - 255 * (values * 2 / 8191)).max() <= 0.51
+
+
+def test_a_tables_first_value_and_ends() -> None:
+    found = grey_of(dataset_of(RAMP, VOILUTSequence=table_of(np.array([0, 65535]), 16, first=100)))
+    np.testing.assert_array_equal(found, np.where(RAMP > 100, 255, 0))
+
+
+def test_values_above_the_declared_bits_do_not_wrap_around() -> None:
+    values = (RAMP.astype(np.uint16) * 32).copy()  # to 8,160, declared to be below 4,096
+    found = grey_of(dataset_of(values, 12))
+    assert np.abs(found - 255 * (values / 8191)).max() <= 0.51
+
+
+def test_an_overlay_in_the_unused_bits_is_not_the_picture() -> None:
+    values = RAMP.astype(np.uint16) * 16
+    marked = dataset_of(values | np.uint16(0x1000), 12)
+    marked.add_new((0x6000, 0x0102), "US", 12)
+    np.testing.assert_array_equal(grey_of(marked), grey_of(dataset_of(values, 12)))
 
 
 def test_signed_values_are_shown_too() -> None:
@@ -144,6 +183,91 @@ def test_signed_values_are_shown_too() -> None:
     np.testing.assert_array_equal(grey_of(dataset_of(signed, 16)), RAMP)
     positive = (RAMP.astype(np.int16)) * 16
     assert np.abs(grey_of(dataset_of(positive, 16)) - 255 * (positive / 4095)).max() <= 0.51
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([(8, np.uint8), (10, np.uint16), (12, np.uint16), (16, np.uint16), (12, np.int16), (16, np.int16)]),
+    st.tuples(st.integers(0, 65535), st.integers(0, 65535)),
+    st.sampled_from(["", "LINEAR", "LINEAR_EXACT", "SIGMOID"]),
+    st.sampled_from([None, 1, -1, 2.5]),
+)
+def test_twins_in_both_polarities_are_one_picture(
+    seed: int, depth: tuple[int, Any], ends: tuple[int, int], function: str, slope: float | None
+) -> None:
+    bits, kind = depth
+    lowest = -(1 << (bits - 1)) if kind is np.int16 else 0
+    low, high = sorted(end % (1 << bits) for end in ends)
+    values = np.random.default_rng(seed).integers(low, high + 1, (16, 16)) + lowest
+    turned = (1 << bits) - 1 + 2 * lowest  # the sum of both pictures' values
+    tags: dict[str, Any] = {} if slope is None else {"RescaleSlope": slope, "RescaleIntercept": 0}
+    windows: list[dict[str, Any]] = [{}, {}]
+    if function:
+        of_line = slope or 1.0
+        center, width = of_line * ((low + high) // 2 + lowest), max(2, abs(of_line) * (high - low) // 2)
+        shift = 1 if function == "LINEAR" else 0  # its center is half a step above the middle
+        windows = [
+            {"WindowCenter": place, "WindowWidth": width, "VOILUTFunction": function}
+            for place in (center, of_line * turned - center + shift)
+        ]
+    found = grey_of(dataset_of(values.astype(kind), bits, **tags, **windows[0]))
+    twin = dataset_of(
+        (turned - values).astype(kind), bits, PhotometricInterpretation="MONOCHROME1", **tags, **windows[1]
+    )
+    np.testing.assert_array_equal(grey_of(twin), found)
+
+
+def test_a_line_that_falls_turns_the_picture_around() -> None:
+    tags: dict[str, Any] = {"RescaleSlope": "-1", "RescaleIntercept": "255"}
+    plain = grey_of(dataset_of(RAMP, **tags))
+    np.testing.assert_array_equal(plain, 255 - RAMP)
+    window = {"WindowCenter": 128, "WindowWidth": 256}
+    np.testing.assert_array_equal(grey_of(dataset_of(RAMP, **tags, **window)), plain)
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"WindowCenter": 0, "WindowWidth": 0},
+        {"WindowCenter": None, "WindowWidth": 256},
+        {"WindowCenter": 128, "WindowWidth": 256, "VOILUTFunction": ""},
+        {"WindowCenter": 128, "WindowWidth": 256, "VOILUTFunction": "CUBIC"},
+        {"VOILUTSequence": Sequence([])},
+        {"VOILUTSequence": Sequence([Dataset()])},
+        {"ModalityLUTSequence": Sequence([])},
+        {"RescaleSlope": None, "RescaleIntercept": None},
+        {"RescaleSlope": "0", "RescaleIntercept": "0"},
+        {"RescaleSlope": "1"},
+        {"PixelPaddingValue": None},
+        {"NumberOfFrames": None},
+    ],
+)
+def test_elements_that_say_nothing_are_passed_over(tags: dict[str, Any]) -> None:
+    np.testing.assert_array_equal(grey_of(dataset_of(RAMP, **tags)), RAMP)
+
+
+def test_padding_of_signed_pixels_may_be_written_as_unsigned() -> None:
+    values = (RAMP.astype(np.int16) * 16).copy()
+    padded = values.copy()
+    padded[:2] = -2000
+    dataset = dataset_of(padded, 16)
+    dataset.add_new("PixelPaddingValue", "US", 65536 - 2000)
+    found = grey_of(dataset)
+    assert (found[:2] == 0).all()
+    np.testing.assert_array_equal(found[2:], grey_of(dataset_of(values, 16))[2:])
+
+
+def test_a_palettes_colours_are_looked_up() -> None:
+    levels = np.arange(256, dtype=np.uint8)[::-1]
+    for channels in ((levels, levels, levels), (levels, levels // 2, levels)):
+        dataset = dataset_of(RAMP, PhotometricInterpretation="PALETTE COLOR")
+        for name, channel in zip(("Red", "Green", "Blue"), channels, strict=True):
+            setattr(dataset, f"{name}PaletteColorLookupTableDescriptor", [256, 0, 8])
+            setattr(dataset, f"{name}PaletteColorLookupTableData", channel.tobytes())
+        found = decode_picture(content_of(dataset), "x.dcm")
+        colours = Image.fromarray(np.stack(channels, -1)[RAMP])
+        assert np.abs(found.pixels.astype(int) - np.asarray(colours.convert("L"))).max() <= 1
+        assert (found.colour > 0.8) == (channels[0] is not channels[1])
 
 
 @pytest.mark.parametrize("limit", [None, 65535])
@@ -255,9 +379,11 @@ def test_a_data_set_of_dicom_files_is_that_of_their_pictures(cache: bool, tmp_pa
 @pytest.mark.parametrize(
     ("tags", "words"),
     [
-        ({"Modality": "CT"}, r"no radiograph \(Modality 'CT'\)"),
+        ({"Modality": "CT"}, r"no radiograph \(Modality CT\)\."),
+        ({"Modality": "JANE"}, r"no radiograph\."),
         ({"Modality": "MG", "BodyPartExamined": "BREAST"}, "no radiograph"),
-        ({"BodyPartExamined": "HAND"}, r"another part of the body \(BodyPartExamined 'HAND'\)"),
+        ({"BodyPartExamined": "HAND"}, r"another part of the body \(BodyPartExamined HAND\)\."),
+        ({"BodyPartExamined": "JANE"}, r"another part of the body\."),
         ({"NumberOfFrames": 2, "PixelData": RAMP.tobytes() * 2}, "has 2 frames, not one"),
     ],
 )
@@ -347,6 +473,25 @@ def test_nothing_of_the_patient_is_said(
     assert "DOE" not in caplog.text
     assert not [warning for warning in recwarn.list if "DOE" in str(warning.message)]
     assert "DOE" not in "".join(capfd.readouterr())
+
+
+def test_a_decoder_that_fails_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    log = StringIO()
+    handler = logging.StreamHandler(log)
+    logging.getLogger().addHandler(handler)
+    damaged = dataset_of(RAMP)
+    damaged.file_meta.TransferSyntaxUID = JPEG2000
+    damaged.PixelData = encapsulate([b"DOE^JANE" * 20])
+    damaged["PixelData"].is_undefined_length = True
+    content = content_of(damaged)
+    with warnings.catch_warnings(record=True) as shown, ThreadPoolExecutor(4) as pool:
+        warnings.simplefilter("always")
+        refusals = list(pool.map(refusal_of, [content] * 40))
+    assert all("cannot be decoded" in refusal and "DOE" not in refusal for refusal in refusals)
+    logging.getLogger().removeHandler(handler)
+    assert not shown
+    assert log.getvalue() == ""
+    assert "".join(capfd.readouterr()) == ""
 
 
 def test_without_pydicom_the_remedy_is_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ import PIL
 
 from cxr_lightning.data.images import Interpolation
 
-FORMAT = 2
+FORMAT = 3
 PIXELS_FILE = "pixels.u8"
 INDEX_FILE = "index.jsonl"
 _SAVE_SECONDS = 2.0
