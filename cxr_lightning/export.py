@@ -1,6 +1,5 @@
 """A trained model as an ONNX file that runs without this package: grey pixels in, calibrated probabilities out."""
 
-import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,9 @@ from cxr_lightning.explain import split_network
 from cxr_lightning.metrics.calibration import Calibrator
 from cxr_lightning.models.backbones import head_name
 from cxr_lightning.models.classifier import ChestXRayClassifier
+from cxr_lightning.models.exported import description
+from cxr_lightning.torch_files import RECORD_KEY
 
-METADATA_KEY = "cxr_lightning"
-"""Of the JSON text in the file's metadata."""
 IMAGES, PROBABILITIES, RAW, MAPS = "images", "probabilities", "raw_probabilities", "activation_maps"
 """Names of the input and of the outputs."""
 TOLERANCE = 1e-5
@@ -108,13 +107,13 @@ def export_onnx(model: ChestXRayClassifier, path: Path) -> dict[str, float]:
             verbose=False,
         )
     assert program is not None
-    program.model.metadata_props[METADATA_KEY] = json.dumps(_metadata(model))
+    program.model.metadata_props[RECORD_KEY] = description(model)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.tmp")
     try:
         program.save(unfinished)
         differences = _compare(exported, unfinished, names, size)
-        if (worst := max(differences[PROBABILITIES], differences[RAW])) > TOLERANCE:
+        if not (worst := float(np.max([differences[PROBABILITIES], differences[RAW]]))) <= TOLERANCE:  # NaN is not
             raise ValueError(
                 f"Expected ONNX's probabilities within {TOLERANCE} of torch's but they differ by {worst:.1e}. Nothing "
                 "is written. Install other versions of torch or onnxruntime."
@@ -141,18 +140,6 @@ def check_installed() -> None:
         ) from error
 
 
-def _metadata(model: ChestXRayClassifier) -> dict[str, Any]:
-    auroc = {label: None if np.isnan(value) else value for label, value in model.val_auroc_by_label.items()}
-    return {
-        "not_for_clinical_use": True,
-        "labels": list(model.labels),
-        "image_size": int(model.hparams["image_size"]),
-        "interpolation": str(model.hparams["interpolation"]),
-        "backbone": str(model.hparams["backbone"]),
-        "record": {**model.record, "val_auroc": auroc},
-    }
-
-
 def _compare(exported: Exported, path: Path, names: list[str], size: int) -> dict[str, float]:
     from onnxruntime import InferenceSession
 
@@ -164,5 +151,5 @@ def _compare(exported: Exported, path: Path, names: list[str], size: int) -> dic
         with torch.inference_mode():
             expected = exported(torch.from_numpy(images))
         for name, ours, theirs in zip(names, expected, session.run(names, {IMAGES: images}), strict=True):
-            differences[name] = max(differences[name], float(np.abs(ours.numpy() - theirs).max()))
+            differences[name] = float(np.max([differences[name], np.abs(ours.numpy() - theirs).max()]))
     return differences

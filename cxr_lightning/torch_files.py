@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 IMAGENET = "imagenet"
 RECORD_KEY = "cxr_lightning"
-"""Key of a checkpoint's own entry: format, data, validation AUROC, versions; plain values only."""
+"""Key of a checkpoint's own entry: format, data, validation AUROC, versions; plain values only. Also of exported files'
+metadata."""
 
 MOST_BYTES = 400_000_000
 """Of all tensors in a foreign file; DenseNet-201 has 80 million bytes."""
@@ -128,6 +130,18 @@ def _refuse_bomb(path: str) -> None:
         unpacked = sum(member.file_size for member in archive.infolist())
     if unpacked > Path(path).stat().st_size:
         raise ValueError(f"it unpacks to {unpacked:,} bytes")
+
+
+def exported_text(path: str) -> str | None:
+    """What a safetensors file that this package exported says of its model, as JSON; None for any other file."""
+    if Path(path).suffix != ".safetensors":
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            text: str | None = (file.metadata() or {}).get(RECORD_KEY)
+            return text
+    except (SafetensorError, OSError):
+        return None
 
 
 def first_line(error: Exception) -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from cxr_lightning.cli.main import main
 from cxr_lightning.data.images import resize
@@ -53,6 +54,19 @@ def test_another_computation_is_found(tmp_path: Path, capsys: pytest.CaptureFixt
     said = capsys.readouterr()
     assert "within 0.0001 of those" in said.err
     assert "1.0 when it was saved" in said.out
+
+
+def test_what_is_not_a_number_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "x.ckpt"
+    save_model(classifier_with_reference(), path)
+    content = torch.load(path, weights_only=True)
+    content["state_dict"]["network.classifier.bias"] *= float("nan")
+    torch.save(content, path)
+    assert main(["check", str(path), "--device", "cpu"]) == 1
+    assert "differ by nan" in capsys.readouterr().err
+    Image.fromarray(reference_picture(64, "bilinear")).save(tmp_path / "x.png")
+    assert main(["predict", str(tmp_path / "x.png"), "--model", str(path), "--device", "cpu"]) == 1
+    assert "values that are not numbers" in capsys.readouterr().err
 
 
 def test_a_model_without_the_pair_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 import builtins
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from cxr_lightning.cli.main import main
 from cxr_lightning.export import export_onnx
 from cxr_lightning.inference.checkpoints import load_model as load_classifier
 from cxr_lightning.models.classifier import ChestXRayClassifier
+from cxr_lightning.models.exported import description
 from cxr_lightning.serving.model import load_model
 from tests.serving.conftest import LABELS, film, films, model_file
 
@@ -81,6 +83,25 @@ def test_a_file_that_computes_something_else_is_not_kept(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_network_without_numbers_is_not_kept(model_file: Path, tmp_path: Path) -> None:
+    classifier = load_classifier(str(model_file))
+    with torch.no_grad():
+        dict(classifier.named_parameters())["network.classifier.bias"].fill_(math.nan)
+    with pytest.raises(ValueError, match=r"differ by nan\. Nothing"):
+        export_onnx(classifier, tmp_path / "x.onnx")
+
+
+def test_metadata_is_json_that_others_read(model_file: Path) -> None:
+    classifier = load_classifier(str(model_file))
+    classifier.record["prevalence"] = {"Mass": math.nan}
+
+    def refuse(name: str) -> None:
+        raise AssertionError(name)
+
+    about = json.loads(description(classifier), parse_constant=refuse)
+    assert about["record"]["prevalence"] == {"Mass": None}
+
+
 def test_the_commands(
     model_file: Path, onnx_file: Path, films: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -92,7 +113,7 @@ def test_the_commands(
     (tmp_path / "bad.onnx").write_bytes(b"nothing")
     for arguments, words in (
         (["export", str(model_file), str(tmp_path / "x.onnx")], "exists already"),
-        (["export", str(model_file), str(tmp_path / "x.txt")], "to end in .onnx"),
+        (["export", str(model_file), str(tmp_path / "x.txt")], "to end in .onnx or .safetensors"),
         (["export", str(onnx_file), str(tmp_path / "y.onnx")], "Give the checkpoint"),
         (["check", str(onnx_file)], "Give the checkpoint"),
         (["predict", str(films[0]), "--model", str(tmp_path / "bad.onnx")], "that `cxr export` wrote"),

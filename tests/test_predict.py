@@ -2,14 +2,18 @@
 
 import csv
 import json
+import os
 from collections.abc import Iterator
-from io import StringIO
+from contextlib import redirect_stdout
+from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from cxr_lightning.cli.main import main
+from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.serving.model import Model, Predicted
 from tests.serving.conftest import film, films, model_file
 
@@ -18,6 +22,13 @@ __all__ = ["film", "films", "model_file"]
 
 def lines_of(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
+
+
+def statuses_of(folder: Path) -> dict[str, str]:
+    with (folder / "results.csv").open(newline="") as file:
+        rows = [(row["file"], row["status"]) for row in csv.DictReader(file)]
+    assert len(dict(rows)) == len(rows)
+    return dict(rows)
 
 
 def test_one_image_is_a_table_of_its_findings(
@@ -103,13 +114,128 @@ def test_ctrl_c_keeps_what_is_done_and_resume_leaves_it_out(
     asked.clear()
     assert main([*arguments, "--batch-size", "50", "--resume"]) == 3
     assert asked == [[bad, *films[5:9]]]  # the rejected file is tried again
-    assert sorted(line["file"] for line in lines_of(out)) == sorted([str(bad), *map(str, films[:9])])
-    with (out / "results.csv").open(newline="") as file:
-        assert len(list(csv.DictReader(file))) == 10
+    assert [line["file"] for line in lines_of(out)] == [str(path) for path in (bad, *films[:5], bad, *films[5:9])]
+    assert statuses_of(out) == {str(bad): "rejected"} | dict.fromkeys(map(str, films[:9]), "ok")
+    bad.write_bytes(films[9].read_bytes())
+    assert main([*arguments, "--resume"]) == 0
+    assert statuses_of(out)[str(bad)] == "ok"  # the newest of three
+
+
+def test_a_stopped_try_of_a_rejected_file_loses_nothing(
+    model_file: Path, films: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, bad = tmp_path / "out", tmp_path / "bad.png"
+    bad.write_bytes(b"nothing")
+    arguments = ["predict", str(bad), str(films[0]), "--model", str(model_file), "--out", str(out)]
+    assert main(arguments) == 3
+
+    def interrupted(*_: object) -> Iterator[Predicted]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Model, "_results", interrupted)
+    assert main([*arguments, "--resume"]) == 130
+    assert statuses_of(out) == {str(bad): "rejected", str(films[0]): "ok"}
+
+
+def test_a_file_is_the_same_however_it_is_named(
+    model_file: Path,
+    films: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(films[0].parent)
+    arguments = ["--model", str(model_file), "--out", str(tmp_path / "out")]
+    assert main(["predict", films[0].name, f"./{films[0].name}", str(films[0]), *arguments]) == 0
+    assert list(statuses_of(tmp_path / "out")) == [films[0].name]
+    assert main(["predict", str(films[0]), *arguments, "--resume"]) == 0
+    assert "1 of 1 files are done already" in capsys.readouterr().err
+
+
+def test_rows_that_were_printed_before_ctrl_c_are_kept(
+    model_file: Path, films: list[Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results, calls = Model._results, [0]
+
+    def interrupted(model: Model, inputs: Any) -> Iterator[Predicted]:
+        calls[0] += 1
+        if calls[0] == 3:
+            raise KeyboardInterrupt
+        return results(model, inputs)
+
+    monkeypatch.setattr(Model, "_results", interrupted)
+    paths = list(map(str, films[:9]))
+    assert main(["predict", *paths, "--model", str(model_file), "--csv", "--batch-size", "3"]) == 130
+    assert [row["file"] for row in csv.DictReader(StringIO(capsys.readouterr().out))] == paths[:6]
+
+
+def test_names_in_no_encoding(
+    model_file: Path, films: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = tmp_path / os.fsdecode(b"films-\xff/\xe9.png")
+    odd.parent.mkdir()
+    odd.write_bytes(films[0].read_bytes())
+    out = tmp_path / "out"
+    arguments = ["predict", str(odd.parent), "--model", str(model_file)]
+    assert main([*arguments, "--out", str(out), "--gradcam"]) == 0
+    assert lines_of(out)[0]["file"] == str(odd)
+    assert list(statuses_of(out)) == [str(odd).replace("\udcff", r"\udcff").replace("\udce9", r"\udce9")]
+    assert main([*arguments, "--out", str(out), "--gradcam", "--resume"]) == 0
+    assert "1 of 1 files are done already" in capsys.readouterr().err
+    stream = TextIOWrapper(BytesIO(), encoding="utf-8")
+    with redirect_stdout(stream):
+        assert main([*arguments, "--csv"]) == 0
+        assert main(arguments) == 0
+    stream.seek(0)
+    assert r"\udcff" in stream.read()
+
+
+def test_a_heat_map_that_fails_costs_no_result(
+    model_file: Path,
+    films: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("cxr_lightning.report.write.write_overlay", fail)
+    out = tmp_path / "out"
+    assert main(["predict", *map(str, films[:2]), "--model", str(model_file), "--out", str(out), "--gradcam"]) == 1
+    said = capsys.readouterr().err
+    assert f"no heat map: {films[1]}: no space left on device" in said
+    assert "2 could not be drawn" in said
+    assert list(statuses_of(out).values()) == ["ok", "ok"]
+
+
+def test_want_of_memory_is_said_of_a_batch_and_of_a_file(
+    model_file: Path, films: list[Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["predict", *map(str, films[:2]), "--model", str(model_file)]
+
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ChestXRayClassifier, "forward", full)
+        assert main(arguments) == 1
+    assert "memory for 2 images at once" in capsys.readouterr().err
+
+    def none_left(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("PIL.Image.open", none_left)
+    assert main(arguments) == 3
+    assert "not enough memory for it" in capsys.readouterr().err
 
 
 def test_results_of_another_model_or_setting_are_not_gone_on_with(
-    model_file: Path, films: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    model_file: Path,
+    films: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     out = tmp_path / "out"
     arguments = ["predict", str(films[0]), "--model", str(model_file), "--out", str(out)]
@@ -117,6 +243,12 @@ def test_results_of_another_model_or_setting_are_not_gone_on_with(
     before = (out / "results.jsonl").read_bytes()
     assert main([*arguments, "--resume", "--operating-point", "f1"]) == 1
     assert "these differ: operating_point" in capsys.readouterr().err
+    assert main([*arguments, "--resume", "--gradcam"]) == 1  # there would be none of what is done
+    assert "these differ: gradcam" in capsys.readouterr().err
+    with monkeypatch.context() as elsewhere:
+        elsewhere.chdir(tmp_path)
+        assert main([*arguments, "--resume"]) == 1  # relative paths would be others
+    assert "these differ: working_directory" in capsys.readouterr().err
     (out / "about.json").write_text("{")
     assert main([*arguments, "--resume"]) == 1
     assert "about.json is gone or damaged" in capsys.readouterr().err

@@ -31,7 +31,7 @@ def run(parsed: argparse.Namespace) -> int:
     print(f"largest difference of {len(model.labels)} probabilities on {model.classifier.device}: {difference:.1e}")
     for name in sorted(name for name in now if then.get(name, now[name]) != now[name]):
         print(f"  {name}: {now[name]} here, {then[name]} when it was saved")
-    if difference > TOLERANCE:
+    if not difference <= TOLERANCE:  # nor is what is not a number
         raise ValueError(
             f"Expected probabilities within {TOLERANCE} of those in '{parsed.model}' but they differ by "
             f"{difference:.1e}. Install the versions that it was saved with; do not use this installation for it."

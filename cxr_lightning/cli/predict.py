@@ -1,6 +1,8 @@
 """cxr predict: what a model says of image files."""
 
 import argparse
+import csv
+import os
 import sys
 from hashlib import sha256
 from pathlib import Path
@@ -64,7 +66,7 @@ def run(parsed: argparse.Namespace) -> int:
     from cxr_lightning.report.results_folder import ResultsFolder
 
     with ResultsFolder(parsed.out, _about(parsed, model), resume=parsed.resume) as folder:
-        left = [path for path in paths if str(path) not in folder.done]
+        left = [path for path in paths if path.absolute() not in folder.done]
         if len(left) < len(paths):
             print(f"{len(paths) - len(left):,} of {len(paths):,} files are done already", file=sys.stderr)
         code = _predict(parsed, model, left, folder)
@@ -74,31 +76,37 @@ def run(parsed: argparse.Namespace) -> int:
 
 def _predict(parsed: argparse.Namespace, model: "Model", paths: list[Path], folder: "ResultsFolder | None") -> int:
     from cxr_lightning.data.progress import progress_bar
-    from cxr_lightning.report.results_folder import as_line, write_table
+    from cxr_lightning.report.results_folder import as_line, table_header, table_row
 
     shown: list[Result] = []
     counts = {"ok": 0, "warning": 0, "rejected": 0}
+    undrawn = 0
+    table = csv.writer(sys.stdout, lineterminator="\n")
     if parsed.gradcam:
         _check_heatmaps(model)
+    if parsed.csv:
+        table.writerow(table_header(model.labels))
     with progress_bar("predicting", len(paths), shown=len(paths) > parsed.batch_size) as advance:
         for result, pixels in model.predict_with_pixels(paths, force=parsed.force, batch_size=parsed.batch_size):
             counts[result.status] += 1
-            if parsed.gradcam and pixels is not None:
-                _draw(parsed.out / "heatmaps", model, result, pixels)
             if folder is not None:
                 folder.add(result)
             if parsed.json:
                 sys.stdout.write(as_line(result))
-            elif parsed.csv or len(shown) < _LINES:
+            elif parsed.csv:
+                table.writerow(table_row(result))
+            elif len(shown) < _LINES:
                 shown.append(result)
             for remark in result.remarks:
                 print(f"{result.status}: {result.path}: {remark.words} [{remark.code}]", file=sys.stderr)
+            if parsed.gradcam and pixels is not None:
+                undrawn += not _drawn(parsed.out / "heatmaps", model, result, pixels)
             advance()
-    if parsed.csv:
-        write_table(shown, sys.stdout)
-    elif not parsed.json:
+    if not parsed.csv and not parsed.json:
         _show(shown, len(paths), model)
     print(", ".join(f"{number:,} {status}" for status, number in counts.items()), file=sys.stderr)
+    if undrawn:
+        raise ValueError(f"Expected heat maps of all images but {undrawn:,} could not be drawn, for the reasons above.")
     return REJECTED if counts["rejected"] else 0
 
 
@@ -115,6 +123,8 @@ def _about(parsed: argparse.Namespace, model: "Model") -> dict[str, Any]:
         "labels": list(model.labels),
         "operating_point": model.operating_point,
         "force": parsed.force,
+        "gradcam": parsed.gradcam,
+        "working_directory": str(Path.cwd()),
         "versions": versions(),
     }
 
@@ -124,6 +134,15 @@ def _check_heatmaps(model: "Model") -> None:
     from cxr_lightning.explain import GradCam
 
     GradCam(model.classifier, "post_relu")
+
+
+def _drawn(folder: Path, model: "Model", result: "Result", pixels: "NDArray[np.uint8]") -> bool:
+    try:
+        _draw(folder, model, result, pixels)
+    except (ValueError, OSError, MemoryError) as error:
+        print(f"no heat map: {result.path}: {error}", file=sys.stderr)
+        return False
+    return True
 
 
 def _draw(folder: Path, model: "Model", result: "Result", pixels: "NDArray[np.uint8]") -> None:
@@ -136,7 +155,7 @@ def _draw(folder: Path, model: "Model", result: "Result", pixels: "NDArray[np.ui
     labels = [finding.label for finding in (result.above or (highest,))[:_MAPS]]
     folder.mkdir(exist_ok=True)
     # Files of one name in two folders are different images.
-    name = f"{result.path.stem}-{sha256(str(result.path).encode()).hexdigest()[:6]}"
+    name = f"{result.path.stem}-{sha256(os.fsencode(result.path)).hexdigest()[:6]}"
     title = "TRAINED ON SYNTHETIC DATA" if model.synthetic else ""
     overlays = explain_image(model.classifier, result.path.name, pixels, labels)
     for label, overlay in zip(labels, overlays, strict=True):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from cxr_lightning.conversion.hdf5 import SIGNATURE
 from cxr_lightning.conversion.source import Source
+from cxr_lightning.torch_files import exported_text
 
 FOREIGN = (".h5", ".hdf5", ".keras", ".safetensors", ".pth", ".pt", ".tar")
 """Endings of files that :func:`read_source` reads; ``.ckpt`` too, unless it is one of ours."""
@@ -13,8 +14,8 @@ _LFS_POINTER = b"version https://git-lfs"
 
 
 def is_foreign(path: str) -> bool:
-    """Whether a file is, by its name, of another kind than this package's checkpoints."""
-    return Path(path).suffix in FOREIGN
+    """Whether a file is of another kind than this package's checkpoints and safetensors files."""
+    return Path(path).suffix in FOREIGN and exported_text(path) is None
 
 
 def read_source(path: str | Path) -> Source:

@@ -45,6 +45,8 @@ def read_safetensors(path: Path) -> Source:
         raise ValueError(
             f"Expected a safetensors file in '{path}' but it is damaged ({error}). Download or save it again."
         ) from error
+    if RECORD_KEY in metadata:
+        raise ValueError(f"Expected foreign weights in '{path}' but `cxr export` wrote it: use it as it is.")
     return _source(named_tensors(tensors, str(path)), metadata, path, "safetensors")
 
 

@@ -1,5 +1,6 @@
 """Image files to grey uint8 arrays, and the reason wherever that is not possible."""
 
+import stat
 import struct
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,13 +13,16 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from cxr_lightning.data.dicom import decode_dicom, is_dicom
-from cxr_lightning.data.picture import ImageRejectedError, Picture, check_size, share_of_colour, to_8_bits
+from cxr_lightning.data.picture import MAX_PIXELS, ImageRejectedError, Picture, check_size, share_of_colour, to_8_bits
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 BadImagePolicy = Literal["error", "skip"]
 
 FORMATS = ("PNG", "JPEG", "TIFF", "JPEG2000", "BMP", "GIF", "WEBP", "PPM")
 """What is read beside DICOM; not all that Pillow knows: for some (EPS) it starts another program on the content."""
+
+MAX_BYTES = 8 * MAX_PIXELS
+"""Larger files are refused before they are read: 16-bit colours and as much again."""
 
 _LFS_POINTER = b"version https://git-lfs"
 _APPLE_DOUBLE = b"\x00\x05\x16\x07"
@@ -54,9 +58,12 @@ def read_picture(path: Path, *, force: bool = False) -> Picture:
         ImageRejectedError: If it cannot be read, is no image, is damaged, or is larger than ``MAX_PIXELS``.
     """
     try:
+        _check_file(path)
         content = path.read_bytes()
     except OSError as error:
         raise ImageRejectedError.unreadable(path, error) from error
+    except MemoryError as error:
+        raise _no_memory(path) from error
     return decode_picture(content, path, force=force)
 
 
@@ -65,14 +72,16 @@ def decode_picture(content: bytes, path: Path | str, *, force: bool = False) -> 
     head = content[:_HEAD]
     if reason := _masquerade(head, len(content)):
         raise _rejection(path, reason)
-    if is_dicom(head):
-        return decode_dicom(content, path, force=force)
     try:
+        if is_dicom(head):
+            return decode_dicom(content, path, force=force)
         with Image.open(BytesIO(content), formats=FORMATS) as image:
             check_size(*image.size, path)
             return Picture(_to_grey(image), _coloured(image))
     except ImageRejectedError:
         raise
+    except MemoryError as error:
+        raise _no_memory(path) from error
     except UnidentifiedImageError as error:
         raise _rejection(path, _CUT if content.startswith(_PNG_SIGNATURE) else _UNIDENTIFIED) from error
     except Image.DecompressionBombError as error:
@@ -134,11 +143,14 @@ def refusal(rejections: Sequence[ImageRejectedError], listed_in: Path | None = N
 
 def _inspect(path: Path) -> ImageRejectedError | None:
     try:
+        _check_file(path)
         with path.open("rb") as file:
             head = file.read(_HEAD)
             size = file.seek(0, 2)
             file.seek(max(0, size - 64))
             tail = file.read()
+    except ImageRejectedError as rejection:
+        return rejection
     except OSError as error:
         return ImageRejectedError.unreadable(path, error)
     reason = _masquerade(head, size)
@@ -157,6 +169,21 @@ def _is_identified(path: Path) -> bool:
         return False
     except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError):
         return True  # but damaged or too large, which decoding says better
+
+
+def _check_file(path: Path) -> None:
+    """Refuse what cannot be read whole into memory."""
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise ImageRejectedError.of(path, "it is no regular file", code="no_file")
+    if found.st_size > MAX_BYTES:
+        reason = f"it has {found.st_size:,} bytes, more than {MAX_BYTES:,}"
+        raise ImageRejectedError.of(path, reason, code="too_large")
+
+
+def _no_memory(path: Path | str) -> ImageRejectedError:
+    reason, remedy = "there is not enough memory for it", "Stop other programs, or use a machine with more."
+    return ImageRejectedError.of(path, reason, remedy, code="no_memory", lasting=False)
 
 
 def _rejection(path: Path | str, found: tuple[str, str, str]) -> ImageRejectedError:

@@ -1,15 +1,16 @@
-"""Checkpoints of this package."""
+"""Checkpoints of this package, and what it exported as safetensors."""
 
 import zipfile
 from pathlib import Path
 from typing import Any
 
 from cxr_lightning.models.classifier import ChestXRayClassifier
-from cxr_lightning.torch_files import RECORD_KEY, load_safely
+from cxr_lightning.models.exported import read_safetensors
+from cxr_lightning.torch_files import RECORD_KEY, exported_text, load_safely
 
 
 def read_checkpoint(path: str) -> dict[str, Any]:
-    """A checkpoint's content, loaded without running code from it.
+    """The content of a checkpoint, or of an exported safetensors file, loaded without running code from it.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -19,6 +20,8 @@ def read_checkpoint(path: str) -> dict[str, Any]:
         raise ValueError(f"Expected a local checkpoint but got the URL '{path}'. Download it and check its sha256.")
     if not Path(path).is_file():
         raise FileNotFoundError(f"Expected a checkpoint at '{path}' but there is no such file. Check the path.")
+    if exported_text(path) is not None:
+        return read_safetensors(path)
     content = load_safely(path)
     if not isinstance(content, dict) or RECORD_KEY not in content:
         raise ValueError(
@@ -33,6 +36,11 @@ def read_checkpoint(path: str) -> dict[str, Any]:
 
 
 def load_model(path: str) -> ChestXRayClassifier:
-    """A trained model from its checkpoint, in evaluation mode on the CPU; errors as in :func:`read_checkpoint`."""
-    read_checkpoint(path)
+    """A trained model from its file, in evaluation mode on the CPU; errors as in :func:`read_checkpoint`."""
+    content = read_checkpoint(path)
+    if exported_text(path) is not None:
+        model = ChestXRayClassifier(**content["hyper_parameters"])
+        model.on_load_checkpoint(content)
+        model.load_state_dict(content["state_dict"])
+        return model.eval()
     return ChestXRayClassifier.load_from_checkpoint(path, map_location="cpu", weights_only=True).eval()

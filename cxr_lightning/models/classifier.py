@@ -26,7 +26,9 @@ from cxr_lightning.versions import versions
 
 _EPOCH_KEY = "cxr_lightning_epoch"
 """A checkpoint's sum of losses and number of images of an epoch that has begun."""
-_REFERENCE_KEY = "cxr_lightning_reference"
+OF_TRAINING = ("weights", "compile", "loss", "optimizer", "scheduler", "monitor")
+"""Arguments that a checkpoint does not carry."""
+REFERENCE_KEY = "cxr_lightning_reference"
 """A checkpoint's picture and its probabilities, to be computed again elsewhere."""
 
 
@@ -76,7 +78,7 @@ class ChestXRayClassifier(pl.LightningModule):
         monitor: str = "val/auroc",
     ) -> None:
         super().__init__()
-        self.save_hyperparameters(ignore=["weights", "compile", "loss", "optimizer", "scheduler", "monitor"])
+        self.save_hyperparameters(ignore=OF_TRAINING)
         self.labels = check_labels(labels)
         self.preprocess = Preprocess(preprocessing, mean=mean, std=std)
         self.network = build_backbone(
@@ -262,7 +264,7 @@ class ChestXRayClassifier(pl.LightningModule):
         checkpoint[RECORD_KEY] = {**self.record, "labels": list(self.labels), "val_auroc": auroc}
         if self.reference is not None:
             image = self.reference.image
-            checkpoint[_REFERENCE_KEY] = {"image": image, "probabilities": exact_probabilities(self, image)}
+            checkpoint[REFERENCE_KEY] = {"image": image, "probabilities": exact_probabilities(self, image)}
         with self.train_loss.sync_context():  # of all devices
             checkpoint[_EPOCH_KEY] = [float(self.train_loss.mean_value), float(self.train_loss.weight)]
 
@@ -272,8 +274,8 @@ class ChestXRayClassifier(pl.LightningModule):
         auroc = record.pop("val_auroc", {})
         self.val_auroc_by_label = {label: math.nan if value is None else value for label, value in auroc.items()}
         self.record = record or self.record
-        if _REFERENCE_KEY in checkpoint:
-            self.reference = Reference(**checkpoint[_REFERENCE_KEY])
+        if REFERENCE_KEY in checkpoint:
+            self.reference = Reference(**checkpoint[REFERENCE_KEY])
         if _EPOCH_KEY in checkpoint and self.global_rank == 0:  # it has those of all devices
             self.train_loss.mean_value, self.train_loss.weight = torch.tensor(
                 checkpoint[_EPOCH_KEY], device=self.device

@@ -3,7 +3,9 @@
 import csv
 import json
 import math
+import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
@@ -12,6 +14,8 @@ from cxr_lightning.report.metrics_table import escaped
 from cxr_lightning.serving.results import Result, result_of
 
 RESULTS_FILE, TABLE_FILE, ABOUT_FILE = "results.jsonl", "results.csv", "about.json"
+_LONGEST_LINE = 1 << 20
+"""Of a result, in bytes; a hundred findings take a hundredth of it."""
 
 
 class ResultsFolder:
@@ -19,11 +23,12 @@ class ResultsFolder:
 
     Args:
         folder: Made if it is not there.
-        about: How the results are made: the model's hash and settings; plain values.
-        resume: Go on in a folder that has results made in the same way; files that were rejected are tried again.
+        about: How the results are made: the model's hash, its ``labels`` and settings; plain values.
+        resume: Go on in a folder that has results made in the same way; files that were rejected are tried again, and
+            what came of that counts.
 
     Attributes:
-        done: The files that have a result already.
+        done: The files that have a result already, as absolute paths.
 
     Raises:
         ValueError: If there are results already, or (with ``resume``) made in another way.
@@ -31,7 +36,8 @@ class ResultsFolder:
 
     def __init__(self, folder: Path, about: Mapping[str, Any], *, resume: bool = False) -> None:
         self.folder = folder
-        self.done: set[str] = set()
+        self.done: set[Path] = set()
+        self._labels: list[str] = about["labels"]
         path = folder / RESULTS_FILE
         if path.exists() and not resume:
             raise ValueError(
@@ -40,35 +46,26 @@ class ResultsFolder:
         folder.mkdir(parents=True, exist_ok=True)
         if path.exists():
             self._check_about(about)
-            self.done = self._keep_usable(path)
-        (folder / ABOUT_FILE).write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+            _drop_torn_line(path)
+            self.done = {result.path.absolute() for result in read_results(path) if not result.rejected}
+        else:
+            with written_aside(folder / ABOUT_FILE) as file:
+                file.write(json.dumps(about, indent=2) + "\n")
         self._file = path.open("a", encoding="utf-8")
 
     def _check_about(self, about: Mapping[str, Any]) -> None:
         try:
             before = json.loads((self.folder / ABOUT_FILE).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            different = sorted(key for key in {*before, *about} if before.get(key) != about.get(key))
+        except (OSError, ValueError, TypeError, AttributeError) as error:
             raise ValueError(
                 f"Expected to go on in '{self.folder}' but its {ABOUT_FILE} is gone or damaged. Give another --out."
             ) from error
-        if different := sorted(key for key in {*before, *about} if before.get(key) != about.get(key)):
+        if different:
             raise ValueError(
                 f"Expected results of the same model and settings in '{self.folder}' but these differ: "
                 f"{', '.join(different)}. Give another --out."
             )
-
-    @staticmethod
-    def _keep_usable(path: Path) -> set[str]:
-        """Drop rejected files' lines, and one that was torn."""
-        unfinished = path.with_suffix(".tmp")
-        done = set()
-        with unfinished.open("w", encoding="utf-8") as file:
-            for result in read_results(path):
-                if not result.rejected:
-                    done.add(str(result.path))
-                    file.write(as_line(result))
-        unfinished.replace(path)
-        return done
 
     def add(self, result: Result) -> None:
         """Write one; it stays whatever happens next."""
@@ -83,49 +80,52 @@ class ResultsFolder:
     ) -> None:
         """Write the table, also of what was done before a fault."""
         self._file.close()
-        unfinished = self.folder / f"{TABLE_FILE}.tmp"
-        with unfinished.open("w", newline="", encoding="utf-8") as file:
-            write_table(read_results(self.folder / RESULTS_FILE), file)
-        unfinished.replace(self.folder / TABLE_FILE)
+        with written_aside(self.folder / TABLE_FILE) as file:
+            table = csv.writer(file, lineterminator="\n")
+            table.writerow(table_header(self._labels))
+            table.writerows(map(table_row, read_results(self.folder / RESULTS_FILE)))
+
+
+@contextmanager
+def written_aside(path: Path) -> Iterator[TextIO]:
+    """A text file that is there whole or not at all; letters that are none in UTF-8 are written as their numbers."""
+    unfinished = path.with_name(f"{path.name}.tmp")
+    with unfinished.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+        yield file
+    unfinished.replace(path)
+
+
+def _drop_torn_line(path: Path) -> None:
+    """Cut off a last line that was not finished."""
+    with path.open("rb+") as file:
+        start = max(0, file.seek(0, os.SEEK_END) - _LONGEST_LINE)
+        file.seek(start)
+        file.truncate(start + file.read().rfind(b"\n") + 1)
 
 
 def read_results(path: Path) -> Iterator[Result]:
-    """The results in a ``results.jsonl``; a last line that was not finished is passed over.
+    """The results in a ``results.jsonl``, of each file the newest; a last line that was not finished is passed over.
 
     Raises:
         ValueError: If it is another file.
     """
+    newest = {result.path: number for number, result in _lines(path)}
+    for number, result in _lines(path):
+        if newest[result.path] == number:
+            yield result
+
+
+def _lines(path: Path) -> Iterator[tuple[int, Result]]:
     with path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, start=1):
             if not line.endswith("\n"):
                 return
             try:
-                yield result_of(json.loads(line))
+                yield number, result_of(json.loads(line))
             except (ValueError, KeyError, TypeError) as error:
                 raise ValueError(
                     f"Expected a result in line {number} of '{path}' but it is none. Delete the line."
                 ) from error
-
-
-def write_table(results: Iterable[Result], file: TextIO) -> None:
-    """Write results as CSV, a row per file; cells of what is not defined are empty.
-
-    The columns are those of the first result that has findings.
-    """
-    writer = csv.writer(file, lineterminator="\n")
-    waiting: list[Result] = []
-    labels: list[str] | None = None
-    for result in results:
-        waiting.append(result)
-        if labels is None and result.findings:
-            labels = [finding.label for finding in result.findings]
-            writer.writerow(_header(labels))
-        if labels is not None:
-            writer.writerows(map(_row, waiting))
-            waiting = []
-    if labels is None:
-        writer.writerow(_header([]))
-    writer.writerows(map(_row, waiting))
 
 
 def as_line(result: Result) -> str:
@@ -133,12 +133,14 @@ def as_line(result: Result) -> str:
     return json.dumps(result.record(), allow_nan=False) + "\n"
 
 
-def _header(labels: Iterable[str]) -> list[str]:
+def table_header(labels: Iterable[str]) -> list[str]:
+    """The columns of a table of results."""
     kinds = ("prob", "calibrated", "threshold", "above")
     return ["file", "status", "codes", "reasons", *(f"{kind}_{label}" for label in labels for kind in kinds)]
 
 
-def _row(result: Result) -> list[str]:
+def table_row(result: Result) -> list[str]:
+    """A result as a row of the table; cells of what is not defined are empty."""
     cells = [
         escaped(str(result.path)),
         result.status,

@@ -25,8 +25,11 @@ def find_images(paths: Sequence[str]) -> list[Path]:
     Raises:
         FileNotFoundError: If something is not there, a folder holds no image or nothing fits a pattern.
     """
-    found = [path for text in paths for path in _meant(text)]
-    return list(dict.fromkeys(found))
+    found: dict[Path, Path] = {}
+    for text in paths:
+        for path in _meant(text):
+            found.setdefault(path.absolute(), path)
+    return list(found.values())
 
 
 def _meant(text: str) -> list[Path]:

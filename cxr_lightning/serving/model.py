@@ -153,6 +153,11 @@ class Model:
     def _results(self, inputs: Sequence[_Input]) -> Iterator[Predicted]:
         pixels = [one.pixels for one in inputs if one.pixels is not None]
         raw = self.network.probabilities(np.stack(pixels)) if pixels else np.empty((0, len(self.labels)))
+        if not np.isfinite(raw).all():
+            raise ValueError(
+                "Expected probabilities from the model but got values that are not numbers. Its weights are "
+                "damaged, or the device computes wrongly: `cxr check` tells."
+            )
         calibrated = np.full_like(raw, math.nan) if self.fitted is None else self.fitted.calibrate(self.labels, raw)
         rows = iter(zip(raw, calibrated, strict=True))
         for one in inputs:

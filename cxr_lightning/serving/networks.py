@@ -10,10 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 from cxr_lightning.data.images import Interpolation
-from cxr_lightning.export import IMAGES, METADATA_KEY, RAW
+from cxr_lightning.export import IMAGES, RAW
 from cxr_lightning.labels import check_labels
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.precision import exact_float32
+from cxr_lightning.torch_files import RECORD_KEY
 
 
 class Network(Protocol):
@@ -55,9 +56,14 @@ class TorchNetwork:
 
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
         """See :class:`Network`."""
-        batch = torch.from_numpy(images)[:, None].to(self.classifier.device)
-        with torch.inference_mode(), exact_float32():
-            found: NDArray[np.float64] = self.classifier(batch).float().sigmoid().double().cpu().numpy()
+        try:
+            with torch.inference_mode(), exact_float32():
+                batch = torch.from_numpy(images)[:, None].to(self.classifier.device)
+                found: NDArray[np.float64] = self.classifier(batch).float().sigmoid().double().cpu().numpy()
+        except RuntimeError as error:  # the GPU's memory has a kind of its own, the processor's has not
+            if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error):
+                raise _no_memory(len(images)) from error
+            raise
         return found
 
 
@@ -84,12 +90,13 @@ class OnnxNetwork:
             ) from error
         try:
             self._session = InferenceSession(str(path), providers=["CPUExecutionProvider"])
-            text = self._session.get_modelmeta().custom_metadata_map[METADATA_KEY]
+            text = self._session.get_modelmeta().custom_metadata_map[RECORD_KEY]
             about = json.loads(text)
             self.labels = check_labels(about["labels"])
             self.image_size = int(about["image_size"])
             self.interpolation: Interpolation = about["interpolation"]
             self.record: Mapping[str, Any] = about["record"]
+            self._path = path
         except Exception as error:  # onnxruntime's errors have no common kind
             raise ValueError(
                 f"Expected a model that `cxr export` wrote in '{path}' but it is none ({type(error).__name__}). "
@@ -98,6 +105,17 @@ class OnnxNetwork:
 
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
         """See :class:`Network`."""
-        (raw,) = self._session.run([RAW], {IMAGES: images[:, None]})
+        try:
+            (raw,) = self._session.run([RAW], {IMAGES: images[:, None]})
+        except Exception as error:  # as above
+            if "allocate" in str(error):
+                raise _no_memory(len(images)) from error
+            raise ValueError(
+                f"Expected onnxruntime to run '{self._path}' but got {type(error).__name__}. Export it again."
+            ) from error
         found: NDArray[np.float64] = np.asarray(raw, dtype=np.float64)
         return found
+
+
+def _no_memory(images: int) -> MemoryError:
+    return MemoryError(f"Expected memory for {images:,} images at once but there is not enough. Give fewer at a time.")

@@ -1,5 +1,6 @@
 """Every pixel format decodes to the right grey, and every unusable file is named with its reason."""
 
+import os
 import pickle
 import struct
 import zlib
@@ -13,7 +14,16 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from cxr_lightning.choices import check_choice
-from cxr_lightning.data.images import Interpolation, decode_picture, find_broken, read_grey, refusal, resize
+from cxr_lightning.data.images import (
+    MAX_BYTES,
+    Interpolation,
+    decode_picture,
+    find_broken,
+    read_grey,
+    read_picture,
+    refusal,
+    resize,
+)
 from cxr_lightning.data.picture import ImageRejectedError
 
 GREY = np.arange(256, dtype=np.uint8).reshape(16, 16)
@@ -216,3 +226,14 @@ def test_resize_gives_back_an_image_that_has_the_size() -> None:
 def test_an_unknown_interpolation_is_refused() -> None:
     with pytest.raises(ValueError, match=r"`interpolation` to be one of .* but got 'area'"):
         check_choice("interpolation", "area", Interpolation)
+
+
+def test_what_cannot_be_read_whole_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    with (tmp_path / "large.png").open("wb") as file:
+        file.truncate(MAX_BYTES + 1)  # takes no room on the disk
+    for name, code in (("pipe.png", "no_file"), ("large.png", "too_large"), ("", "no_file")):
+        with pytest.raises(ImageRejectedError) as caught:
+            read_picture(tmp_path / name)
+        assert caught.value.code == code
+        assert [rejection.code for rejection in find_broken([tmp_path / name])] == [code]

@@ -1,0 +1,120 @@
+"""Exported safetensors files: as good as the checkpoint everywhere, and nothing else is taken for one."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from cxr_lightning.cli.main import main
+from cxr_lightning.conversion.read import is_foreign, read_source
+from cxr_lightning.inference.checkpoints import load_model as load_classifier
+from cxr_lightning.inference.checkpoints import read_checkpoint
+from cxr_lightning.inference.initial import read_initial
+from cxr_lightning.inference.reference import give_reference
+from cxr_lightning.models.exported import write_safetensors
+from cxr_lightning.record import save_calibrated
+from cxr_lightning.serving.model import load_model
+from tests.serving.conftest import LABELS, film, films, model_file
+
+__all__ = ["film", "films", "model_file"]
+
+
+@pytest.fixture(scope="session")
+def exported(model_file: Path) -> Path:
+    """The model with a reference picture."""
+    classifier = load_classifier(str(model_file))
+    give_reference(classifier)
+    path = model_file.with_name("model.safetensors")
+    write_safetensors(classifier, path)
+    return path
+
+
+def content_of(path: Path) -> tuple[dict[str, str], dict[str, list[float]]]:
+    with safe_open(path, framework="numpy") as file:
+        return file.metadata(), {name: file.get_tensor(name).tolist() for name in file.keys()}  # noqa: SIM118
+
+
+def test_it_predicts_as_the_checkpoint_does(model_file: Path, exported: Path, films: list[Path]) -> None:
+    ours, theirs = (load_model(path, device="cpu") for path in (model_file, exported))
+    assert ours.predict(films[:4]) == theirs.predict(films[:4])
+    assert ours.network.record == {**theirs.network.record, "labels": list(LABELS)}
+    assert theirs.difference_from_reference() < 1e-6
+
+
+def test_any_program_can_read_it(exported: Path, model_file: Path) -> None:
+    with safe_open(exported, framework="numpy") as file:
+        metadata = file.metadata()
+        head = file.get_tensor("network.classifier.bias")
+    about = json.loads(metadata["cxr_lightning"])
+    assert about["labels"] == list(LABELS)
+    assert about["not_for_clinical_use"] is True
+    assert len(json.loads(metadata["reference_probabilities"])) == len(LABELS)
+    assert (head == read_checkpoint(str(model_file))["state_dict"]["network.classifier.bias"].numpy()).all()
+
+
+def test_commands_take_it_like_a_checkpoint(
+    model_file: Path, exported: Path, films: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert not is_foreign(str(exported))
+    assert main(["export", str(exported), str(tmp_path / "again.safetensors")]) == 0
+    assert "largest difference 0.0e+00" in capsys.readouterr().out
+    for once, again in zip(*(content_of(path) for path in (exported, tmp_path / "again.safetensors")), strict=True):
+        assert once == again
+    assert main(["check", str(tmp_path / "again.safetensors"), "--device", "cpu"]) == 0
+    assert main(["explain", str(films[0]), "--model", str(exported), "--out", str(tmp_path), "--labels", "Mass"]) == 0
+    initial = read_initial(str(exported), "densenet_micro", LABELS)
+    state = read_checkpoint(str(model_file))["state_dict"]
+    assert all(torch.equal(tensor, state[f"network.{name}"]) for name, tensor in initial.state.items())
+    save_calibrated(str(exported), tmp_path / "x.ckpt", {"positives": {}})
+    assert load_classifier(str(tmp_path / "x.ckpt")).record["fitted"] == {"positives": {}}
+
+
+def test_what_is_there_is_kept(model_file: Path, exported: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = exported.read_bytes()
+    assert main(["export", str(model_file), str(exported)]) == 1
+    assert "exists already" in capsys.readouterr().err
+    assert exported.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("missing", "1 tensors are missing or not its own"),
+        ("shape", "size mismatch"),
+        ("nan", "not numbers"),
+        ("settings", "unexpected keyword argument"),
+        ("weights", r"unknown settings \['weights'\]"),
+        ("text", "JSONDecodeError"),
+        ("list", "TypeError"),
+    ],
+)
+def test_a_changed_file_is_refused_and_not_taken_for_a_foreign_one(
+    change: str, words: str, exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tensors = load_file(exported)
+    with safe_open(exported, framework="pt") as file:
+        metadata = dict(file.metadata())
+    about = json.loads(metadata["cxr_lightning"])
+    name = "network.classifier.bias"
+    if change == "missing":
+        del tensors[name]
+    elif change == "shape":
+        tensors[name] = tensors[name][:2].clone()
+    elif change == "nan":
+        tensors[name] = tensors[name] * float("nan")
+    elif change == "settings":
+        about["hyper_parameters"]["speed"] = 9
+    elif change == "weights":
+        about["hyper_parameters"]["weights"] = None
+    metadata["cxr_lightning"] = {"text": "{", "list": "[]"}.get(change, json.dumps(about))
+    path = tmp_path / "x.safetensors"
+    save_file(tensors, path, metadata=metadata)
+    with pytest.raises(ValueError, match=words):
+        read_checkpoint(str(path))
+    assert main(["check", str(path)]) == 1
+    assert "that `cxr export` wrote" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="`cxr export` wrote it"):
+        read_source(path)
