@@ -106,7 +106,9 @@ def test_the_commands(
     model_file: Path, onnx_file: Path, films: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["export", str(model_file), str(tmp_path / "x.onnx")]) == 0
-    assert "largest difference from torch" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "largest difference from torch" in said.out
+    assert said.err == ""
     assert main(["predict", str(films[0]), "--model", str(tmp_path / "x.onnx"), "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
     assert [finding["label"] for finding in record["findings"]] == list(LABELS)

@@ -190,6 +190,16 @@ def test_names_in_no_encoding(
     assert r"\udcff" in stream.read()
 
 
+def test_a_reader_that_has_seen_enough_is_no_fault(
+    model_file: Path, films: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    end, start = os.pipe()
+    os.close(end)
+    with os.fdopen(start, "w") as stream, redirect_stdout(stream):
+        assert main(["predict", *map(str, films), "--model", str(model_file), "--json"]) == 1
+    assert "error" not in capsys.readouterr().err
+
+
 def test_a_heat_map_that_fails_costs_no_result(
     model_file: Path,
     films: list[Path],
