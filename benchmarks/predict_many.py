@@ -78,7 +78,7 @@ def main() -> None:
     parsed = parser.parse_args()
     with TemporaryDirectory() as name:
         folder = Path(name)
-        write_files(folder / "few", parsed.files // 5, 0)
+        write_files(folder / "few", parsed.files // 5, parsed.bad // 5)
         write_files(folder / "many", parsed.files, parsed.bad)
         model = folder / "model.ckpt"
         save_model(ChestXRayClassifier(NIH_LABELS, backbone=parsed.backbone).eval(), model)

@@ -102,7 +102,9 @@ def _entries(table: "Dataset") -> NDArray[np.int64]:
     count = table.LUTDescriptor[0] or 1 << 16
     data = table.LUTData
     if isinstance(data, bytes):
-        data = np.frombuffer(data, "<u2" if len(data) >= 2 * count else np.uint8)
+        _, little_endian = table.original_encoding
+        words = ">u2" if little_endian is False else "<u2"
+        data = np.frombuffer(data, words if len(data) >= 2 * count else np.uint8)
     return np.asarray(data, dtype=np.int64)[:count]
 
 

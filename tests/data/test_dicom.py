@@ -25,6 +25,7 @@ from pydicom.uid import (
     UID,
     ComputedRadiographyImageStorage,
     DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEGBaseline8Bit,
@@ -34,11 +35,12 @@ from pydicom.uid import (
 from cxr_lightning.data.datamodule import ChestXRayDataModule
 from cxr_lightning.data.frame_size import frame_size
 from cxr_lightning.data.images import decode_picture, find_broken, read_picture
-from cxr_lightning.data.picture import ImageRejectedError
+from cxr_lightning.data.picture import ImageRejectedError, Picture
 from cxr_lightning.data.sources import CsvSource
 
 RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)
 SECRET = "DOE^JANE"
+PYDICOMS = Path(pydicom.__file__).parent / "data" / "test_files"
 FILMS = Path(__file__).parents[3] / "shared" / "data" / "dicom"
 
 
@@ -158,6 +160,18 @@ def test_a_table_whose_entries_need_more_bits_than_it_says_does_not_wrap_around(
     values = np.arange(4096, dtype=np.uint16).reshape(64, 64)
     found = grey_of(dataset_of(values, 12, VOILUTSequence=table_of(np.arange(4096) * 2, 12)))
     assert np.abs(found - 255 * (values * 2 / 8191)).max() <= 0.51
+
+
+def test_a_table_of_a_big_endian_file() -> None:
+    values = np.arange(4096, dtype=np.uint16).reshape(64, 64)
+    table = table_of(np.arange(4096) // 2, 12)
+    little = grey_of(dataset_of(values, 12, VOILUTSequence=table))
+    table[0].LUTData = (np.arange(4096) // 2).astype(">u2").tobytes()
+    big = dataset_of(values.astype(">u2"), 12, VOILUTSequence=table)
+    big.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
+    for one in (big, table[0]):
+        one.set_original_encoding(False, False)
+    np.testing.assert_array_equal(grey_of(big), little)
 
 
 def test_a_tables_first_value_and_ends() -> None:
@@ -334,6 +348,38 @@ def test_compressed_pixels_are_decoded() -> None:
     deflated = dataset_of(smooth)
     deflated.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     np.testing.assert_array_equal(grey_of(deflated), smooth)
+
+
+def theirs(name: str) -> Picture:
+    return read_picture(PYDICOMS / name, force=True)
+
+
+def test_transfer_syntaxes_that_nothing_here_can_write() -> None:
+    """On files that come with pydicom: one picture in several syntaxes."""
+    kinds = ("RLE", "bigendian", "expb", "implicit", "jp2klossless", "jpeg_ls_lossless")
+    for kind in kinds:
+        np.testing.assert_array_equal(theirs(f"MR_small_{kind}.dcm").pixels, theirs("MR_small.dcm").pixels)
+    colours = theirs("SC_rgb_rle.dcm")
+    for kind, tolerance in (
+        ("jpeg_gdcm", 0),
+        ("rle_16bit", 0),
+        ("jls_lossy_line", 8),
+        ("gdcm_KY", 8),
+        ("jpeg_dcmtk", 8),
+    ):
+        found = theirs(f"SC_rgb_{kind}.dcm")  # lossless JPEG, RLE, JPEG-LS, JPEG 2000, JPEG of YBR
+        assert np.abs(found.pixels.astype(int) - colours.pixels).max() <= tolerance
+        assert found.colour == pytest.approx(colours.colour, abs=0.02)
+    extended = theirs("JPGExtended.dcm").pixels  # of 12 bits
+    order = np.argsort(pydicom.dcmread(PYDICOMS / "JPGExtended.dcm").pixel_array, axis=None)
+    assert (np.diff(extended.ravel()[order].astype(int)) >= 0).all()
+    assert np.ptp(extended) > 50
+
+
+@pytest.mark.parametrize("path", sorted(PYDICOMS.rglob("*.dcm")), ids=lambda path: path.name)
+def test_every_odd_file_is_a_picture_or_is_refused(path: Path) -> None:
+    refusal = refusal_of(path.read_bytes())
+    assert not refusal or "'x.dcm'" in refusal
 
 
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
