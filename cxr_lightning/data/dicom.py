@@ -5,6 +5,7 @@ that are codes of the standard.
 """
 
 import logging
+import re
 import warnings
 import zlib
 from io import BytesIO
@@ -38,7 +39,7 @@ _OTHER_PARTS = frozenset(
         *("SKULL", "SPINE", "THIGH", "TIBIA", "TOE", "TSPINE", "WRIST"),
     }
 )
-"""Values that are quoted; what else is in these elements may be anything."""
+"""Values that are quoted; what else is in these elements may be anything. Unknown parts of the body are not refused."""
 _TALKERS = ("pydicom", "pylibjpeg", "openjpeg", "libjpeg", "rle")
 _NOWHERE = logging.NullHandler()
 _FIRST_TAGS = (b"\x08\x00", b"\x02\x00")
@@ -88,7 +89,8 @@ def decode_dicom(content: bytes, path: Path | str, *, force: bool = False) -> Pi
         raise
     except Exception as error:  # pydicom and its decoders raise what they come upon, in texts that may quote the file
         reason = f"its DICOM data cannot be decoded ({type(error).__name__})"
-        raise ImageRejectedError.of(path, reason, "Export it again, uncompressed.") from error
+        # Without its cause, which loaders' processes and tracebacks would show.
+        raise ImageRejectedError.of(path, reason, "Export it again, uncompressed.") from None
 
 
 def _silence() -> None:
@@ -138,26 +140,22 @@ def _check_header(dataset: "Dataset", path: Path | str, force: bool) -> None:
     if "PixelData" not in dataset or "Rows" not in dataset or "Columns" not in dataset:
         raise ImageRejectedError.of(path, "its DICOM data has no pixels", "Export the image itself.", code="no_pixels")
     frames = int(dataset.get("NumberOfFrames") or 1)
-    check_size(int(dataset.Columns), int(dataset.Rows) * (1 if force else max(1, frames)), path)
+    check_size(int(dataset.Columns), int(dataset.Rows), path)
     if force:
         return
     modality = _code(dataset, "Modality")
-    part = _code(dataset, "BodyPartExamined")
+    parts = set(re.findall("[A-Z]+", _code(dataset, "BodyPartExamined")))
     if modality not in _RADIOGRAPHS:
-        reason = f"its header says that it is no radiograph{_quoted('Modality', modality, _OTHER_MODALITIES)}"
+        quoted = f" (Modality {modality})" if modality in _OTHER_MODALITIES else ""
+        reason = f"its header says that it is no radiograph{quoted}"
     elif frames > 1:
         reason = f"its header says that it has {frames:,} frames, not one"
-    elif part and not any(name in part for name in _CHEST):
-        quoted = _quoted("BodyPartExamined", part, _OTHER_PARTS)
-        reason = f"its header says that it shows another part of the body{quoted}"
+    elif (others := parts & _OTHER_PARTS) and not any(name in part for part in parts for name in _CHEST):
+        reason = f"its header says that it shows another part of the body (BodyPartExamined {' '.join(sorted(others))})"
     else:
         return
     remedy = "Give chest radiographs, or --force if the header is wrong."
     raise ImageRejectedError.of(path, reason, remedy, code="not_a_chest_radiograph")
-
-
-def _quoted(name: str, value: str, known: frozenset[str]) -> str:
-    return f" ({name} {value})" if value in known else ""
 
 
 def _code(dataset: "Dataset", name: str) -> str:
@@ -174,15 +172,26 @@ def _picture(dataset: "Dataset", path: Path | str) -> Picture:
             raise ImageRejectedError.of(
                 path, f"its header says {expected} pixels but the data has {frame[0]}x{frame[1]}"
             )
+    # Some files keep their bits at the upper end; pydicom takes them for the lowest ones.
+    dataset.BitsStored = max(int(dataset.BitsStored), int(dataset.HighBit) + 1)
     # Bits that are not declared belong to an overlay of old files, or the declaration is wrong and all are wanted.
     masked = bool(dataset.PixelRepresentation) or _has_overlay(dataset)
     stored = pixel_array(dataset, index=0, correct_unused_bits=masked)
-    view = _code(dataset, "ViewPosition")
+    view = _view(dataset)
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
         stored = apply_color_lut(stored, dataset)[..., :3]
     if stored.ndim == 3:
         return Picture(_upright(_luminance(stored), dataset), share_of_colour(stored), view)
     return Picture(_upright(displayed(stored, dataset), dataset), view=view)
+
+
+def _view(dataset: "Dataset") -> str:
+    """The view position; ``LATERAL`` also where only the orientation or the view's code says so."""
+    rows = (*(dataset.get("PatientOrientation") or ()), "")[0]
+    codes = dataset.get("ViewCodeSequence") or ()
+    meanings = [str(code.get("CodeMeaning") or "").upper() for code in codes]
+    lateral = rows[:1] in ("A", "P") or any("LATERAL" in words and "DECUBITUS" not in words for words in meanings)
+    return "LATERAL" if lateral else _code(dataset, "ViewPosition")
 
 
 def _has_overlay(dataset: "Dataset") -> bool:

@@ -1,11 +1,12 @@
 """Stored values of a DICOM picture to the grey that a viewer shows."""
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_lightning.data.picture import depth, scaled, to_8_bits
+from cxr_lightning.data.picture import depth, scaled, signed_to_8_bits, to_8_bits
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -45,7 +46,8 @@ def _drop_unusable(dataset: "Dataset") -> None:
         items = dataset.get(name)
         if name in dataset and (not items or "LUTDescriptor" not in items[0] or "LUTData" not in items[0]):
             delattr(dataset, name)
-    if not dataset.get("RescaleSlope") or dataset.get("RescaleIntercept") is None:
+    slope, intercept = (_first(dataset.get(name)) for name in ("RescaleSlope", "RescaleIntercept"))
+    if not slope or intercept is None:
         for name in ("RescaleSlope", "RescaleIntercept"):
             dataset.pop(name, None)
     function = str(dataset.get("VOILUTFunction") or "").upper()
@@ -59,7 +61,7 @@ def _drop_unusable(dataset: "Dataset") -> None:
 
 def _first(values: Any) -> float | None:  # noqa: ANN401  # a number, several, or nothing
     several = [values] if isinstance(values, int | float) else list(values or ())
-    return float(several[0]) if several else None
+    return float(several[0]) if several and math.isfinite(several[0]) else None
 
 
 def _padding(stored: NDArray[Any], dataset: "Dataset") -> NDArray[np.bool_]:
@@ -87,7 +89,8 @@ def _grey(values: NDArray[np.int64], dataset: "Dataset", inverted: bool) -> NDAr
         return _of_table(_look_up(values, modality[0]), modality[0], inverted)
     # A straight line changes nothing of what is shown but its direction.
     inverted ^= slope < 0
-    grey = _signed(values, dataset) if dataset.PixelRepresentation else to_8_bits(values, int(dataset.BitsStored))
+    scale = signed_to_8_bits if dataset.PixelRepresentation else to_8_bits
+    grey = scale(values, int(dataset.BitsStored))
     return 255 - grey if inverted else grey
 
 
@@ -110,7 +113,7 @@ def _entries(table: "Dataset") -> NDArray[np.int64]:
 
 def _of_table(shown: NDArray[np.int64], table: "Dataset", inverted: bool) -> NDArray[np.uint8]:
     """Scaled by the bits of its entries, ``(H, W)``."""
-    bits = max(int(table.LUTDescriptor[2]), int(_entries(table).max()).bit_length())
+    bits = depth(int(_entries(table).max()), int(table.LUTDescriptor[2]))
     return scaled((1 << bits) - 1 - shown if inverted else shown, bits)
 
 
@@ -123,14 +126,3 @@ def _windowed(values: NDArray[Any], dataset: "Dataset", inverted: bool) -> NDArr
     # Rounded twice, so that halves are halves in both polarities.
     steps: NDArray[np.float64] = (255 * (1 - share if inverted else share)).round(6).round()
     return steps.clip(0, 255).astype(np.uint8)
-
-
-def _signed(values: NDArray[np.int64], dataset: "Dataset") -> NDArray[np.uint8]:
-    """Scaled by the declared bits, around zero where there are both signs."""
-    bits, low, high = int(dataset.BitsStored), int(values.min()), int(values.max())
-    if low >= 0:
-        return to_8_bits(values, bits - 1)
-    if high < 0:
-        return 255 - to_8_bits(-1 - values, bits - 1)
-    bits = depth(2 * max(high, -1 - low) + 1, bits)
-    return scaled(values + (1 << (bits - 1)), bits)

@@ -10,10 +10,19 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION, TiffImageFile
 
 from cxr_lightning.data.dicom import decode_dicom, is_dicom
-from cxr_lightning.data.picture import MAX_PIXELS, ImageRejectedError, Picture, check_size, share_of_colour, to_8_bits
+from cxr_lightning.data.picture import (
+    MAX_PIXELS,
+    ImageRejectedError,
+    Picture,
+    check_size,
+    share_of_colour,
+    signed_to_8_bits,
+    to_8_bits,
+)
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 BadImagePolicy = Literal["error", "skip"]
@@ -77,6 +86,7 @@ def decode_picture(content: bytes, path: Path | str, *, force: bool = False) -> 
             return decode_dicom(content, path, force=force)
         with Image.open(BytesIO(content), formats=FORMATS) as image:
             check_size(*image.size, path)
+            ImageOps.exif_transpose(image, in_place=True)
             return Picture(_to_grey(image), _coloured(image))
     except ImageRejectedError:
         raise
@@ -209,12 +219,19 @@ def _masquerade(head: bytes, size: int) -> tuple[str, str, str] | None:
 def _to_grey(image: ImageFile.ImageFile) -> NDArray[np.uint8]:
     if image.mode in _WIDE_GREY:
         # convert("L") would clip 16-bit values at 255.
-        return to_8_bits(np.clip(np.asarray(image).astype(np.int64), 0, 65535), 16)
+        values = np.asarray(image).astype(np.int64)
+        grey = signed_to_8_bits(values, 16) if values.min(initial=0) < 0 else to_8_bits(values, 16)
+        return 255 - grey if _white_is_zero(image) else grey
     if image.mode == "F":
         raise ValueError("floating-point pixels have no fixed range")
     if image.mode == "P":
         return np.asarray(image.convert("RGB").convert("L"))
     return np.asarray(image.convert("L"))
+
+
+def _white_is_zero(image: ImageFile.ImageFile) -> bool:
+    """Whether a TIFF says so; Pillow itself inverts those of up to 8 bits."""
+    return isinstance(image, TiffImageFile) and image.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == 0
 
 
 def _coloured(image: ImageFile.ImageFile) -> float:

@@ -30,7 +30,7 @@ COLOURED = 0.02
 """Share of the pixels."""
 LONG = 1.5
 """Ratio of the sides."""
-_LATERAL = ("LL", "RL", "LAT", "LLD", "RLD", "LEFT LATERAL", "RIGHT LATERAL")
+_LATERAL = ("LL", "RL", "LAT", "LATERAL", "LEFT LATERAL", "RIGHT LATERAL")
 
 
 class Remark(NamedTuple):

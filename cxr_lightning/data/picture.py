@@ -101,10 +101,11 @@ def check_size(width: int, height: int, path: Path | str) -> None:
 
 
 def to_8_bits(values: NDArray[np.integer], bits: int) -> NDArray[np.uint8]:
-    """Scale whole numbers to [0, 255]; nothing is clipped.
+    """Scale whole numbers to [0, 255].
 
     The scale is that of :func:`depth`: of ``bits``, or of fewer where all values are in the lowest or the highest
-    quarter. Values and ``2 ** bits - 1 - values`` give pictures that are each other's negative.
+    quarter. One value in a thousand at either end has no part in that, and is clipped: a hot pixel does not darken all
+    others. Values and ``2 ** bits - 1 - values`` give pictures that are each other's negative.
 
     Args:
         values: Any shape, not negative; declared to be below ``2 ** bits``.
@@ -114,12 +115,49 @@ def to_8_bits(values: NDArray[np.integer], bits: int) -> NDArray[np.uint8]:
         >>> to_8_bits(np.array([0, 32768, 65535]), 16), to_8_bits(np.array([0, 2048, 4095]), 16)
         (array([  0, 128, 255], dtype=uint8), array([  0, 128, 255], dtype=uint8))
     """
-    low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
+    low, high = bulk(values)
     bits = max(bits, high.bit_length())
     limit = (1 << bits) - 1
     if limit - low >= high:
         return scaled(values, depth(high, bits))
     return 255 - scaled(limit - values.astype(np.int64), depth(limit - low, bits))
+
+
+def signed_to_8_bits(values: NDArray[np.integer], bits: int) -> NDArray[np.uint8]:
+    """Scale whole numbers of both signs to [0, 255], as :func:`to_8_bits`; zero is in the middle if there are both.
+
+    Values and ``-1 - values`` give pictures that are each other's negative.
+
+    Args:
+        values: Any shape; declared to be in [-2 ** (bits - 1), 2 ** (bits - 1) - 1].
+        bits: At least 1.
+
+    Example:
+        >>> signed_to_8_bits(np.array([-128, 0, 127]), 8), signed_to_8_bits(np.array([0, 4095]), 16)
+        (array([  0, 128, 255], dtype=uint8), array([  0, 255], dtype=uint8))
+    """
+    values = values.astype(np.int64)
+    low, high = bulk(values)
+    if low >= 0:
+        return to_8_bits(values.clip(min=0), max(1, bits - 1))
+    if high < 0:
+        return 255 - to_8_bits((-1 - values).clip(min=0), max(1, bits - 1))
+    bits = depth(2 * max(high, -1 - low) + 1, bits)
+    return scaled(values + (1 << (bits - 1)), bits)
+
+
+def bulk(values: NDArray[np.integer]) -> tuple[int, int]:
+    """The lowest and the highest of all values but one in a thousand at either end; zeros if there are none.
+
+    Example:
+        >>> bulk(np.array([3, 9])), bulk(np.append(np.ones(5000, int), 60000))
+        ((3, 9), (1, 1))
+    """
+    if not values.size:
+        return 0, 0
+    left_out = values.size // 1000
+    ordered = np.partition(values, [left_out, values.size - 1 - left_out], axis=None)
+    return int(ordered[left_out]), int(ordered[-1 - left_out])
 
 
 def depth(highest: int, bits: int) -> int:
@@ -138,6 +176,6 @@ def depth(highest: int, bits: int) -> int:
 
 
 def scaled(values: NDArray[np.integer], bits: int) -> NDArray[np.uint8]:
-    """Whole numbers in [0, 2 ** bits - 1] to [0, 255], rounded; there are no halves."""
+    """Whole numbers in [0, 2 ** bits - 1] to [0, 255], rounded; what is beyond is clipped. There are no halves."""
     limit = (1 << bits) - 1
-    return ((values.astype(np.int64) * 255 + limit // 2) // limit).astype(np.uint8)
+    return ((values.astype(np.int64).clip(0, limit) * 255 + limit // 2) // limit).astype(np.uint8)

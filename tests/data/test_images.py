@@ -237,3 +237,35 @@ def test_what_cannot_be_read_whole_is_refused_before_it_is_read(tmp_path: Path) 
             read_picture(tmp_path / name)
         assert caught.value.code == code
         assert [rejection.code for rejection in find_broken([tmp_path / name])] == [code]
+
+
+def test_a_camera_may_have_been_turned() -> None:
+    for file_format in ("PNG", "JPEG", "TIFF"):
+        for orientation, quarters in ((1, 0), (3, 2), (6, -1)):
+            exif = Image.Exif()
+            exif[0x0112] = orientation
+            stored = np.repeat(np.repeat(GREY, 8, 0), 8, 1)
+            found = decode_picture(encode(Image.fromarray(stored), file_format, exif=exif), "x").pixels
+            assert np.abs(found.astype(int) - np.rot90(stored, quarters)).max() <= 12  # of JPEG
+
+
+def test_tiffs_of_16_bits() -> None:
+    deep = np.arange(0, 65536, 256, dtype=np.uint16).reshape(16, 16)
+    plain = decode_picture(encode(Image.fromarray(deep), "TIFF"), "x").pixels
+    assert np.abs(plain - deep / 257).max() <= 0.51
+    white_is_zero = encode(Image.fromarray(deep), "TIFF", tiffinfo={262: 0})
+    np.testing.assert_array_equal(decode_picture(white_is_zero, "x").pixels, 255 - plain)
+    signed = decode_picture(encode(Image.fromarray((deep.astype(int) - 32768).astype(np.int16)), "TIFF"), "x").pixels
+    np.testing.assert_array_equal(signed, plain)
+    wide = decode_picture(encode(Image.fromarray(deep.astype(np.int32) * 1000), "TIFF"), "x").pixels
+    assert np.abs(wide - deep / 65280 * wide.max()).max() <= 0.6
+
+
+def test_one_hot_pixel_does_not_darken_a_png() -> None:
+    deep = np.arange(4096, dtype=np.uint16).reshape(64, 64)
+    clean = decode_picture(encode(Image.fromarray(deep)), "x").pixels
+    spoilt = deep.copy()
+    spoilt[0, 0] = 65535
+    found = decode_picture(encode(Image.fromarray(spoilt)), "x").pixels
+    np.testing.assert_array_equal(found.ravel()[1:], clean.ravel()[1:])
+    assert found[0, 0] == 255
