@@ -14,8 +14,11 @@ import torch
 
 from cxr_lightning import export
 from cxr_lightning.cli.main import main
+from cxr_lightning.evaluation.fitting import Fitted
 from cxr_lightning.export import export_onnx
 from cxr_lightning.inference.checkpoints import load_model as load_classifier
+from cxr_lightning.inference.foreign import save_model
+from cxr_lightning.metrics.calibration import Calibrator
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.models.exported import description
 from cxr_lightning.serving.model import load_model
@@ -89,6 +92,48 @@ def test_a_network_without_numbers_is_not_kept(model_file: Path, tmp_path: Path)
         dict(classifier.named_parameters())["network.classifier.bias"].fill_(math.nan)
     with pytest.raises(ValueError, match=r"differ by nan\. Nothing"):
         export_onnx(classifier, tmp_path / "x.onnx")
+
+
+@pytest.mark.parametrize("logit", [15.0, 16.0, 17.0, 25.0, -20.0])
+def test_calibrated_probabilities_agree_where_raw_ones_are_nearly_0_or_1(
+    logit: float, films: list[Path], tmp_path: Path
+) -> None:
+    classifier = ChestXRayClassifier(["Mass"], backbone="densenet_micro", image_size=64).eval()
+    with torch.no_grad():
+        head = classifier.network.get_submodule("classifier")
+        for parameter in head.parameters():
+            parameter.fill_(logit if parameter.ndim == 1 else 0.0)
+    classifier.record["fitted"] = Fitted(
+        "x", {"Mass": Calibrator("platt", 0.3, 0.1)}, {"Mass": {}}, {"Mass": 9}
+    ).record()
+    save_model(classifier, tmp_path / "x.ckpt")
+    export_onnx(load_classifier(str(tmp_path / "x.ckpt")), tmp_path / "x.onnx")
+    for name in ("x.ckpt", "x.onnx"):
+        (finding,) = load_model(tmp_path / name, device="cpu").predict(films[0])[0].findings
+        assert finding.calibrated == pytest.approx(1 / (1 + math.exp(-(0.3 * logit + 0.1))), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "value"),
+    [
+        ("labels", ["Effusion"]),
+        ("image_size", 32),
+        ("interpolation", "foo"),
+        ("record", None),
+        ("record", {"prevalence": None}),
+        ("record", {"fitted": {"calibration": {"Mass": {"method": "platt", "slope": "x", "intercept": 0}}}}),
+    ],
+)
+def test_a_changed_file_is_refused(
+    change: str, value: Any, onnx_file: Path, films: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = onnx.load(onnx_file)
+    (entry,) = [entry for entry in program.metadata_props if entry.key == "cxr_lightning"]
+    entry.value = json.dumps(json.loads(entry.value) | {change: value})
+    onnx.save(program, tmp_path / "x.onnx")
+    assert main(["predict", str(films[0]), "--model", str(tmp_path / "x.onnx")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: Expected")
 
 
 def test_metadata_is_json_that_others_read(model_file: Path) -> None:

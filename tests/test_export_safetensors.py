@@ -12,6 +12,7 @@ from cxr_lightning.cli.main import main
 from cxr_lightning.conversion.read import is_foreign, read_source
 from cxr_lightning.inference.checkpoints import load_model as load_classifier
 from cxr_lightning.inference.checkpoints import read_checkpoint
+from cxr_lightning.inference.foreign import save_model
 from cxr_lightning.inference.initial import read_initial
 from cxr_lightning.inference.reference import give_reference
 from cxr_lightning.models.exported import write_safetensors
@@ -72,6 +73,32 @@ def test_commands_take_it_like_a_checkpoint(
     assert load_classifier(str(tmp_path / "x.ckpt")).record["fitted"] == {"positives": {}}
 
 
+def test_a_broken_installation_does_not_vouch_for_itself(
+    exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    classifier = load_classifier(str(exported))
+    save_model(classifier, tmp_path / "good.ckpt")
+    content = torch.load(tmp_path / "good.ckpt", weights_only=True)
+    content["state_dict"]["network.classifier.bias"] += 0.05
+    torch.save(content, tmp_path / "x.ckpt")
+    for name in ("y.safetensors", "y.onnx"):
+        assert main(["export", str(tmp_path / "x.ckpt"), str(tmp_path / name)]) == 1
+        assert "do not use this installation" in capsys.readouterr().err
+        assert not (tmp_path / name).exists()
+    write_safetensors(load_classifier(str(tmp_path / "x.ckpt")), tmp_path / "y.safetensors")
+    assert main(["check", str(tmp_path / "y.safetensors"), "--device", "cpu"]) == 1
+
+
+def test_what_is_not_known_is_not_a_number_again(
+    exported: Path, films: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    classifier = load_classifier(str(exported))
+    classifier.record["prevalence"] = {"Mass": float("nan")}
+    write_safetensors(classifier, tmp_path / "x.safetensors")
+    assert main(["predict", str(films[0]), "--model", str(tmp_path / "x.safetensors"), "--device", "cpu"]) == 0
+    assert "n/a" in capsys.readouterr().out
+
+
 def test_what_is_there_is_kept(model_file: Path, exported: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = exported.read_bytes()
     assert main(["export", str(model_file), str(exported)]) == 1
@@ -88,7 +115,14 @@ def test_what_is_there_is_kept(model_file: Path, exported: Path, capsys: pytest.
         ("settings", "unexpected keyword argument"),
         ("weights", r"unknown settings \['weights'\]"),
         ("text", "JSONDecodeError"),
-        ("list", "TypeError"),
+        ("list", "is no object"),
+        ("record", "'record' in its description is no dict"),
+        ("prevalence", "'prevalence' in its record has values that are no numbers"),
+        ("versions", "'versions' in its record is no object"),
+        ("labels", "is given twice|more than once|repeated"),
+        ("image_size", "its image size is 100000"),
+        ("probabilities", "its reference picture is none"),
+        ("picture", "its reference picture is none"),
     ],
 )
 def test_a_changed_file_is_refused_and_not_taken_for_a_foreign_one(
@@ -109,6 +143,20 @@ def test_a_changed_file_is_refused_and_not_taken_for_a_foreign_one(
         about["hyper_parameters"]["speed"] = 9
     elif change == "weights":
         about["hyper_parameters"]["weights"] = None
+    elif change == "record":
+        about["record"] = None
+    elif change == "prevalence":
+        about["record"]["prevalence"] = {"Mass": "x"}
+    elif change == "versions":
+        about["record"]["versions"] = None
+    elif change == "labels":
+        about["labels"] = ["Mass", "Mass", "Hernia"]
+    elif change == "image_size":
+        about["image_size"] = 100_000
+    elif change == "probabilities":
+        metadata["reference_probabilities"] = '["a"]'
+    elif change == "picture":
+        tensors["reference.image"] = tensors["reference.image"][:, :5].contiguous()
     metadata["cxr_lightning"] = {"text": "{", "list": "[]"}.get(change, json.dumps(about))
     path = tmp_path / "x.safetensors"
     save_file(tensors, path, metadata=metadata)

@@ -27,6 +27,8 @@ def run(parsed: argparse.Namespace) -> int:
     from cxr_lightning.serving.model import load_model
 
     model = load_model(parsed.model, device="cpu")
+    if model.classifier.reference is not None:
+        model.check_reference()  # a file that says something else must not come from here
     if parsed.out.suffix == ".onnx":
         from cxr_lightning.export import export_onnx
 
@@ -36,8 +38,8 @@ def run(parsed: argparse.Namespace) -> int:
         from cxr_lightning.models.exported import write_safetensors
 
         write_safetensors(model.classifier, parsed.out)
-        again = load_model(parsed.out, device="cpu").difference_from_reference()
-        print(f"probabilities of the file, read again: largest difference {again:.1e}")
+        again = load_model(parsed.out, device="cpu").check_reference()
+        print(f"reference picture, of the file read again: largest difference {again:.1e}")
     if model.fitted is None:
         print("the model carries no calibration: probabilities and raw_probabilities are the same")
     print(f"wrote {parsed.out}")

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from cxr_lightning.metrics.calibration import Calibrator, fit_calibrator
+from cxr_lightning.choices import check_choice
+from cxr_lightning.metrics.calibration import Calibrator, Method, fit_calibrator
 from cxr_lightning.metrics.operating import Rule, select_threshold
 from cxr_lightning.metrics.ranking import Array
 from cxr_lightning.predictions import Predictions
@@ -76,6 +77,10 @@ def fit(validation: Predictions, rules: Sequence[Rule], *, seed: int, source: st
     )
 
 
+def _calibrator(method: Method, slope: float, intercept: float, reason: str = "") -> Calibrator:
+    return Calibrator(check_choice("method", method, Method), float(slope), float(intercept), str(reason))
+
+
 def fitted_from_record(record: Mapping[str, Any]) -> Fitted:
     """The inverse of :meth:`Fitted.record`.
 
@@ -85,7 +90,7 @@ def fitted_from_record(record: Mapping[str, Any]) -> Fitted:
     try:
         return Fitted(
             str(record["source"]),
-            {label: Calibrator(**values) for label, values in record["calibration"].items()},
+            {label: _calibrator(**values) for label, values in record["calibration"].items()},
             {
                 label: {rule: math.nan if value is None else float(value) for rule, value in points.items()}
                 for label, points in record["operating_points"].items()

@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from cxr_lightning.labels import check_labels
 from cxr_lightning.models.classifier import OF_TRAINING, REFERENCE_KEY, ChestXRayClassifier
 from cxr_lightning.models.reference import exact_probabilities
 from cxr_lightning.torch_files import RECORD_KEY, exported_text
@@ -19,6 +20,8 @@ from cxr_lightning.versions import versions
 _REFERENCE_IMAGE = "reference.image"
 _KEPT = ("network.", "preprocess.")
 """Parts whose tensors are written; the loss's are of no use any more."""
+_LARGEST = 10_000
+"""Side of the images in pixels."""
 
 
 def description(model: ChestXRayClassifier) -> str:
@@ -38,6 +41,37 @@ def description(model: ChestXRayClassifier) -> str:
         ),
         allow_nan=False,
     )
+
+
+def checked_description(text: str) -> dict[str, Any]:
+    """What :func:`description` wrote, of a file that may have been changed since.
+
+    Raises:
+        ValueError: If it is something else.
+    """
+    about = json.loads(text)
+    if not isinstance(about, dict):
+        raise ValueError("its description is no object")
+    kinds = {"labels": list, "image_size": int, "interpolation": str, "hyper_parameters": dict, "record": dict}
+    for name, kind in kinds.items():
+        if not isinstance(about.get(name), kind):
+            raise ValueError(f"'{name}' in its description is no {kind.__name__}")
+    check_labels(about["labels"])
+    if not 1 <= about["image_size"] <= _LARGEST:
+        raise ValueError(f"its image size is {about['image_size']}")
+    record = about["record"]
+    for name in ("prevalence", "val_auroc", "versions", "data", "fitted"):
+        if not isinstance(record.get(name, {}), dict):
+            raise ValueError(f"'{name}' in its record is no object")
+    for name in ("prevalence", "val_auroc"):
+        if not _numbers(list(record.get(name, {}).values())):
+            raise ValueError(f"'{name}' in its record has values that are no numbers")
+    return about
+
+
+def _numbers(values: Any) -> bool:  # noqa: ANN401  # from a file
+    """Whether it is a list of numbers, or nulls for what is none."""
+    return isinstance(values, list) and all(value is None or isinstance(value, int | float) for value in values)
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401  # whatever a record holds
@@ -65,7 +99,9 @@ def write_safetensors(model: ChestXRayClassifier, path: Path) -> None:
     metadata = {"format": "pt", RECORD_KEY: description(model)}
     if model.reference is not None:
         state[_REFERENCE_IMAGE] = model.reference.image
-        metadata["reference_probabilities"] = json.dumps(exact_probabilities(model, model.reference.image))
+        # Those of the checkpoint, where it has them: computed anew they would agree with this installation in any case.
+        known = model.reference.probabilities or exact_probabilities(model, model.reference.image)
+        metadata["reference_probabilities"] = json.dumps(list(known))
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.tmp")
     try:
@@ -84,12 +120,14 @@ def read_safetensors(path: str) -> dict[str, Any]:
         ValueError: If it is another file, is damaged, or its tensors are not its network's.
     """
     try:
-        about = json.loads(exported_text(path) or "")
+        about = checked_description(exported_text(path) or "")
         with safe_open(path, framework="pt") as file:
             pair = json.loads((file.metadata() or {}).get("reference_probabilities", "[]"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no mapping
         image = tensors.pop(_REFERENCE_IMAGE, None)
         settings = about["hyper_parameters"]
+        if image is not None and (image.shape != (1, about["image_size"], about["image_size"]) or not _numbers(pair)):
+            raise ValueError("its reference picture is none")
         content: dict[str, Any] = {
             "epoch": -1,
             "global_step": 0,

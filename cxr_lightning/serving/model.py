@@ -19,10 +19,12 @@ from cxr_lightning.inference.checkpoints import load_model as load_classifier
 from cxr_lightning.inference.foreign import Settings, build_model, read_foreign
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.models.reference import exact_probabilities
-from cxr_lightning.serving.networks import Network, OnnxNetwork, TorchNetwork
+from cxr_lightning.serving.networks import Array, Network, OnnxNetwork, TorchNetwork
 from cxr_lightning.serving.results import Finding, Result
 
 BATCH_SIZE = 16
+REFERENCE_TOLERANCE = 1e-4
+"""Of a probability; processors that add in another order differ by about 1e-6."""
 Predicted = tuple[Result, NDArray[np.uint8] | None]
 
 
@@ -140,7 +142,22 @@ class Model:
                 "checkpoint, or one of an earlier version. `cxr convert` makes a checkpoint of other weights."
             )
         now = exact_probabilities(self.classifier, reference.image)
-        return float(np.abs(np.array(now) - np.array(reference.probabilities)).max())
+        return float(np.abs(np.array(now, float) - np.array(reference.probabilities, float)).max())
+
+    def check_reference(self) -> float:
+        """The difference from the reference picture's probabilities.
+
+        Raises:
+            ValueError: If it is more than ``REFERENCE_TOLERANCE``, or the file has no reference picture.
+        """
+        difference = self.difference_from_reference()
+        if not difference <= REFERENCE_TOLERANCE:  # nor is what is not a number
+            raise ValueError(
+                f"Expected the reference picture's probabilities within {REFERENCE_TOLERANCE} of those stored with the "
+                f"model but they differ by {difference:.1e}. Install the versions that it was saved with; do not use "
+                "this installation for it."
+            )
+        return difference
 
     def _read(self, path: Path, force: bool) -> _Input:
         try:
@@ -152,19 +169,27 @@ class Model:
 
     def _results(self, inputs: Sequence[_Input]) -> Iterator[Predicted]:
         pixels = [one.pixels for one in inputs if one.pixels is not None]
-        raw = self.network.probabilities(np.stack(pixels)) if pixels else np.empty((0, len(self.labels)))
-        if not np.isfinite(raw).all():
-            raise ValueError(
-                "Expected probabilities from the model but got values that are not numbers. Its weights are "
-                "damaged, or the device computes wrongly: `cxr check` tells."
-            )
-        calibrated = np.full_like(raw, math.nan) if self.fitted is None else self.fitted.calibrate(self.labels, raw)
+        raw, calibrated = self._probabilities(pixels)
         rows = iter(zip(raw, calibrated, strict=True))
         for one in inputs:
             if one.rejection is not None:
                 yield Result.of_rejection(one.path, one.rejection), None
             else:
                 yield Result(one.path, one.remarks, self._findings(*next(rows))), one.pixels
+
+    def _probabilities(self, pixels: Sequence[NDArray[np.uint8]]) -> tuple[Array, Array]:
+        """Raw and calibrated, ``(B, C)``; NaN where the model carries no calibration."""
+        if not pixels:
+            return np.empty((0, len(self.labels))), np.empty((0, len(self.labels)))
+        raw, calibrated = self.network.probabilities(np.stack(pixels))
+        if not np.isfinite(raw).all():
+            raise ValueError(
+                "Expected probabilities from the model but got values that are not numbers. Its weights are "
+                "damaged, or the device computes wrongly: `cxr check` tells."
+            )
+        if self.fitted is None:
+            return raw, np.full_like(raw, math.nan)
+        return raw, self.fitted.calibrate(self.labels, raw) if calibrated is None else calibrated
 
     def _findings(self, raw: NDArray[np.float64], calibrated: NDArray[np.float64]) -> tuple[Finding, ...]:
         prevalence = self.network.record.get("prevalence", {})
@@ -175,7 +200,7 @@ class Model:
                 float(raw[column]),
                 float(calibrated[column]),
                 thresholds.get(label, {}).get(self.operating_point, math.nan),
-                prevalence.get(label, math.nan),
+                math.nan if prevalence.get(label) is None else float(prevalence[label]),
             )
             for column, label in enumerate(self.labels)
         )
@@ -201,6 +226,8 @@ def load_model(path: str | Path, *, operating_point: str | None = None, device: 
     classifier = build_model(read_foreign(name, Settings())) if is_foreign(name) else load_classifier(name)
     chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
+        if torch.device(chosen).type == "meta":
+            raise RuntimeError("it computes nothing")
         classifier = classifier.to(torch.device(chosen))
     except (RuntimeError, AssertionError) as error:  # torch has no kind of its own for this
         reason = " ".join(str(error).split(". ")[0].split())

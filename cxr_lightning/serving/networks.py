@@ -1,6 +1,5 @@
 """What computes a model's probabilities: torch, or onnxruntime."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -9,12 +8,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from cxr_lightning.choices import check_choice
 from cxr_lightning.data.images import Interpolation
-from cxr_lightning.export import IMAGES, RAW
+from cxr_lightning.export import IMAGES, PROBABILITIES, RAW
 from cxr_lightning.labels import check_labels
 from cxr_lightning.models.classifier import ChestXRayClassifier
+from cxr_lightning.models.exported import checked_description
 from cxr_lightning.precision import exact_float32
 from cxr_lightning.torch_files import RECORD_KEY
+
+Array = NDArray[np.float64]
 
 
 class Network(Protocol):
@@ -36,8 +39,11 @@ class Network(Protocol):
     def record(self) -> Mapping[str, Any]:
         """What the file says of its training and of what was fitted."""
 
-    def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Of ``(B, S, S)`` uint8, ``(B, C)`` in [0, 1], computed in float32."""
+    def probabilities(self, images: NDArray[np.uint8]) -> tuple[Array, Array | None]:
+        """Raw and calibrated probabilities, ``(B, C)`` in [0, 1], of ``(B, S, S)`` uint8.
+
+        The network computes in float32; calibrated ones are None where it does not compute them itself.
+        """
 
 
 class TorchNetwork:
@@ -51,20 +57,23 @@ class TorchNetwork:
         self.classifier = classifier.eval()
         self.labels = classifier.labels
         self.image_size = int(classifier.hparams["image_size"])
-        self.interpolation: Interpolation = classifier.hparams["interpolation"]
+        self.interpolation: Interpolation = check_choice(
+            "interpolation", classifier.hparams["interpolation"], Interpolation
+        )
         self.record: Mapping[str, Any] = classifier.record
 
-    def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    def probabilities(self, images: NDArray[np.uint8]) -> tuple[Array, Array | None]:
         """See :class:`Network`."""
         try:
             with torch.inference_mode(), exact_float32():
                 batch = torch.from_numpy(images)[:, None].to(self.classifier.device)
-                found: NDArray[np.float64] = self.classifier(batch).float().sigmoid().double().cpu().numpy()
+                # In float64, where a probability near 1 is not yet 1, which calibration would tell apart from it.
+                found: Array = self.classifier(batch).float().cpu().double().sigmoid().numpy()
         except RuntimeError as error:  # the GPU's memory has a kind of its own, the processor's has not
             if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error):
                 raise _no_memory(len(images)) from error
             raise
-        return found
+        return found, None
 
 
 class OnnxNetwork:
@@ -90,31 +99,37 @@ class OnnxNetwork:
             ) from error
         try:
             self._session = InferenceSession(str(path), providers=["CPUExecutionProvider"])
-            text = self._session.get_modelmeta().custom_metadata_map[RECORD_KEY]
-            about = json.loads(text)
+            about = checked_description(self._session.get_modelmeta().custom_metadata_map[RECORD_KEY])
             self.labels = check_labels(about["labels"])
             self.image_size = int(about["image_size"])
-            self.interpolation: Interpolation = about["interpolation"]
+            _check_shapes(self._session, len(self.labels), self.image_size)
+            self.interpolation: Interpolation = check_choice("interpolation", about["interpolation"], Interpolation)
             self.record: Mapping[str, Any] = about["record"]
             self._path = path
         except Exception as error:  # onnxruntime's errors have no common kind
             raise ValueError(
-                f"Expected a model that `cxr export` wrote in '{path}' but it is none ({type(error).__name__}). "
-                "Export it again."
+                f"Expected a model that `cxr export` wrote in '{path}' but it is none, or is damaged "
+                f"({type(error).__name__}). Export it again."
             ) from error
 
-    def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    def probabilities(self, images: NDArray[np.uint8]) -> tuple[Array, Array | None]:
         """See :class:`Network`."""
         try:
-            (raw,) = self._session.run([RAW], {IMAGES: images[:, None]})
+            raw, calibrated = self._session.run([RAW, PROBABILITIES], {IMAGES: images[:, None]})
         except Exception as error:  # as above
             if "allocate" in str(error):
                 raise _no_memory(len(images)) from error
             raise ValueError(
                 f"Expected onnxruntime to run '{self._path}' but got {type(error).__name__}. Export it again."
             ) from error
-        found: NDArray[np.float64] = np.asarray(raw, dtype=np.float64)
-        return found
+        return raw.astype(np.float64), calibrated.astype(np.float64)
+
+
+def _check_shapes(session: Any, labels: int, size: int) -> None:  # noqa: ANN401  # onnxruntime has no types
+    shapes = {one.name: one.shape[1:] for one in (*session.get_inputs(), *session.get_outputs())}
+    expected = {IMAGES: [1, size, size], PROBABILITIES: [labels], RAW: [labels]}
+    if any(shapes.get(name) != shape for name, shape in expected.items()):
+        raise ValueError(f"inputs and outputs are {shapes}")
 
 
 def _no_memory(images: int) -> MemoryError:

@@ -127,6 +127,8 @@ def test_memory_does_not_grow_with_the_number_of_files(model: Model, films: list
 def test_a_device_that_is_not_there_is_one_error(model_file: Path) -> None:
     with pytest.raises(ValueError, match="usable device but got 'tpu'"):
         load_model(model_file, device="tpu")
+    with pytest.raises(ValueError, match="usable device but got 'meta'"):
+        load_model(model_file, device="meta")
     if not torch.cuda.is_available():
         with pytest.raises(ValueError, match="usable device but got 'cuda'"):
             load_model(model_file, device="cuda")
