@@ -173,6 +173,7 @@ def test_the_commands(
     ):
         assert main(arguments) == 1
         assert words in capsys.readouterr().err
+    assert not (tmp_path / "o").exists()
 
 
 def test_without_the_extra_the_remedy_is_named(

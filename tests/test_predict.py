@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from cxr_lightning.cli.main import main
+from cxr_lightning.inference.foreign import save_model
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.serving.model import Model, Predicted
 from tests.serving.conftest import film, films, model_file
@@ -150,6 +151,14 @@ def test_a_file_is_the_same_however_it_is_named(
     assert list(statuses_of(tmp_path / "out")) == [films[0].name]
     assert main(["predict", str(films[0]), *arguments, "--resume"]) == 0
     assert "1 of 1 files are done already" in capsys.readouterr().err
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"nothing")
+    monkeypatch.chdir(tmp_path)
+    arguments[-1] = str(tmp_path / "again")
+    assert main(["predict", "bad.png", *arguments]) == 3
+    bad.write_bytes(films[0].read_bytes())
+    assert main(["predict", str(bad), *arguments, "--resume"]) == 0
+    assert statuses_of(tmp_path / "again") == {str(bad): "ok"}
 
 
 def test_rows_that_were_printed_before_ctrl_c_are_kept(
@@ -219,6 +228,55 @@ def test_a_heat_map_that_fails_costs_no_result(
     assert list(statuses_of(out).values()) == ["ok", "ok"]
 
 
+def test_heat_maps_that_are_missing_are_drawn_on_resume_and_not_predicted(
+    model_file: Path, films: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, drawn = tmp_path / "in", [0]
+    folder.mkdir()
+    for number, path in enumerate(films[:3]):
+        (folder / f"{'1.2.826.0.1.3680043.8.498.' * 2}{number}.png").write_bytes(path.read_bytes())
+    from cxr_lightning.report.write import write_overlay
+
+    def interrupted(*arguments: Any) -> None:
+        drawn[0] += 1
+        if drawn[0] == 2:
+            raise KeyboardInterrupt
+        if drawn[0] == 3:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        write_overlay(*arguments)
+
+    monkeypatch.setattr("cxr_lightning.report.write.write_overlay", interrupted)
+    out = folder / "out"
+    arguments = ["predict", str(folder), "--model", str(model_file), "--out", str(out), "--gradcam"]
+    assert main(arguments) == 130
+    assert main([*arguments, "--resume"]) == 1
+    assert main([*arguments, "--resume"]) == 0
+    maps = sorted(path.name for path in (out / "heatmaps").iterdir())
+    assert len(maps) == 3
+    assert all(name.endswith("_Effusion.png") for name in maps)
+    assert main([*arguments, "--resume"]) == 0
+    assert len(statuses_of(out)) == 3  # the maps are in the folder, but are no films
+
+
+def test_labels_are_shown_as_they_are(films: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labels = ["Mass [old]", "B[/]"]
+    save_model(ChestXRayClassifier(labels, backbone="densenet_micro", image_size=64).eval(), tmp_path / "x.ckpt")
+    for paths in (films[:1], films[:5]):
+        assert main(["predict", *map(str, paths), "--model", str(tmp_path / "x.ckpt")]) == 0
+        said = capsys.readouterr().out
+        assert "Mass [old]" in said or "B[/]" in said
+
+
+def test_a_damaged_file_of_results_is_named(
+    model_file: Path, films: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["predict", str(films[0]), "--model", str(model_file), "--out", str(tmp_path / "out")]
+    assert main(arguments) == 0
+    (tmp_path / "out/results.jsonl").write_bytes(b"\xff\xfe\n")
+    assert main([*arguments, "--resume"]) == 1
+    assert "line 1 of" in capsys.readouterr().err
+
+
 def test_want_of_memory_is_said_of_a_batch_and_of_a_file(
     model_file: Path, films: list[Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -253,8 +311,6 @@ def test_results_of_another_model_or_setting_are_not_gone_on_with(
     before = (out / "results.jsonl").read_bytes()
     assert main([*arguments, "--resume", "--operating-point", "f1"]) == 1
     assert "these differ: operating_point" in capsys.readouterr().err
-    assert main([*arguments, "--resume", "--gradcam"]) == 1  # there would be none of what is done
-    assert "these differ: gradcam" in capsys.readouterr().err
     with monkeypatch.context() as elsewhere:
         elsewhere.chdir(tmp_path)
         assert main([*arguments, "--resume"]) == 1  # relative paths would be others

@@ -22,6 +22,8 @@ _WHOLE, _LINES = 3, 40
 """Images of which all findings are shown, and lines of the overview of more."""
 _MAPS = 3
 """Heat maps per image at most."""
+_STEM = 40
+"""Letters of an image's name that are in those of its heat maps."""
 
 
 def add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -55,7 +57,7 @@ def run(parsed: argparse.Namespace) -> int:
             raise ValueError(f"Expected --out FOLDER beside --{option} but got none.")
     if parsed.batch_size < 1:
         raise ValueError(f"Expected --batch-size to be at least 1 but got {parsed.batch_size}.")
-    from cxr_lightning.serving.files import find_images
+    from cxr_lightning.serving.files import absolute, find_images
 
     paths = find_images(parsed.paths)
     from cxr_lightning.serving.model import load_model
@@ -65,8 +67,17 @@ def run(parsed: argparse.Namespace) -> int:
         return _predict(parsed, model, paths, None)
     from cxr_lightning.report.results_folder import ResultsFolder
 
-    with ResultsFolder(parsed.out, _about(parsed, model), resume=parsed.resume) as folder:
-        left = [path for path in paths if path.absolute() not in folder.done]
+    heatmaps = parsed.out / "heatmaps"
+    if parsed.gradcam:
+        _check_heatmaps(model)
+
+    def finished(result: "Result") -> bool:
+        drawn = not parsed.gradcam or all((heatmaps / name).is_file() for name in _map_names(result).values())
+        return not result.rejected and drawn
+
+    paths = [path for path in paths if not absolute(path).is_relative_to(absolute(heatmaps))]  # of an earlier run
+    with ResultsFolder(parsed.out, _about(parsed, model), resume=parsed.resume, finished=finished) as folder:
+        left = [path for path in paths if absolute(path) not in folder.done]
         if len(left) < len(paths):
             print(f"{len(paths) - len(left):,} of {len(paths):,} files are done already", file=sys.stderr)
         code = _predict(parsed, model, left, folder)
@@ -82,8 +93,6 @@ def _predict(parsed: argparse.Namespace, model: "Model", paths: list[Path], fold
     counts = {"ok": 0, "warning": 0, "rejected": 0}
     undrawn = 0
     table = csv.writer(sys.stdout, lineterminator="\n")
-    if parsed.gradcam:
-        _check_heatmaps(model)
     if parsed.csv:
         table.writerow(table_header(model.labels))
     with progress_bar("predicting", len(paths), shown=len(paths) > parsed.batch_size) as advance:
@@ -123,7 +132,6 @@ def _about(parsed: argparse.Namespace, model: "Model") -> dict[str, Any]:
         "labels": list(model.labels),
         "operating_point": model.operating_point,
         "force": parsed.force,
-        "gradcam": parsed.gradcam,
         "working_directory": str(Path.cwd()),
         "versions": versions(),
     }
@@ -139,27 +147,33 @@ def _check_heatmaps(model: "Model") -> None:
 def _drawn(folder: Path, model: "Model", result: "Result", pixels: "NDArray[np.uint8]") -> bool:
     try:
         _draw(folder, model, result, pixels)
-    except (ValueError, OSError, MemoryError) as error:
+    except (ValueError, OSError, MemoryError, RuntimeError) as error:  # the last is torch's, also for want of memory
         print(f"no heat map: {result.path}: {error}", file=sys.stderr)
         return False
     return True
 
 
 def _draw(folder: Path, model: "Model", result: "Result", pixels: "NDArray[np.uint8]") -> None:
-    """Heat maps of the findings that reach their operating points, or of the most probable one."""
     from cxr_lightning.evaluation.heatmaps import explain_image
-    from cxr_lightning.report.captions import single_name
     from cxr_lightning.report.write import write_overlay
 
-    highest = max(result.findings, key=lambda finding: finding.probability)
-    labels = [finding.label for finding in (result.above or (highest,))[:_MAPS]]
     folder.mkdir(exist_ok=True)
-    # Files of one name in two folders are different images.
-    name = f"{result.path.stem}-{sha256(os.fsencode(result.path)).hexdigest()[:6]}"
     title = "TRAINED ON SYNTHETIC DATA" if model.synthetic else ""
-    overlays = explain_image(model.classifier, result.path.name, pixels, labels)
-    for label, overlay in zip(labels, overlays, strict=True):
-        write_overlay(overlay, folder / single_name(name, label), title)
+    names = _map_names(result)
+    overlays = explain_image(model.classifier, result.path.name, pixels, list(names))
+    for overlay, name in zip(overlays, names.values(), strict=True):
+        write_overlay(overlay, folder / name, title)
+
+
+def _map_names(result: "Result") -> dict[str, str]:
+    """File names of heat maps, by finding: of those that reach their operating points, or of the most probable one."""
+    from cxr_lightning.report.captions import single_name
+
+    highest = sorted(result.findings, key=lambda finding: -finding.probability)[:1]
+    labels = [finding.label for finding in (result.above or highest)[:_MAPS]]
+    # Files of one name in two folders are different images.
+    name = f"{result.path.stem[:_STEM]}-{sha256(os.fsencode(result.path)).hexdigest()[:8]}"
+    return {label: single_name(name, label) for label in labels}
 
 
 def _show(results: "list[Result]", total: int, model: "Model") -> None:

@@ -4,13 +4,14 @@ import csv
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
 from cxr_lightning.report.metrics_table import escaped
+from cxr_lightning.serving.files import absolute
 from cxr_lightning.serving.results import Result, result_of
 
 RESULTS_FILE, TABLE_FILE, ABOUT_FILE = "results.jsonl", "results.csv", "about.json"
@@ -24,17 +25,25 @@ class ResultsFolder:
     Args:
         folder: Made if it is not there.
         about: How the results are made: the model's hash, its ``labels`` and settings; plain values.
-        resume: Go on in a folder that has results made in the same way; files that were rejected are tried again, and
-            what came of that counts.
+        resume: Go on in a folder that has results made in the same way; what is not finished is tried again, and what
+            came of that counts.
+        finished: Whether nothing is left to do for a file; by default, all that were not rejected.
 
     Attributes:
-        done: The files that have a result already, as absolute paths.
+        done: The files that are finished, as absolute paths.
 
     Raises:
         ValueError: If there are results already, or (with ``resume``) made in another way.
     """
 
-    def __init__(self, folder: Path, about: Mapping[str, Any], *, resume: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        about: Mapping[str, Any],
+        *,
+        resume: bool = False,
+        finished: Callable[[Result], bool] = lambda result: not result.rejected,
+    ) -> None:
         self.folder = folder
         self.done: set[Path] = set()
         self._labels: list[str] = about["labels"]
@@ -47,7 +56,7 @@ class ResultsFolder:
         if path.exists():
             self._check_about(about)
             _drop_torn_line(path)
-            self.done = {result.path.absolute() for result in read_results(path) if not result.rejected}
+            self.done = {absolute(result.path) for result in read_results(path) if finished(result)}
         else:
             with written_aside(folder / ABOUT_FILE) as file:
                 file.write(json.dumps(about, indent=2) + "\n")
@@ -109,16 +118,16 @@ def read_results(path: Path) -> Iterator[Result]:
     Raises:
         ValueError: If it is another file.
     """
-    newest = {result.path: number for number, result in _lines(path)}
+    newest = {absolute(result.path): number for number, result in _lines(path)}
     for number, result in _lines(path):
-        if newest[result.path] == number:
+        if newest[absolute(result.path)] == number:
             yield result
 
 
 def _lines(path: Path) -> Iterator[tuple[int, Result]]:
-    with path.open(encoding="utf-8") as file:
+    with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
-            if not line.endswith("\n"):
+            if not line.endswith(b"\n"):
                 return
             try:
                 yield number, result_of(json.loads(line))

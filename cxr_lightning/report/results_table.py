@@ -46,7 +46,7 @@ def overview_table(results: Sequence[Result], total: int) -> Table:
     for name in ("file", "status", "at or above the operating point"):
         table.add_column(name, overflow="fold")
     for result in results:
-        table.add_row(Text(str(result.path)), result.status, _summary(result))
+        table.add_row(Text(str(result.path)), result.status, Text(_summary(result)))
     return table
 
 
@@ -63,11 +63,11 @@ def _highest(result: Result) -> str:
     return f"{highest.label} {probability(highest.probability)}"
 
 
-def _cells(finding: Finding) -> tuple[str, ...]:
+def _cells(finding: Finding) -> tuple[str | Text, ...]:
     judged = "" if finding.above is None else "above" if finding.above else "below"
     prevalence = "n/a" if math.isnan(finding.prevalence) else f"{finding.prevalence:.1%}"
     numbers = (finding.probability, finding.calibrated, finding.threshold)
-    return (finding.label, *map(probability, numbers), judged, prevalence)
+    return (Text(finding.label), *map(probability, numbers), judged, prevalence)
 
 
 def _caption(operating_point: str) -> str:

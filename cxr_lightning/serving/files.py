@@ -1,5 +1,6 @@
 """Which files a command line means: files, folders and patterns."""
 
+import os
 from collections.abc import Iterator, Sequence
 from glob import glob, has_magic
 from pathlib import Path
@@ -12,7 +13,7 @@ ENDINGS = frozenset(
         *(".ppm", ".pgm", ".dcm", ".dicom"),
     }
 )
-"""Of files that are taken from a folder; those without one are, if they are DICOM inside."""
+"""Of files that are taken from a folder; others are, if they are DICOM inside."""
 _INDEX = "DICOMDIR"
 
 
@@ -24,12 +25,18 @@ def find_images(paths: Sequence[str]) -> list[Path]:
 
     Raises:
         FileNotFoundError: If something is not there, a folder holds no image or nothing fits a pattern.
+        OSError: If a folder cannot be read.
     """
     found: dict[Path, Path] = {}
     for text in paths:
         for path in _meant(text):
-            found.setdefault(path.absolute(), path)
+            found.setdefault(absolute(path), path)
     return list(found.values())
+
+
+def absolute(path: Path) -> Path:
+    """By which two names of one file are known; links are not followed, they may be images of their own."""
+    return Path(os.path.normpath(path.absolute()))
 
 
 def _meant(text: str) -> list[Path]:
@@ -43,7 +50,7 @@ def _meant(text: str) -> list[Path]:
         return [path]
     if has_magic(text):
         matches = [Path(name) for name in sorted(glob(text, recursive=True))]  # noqa: PTH207  # it may be absolute
-        files = [file for match in matches for file in ([match] if match.is_file() else _images_in(match))]
+        files = [file for match in matches for file in (sorted(_images_in(match)) if match.is_dir() else [match])]
         if files:
             return files
         raise FileNotFoundError(f"Expected files that fit '{text}' but there is none. Check the pattern.")
@@ -51,19 +58,32 @@ def _meant(text: str) -> list[Path]:
 
 
 def _images_in(folder: Path) -> Iterator[Path]:
-    for path in folder.rglob("*"):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if not hidden and path.name != _INDEX and path.is_file() and _looks_like_image(path):
-            yield path
+    """What may be an image below a folder, through links too; hidden files are left out.
+
+    Raises:
+        OSError: If a folder cannot be read: its images would be missing without a word.
+    """
+    known: set[Path] = set()
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    for name, folders, files in os.walk(folder, onerror=fail, followlinks=True):
+        if (real := Path(name).resolve()) in known:  # by a link
+            folders.clear()
+            continue
+        known.add(real)
+        folders[:] = sorted(one for one in folders if one[0] != ".")
+        paths = (Path(name) / file for file in files if file[0] != "." and file != _INDEX)
+        yield from (path for path in paths if _looks_like_image(path))
 
 
 def _looks_like_image(path: Path) -> bool:
+    """By its ending, or inside; what cannot be read may be one."""
     if path.suffix.lower() in ENDINGS:
         return True
-    if path.suffix and not path.suffix[1:].isdigit():  # names of DICOM files often end in a number
-        return False
     try:
         with path.open("rb") as file:
             return is_dicom(file.read(256))
     except OSError:
-        return False
+        return True

@@ -1,5 +1,6 @@
 """Which files a command line means."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,36 @@ def names(tree: Path, *paths: str) -> list[str]:
 
 def test_a_folder_is_searched_for_images_and_bare_dicom(tree: Path) -> None:
     assert names(tree, str(tree)) == ["a.PNG", "b.png", "sub/1.2.840.7", "sub/IM0001", "sub/c.dcm"]
+
+
+def test_links_are_followed_once(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "d.png").write_bytes(b"x")
+    (tree / "link").symlink_to(elsewhere)
+    (tree / "sub/loop").symlink_to(tree)
+    (tree / "twice").symlink_to(tree / "sub")
+    (tree / "gone.png").symlink_to(tree / "nowhere")  # to be rejected, not passed over
+    found = names(tree, str(tree))
+    assert found == ["a.PNG", "b.png", "gone.png", "link/d.png", "sub/1.2.840.7", "sub/IM0001", "sub/c.dcm"]
+
+
+def test_dicom_is_known_whatever_its_ending(tree: Path) -> None:
+    for name in ("x.IMA", "y.img", "1.2.840.A"):
+        (tree / name).write_bytes(bytes(128) + b"DICM")
+    assert {"x.IMA", "y.img", "1.2.840.A"} < set(names(tree, str(tree)))
+
+
+def test_a_folder_that_cannot_be_read_is_no_empty_one(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scan = os.scandir
+
+    def refuse(path: str) -> object:
+        if str(path).endswith("sub"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(PermissionError, match="sub"):
+        find_images([str(tree)])
 
 
 def test_files_are_taken_whatever_they_are_called_and_once(tree: Path) -> None:
