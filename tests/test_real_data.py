@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from cxr_lightning.data.images import find_broken, read_grey
+from cxr_lightning.data.file_kinds import find_broken
+from cxr_lightning.data.images import read_grey
 from cxr_lightning.data.manifest import Manifest
 from cxr_lightning.data.nih import NIHSource
 from cxr_lightning.data.sources import WalkthroughSource

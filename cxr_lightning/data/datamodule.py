@@ -16,7 +16,8 @@ from cxr_lightning.choices import check_choice
 from cxr_lightning.data.augment import Augmentation
 from cxr_lightning.data.cache import CacheSpec, Prepared, prepare
 from cxr_lightning.data.dataset import ChestXRayDataset, ImageFiles, Images, Sample
-from cxr_lightning.data.images import BadImagePolicy, Interpolation, find_broken, refusal
+from cxr_lightning.data.file_kinds import find_broken
+from cxr_lightning.data.images import BadImagePolicy, Interpolation, refusal
 from cxr_lightning.data.loading import EpochSampler, ImageLoader, Share, image_loader
 from cxr_lightning.data.manifest import SPLITS, Manifest, fingerprint, first_five, targets_of
 from cxr_lightning.data.selection import Selection

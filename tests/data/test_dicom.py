@@ -34,8 +34,9 @@ from pydicom.uid import (
 )
 
 from cxr_lightning.data.datamodule import ChestXRayDataModule
+from cxr_lightning.data.file_kinds import find_broken
 from cxr_lightning.data.frame_size import frame_size
-from cxr_lightning.data.images import decode_picture, find_broken, read_picture
+from cxr_lightning.data.images import decode_picture, read_picture
 from cxr_lightning.data.input_checks import check_picture
 from cxr_lightning.data.picture import ImageRejectedError, Picture
 from cxr_lightning.data.sources import CsvSource

@@ -14,11 +14,10 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from cxr_lightning.choices import check_choice
+from cxr_lightning.data.file_kinds import MAX_BYTES, find_broken
 from cxr_lightning.data.images import (
-    MAX_BYTES,
     Interpolation,
     decode_picture,
-    find_broken,
     read_grey,
     read_picture,
     refusal,

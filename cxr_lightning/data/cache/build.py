@@ -14,7 +14,8 @@ from cxr_lightning.data.cache.decode import Answer, decode
 from cxr_lightning.data.cache.pixels import ImageMap, identity
 from cxr_lightning.data.cache.store import PIXELS_FILE, CacheSpec, Entry, Index, Journal, read_index
 from cxr_lightning.data.cache.wish import Wish, changed, damaged, rejected, states
-from cxr_lightning.data.images import BadImagePolicy, find_broken, refusal
+from cxr_lightning.data.file_kinds import find_broken
+from cxr_lightning.data.images import BadImagePolicy, refusal
 from cxr_lightning.data.picture import ImageRejectedError
 from cxr_lightning.data.processes import check_workers, usable_cores
 from cxr_lightning.data.progress import progress_bar
