@@ -42,10 +42,15 @@ def write_checkpoint(content: dict[str, Any], path: Path) -> None:
 
 
 def _first(error: BaseException) -> BaseException:
-    """What went wrong first: torch's writer ends with an error of its own when another one interrupts it."""
-    while error.__context__ is not None:
-        error = error.__context__
-    return error
+    """What went wrong first: torch's writer ends with an error of its own when another one interrupts it.
+
+    A loader's death is raised wherever the program happens to be, also where it is handling something harmless.
+    """
+    found, context = error, error.__context__
+    while context is not None:
+        found = context if isinstance(context, OSError | RuntimeError) else found
+        context = context.__context__
+    return found
 
 
 class CheckpointFiles(TorchCheckpointIO):
