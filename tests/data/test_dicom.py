@@ -64,8 +64,10 @@ def dataset_of(pixels: NDArray[Any], bits: int = 8, **tags: object) -> FileDatas
     found.BitsAllocated, found.BitsStored, found.HighBit = 8 * pixels.dtype.itemsize, bits, bits - 1
     found.PixelRepresentation = int(pixels.dtype.kind == "i")
     found.PixelData = pixels.tobytes()
-    for name, value in tags.items():
-        setattr(found, name, value)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some values are wrong on purpose
+        for name, value in tags.items():
+            setattr(found, name, value)
     return found
 
 
