@@ -31,7 +31,7 @@ def write_checkpoint(content: dict[str, Any], path: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)
-    except (OSError, RuntimeError) as error:
+    except BaseException as error:
         unfinished.unlink(missing_ok=True)
         reason = _first(error)
         if not isinstance(reason, OSError) and _WRITER not in str(reason):  # such as a loader's process that died
@@ -44,13 +44,11 @@ def write_checkpoint(content: dict[str, Any], path: Path) -> None:
 def _first(error: BaseException) -> BaseException:
     """What went wrong first: torch's writer ends with an error of its own when another one interrupts it.
 
-    A loader's death is raised wherever the program happens to be, also where it is handling something harmless.
+    That one may have a context too, which is harmless: signals are handled wherever the program happens to be.
     """
-    found, context = error, error.__context__
-    while context is not None:
-        found = context if isinstance(context, OSError | RuntimeError) else found
-        context = context.__context__
-    return found
+    while _WRITER in str(error) and error.__context__ is not None:
+        error = error.__context__
+    return error
 
 
 class CheckpointFiles(TorchCheckpointIO):

@@ -15,6 +15,7 @@ from cxr_lightning.inference.checkpoints import read_checkpoint
 from cxr_lightning.inference.foreign import save_model
 from cxr_lightning.inference.initial import read_initial
 from cxr_lightning.inference.reference import give_reference
+from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.models.exported import write_safetensors
 from cxr_lightning.record import save_calibrated
 from cxr_lightning.serving.model import load_model
@@ -87,6 +88,18 @@ def test_a_broken_installation_does_not_vouch_for_itself(
         assert not (tmp_path / name).exists()
     write_safetensors(load_classifier(str(tmp_path / "x.ckpt")), tmp_path / "y.safetensors")
     assert main(["check", str(tmp_path / "y.safetensors"), "--device", "cpu"]) == 1
+
+
+def test_models_without_a_stored_pair_are_exported_too(
+    model_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = ChestXRayClassifier(["A", "B"]).network.state_dict()
+    state = {name: tensor.contiguous() for name, tensor in state.items()}
+    save_file(state, tmp_path / "foreign.safetensors", metadata={"labels": '["A", "B"]'})
+    for model, name in ((model_file, "a.safetensors"), (tmp_path / "foreign.safetensors", "b.safetensors")):
+        assert main(["export", str(model), str(tmp_path / name)]) == 0
+    assert "reference picture, of the file read again" in capsys.readouterr().out
+    assert main(["check", str(tmp_path / "b.safetensors"), "--device", "cpu"]) == 0
 
 
 def test_what_is_not_known_is_not_a_number_again(

@@ -288,7 +288,7 @@ def test_want_of_memory_is_said_of_a_batch_and_of_a_file(
     with monkeypatch.context() as patched:
         patched.setattr(ChestXRayClassifier, "forward", full)
         assert main(arguments) == 1
-    assert "memory for 2 images at once" in capsys.readouterr().err
+    assert "(for 2 images at once: give fewer at a time)" in capsys.readouterr().err
 
     def none_left(*_: object, **__: object) -> None:
         raise MemoryError

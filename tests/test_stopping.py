@@ -18,6 +18,7 @@ from cxr_lightning.callbacks import LastCheckpoint, StepSeeds
 from cxr_lightning.checkpoint_files import write_checkpoint
 from cxr_lightning.data.dataset import ChestXRayDataset
 from cxr_lightning.models.classifier import ChestXRayClassifier
+from cxr_lightning.signals import Stopped
 from tests.conftest import Run, summary_of
 from tests.test_resume import SETTINGS, assert_same
 
@@ -251,16 +252,21 @@ def test_what_interrupts_a_save_is_not_taken_for_a_full_disk(tmp_path: Path, mon
     """Python runs signal handlers, torch's for dead loader processes too, wherever it is."""
 
     class Interrupts:
+        def __init__(self, fault: BaseException) -> None:
+            self.fault = fault
+
         def __reduce__(self) -> Any:
             try:
-                raise AttributeError("_str")  # as pathlib does and handles
-            except AttributeError:
-                raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed.")  # noqa: B904
+                raise FileNotFoundError("as some code raises and handles")
+            except FileNotFoundError:
+                raise self.fault  # noqa: B904
 
     path = tmp_path / "last.ckpt"
     write_checkpoint({"a": 1}, path)
-    with pytest.raises(RuntimeError, match="DataLoader worker"):
-        write_checkpoint({"a": Interrupts()}, path)
+    for fault in (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."), Stopped(15), TypeError("x")):
+        with pytest.raises(type(fault)) as caught:
+            write_checkpoint({"a": Interrupts(fault)}, path)
+        assert caught.value is fault
     assert torch.load(path, weights_only=True) == {"a": 1}
     assert [entry.name for entry in tmp_path.iterdir()] == ["last.ckpt"]
 

@@ -130,6 +130,11 @@ def _check_plan(config: DictConfig) -> None:
         raise ValueError(
             f"Expected a local file as `ckpt_path` but got the URL '{config.ckpt_path}'. Download it first."
         )
+    if config.ckpt_path and Path(config.ckpt_path).suffix == ".safetensors":
+        raise ValueError(
+            f"Expected a checkpoint of a training as `ckpt_path` but got '{config.ckpt_path}'. evaluate.py ckpt=FILE "
+            "tests it, `model.weights` starts training from it."
+        )
     if config.ckpt_path and config.resume:
         raise ValueError("Expected either `ckpt_path` or `resume` but got both. `resume` finds the checkpoint itself.")
     if config.resume and not config.train:

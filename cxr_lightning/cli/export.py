@@ -12,8 +12,8 @@ def add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
         description="Write a checkpoint's model as ONNX (extra onnx): uint8 grey images (B, 1, S, S) in; calibrated "
         "and raw probabilities (B, C) and class-activation maps out, with preprocessing inside; labels, thresholds and "
         "the data's fingerprint in the file's metadata. The file is compared with torch before it is kept. Or as "
-        "safetensors: the tensors and the same metadata, which all commands here read like a checkpoint. Not for "
-        "clinical use.",
+        "safetensors: the tensors and the same metadata, which takes a checkpoint's place except to go on training. "
+        "Not for clinical use.",
     )
     verb.add_argument("model", metavar="MODEL", help="a checkpoint")
     verb.add_argument("out", type=Path, metavar="OUT", help=".onnx or .safetensors; must not exist yet")
@@ -27,7 +27,8 @@ def run(parsed: argparse.Namespace) -> int:
     from cxr_lightning.serving.model import load_model
 
     model = load_model(parsed.model, device="cpu")
-    if model.classifier.reference is not None:
+    reference = model.classifier.reference
+    if reference is not None and reference.probabilities:
         model.check_reference()  # a file that says something else must not come from here
     if parsed.out.suffix == ".onnx":
         from cxr_lightning.export import export_onnx
@@ -38,8 +39,9 @@ def run(parsed: argparse.Namespace) -> int:
         from cxr_lightning.models.exported import write_safetensors
 
         write_safetensors(model.classifier, parsed.out)
-        again = load_model(parsed.out, device="cpu").check_reference()
-        print(f"reference picture, of the file read again: largest difference {again:.1e}")
+        if reference is not None:
+            again = load_model(parsed.out, device="cpu").difference_from_reference()
+            print(f"reference picture, of the file read again: largest difference {again:.1e}")
     if model.fitted is None:
         print("the model carries no calibration: probabilities and raw_probabilities are the same")
     print(f"wrote {parsed.out}")

@@ -35,7 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except (ValueError, OSError, ImportError, MemoryError) as error:
-        text = " ".join(str(error).split()) or "Expected more memory but there is none left. Stop other programs."
+        text = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, MemoryError):
+            text = f"Expected more memory but there is none left ({text}). Stop other programs."
         print(f"error: {text}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:

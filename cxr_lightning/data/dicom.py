@@ -6,11 +6,12 @@ that are codes of the standard.
 
 import logging
 import re
+import threading
 import warnings
 import zlib
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,20 +29,23 @@ _MOST_BYTES = 4 * MAX_PIXELS
 """Of a deflated file, inflated."""
 _RADIOGRAPHS = frozenset({"", "CR", "DX", "RG", "DR", "OT", "SC"})
 """Modalities that may be one; the last three are not the standard's for it but are met."""
-_CHEST = ("CHEST", "THORA", "LUNG", "RIB")
+_CHEST = ("CHEST", "THORAX", "TORAX", "LUNG", "RIB")
 _OTHER_MODALITIES = frozenset(
     {"CT", "MR", "MG", "US", "NM", "PT", "XA", "RF", "IO", "PX", "ES", "SR", "ECG", "OP", "PR"}
 )
 _OTHER_PARTS = frozenset(
     {
-        *("ABDOMEN", "ANKLE", "ARM", "BREAST", "CSPINE", "ELBOW", "EXTREMITY", "FEMUR", "FINGER", "FOOT", "FOREARM"),
-        *("HAND", "HEAD", "HEEL", "HIP", "HUMERUS", "JAW", "KNEE", "LEG", "LSPINE", "NECK", "PELVIS", "SHOULDER"),
-        *("SKULL", "SPINE", "THIGH", "TIBIA", "TOE", "TSPINE", "WRIST"),
+        *("ABDOMEN", "ABDOMENPELVIS", "ANKLE", "ARM", "BREAST", "CALCANEUS", "CLAVICLE", "COCCYX", "CSPINE", "ELBOW"),
+        *("EXTREMITY", "FEET", "FEMUR", "FIBULA", "FINGER", "FOOT", "FOREARM", "HAND", "HANDS", "HEAD", "HEEL", "HIP"),
+        *("HIPS", "HUMERUS", "JAW", "KNEE", "KNEES", "LEG", "LSPINE", "LUMBAR", "MANDIBLE", "MAXILLA", "NECK"),
+        *("PATELLA", "PELVIS", "RADIUS", "SACRUM", "SCAPULA", "SHOULDER", "SKULL", "SPINE", "SSPINE", "THIGH"),
+        *("THUMB", "TIBIA", "TOE", "TSPINE", "ULNA", "WRIST", "ZYGOMA"),
     }
 )
 """Values that are quoted; what else is in these elements may be anything. Unknown parts of the body are not refused."""
 _TALKERS = ("pydicom", "pylibjpeg", "openjpeg", "libjpeg", "rle")
 _NOWHERE = logging.NullHandler()
+_LOCK = threading.Lock()
 _FIRST_TAGS = (b"\x08\x00", b"\x02\x00")
 """Groups that a file without preamble begins with, in little endian."""
 
@@ -102,7 +106,11 @@ def _silence() -> None:
         logger = logging.getLogger(name)
         logger.propagate = False
         logger.addHandler(_NOWHERE)
-        warnings.filterwarnings("ignore", module=name)
+    modules = "|".join(_TALKERS)
+    with _LOCK:  # a filter that is set again is gone for a moment
+        first = warnings.filters[0] if warnings.filters else (None,) * 5
+        if getattr(first[3], "pattern", None) != modules:
+            warnings.filterwarnings("ignore", module=modules)
 
 
 def _read(content: bytes, path: Path | str) -> "Dataset":
@@ -173,7 +181,7 @@ def _picture(dataset: "Dataset", path: Path | str) -> Picture:
                 path, f"its header says {expected} pixels but the data has {frame[0]}x{frame[1]}"
             )
     # Some files keep their bits at the upper end; pydicom takes them for the lowest ones.
-    dataset.BitsStored = max(int(dataset.BitsStored), int(dataset.HighBit) + 1)
+    dataset.BitsStored = max(int(dataset.BitsStored), int(dataset.get("HighBit") or 0) + 1)
     # Bits that are not declared belong to an overlay of old files, or the declaration is wrong and all are wanted.
     masked = bool(dataset.PixelRepresentation) or _has_overlay(dataset)
     stored = pixel_array(dataset, index=0, correct_unused_bits=masked)
@@ -181,6 +189,7 @@ def _picture(dataset: "Dataset", path: Path | str) -> Picture:
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
         stored = apply_color_lut(stored, dataset)[..., :3]
     if stored.ndim == 3:
+        stored = to_8_bits(stored, 8 * stored.dtype.itemsize)
         return Picture(_upright(_luminance(stored), dataset), share_of_colour(stored), view)
     return Picture(_upright(displayed(stored, dataset), dataset), view=view)
 
@@ -200,10 +209,10 @@ def _has_overlay(dataset: "Dataset") -> bool:
     return any(position is not None and position.value for position in positions)
 
 
-def _luminance(colours: NDArray[Any]) -> NDArray[np.uint8]:
+def _luminance(colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Of RGB, ``(H, W, 3)``, by the weights of ITU-R 601."""
-    weighted = colours.astype(np.float64) @ [0.299, 0.587, 0.114]
-    return to_8_bits(weighted.round().astype(np.int64), 8 * colours.dtype.itemsize)
+    weighted: NDArray[np.float64] = colours.astype(np.float64) @ [0.299, 0.587, 0.114]
+    return weighted.round().astype(np.uint8)
 
 
 def _upright(grey: NDArray[np.uint8], dataset: "Dataset") -> NDArray[np.uint8]:

@@ -35,7 +35,8 @@ def displayed(stored: NDArray[Any], dataset: "Dataset") -> NDArray[np.uint8]:
     _drop_unusable(dataset)
     padding = _padding(stored, dataset)
     seen = stored[~padding]
-    values = np.where(padding, seen.min() if seen.size else 0, stored).astype(np.int64)
+    # In the middle of the others padding moves neither end of the scale.
+    values = np.where(padding, int(np.median(seen)) if seen.size else 0, stored).astype(np.int64)
     inverted = dataset.PhotometricInterpretation == "MONOCHROME1"
     return np.where(padding, np.uint8(0), _grey(values, dataset, inverted))
 
@@ -86,7 +87,7 @@ def _grey(values: NDArray[np.int64], dataset: "Dataset", inverted: bool) -> NDAr
     if "WindowCenter" in dataset:
         return _windowed(rescaled, dataset, inverted)
     if modality:
-        return _of_table(_look_up(values, modality[0]), modality[0], inverted)
+        return _of_table(rescaled.astype(np.int64), modality[0], inverted)
     # A straight line changes nothing of what is shown but its direction.
     inverted ^= slope < 0
     scale = signed_to_8_bits if dataset.PixelRepresentation else to_8_bits

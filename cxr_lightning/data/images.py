@@ -25,6 +25,7 @@ from cxr_lightning.data.file_kinds import (
 from cxr_lightning.data.picture import (
     ImageRejectedError,
     Picture,
+    bulk,
     check_size,
     share_of_colour,
     signed_to_8_bits,
@@ -133,7 +134,7 @@ def _to_grey(image: ImageFile.ImageFile) -> NDArray[np.uint8]:
     if image.mode in _WIDE_GREY:
         # convert("L") would clip 16-bit values at 255.
         values = np.asarray(image).astype(np.int64)
-        grey = signed_to_8_bits(values, 16) if values.min(initial=0) < 0 else to_8_bits(values, 16)
+        grey = signed_to_8_bits(values, 16) if bulk(values)[0] < 0 else to_8_bits(values, 16)
         return 255 - grey if _white_is_zero(image) else grey
     if image.mode == "F":
         raise ValueError("floating-point pixels have no fixed range")

@@ -103,9 +103,9 @@ def check_size(width: int, height: int, path: Path | str) -> None:
 def to_8_bits(values: NDArray[np.integer], bits: int) -> NDArray[np.uint8]:
     """Scale whole numbers to [0, 255].
 
-    The scale is that of :func:`depth`: of ``bits``, or of fewer where all values are in the lowest or the highest
-    quarter. One value in a thousand at either end has no part in that, and is clipped: a hot pixel does not darken all
-    others. Values and ``2 ** bits - 1 - values`` give pictures that are each other's negative.
+    The scale is that of :func:`depth`: of ``bits``, or of others where the values need more, or leave at least two
+    unused (from either end). One value in a thousand at either end has no part in that, and is clipped: a hot pixel
+    does not darken all others. Values and ``2 ** bits - 1 - values`` give pictures that are each other's negative.
 
     Args:
         values: Any shape, not negative; declared to be below ``2 ** bits``.

@@ -73,7 +73,7 @@ class ResultsFolder:
         if different:
             raise ValueError(
                 f"Expected results of the same model and settings in '{self.folder}' but these differ: "
-                f"{', '.join(different)}. Give another --out."
+                f"{', '.join(different)}. Go on as it was begun, or give another --out."
             )
 
     def add(self, result: Result) -> None:

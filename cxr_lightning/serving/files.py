@@ -1,6 +1,7 @@
 """Which files a command line means: files, folders and patterns."""
 
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from glob import glob, has_magic
 from pathlib import Path
@@ -83,7 +84,9 @@ def _looks_like_image(path: Path) -> bool:
     if path.suffix.lower() in ENDINGS:
         return True
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would wait for its writer
+            return False
         with path.open("rb") as file:
             return is_dicom(file.read(256))
-    except OSError:
-        return True
+    except OSError as error:
+        return isinstance(error, PermissionError)

@@ -133,4 +133,4 @@ def _check_shapes(session: Any, labels: int, size: int) -> None:  # noqa: ANN401
 
 
 def _no_memory(images: int) -> MemoryError:
-    return MemoryError(f"Expected memory for {images:,} images at once but there is not enough. Give fewer at a time.")
+    return MemoryError(f"for {images:,} images at once: give fewer at a time")

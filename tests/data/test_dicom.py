@@ -204,6 +204,25 @@ def test_hot_pixels_do_not_darken_the_others(photometric: str) -> None:
     np.testing.assert_array_equal(grey_of(dataset_of(signed, 13))[2:], grey_of(dataset_of(values, 12))[2:])
 
 
+def test_padding_does_not_bring_hot_pixels_back_into_the_scale() -> None:
+    values = np.arange(4096, dtype=np.int16).reshape(64, 64)
+    padded = values.copy()
+    padded[:8] = 5000
+    clean = grey_of(dataset_of(padded, 16, PixelPaddingValue=5000))
+    padded[20, :2] = -30000
+    found = grey_of(dataset_of(padded, 16, PixelPaddingValue=5000))
+    np.testing.assert_array_equal(np.delete(found, 20, 0), np.delete(clean, 20, 0))
+    assert np.ptp(clean) > 250
+
+
+def test_grey_colours_of_16_bits_are_no_colour() -> None:
+    grey = np.stack([RAMP.astype(int) * 257] * 3, axis=-1) + np.array([0, 20, 40])
+    grey = np.minimum(grey, 65535).astype(np.uint16)
+    found = decode_picture(content_of(dataset_of(grey, 16)), "x.dcm")
+    assert found.colour == 0
+    assert np.abs(found.pixels.astype(int) - RAMP).max() <= 1
+
+
 @pytest.mark.parametrize("kind", [np.uint16, np.int16])
 def test_bits_at_the_upper_end_are_the_values_too(kind: Any) -> None:
     values = np.arange(4096).reshape(64, 64) - (2048 if kind is np.int16 else 0)
@@ -244,23 +263,25 @@ def test_twins_in_both_polarities_are_one_picture(
     bits, kind = depth
     lowest = -(1 << (bits - 1)) if kind is np.int16 else 0
     low, high = sorted(end % (1 << bits) for end in ends)
-    values = np.random.default_rng(seed).integers(low, high + 1, (16, 16)) + lowest
+    values = np.random.default_rng(seed).integers(low, high + 1, (40, 40)) + lowest
     turned = (1 << bits) - 1 + 2 * lowest  # the sum of both pictures' values
+    values[0, 0], values[1:7] = lowest, turned - lowest - seed % (1 << (bits - 1))  # a dead pixel, and padding
+    padding = int(values[1, 0])
     tags: dict[str, Any] = {} if slope is None else {"RescaleSlope": slope, "RescaleIntercept": 0}
-    windows: list[dict[str, Any]] = [{}, {}]
+    windows: list[dict[str, Any]] = [{"PixelPaddingValue": padding}, {"PixelPaddingValue": turned - padding}]
     if function:
         of_line = slope or 1.0
         center, width = of_line * ((low + high) // 2 + lowest), max(2, abs(of_line) * (high - low) // 2)
         shift = 1 if function == "LINEAR" else 0  # its center is half a step above the middle
-        windows = [
-            {"WindowCenter": place, "WindowWidth": width, "VOILUTFunction": function}
-            for place in (center, of_line * turned - center + shift)
-        ]
+        for window, place in zip(windows, (center, of_line * turned - center + shift), strict=True):
+            window |= {"WindowCenter": place, "WindowWidth": width, "VOILUTFunction": function}
     found = grey_of(dataset_of(values.astype(kind), bits, **tags, **windows[0]))
     twin = dataset_of(
         (turned - values).astype(kind), bits, PhotometricInterpretation="MONOCHROME1", **tags, **windows[1]
     )
     np.testing.assert_array_equal(grey_of(twin), found)
+    if np.ptp(values[7:]) > 0 and not function:
+        assert np.ptp(found[7:]) > 0
 
 
 def test_a_line_that_falls_turns_the_picture_around() -> None:
@@ -288,6 +309,7 @@ def test_a_line_that_falls_turns_the_picture_around() -> None:
         {"WindowCenter": "nan", "WindowWidth": 256},
         {"PixelPaddingValue": None},
         {"NumberOfFrames": None},
+        {"HighBit": None},
     ],
 )
 def test_elements_that_say_nothing_are_passed_over(tags: dict[str, Any]) -> None:
@@ -474,6 +496,7 @@ def test_a_data_set_of_dicom_files_is_that_of_their_pictures(cache: bool, tmp_pa
         ({"Modality": "MG", "BodyPartExamined": "BREAST"}, "no radiograph"),
         ({"BodyPartExamined": "HAND"}, r"another part of the body \(BodyPartExamined HAND\)\."),
         ({"BodyPartExamined": "JANE LEFT HAND"}, r"another part of the body \(BodyPartExamined HAND\)\."),
+        ({"BodyPartExamined": "THORACIC SPINE"}, r"\(BodyPartExamined SPINE\)\."),
         ({"NumberOfFrames": 2, "PixelData": RAMP.tobytes() * 2}, "has 2 frames, not one"),
     ],
 )
@@ -591,7 +614,7 @@ def test_a_decoder_that_fails_says_nothing(capfd: pytest.CaptureFixture[str]) ->
 
 def test_a_refusal_has_no_cause_that_quotes_the_header() -> None:
     content = content_of(dataset_of(RAMP, NumberOfFrames=7)).replace(b"IS\x02\x007 ", b"IS\x02\x00DO")
-    with pytest.raises(ImageRejectedError) as caught:
+    with pytest.raises(ImageRejectedError, match="cannot be decoded") as caught:
         decode_picture(content, "x.dcm")
     assert "DO" not in "".join(traceback.format_exception(caught.value)).replace("DOE", "")
 

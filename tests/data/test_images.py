@@ -256,6 +256,12 @@ def test_tiffs_of_16_bits() -> None:
     np.testing.assert_array_equal(decode_picture(white_is_zero, "x").pixels, 255 - plain)
     signed = decode_picture(encode(Image.fromarray((deep.astype(int) - 32768).astype(np.int16)), "TIFF"), "x").pixels
     np.testing.assert_array_equal(signed, plain)
+    one_bad = deep.astype(np.int32)
+    one_bad = np.repeat(np.repeat(one_bad, 8, 0), 8, 1) // 2
+    expected = decode_picture(encode(Image.fromarray(one_bad), "TIFF"), "x").pixels
+    one_bad[5, 5] = -1
+    found = decode_picture(encode(Image.fromarray(one_bad), "TIFF"), "x").pixels
+    np.testing.assert_array_equal(np.delete(found, 5, 0), np.delete(expected, 5, 0))
     wide = decode_picture(encode(Image.fromarray(deep.astype(np.int32) * 1000), "TIFF"), "x").pixels
     assert np.abs(wide - deep / 65280 * wide.max()).max() <= 0.6
 

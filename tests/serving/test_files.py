@@ -44,6 +44,13 @@ def test_dicom_is_known_whatever_its_ending(tree: Path) -> None:
     assert {"x.IMA", "y.img", "1.2.840.A"} < set(names(tree, str(tree)))
 
 
+def test_pipes_are_passed_over(tree: Path) -> None:
+    before = names(tree, str(tree))
+    os.mkfifo(tree / "pipe")
+    (tree / "nothing").symlink_to(tree / "nowhere")
+    assert names(tree, str(tree)) == before
+
+
 def test_a_folder_that_cannot_be_read_is_no_empty_one(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scan = os.scandir
 
