@@ -117,8 +117,9 @@ def load_safely(path: str) -> Any:  # noqa: ANN401  # whatever plain values the 
     except OSError:
         raise
     except Exception as error:  # a damaged file raises almost anything: IndexError, AssertionError, struct.error, ...
+        reason = first_line(error).partition(". ")[0]  # torch goes on to advise loading it unsafely
         raise ValueError(
-            f"Expected tensors in '{path}' but it cannot be loaded safely ({first_line(error)}). Save a state_dict."
+            f"Expected tensors in '{path}' but it cannot be loaded safely ({reason}). Save a state_dict."
         ) from error
 
 
