@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from cxr_lightning.data.manifest import COLUMNS, first_five, targets_of
 from cxr_lightning.data.tables import read_header, read_table
+from cxr_lightning.whole_files import whole_file
 
 IMAGE, PATIENT = "Image Index", "Patient ID"
 RAW, CALIBRATED, TARGET = "prob_", "calibrated_", "target_"
@@ -118,12 +119,10 @@ def write_predictions(predictions: Predictions, path: Path) -> None:
                 (prefix + label, [text(number) for number in column.tolist()])
                 for label, column in zip(predictions.labels, values.T, strict=True)
             ]
-    unfinished = path.with_suffix(".tmp")
-    with unfinished.open("w", newline="", encoding="utf-8") as file:
+    with whole_file(path) as file:
         writer = csv.writer(file)
         writer.writerow([name for name, _ in columns])
         writer.writerows(zip(*(cells for _, cells in columns), strict=True))
-    unfinished.replace(path)
 
 
 def _truth_text(value: float) -> str:

@@ -14,6 +14,7 @@ from cxr_lightning.metrics.ranking import macro
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.run_folder import SUMMARY_FILE
 from cxr_lightning.torch_files import RECORD_KEY
+from cxr_lightning.whole_files import whole_file
 
 LEFT_OUT_FILE = "left_out.csv"
 
@@ -66,10 +67,8 @@ def summarize(
 def write_summary(summary: dict[str, Any], folder: Path) -> None:
     """Write summary.json; adds the run's folder."""
     summary["run_folder"] = str(folder)
-    text = json.dumps(summary, indent=2, allow_nan=False) + "\n"
-    unfinished = folder / f"{SUMMARY_FILE}.tmp"
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(folder / SUMMARY_FILE)
+    with whole_file(folder / SUMMARY_FILE) as file:
+        file.write(json.dumps(summary, indent=2, allow_nan=False) + "\n")
 
 
 def write_left_out(manifest: Manifest, folder: Path) -> None:

@@ -32,6 +32,21 @@ def statuses_of(folder: Path) -> dict[str, str]:
     return dict(rows)
 
 
+def stop_after(batches: int, monkeypatch: pytest.MonkeyPatch) -> list[list[Path]]:
+    """Have Ctrl-C come when so many batches are predicted; gives their files."""
+    results = Model._results
+    asked: list[list[Path]] = []
+
+    def interrupted(model: Model, inputs: Any) -> Iterator[Predicted]:
+        if len(asked) == batches:
+            raise KeyboardInterrupt
+        asked.append([one.path for one in inputs])
+        return results(model, inputs)
+
+    monkeypatch.setattr(Model, "_results", interrupted)
+    return asked
+
+
 def test_one_image_is_a_table_of_its_findings(
     model_file: Path, films: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -96,16 +111,7 @@ def test_ctrl_c_keeps_what_is_done_and_resume_leaves_it_out(
     out, bad = tmp_path / "out", tmp_path / "bad.png"
     bad.write_bytes(b"nothing")
     arguments = ["predict", str(bad), *map(str, films[:9]), "--model", str(model_file), "--out", str(out)]
-    results = Model._results
-    asked: list[list[Path]] = []
-
-    def interrupted(model: Model, inputs: Any) -> Iterator[Predicted]:
-        if len(asked) == 2:
-            raise KeyboardInterrupt
-        asked.append([one.path for one in inputs])
-        return results(model, inputs)
-
-    monkeypatch.setattr(Model, "_results", interrupted)
+    asked = stop_after(2, monkeypatch)
     assert main([*arguments, "--batch-size", "3"]) == 130
     assert len(lines_of(out)) == 6
     assert main(arguments) == 1
@@ -130,10 +136,7 @@ def test_a_stopped_try_of_a_rejected_file_loses_nothing(
     arguments = ["predict", str(bad), str(films[0]), "--model", str(model_file), "--out", str(out)]
     assert main(arguments) == 3
 
-    def interrupted(*_: object) -> Iterator[Predicted]:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Model, "_results", interrupted)
+    stop_after(0, monkeypatch)
     assert main([*arguments, "--resume"]) == 130
     assert statuses_of(out) == {str(bad): "rejected", str(films[0]): "ok"}
 
@@ -164,15 +167,7 @@ def test_a_file_is_the_same_however_it_is_named(
 def test_rows_that_were_printed_before_ctrl_c_are_kept(
     model_file: Path, films: list[Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    results, calls = Model._results, [0]
-
-    def interrupted(model: Model, inputs: Any) -> Iterator[Predicted]:
-        calls[0] += 1
-        if calls[0] == 3:
-            raise KeyboardInterrupt
-        return results(model, inputs)
-
-    monkeypatch.setattr(Model, "_results", interrupted)
+    stop_after(2, monkeypatch)
     paths = list(map(str, films[:9]))
     assert main(["predict", *paths, "--model", str(model_file), "--csv", "--batch-size", "3"]) == 130
     assert [row["file"] for row in csv.DictReader(StringIO(capsys.readouterr().out))] == paths[:6]

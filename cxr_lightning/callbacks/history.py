@@ -9,6 +9,7 @@ from typing import Any
 import pytorch_lightning as pl
 
 from cxr_lightning.report.curves import loss_curve
+from cxr_lightning.whole_files import whole_file
 
 HISTORY_FILE = "history.csv"
 CURVE_FILE = "loss_curve.png"
@@ -91,9 +92,7 @@ class History(pl.Callback):
 def write_history(rows: list[dict[str, float]], path: Path) -> None:
     """Write the rows; the old file stays until the new one is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".tmp")
-    with unfinished.open("w", newline="", encoding="utf-8") as file:
+    with whole_file(path) as file:
         writer = csv.DictWriter(file, _COLUMNS)
         writer.writeheader()
         writer.writerows(rows)
-    unfinished.replace(path)

@@ -18,7 +18,7 @@ def add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Do it."""
-    from cxr_lightning.serving.model import load_model
+    from cxr_lightning.serving.model import load_model, refuse_difference
     from cxr_lightning.versions import versions
 
     model = load_model(parsed.model, device=parsed.device)
@@ -28,5 +28,5 @@ def run(parsed: argparse.Namespace) -> int:
     print(f"largest difference of {len(model.labels)} probabilities on {model.classifier.device}: {difference:.1e}")
     for name in sorted(name for name in now if then.get(name, now[name]) != now[name]):
         print(f"  {name}: {now[name]} here, {then[name]} when it was saved")
-    model.check_reference()
+    refuse_difference(difference)
     return 0

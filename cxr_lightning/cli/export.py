@@ -24,12 +24,12 @@ def run(parsed: argparse.Namespace) -> int:
     """Do it."""
     if parsed.out.suffix not in (".onnx", ".safetensors"):
         raise ValueError(f"Expected OUT to end in .onnx or .safetensors but got '{parsed.out}'.")
-    from cxr_lightning.serving.model import load_model
+    from cxr_lightning.serving.model import load_model, refuse_difference
 
     model = load_model(parsed.model, device="cpu")
     reference = model.classifier.reference
     if reference is not None and reference.probabilities:
-        model.check_reference()  # a file that says something else must not come from here
+        refuse_difference(model.difference_from_reference())  # a file that says something else must not come from here
     if parsed.out.suffix == ".onnx":
         from cxr_lightning.export import export_onnx
 

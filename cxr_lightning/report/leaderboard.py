@@ -16,6 +16,7 @@ from cxr_lightning.report.drawing import save_png
 from cxr_lightning.report.metrics_table import escaped
 from cxr_lightning.report.tables import NOT_FOR_CLINICAL_USE, number
 from cxr_lightning.report.theme import BLUE, MUTED, ORANGE, drawing, shortened
+from cxr_lightning.whole_files import whole_file
 
 CSV_FILE, FIGURE_FILE = "leaderboard.csv", "leaderboard.png"
 _MOST_DRAWN = 30
@@ -77,8 +78,7 @@ def leaderboard_figure(board: Leaderboard) -> Figure:
 def _write_csv(board: Leaderboard, path: Path) -> None:
     names = sorted({name for standing in board.standings for name in standing.settings})
     columns = ["rank", *map(escaped, names), "monitor", "mean", "sd", "seeds", "jobs", "test_auroc", "test_sd"]
-    unfinished = path.with_suffix(".tmp")
-    with unfinished.open("w", newline="", encoding="utf-8") as file:
+    with whole_file(path) as file:
         writer = csv.writer(file)
         writer.writerow(columns)
         for place, standing in enumerate(board.standings, start=1):
@@ -86,7 +86,6 @@ def _write_csv(board: Leaderboard, path: Path) -> None:
             values = [standing.mean, standing.deviation, len(standing.values), standing.jobs]
             test = [mean(standing.test), deviation(standing.test)]
             writer.writerow([place, *settings, board.monitor, *map(_cell, values), *map(_cell, test)])
-    unfinished.replace(path)
 
 
 def _cell(value: float) -> str:

@@ -20,6 +20,7 @@ from cxr_lightning.evaluation.results import (
 from cxr_lightning.report.explanation_file import explanation_json
 from cxr_lightning.report.plain_values import plain, plain_estimate, plain_number
 from cxr_lightning.report.tables import NOT_FOR_CLINICAL_USE
+from cxr_lightning.whole_files import whole_file
 
 FORMAT = 1
 """Raised when a key changes its meaning or goes; the schema says which it describes."""
@@ -34,10 +35,8 @@ def metrics_schema() -> dict[str, Any]:
 
 def write_metrics_json(evaluation: Evaluation, path: Path, explanation: Explanation | None = None) -> None:
     """Write metrics.json, all or nothing."""
-    text = json.dumps(metrics_json(evaluation, explanation), indent=2, allow_nan=False) + "\n"
-    unfinished = path.with_name(f"{path.name}.tmp")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
+    with whole_file(path) as file:
+        file.write(json.dumps(metrics_json(evaluation, explanation), indent=2, allow_nan=False) + "\n")
 
 
 def metrics_json(evaluation: Evaluation, explanation: Explanation | None = None) -> dict[str, Any]:

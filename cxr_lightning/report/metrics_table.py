@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cxr_lightning.evaluation.results import Evaluation, LabelResult, Mean, OperatingPoint
 from cxr_lightning.metrics.resampling import Estimate
+from cxr_lightning.whole_files import whole_file
 
 _MEANS = ("auroc", "average_precision", "brier", "ece")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -24,12 +25,10 @@ def write_metrics_csv(evaluation: Evaluation, path: Path) -> None:
     rules = rule_names(evaluation)
     rows = [{"finding": escaped(result.label), **_row(result, rules)} for result in evaluation.labels]
     mean = {"finding": "mean", **{key: value for name in _MEANS for key, value in _mean(evaluation, name).items()}}
-    unfinished = path.with_suffix(".tmp")
-    with unfinished.open("w", newline="", encoding="utf-8", errors="replace") as file:
+    with whole_file(path, errors="replace") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0] if rows else mean), restval="")
         writer.writeheader()
         writer.writerows([*rows, mean])
-    unfinished.replace(path)
 
 
 def rule_names(evaluation: Evaluation) -> tuple[str, ...]:

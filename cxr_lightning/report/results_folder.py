@@ -5,14 +5,14 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import Any, Self
 
 from cxr_lightning.report.metrics_table import escaped
 from cxr_lightning.serving.files import absolute
 from cxr_lightning.serving.results import Result, result_of
+from cxr_lightning.whole_files import whole_file
 
 RESULTS_FILE, TABLE_FILE, ABOUT_FILE = "results.jsonl", "results.csv", "about.json"
 _LONGEST_LINE = 1 << 20
@@ -58,7 +58,7 @@ class ResultsFolder:
             _drop_torn_line(path)
             self.done = {absolute(result.path) for result in read_results(path) if finished(result)}
         else:
-            with written_aside(folder / ABOUT_FILE) as file:
+            with whole_file(folder / ABOUT_FILE) as file:
                 file.write(json.dumps(about, indent=2) + "\n")
         self._file = path.open("a", encoding="utf-8")
 
@@ -89,19 +89,10 @@ class ResultsFolder:
     ) -> None:
         """Write the table, also of what was done before a fault."""
         self._file.close()
-        with written_aside(self.folder / TABLE_FILE) as file:
+        with whole_file(self.folder / TABLE_FILE, errors="backslashreplace") as file:
             table = csv.writer(file, lineterminator="\n")
             table.writerow(table_header(self._labels))
             table.writerows(map(table_row, read_results(self.folder / RESULTS_FILE)))
-
-
-@contextmanager
-def written_aside(path: Path) -> Iterator[TextIO]:
-    """A text file that is there whole or not at all; letters that are none in UTF-8 are written as their numbers."""
-    unfinished = path.with_name(f"{path.name}.tmp")
-    with unfinished.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-        yield file
-    unfinished.replace(path)
 
 
 def _drop_torn_line(path: Path) -> None:

@@ -13,6 +13,7 @@ from cxr_lightning.report.metrics_file import write_metrics_json
 from cxr_lightning.report.metrics_table import write_metrics_csv
 from cxr_lightning.report.overlays import overlay_figure
 from cxr_lightning.report.theme import evaluation_title
+from cxr_lightning.whole_files import whole_file
 
 FIGURES = {
     "auroc": intervals.auroc,
@@ -45,10 +46,9 @@ def write_report(evaluation: Evaluation, folder: Path, explanation: Explanation 
     write_metrics_json(evaluation, folder / "metrics.json", explanation)
     write_metrics_csv(evaluation, folder / "metrics.csv")
     page = folder / "report.html"
-    unfinished = folder / "report.html.tmp"
-    html = render_html(evaluation, drawings, explanation, pictures)
-    unfinished.write_text(html, encoding="utf-8", errors="replace")
-    return unfinished.replace(page)
+    with whole_file(page, errors="replace") as file:
+        file.write(render_html(evaluation, drawings, explanation, pictures))
+    return page
 
 
 def _write_pictures(evaluation: Evaluation, folder: Path, gallery: Sequence[Overlay]) -> list[bytes]:

@@ -144,21 +144,6 @@ class Model:
         now = exact_probabilities(self.classifier, reference.image)
         return float(np.abs(np.array(now, float) - np.array(reference.probabilities, float)).max())
 
-    def check_reference(self) -> float:
-        """The difference from the reference picture's probabilities.
-
-        Raises:
-            ValueError: If it is more than ``REFERENCE_TOLERANCE``, or the file has no reference picture.
-        """
-        difference = self.difference_from_reference()
-        if not difference <= REFERENCE_TOLERANCE:  # nor is what is not a number
-            raise ValueError(
-                f"Expected the reference picture's probabilities within {REFERENCE_TOLERANCE} of those stored with the "
-                f"model but they differ by {difference:.1e}. Install the versions that it was saved with; do not use "
-                "this installation for it."
-            )
-        return difference
-
     def _read(self, path: Path, force: bool) -> _Input:
         try:
             picture = read_picture(path, force=force)
@@ -203,6 +188,23 @@ class Model:
                 math.nan if prevalence.get(label) is None else float(prevalence[label]),
             )
             for column, label in enumerate(self.labels)
+        )
+
+
+def refuse_difference(difference: float) -> None:
+    """Go on only if an installation computes what the one did that saved a model.
+
+    Args:
+        difference: From :meth:`Model.difference_from_reference`.
+
+    Raises:
+        ValueError: If it is more than ``REFERENCE_TOLERANCE``.
+    """
+    if not difference <= REFERENCE_TOLERANCE:  # nor is what is not a number
+        raise ValueError(
+            f"Expected the reference picture's probabilities within {REFERENCE_TOLERANCE} of those stored with the "
+            f"model but they differ by {difference:.1e}. Install the versions that it was saved with; do not use this "
+            "installation for it."
         )
 
 
