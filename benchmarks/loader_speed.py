@@ -30,8 +30,8 @@ from cxr_lightning.data.datamodule import ChestXRayDataModule
 from cxr_lightning.data.dataset import ChestXRayDataset, ImageFiles
 from cxr_lightning.data.loading import hand_over
 from cxr_lightning.data.nih import NIHSource
-from cxr_lightning.data.processes import usable_cores
 from cxr_lightning.data.sources import PhantomSource
+from cxr_lightning.utils.subprocesses import usable_cores
 
 BATCH = 32
 GENERATED = (20_000, 200)

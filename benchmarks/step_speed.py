@@ -21,7 +21,7 @@ from cxr_lightning.data.augment import Augmentation
 from cxr_lightning.labels import NIH_LABELS
 from cxr_lightning.losses import MultilabelBCE
 from cxr_lightning.models.classifier import ChestXRayClassifier
-from cxr_lightning.precision import exact_float32
+from cxr_lightning.utils.precision import exact_float32
 
 Case = Callable[[], object]
 RATE = 1e-4

@@ -12,8 +12,8 @@ from captum.attr import LayerAttribution, LayerGradCam
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cxr_lightning.choices import check_choice
 from cxr_lightning.models.classifier import ChestXRayClassifier
+from cxr_lightning.utils.validation import check_choice
 
 TargetLayer = Literal["post_relu", "pre_relu"]
 """The trunk's last maps: after the final activation, or before it as the Keras walk-through has them."""

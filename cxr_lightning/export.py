@@ -15,7 +15,7 @@ from cxr_lightning.metrics.calibration import Calibrator
 from cxr_lightning.models.backbones import head_name
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.models.exported import description
-from cxr_lightning.torch_files import RECORD_KEY
+from cxr_lightning.utils.torch_io import RECORD_KEY
 
 IMAGES, PROBABILITIES, RAW, MAPS = "images", "probabilities", "raw_probabilities", "activation_maps"
 """Names of the input and of the outputs."""

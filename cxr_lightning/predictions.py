@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cxr_lightning.data.manifest import COLUMNS, first_five, targets_of
 from cxr_lightning.data.tables import read_header, read_table
-from cxr_lightning.whole_files import whole_file
+from cxr_lightning.utils.io import whole_file
 
 IMAGE, PATIENT = "Image Index", "Patient ID"
 RAW, CALIBRATED, TARGET = "prob_", "calibrated_", "target_"

@@ -13,8 +13,8 @@ from cxr_lightning.inference.checkpoints import read_checkpoint
 from cxr_lightning.metrics.ranking import macro
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.run_folder import SUMMARY_FILE
-from cxr_lightning.torch_files import RECORD_KEY
-from cxr_lightning.whole_files import whole_file
+from cxr_lightning.utils.io import whole_file
+from cxr_lightning.utils.torch_io import RECORD_KEY
 
 LEFT_OUT_FILE = "left_out.csv"
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from cxr_lightning.launch import agree
 from cxr_lightning.run_folder import run_folder
+from cxr_lightning.utils.distributed import agree
 
 
 def register_resolvers() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "cxr_lightning"
 STAGES = (
-    {"labels", "choices", "versions", "torch_files", "signals", "run_folder", "launch", "precision", "whole_files"},
+    {"labels", "utils", "run_folder"},
     {"losses", "metrics"},
     {"data", "predictions"},
     {"models", "conversion"},

@@ -15,7 +15,7 @@ import pytest
 from cxr_lightning.data.datamodule import ChestXRayDataModule
 from cxr_lightning.data.loading import EpochSampler
 from cxr_lightning.data.nih import NIHSource
-from cxr_lightning.launch import agree, is_first_process
+from cxr_lightning.utils.distributed import agree, is_first_process
 from tests.conftest import SMALL, summary_of
 
 ROOT = Path(__file__).parent.parent

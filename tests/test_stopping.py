@@ -18,7 +18,7 @@ from cxr_lightning.callbacks import LastCheckpoint, StepSeeds
 from cxr_lightning.checkpoint_files import write_checkpoint
 from cxr_lightning.data.dataset import ChestXRayDataset
 from cxr_lightning.models.classifier import ChestXRayClassifier
-from cxr_lightning.signals import Stopped
+from cxr_lightning.utils.signals import Stopped
 from tests.conftest import Run, summary_of
 from tests.test_resume import SETTINGS, assert_same
 

@@ -3,8 +3,8 @@ import platform
 import pytest
 import torch
 
-from cxr_lightning import versions as module
-from cxr_lightning.versions import versions
+from cxr_lightning.utils import versions as module
+from cxr_lightning.utils.versions import versions
 
 
 def test_versions_are_those_of_the_running_packages() -> None:

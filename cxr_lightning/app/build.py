@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from cxr_lightning.launch import cluster_plugins
+from cxr_lightning.utils.distributed import cluster_plugins
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl

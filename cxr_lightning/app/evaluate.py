@@ -11,7 +11,7 @@ from cxr_lightning.app.heatmaps import explain
 from cxr_lightning.app.program import silence
 from cxr_lightning.app.subject import from_checkpoint, from_file
 from cxr_lightning.config import EVALUATE, check_config
-from cxr_lightning.launch import is_first_process
+from cxr_lightning.utils.distributed import is_first_process
 
 if TYPE_CHECKING:
     from cxr_lightning.evaluation.evaluate import Subject

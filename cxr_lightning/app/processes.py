@@ -14,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, open_dict, read_write
 
-from cxr_lightning.launch import started_from_outside
+from cxr_lightning.utils.distributed import started_from_outside
 
 _FLAGS = ("--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd")
 _SET_BY_LIGHTNING = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")

@@ -17,9 +17,9 @@ from cxr_lightning.app.faults import USER_ERRORS, one_line, understood
 from cxr_lightning.app.hydra_check import check_hydra
 from cxr_lightning.app.processes import own_processes
 from cxr_lightning.app.sweep import end_of_sweep, forget_sweep, note_failure, note_start
-from cxr_lightning.launch import is_first_process
 from cxr_lightning.resolvers import register_resolvers
-from cxr_lightning.signals import Stopped, stopping_at_once
+from cxr_lightning.utils.distributed import is_first_process
+from cxr_lightning.utils.signals import Stopped, stopping_at_once
 
 FAILED = 1
 

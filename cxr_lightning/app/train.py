@@ -14,8 +14,8 @@ from omegaconf import DictConfig
 from cxr_lightning.app.build import build_model, build_trainer
 from cxr_lightning.app.program import silence
 from cxr_lightning.config import TRAIN, check_config
-from cxr_lightning.launch import is_first_process
 from cxr_lightning.run_folder import SUMMARY_FILE, alone_in, claim, digest, is_of, is_there, resumable
+from cxr_lightning.utils.distributed import is_first_process
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -62,9 +62,9 @@ def _run(config: DictConfig, folder: Path, ckpt_path: str | None) -> float | Non
     import pytorch_lightning as pl  # four seconds: only once the configuration is right
 
     from cxr_lightning.checkpoint_files import read_resumable
-    from cxr_lightning.precision import exact_float32
     from cxr_lightning.record import check_resumable, summarize, write_left_out, write_summary
     from cxr_lightning.report.curves import data_title
+    from cxr_lightning.utils.precision import exact_float32
 
     silence()
     started = time.perf_counter()

@@ -9,7 +9,7 @@ from typing import Any
 import pytorch_lightning as pl
 
 from cxr_lightning.report.curves import loss_curve
-from cxr_lightning.whole_files import whole_file
+from cxr_lightning.utils.io import whole_file
 
 HISTORY_FILE = "history.csv"
 CURVE_FILE = "loss_curve.png"

@@ -13,7 +13,7 @@ import torch
 from pytorch_lightning.callbacks import Checkpoint
 
 from cxr_lightning.run_folder import LAST_FILE, PREVIOUS_FILE
-from cxr_lightning.signals import SignalWatch, Stopped, ask_slurm_for_another_start
+from cxr_lightning.utils.signals import SignalWatch, Stopped, ask_slurm_for_another_start
 
 logger = logging.getLogger(__name__)
 

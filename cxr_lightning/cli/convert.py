@@ -75,11 +75,11 @@ def run(parsed: argparse.Namespace) -> int:
 
 def _statistics(parsed: argparse.Namespace, size: int | None, interpolation: str | None) -> tuple[float, float]:
     """Mean and standard deviation of a folder's training images."""
-    from cxr_lightning.choices import check_choice
     from cxr_lightning.data.datamodule import ChestXRayDataModule
     from cxr_lightning.data.images import Interpolation
     from cxr_lightning.data.sources import build_source
     from cxr_lightning.inference.foreign import training_statistics
+    from cxr_lightning.utils.validation import check_choice
 
     datamodule = ChestXRayDataModule(
         str(parsed.training_data),

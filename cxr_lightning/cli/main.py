@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from io import TextIOWrapper
 
 from cxr_lightning.cli import check, compare, convert, explain, export, leaderboard, phantom, predict, prepare
-from cxr_lightning.versions import versions
+from cxr_lightning.utils.versions import versions
 
 FAILED = 1
 INTERRUPTED = 130

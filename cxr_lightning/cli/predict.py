@@ -86,8 +86,8 @@ def run(parsed: argparse.Namespace) -> int:
 
 
 def _predict(parsed: argparse.Namespace, model: "Model", paths: list[Path], folder: "ResultsFolder | None") -> int:
-    from cxr_lightning.data.progress import progress_bar
     from cxr_lightning.report.results_folder import as_line, table_header, table_row
+    from cxr_lightning.utils.progress import progress_bar
 
     shown: list[Result] = []
     counts = {"ok": 0, "warning": 0, "rejected": 0}
@@ -122,7 +122,7 @@ def _predict(parsed: argparse.Namespace, model: "Model", paths: list[Path], fold
 def _about(parsed: argparse.Namespace, model: "Model") -> dict[str, Any]:
     """What results of one folder have in common."""
     from cxr_lightning.data.manifest import file_sha256
-    from cxr_lightning.versions import versions
+    from cxr_lightning.utils.versions import versions
 
     return {
         "not_for_clinical_use": True,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cxr_lightning.conversion.hdf5 import SIGNATURE
 from cxr_lightning.conversion.source import Source
-from cxr_lightning.torch_files import exported_text
+from cxr_lightning.utils.torch_io import exported_text
 
 FOREIGN = (".h5", ".hdf5", ".keras", ".safetensors", ".pth", ".pt", ".tar")
 """Endings of files that :func:`read_source` reads; ``.ckpt`` too, unless it is one of ours."""

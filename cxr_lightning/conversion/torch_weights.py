@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from cxr_lightning.conversion.source import Source, check_finite
-from cxr_lightning.torch_files import MOST_BYTES, RECORD_KEY, load_safely, named_tensors
+from cxr_lightning.utils.torch_io import MOST_BYTES, RECORD_KEY, load_safely, named_tensors
 
 EPSILON = 1e-5
 """Of batch normalisations in torchvision."""

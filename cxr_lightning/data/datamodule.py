@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from cxr_lightning.choices import check_choice
 from cxr_lightning.data.augment import Augmentation
 from cxr_lightning.data.cache import CacheSpec, Prepared, prepare
 from cxr_lightning.data.dataset import ChestXRayDataset, ImageFiles, Images, Sample
@@ -24,6 +23,7 @@ from cxr_lightning.data.selection import Selection
 from cxr_lightning.data.sources import Source
 from cxr_lightning.data.splits import MissingPolicy, SplitMethod
 from cxr_lightning.labels import check_labels
+from cxr_lightning.utils.validation import check_choice
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, Sampler, get_worker_info
 
 from cxr_lightning.data.cache import ImageMap
 from cxr_lightning.data.dataset import ChestXRayDataset, Sample
-from cxr_lightning.data.processes import usable_cores
+from cxr_lightning.utils.subprocesses import usable_cores
 
 
 class EpochSampler(Sampler[int]):

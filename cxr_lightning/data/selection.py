@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cxr_lightning.choices import check_choice
 from cxr_lightning.data.manifest import SPLITS, Manifest
 from cxr_lightning.data.splits import (
     MissingPolicy,
@@ -14,6 +13,7 @@ from cxr_lightning.data.splits import (
     require_splits,
     resolve_missing,
 )
+from cxr_lightning.utils.validation import check_choice
 
 
 @dataclass(frozen=True)

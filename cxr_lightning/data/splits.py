@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from cxr_lightning.choices import check_choice
 from cxr_lightning.data.manifest import SPLITS, Manifest, first_five, targets_of
+from cxr_lightning.utils.validation import check_choice
 
 SplitMethod = Literal["official", "walkthrough", "patient", "all"]
 MissingPolicy = Literal["error", "skip"]

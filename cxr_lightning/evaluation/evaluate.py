@@ -16,7 +16,7 @@ from cxr_lightning.evaluation.results import Control, Evaluation, LabelResult, M
 from cxr_lightning.evaluation.subgroups import score_subgroups
 from cxr_lightning.metrics.resampling import LEVEL, draw_patients
 from cxr_lightning.predictions import Predictions
-from cxr_lightning.versions import versions
+from cxr_lightning.utils.versions import versions
 
 FEW = 10
 """Fewer say little: the report warns."""

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from cxr_lightning.choices import check_choice
 from cxr_lightning.metrics.calibration import Calibrator, Method, fit_calibrator
 from cxr_lightning.metrics.operating import Rule, select_threshold
 from cxr_lightning.metrics.ranking import Array
 from cxr_lightning.predictions import Predictions
+from cxr_lightning.utils.validation import check_choice
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.models.exported import read_safetensors
-from cxr_lightning.torch_files import RECORD_KEY, exported_text, load_safely
+from cxr_lightning.utils.torch_io import RECORD_KEY, exported_text, load_safely
 
 
 def read_checkpoint(path: str) -> dict[str, Any]:

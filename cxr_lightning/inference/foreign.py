@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 
-from cxr_lightning.choices import check_choice
 from cxr_lightning.conversion.read import read_source
 from cxr_lightning.conversion.source import Source
 from cxr_lightning.data.datamodule import ChestXRayDataModule
@@ -17,7 +16,8 @@ from cxr_lightning.inference.reference import give_reference
 from cxr_lightning.labels import WALKTHROUGH_LABELS, check_labels
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.models.preprocess import Mode, featurewise_statistics
-from cxr_lightning.versions import versions
+from cxr_lightning.utils.validation import check_choice
+from cxr_lightning.utils.versions import versions
 
 SMALLEST = 32
 """Side of the smallest images: five halvings leave one point."""

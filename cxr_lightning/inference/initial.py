@@ -13,7 +13,7 @@ from cxr_lightning.data.manifest import file_sha256
 from cxr_lightning.inference.checkpoints import read_checkpoint
 from cxr_lightning.labels import WALKTHROUGH_LABELS
 from cxr_lightning.models.backbones import EPSILON, head_name
-from cxr_lightning.torch_files import RECORD_KEY, check_weights_path, exported_text, load_safely, named_tensors
+from cxr_lightning.utils.torch_io import RECORD_KEY, check_weights_path, exported_text, load_safely, named_tensors
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from pytorch_lightning.callbacks import Callback, RichProgressBar
 from torch.utils.data import DataLoader
 
 from cxr_lightning.data.dataset import Sample
-from cxr_lightning.launch import cluster_plugins
 from cxr_lightning.models.classifier import ChestXRayClassifier
-from cxr_lightning.precision import exact_float32
+from cxr_lightning.utils.distributed import cluster_plugins
+from cxr_lightning.utils.precision import exact_float32
 
 Precision = Literal["float32", "bf16"]
 

@@ -21,8 +21,8 @@ from cxr_lightning.models.backbones import EPSILON, build_backbone, freeze_all_b
 from cxr_lightning.models.preprocess import Mode, Preprocess
 from cxr_lightning.models.reference import Reference, exact_probabilities
 from cxr_lightning.models.weights import load_initial_weights
-from cxr_lightning.torch_files import RECORD_KEY
-from cxr_lightning.versions import versions
+from cxr_lightning.utils.torch_io import RECORD_KEY
+from cxr_lightning.utils.versions import versions
 
 _EPOCH_KEY = "cxr_lightning_epoch"
 """A checkpoint's sum of losses and number of images of an epoch that has begun."""

@@ -14,8 +14,8 @@ from torch import Tensor
 from cxr_lightning.labels import check_labels
 from cxr_lightning.models.classifier import OF_TRAINING, REFERENCE_KEY, ChestXRayClassifier
 from cxr_lightning.models.reference import exact_probabilities
-from cxr_lightning.torch_files import RECORD_KEY, exported_text
-from cxr_lightning.versions import versions
+from cxr_lightning.utils.torch_io import RECORD_KEY, exported_text
+from cxr_lightning.utils.versions import versions
 
 _REFERENCE_IMAGE = "reference.image"
 _KEPT = ("network.", "preprocess.")

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from cxr_lightning.choices import check_choice
+from cxr_lightning.utils.validation import check_choice
 
 Mode = Literal["imagenet", "featurewise", "samplewise", "none"]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from cxr_lightning.precision import exact_float32
+from cxr_lightning.utils.precision import exact_float32
 
 
 @dataclass(frozen=True)

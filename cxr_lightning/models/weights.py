@@ -10,7 +10,7 @@ import torchvision
 from torch import Tensor, nn
 
 from cxr_lightning.models.backbones import head_name
-from cxr_lightning.torch_files import IMAGENET, first_line, read_state
+from cxr_lightning.utils.torch_io import IMAGENET, first_line, read_state
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from cxr_lightning.report.drawing import save_png
 from cxr_lightning.report.metrics_table import escaped
 from cxr_lightning.report.tables import NOT_FOR_CLINICAL_USE, number
 from cxr_lightning.report.theme import BLUE, MUTED, ORANGE, drawing, shortened
-from cxr_lightning.whole_files import whole_file
+from cxr_lightning.utils.io import whole_file
 
 CSV_FILE, FIGURE_FILE = "leaderboard.csv", "leaderboard.png"
 _MOST_DRAWN = 30

@@ -20,7 +20,7 @@ from cxr_lightning.evaluation.results import (
 from cxr_lightning.report.explanation_file import explanation_json
 from cxr_lightning.report.plain_values import plain, plain_estimate, plain_number
 from cxr_lightning.report.tables import NOT_FOR_CLINICAL_USE
-from cxr_lightning.whole_files import whole_file
+from cxr_lightning.utils.io import whole_file
 
 FORMAT = 1
 """Raised when a key changes its meaning or goes; the schema says which it describes."""

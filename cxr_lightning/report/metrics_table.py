@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cxr_lightning.evaluation.results import Evaluation, LabelResult, Mean, OperatingPoint
 from cxr_lightning.metrics.resampling import Estimate
-from cxr_lightning.whole_files import whole_file
+from cxr_lightning.utils.io import whole_file
 
 _MEANS = ("auroc", "average_precision", "brier", "ece")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")

@@ -12,7 +12,7 @@ from typing import Any, Self
 from cxr_lightning.report.metrics_table import escaped
 from cxr_lightning.serving.files import absolute
 from cxr_lightning.serving.results import Result, result_of
-from cxr_lightning.whole_files import whole_file
+from cxr_lightning.utils.io import whole_file
 
 RESULTS_FILE, TABLE_FILE, ABOUT_FILE = "results.jsonl", "results.csv", "about.json"
 _LONGEST_LINE = 1 << 20

@@ -13,7 +13,7 @@ from cxr_lightning.report.metrics_file import write_metrics_json
 from cxr_lightning.report.metrics_table import write_metrics_csv
 from cxr_lightning.report.overlays import overlay_figure
 from cxr_lightning.report.theme import evaluation_title
-from cxr_lightning.whole_files import whole_file
+from cxr_lightning.utils.io import whole_file
 
 FIGURES = {
     "auroc": intervals.auroc,

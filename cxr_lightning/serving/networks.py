@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cxr_lightning.choices import check_choice
 from cxr_lightning.data.images import Interpolation
 from cxr_lightning.export import IMAGES, PROBABILITIES, RAW
 from cxr_lightning.labels import check_labels
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.models.exported import checked_description
-from cxr_lightning.precision import exact_float32
-from cxr_lightning.torch_files import RECORD_KEY
+from cxr_lightning.utils.precision import exact_float32
+from cxr_lightning.utils.torch_io import RECORD_KEY
+from cxr_lightning.utils.validation import check_choice
 
 Array = NDArray[np.float64]
 

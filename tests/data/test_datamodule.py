@@ -14,9 +14,9 @@ from cxr_lightning.data.datamodule import ChestXRayDataModule
 from cxr_lightning.data.dataset import ImageFiles
 from cxr_lightning.data.loading import EpochSampler
 from cxr_lightning.data.nih import NIHSource
-from cxr_lightning.data.processes import usable_cores
 from cxr_lightning.data.splits import PatientOverlapError
 from cxr_lightning.labels import NIH_LABELS
+from cxr_lightning.utils.subprocesses import usable_cores
 
 
 def module(folder: Path, **options: Any) -> ChestXRayDataModule:

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from cxr_lightning.choices import check_choice
 from cxr_lightning.data.file_kinds import MAX_BYTES, find_broken
 from cxr_lightning.data.images import (
     Interpolation,
@@ -24,6 +23,7 @@ from cxr_lightning.data.images import (
     resize,
 )
 from cxr_lightning.data.picture import ImageRejectedError
+from cxr_lightning.utils.validation import check_choice
 
 GREY = np.arange(256, dtype=np.uint8).reshape(16, 16)
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 408711\n"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cxr_lightning.data.processes import run_in_processes
+from cxr_lightning.utils.subprocesses import run_in_processes
 
 
 def echo() -> None:

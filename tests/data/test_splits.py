@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxr_lightning.choices import check_choice
 from cxr_lightning.data.manifest import Manifest, fingerprint, names_sha256
 from cxr_lightning.data.splits import (
     PatientOverlapError,
@@ -18,6 +17,7 @@ from cxr_lightning.data.splits import (
     keep_views,
     resolve_missing,
 )
+from cxr_lightning.utils.validation import check_choice
 
 LABELS = ("Common", "Rare")
 

@@ -19,7 +19,7 @@ from cxr_lightning.data.datamodule import ChestXRayDataModule
 from cxr_lightning.losses import MultilabelBCE, build_loss
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.models.schedules import cosine
-from cxr_lightning.torch_files import RECORD_KEY
+from cxr_lightning.utils.torch_io import RECORD_KEY
 
 LABELS = ["Effusion", "Mass", "Nodule"]
 PIXELS = torch.randint(0, 256, (4, 1, 32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)

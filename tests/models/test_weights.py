@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from cxr_lightning.models.backbones import build_backbone
 from cxr_lightning.models.weights import load_initial_weights
-from cxr_lightning.torch_files import read_state
+from cxr_lightning.utils.torch_io import read_state
 
 MICRO = "densenet_micro"
 

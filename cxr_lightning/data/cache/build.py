@@ -17,8 +17,8 @@ from cxr_lightning.data.cache.wish import Wish, changed, damaged, rejected, stat
 from cxr_lightning.data.file_kinds import find_broken
 from cxr_lightning.data.images import BadImagePolicy, refusal
 from cxr_lightning.data.picture import ImageRejectedError
-from cxr_lightning.data.processes import check_workers, usable_cores
-from cxr_lightning.data.progress import progress_bar
+from cxr_lightning.utils.progress import progress_bar
+from cxr_lightning.utils.subprocesses import check_workers, usable_cores
 
 REJECTED_FILE = "rejected.csv"
 _LOCK_FILE = ".lock"

@@ -13,7 +13,7 @@ from typing import Any
 
 from cxr_lightning.data.images import Interpolation, read_grey, resize
 from cxr_lightning.data.picture import ImageRejectedError
-from cxr_lightning.data.processes import run_in_processes
+from cxr_lightning.utils.subprocesses import run_in_processes
 
 _PER_PROCESS = 32
 """Fewer images than this are not worth another process."""

@@ -15,8 +15,8 @@ from cxr_lightning.data.phantom.patients import Row, draw_rows
 from cxr_lightning.data.phantom.spec import GENERATOR_VERSION, PhantomSpec
 from cxr_lightning.data.phantom.tables import BOX_TABLE, box_table_text, table_texts
 from cxr_lightning.data.phantom.worker import draw_in_processes, draw_rows_to_files, owner
-from cxr_lightning.data.processes import check_workers, usable_cores
-from cxr_lightning.data.progress import progress_bar
+from cxr_lightning.utils.progress import progress_bar
+from cxr_lightning.utils.subprocesses import check_workers, usable_cores
 
 MARKER = "phantom.json"
 IMAGES = "images"

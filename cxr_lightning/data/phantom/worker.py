@@ -11,7 +11,7 @@ from cxr_lightning.data.phantom.files import write_picture
 from cxr_lightning.data.phantom.patients import Row
 from cxr_lightning.data.phantom.render import PatientImage, draw_patient_image
 from cxr_lightning.data.phantom.spec import PhantomSpec
-from cxr_lightning.data.processes import run_in_processes
+from cxr_lightning.utils.subprocesses import run_in_processes
 
 
 def owner(spec: PhantomSpec, name: str) -> str:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from cxr_lightning.launch import is_first_process
+from cxr_lightning.utils.distributed import is_first_process
 
 logger = logging.getLogger(__name__)
 
