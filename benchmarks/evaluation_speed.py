@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from cxr_lightning.evaluation.comparability import Origin
 from cxr_lightning.evaluation.evaluate import Subject, evaluate_predictions
-from cxr_lightning.evaluation.findings import rank_labels
-from cxr_lightning.evaluation.fitting import fit
-from cxr_lightning.evaluation.protocol import Origin
+from cxr_lightning.evaluation.per_label import rank_labels
+from cxr_lightning.inference.predictions import Predictions, of_table
 from cxr_lightning.labels import NIH_LABELS
 from cxr_lightning.metrics.operating import parse_rules
 from cxr_lightning.metrics.resampling import Resampling, bootstrap_scores, draw_patients
-from cxr_lightning.predictions import Predictions, of_table
+from cxr_lightning.models.postprocess import fit
 
 PREVALENCE = (0.128, 0.042, 0.071, 0.036, 0.182, 0.043, 0.017, 0.0034, 0.239, 0.068, 0.063, 0.045, 0.022, 0.104)
 """Of the official test set, in alphabetical order of the findings."""

@@ -21,10 +21,10 @@ from omegaconf import DictConfig
 from benchmarks.pairs import ROUNDS, machine
 from cxr_lightning.app.build import build_model, build_trainer
 from cxr_lightning.app.program import silence
+from cxr_lightning.app.resolvers import register_resolvers
 from cxr_lightning.data.augment import Augmentation
 from cxr_lightning.data.datamodule import ChestXRayDataModule
 from cxr_lightning.models.classifier import ChestXRayClassifier
-from cxr_lightning.resolvers import register_resolvers
 
 CONF = Path(__file__).parent.parent / "conf"
 UNCOUNTED = 3

@@ -9,7 +9,7 @@ import time
 import torch
 from torch import Tensor
 
-from cxr_lightning.explain import GradCam
+from cxr_lightning.explain.grad_cam import GradCam
 from cxr_lightning.labels import NIH_LABELS
 from cxr_lightning.models.classifier import ChestXRayClassifier
 

@@ -14,8 +14,8 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from cxr_lightning.data.images import decode_picture, read_picture
-from cxr_lightning.data.input_checks import Remark, check_picture
+from cxr_lightning.imaging.quality_flags import Remark, check_picture
+from cxr_lightning.imaging.reader import decode_picture, read_picture
 
 Grey = NDArray[np.uint8]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cxr_lightning.conversion.read import read_source
-from cxr_lightning.conversion.source import Source
+from cxr_lightning.checkpoints.foreign.read import read_source
+from cxr_lightning.checkpoints.foreign.source import Source
 from cxr_lightning.models.backbones import build_backbone
 
 

@@ -26,11 +26,11 @@ from torchvision.transforms import v2
 from benchmarks.made import make_nih
 from benchmarks.pairs import interleave, machine, ratios, show
 from cxr_lightning.data.cache import CacheSpec, prepare
+from cxr_lightning.data.dataloader import hand_over
 from cxr_lightning.data.datamodule import ChestXRayDataModule
 from cxr_lightning.data.dataset import ChestXRayDataset, ImageFiles
-from cxr_lightning.data.loading import hand_over
-from cxr_lightning.data.nih import NIHSource
-from cxr_lightning.data.sources import PhantomSource
+from cxr_lightning.data.datasets.nih import NIHSource
+from cxr_lightning.data.datasets.sources import PhantomSource
 from cxr_lightning.utils.subprocesses import usable_cores
 
 BATCH = 32

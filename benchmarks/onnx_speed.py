@@ -8,10 +8,10 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from benchmarks.pairs import ROUNDS, interleave, machine, show
-from cxr_lightning.export import export_onnx
+from cxr_lightning.checkpoints.onnx import export_onnx
+from cxr_lightning.inference.backends import Network, OnnxNetwork, TorchNetwork
 from cxr_lightning.labels import NIH_LABELS
 from cxr_lightning.models.classifier import ChestXRayClassifier
-from cxr_lightning.serving.networks import Network, OnnxNetwork, TorchNetwork
 
 
 def main() -> None:

@@ -24,8 +24,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from cxr_lightning.data.datamodule import ChestXRayDataModule
-from cxr_lightning.data.images import read_grey, resize
-from cxr_lightning.data.sources import PhantomSource
+from cxr_lightning.data.datasets.sources import PhantomSource
+from cxr_lightning.imaging.reader import read_grey, resize
 
 ROOT = Path(__file__).parent.parent
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)

@@ -7,8 +7,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from cxr_lightning.data.images import read_grey
-from cxr_lightning.data.sources import PhantomSource
+from cxr_lightning.data.datasets.sources import PhantomSource
+from cxr_lightning.imaging.reader import read_grey
 from cxr_lightning.labels import NIH_LABELS
 
 ROWS, COLUMNS = 4, 5

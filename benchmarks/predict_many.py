@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from cxr_lightning.data.phantom.reference import reference_picture
-from cxr_lightning.inference.foreign import save_model
+from cxr_lightning.checkpoints.foreign.convert import save_model
 from cxr_lightning.labels import NIH_LABELS
 from cxr_lightning.models.classifier import ChestXRayClassifier
+from cxr_lightning.phantom.reference import reference_picture
 
 BAD = (b"", b"<html>", b"version https://git-lfs", b"\x89PNG\r\n\x1a\n cut off", b"no image at all")
 RUN = """

@@ -19,7 +19,7 @@ from torch import Tensor
 from benchmarks.pairs import interleave, machine, show
 from cxr_lightning.data.augment import Augmentation
 from cxr_lightning.labels import NIH_LABELS
-from cxr_lightning.losses import MultilabelBCE
+from cxr_lightning.losses.bce import MultilabelBCE
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.utils.precision import exact_float32
 

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cxr_lightning.data.datamodule import ChestXRayDataModule as ChestXRayDataModule
+    from cxr_lightning.inference.predictor import load_model as load_model
     from cxr_lightning.labels import NIH_LABELS as NIH_LABELS
     from cxr_lightning.labels import WALKTHROUGH_LABELS as WALKTHROUGH_LABELS
     from cxr_lightning.models.classifier import ChestXRayClassifier as ChestXRayClassifier
-    from cxr_lightning.serving.model import load_model as load_model
 
 _HOMES = {
     "ChestXRayClassifier": "cxr_lightning.models.classifier",
     "ChestXRayDataModule": "cxr_lightning.data.datamodule",
     "NIH_LABELS": "cxr_lightning.labels",
     "WALKTHROUGH_LABELS": "cxr_lightning.labels",
-    "load_model": "cxr_lightning.serving.model",
+    "load_model": "cxr_lightning.inference.predictor",
 }
 __all__ = sorted(_HOMES)
 __version__ = "0.1.0"

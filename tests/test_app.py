@@ -10,7 +10,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from cxr_lightning import ChestXRayClassifier
-from cxr_lightning.data.images import read_grey, resize
+from cxr_lightning.imaging.reader import read_grey, resize
 from tests.conftest import SMALL, Run, history_of, summary_of
 
 

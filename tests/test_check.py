@@ -6,15 +6,15 @@ import pytest
 import torch
 from PIL import Image
 
+from cxr_lightning.checkpoints.foreign.convert import save_model
+from cxr_lightning.checkpoints.load import load_model as load_classifier
+from cxr_lightning.checkpoints.reference import give_reference
 from cxr_lightning.cli.main import main
-from cxr_lightning.data.images import resize
-from cxr_lightning.data.phantom.reference import reference_picture
-from cxr_lightning.inference.checkpoints import load_model as load_classifier
-from cxr_lightning.inference.foreign import save_model
-from cxr_lightning.inference.reference import give_reference
+from cxr_lightning.imaging.reader import resize
+from cxr_lightning.inference.predictor import load_model
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.models.reference import exact_probabilities
-from cxr_lightning.serving.model import load_model
+from cxr_lightning.phantom.reference import reference_picture
 from tests.conftest import Run
 
 

@@ -7,7 +7,7 @@ import pytest
 from cxr_lightning.cli import main
 from cxr_lightning.data.cache import ImageMap
 from cxr_lightning.data.datamodule import ChestXRayDataModule
-from cxr_lightning.data.nih import NIHSource
+from cxr_lightning.data.datasets.nih import NIHSource
 
 SMALL = ["--train-images", "60", "--val-images", "20", "--test-images", "40", "--image-size", "64", "--seed", "3"]
 

@@ -9,8 +9,8 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from cxr_lightning.config import TRAIN, check_config
-from cxr_lightning.resolvers import register_resolvers
+from cxr_lightning.app.config_check import TRAIN, check_config
+from cxr_lightning.app.resolvers import register_resolvers
 
 CONF = Path(__file__).parent.parent / "conf"
 NEEDED = {"nih": ["data.root=x"], "walkthrough": ["data.root=x"], "csv": ["data.root=x", "data.labels=[a]"]}

@@ -16,7 +16,7 @@ from sklearn.metrics import roc_auc_score
 import evaluate
 import train
 from cxr_lightning import cli
-from cxr_lightning.predictions import read_predictions, write_predictions
+from cxr_lightning.inference.predictions import read_predictions, write_predictions
 
 SMALL = (
     "data=nih",
@@ -407,7 +407,7 @@ def test_an_input_is_never_overwritten(trained: Trained, capsys: pytest.CaptureF
 
 
 def test_training_on_drops_what_was_fitted_to_earlier_weights(trained: Trained, tmp_path: Path) -> None:
-    from cxr_lightning.inference.checkpoints import load_model
+    from cxr_lightning.checkpoints.load import load_model
 
     copy = tmp_path / "calibrated.ckpt"
     trained.evaluate(f"ckpt={trained.checkpoint}", f"save_calibrated={copy}")

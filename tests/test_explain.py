@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cxr_lightning.explain import GradCam, TargetLayer, normalise, upsample
+from cxr_lightning.explain.grad_cam import GradCam, TargetLayer, normalise, upsample
 from cxr_lightning.models.backbones import BACKBONES
 from cxr_lightning.models.classifier import ChestXRayClassifier
 

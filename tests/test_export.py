@@ -12,16 +12,16 @@ import onnxruntime
 import pytest
 import torch
 
-from cxr_lightning import export
+from cxr_lightning.checkpoints import onnx as export
+from cxr_lightning.checkpoints.foreign.convert import save_model
+from cxr_lightning.checkpoints.load import load_model as load_classifier
+from cxr_lightning.checkpoints.onnx import export_onnx
+from cxr_lightning.checkpoints.safetensors import description
 from cxr_lightning.cli.main import main
-from cxr_lightning.evaluation.fitting import Fitted
-from cxr_lightning.export import export_onnx
-from cxr_lightning.inference.checkpoints import load_model as load_classifier
-from cxr_lightning.inference.foreign import save_model
+from cxr_lightning.inference.predictor import load_model
 from cxr_lightning.metrics.calibration import Calibrator
 from cxr_lightning.models.classifier import ChestXRayClassifier
-from cxr_lightning.models.exported import description
-from cxr_lightning.serving.model import load_model
+from cxr_lightning.models.postprocess import Fitted
 from tests.serving.conftest import LABELS, film, films, model_file
 
 __all__ = ["film", "films", "model_file"]

@@ -8,17 +8,17 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from cxr_lightning.checkpoints.foreign.convert import save_model
+from cxr_lightning.checkpoints.foreign.read import is_foreign, read_source
+from cxr_lightning.checkpoints.initial_weights import read_initial
+from cxr_lightning.checkpoints.load import load_model as load_classifier
+from cxr_lightning.checkpoints.load import read_checkpoint
+from cxr_lightning.checkpoints.record import save_calibrated
+from cxr_lightning.checkpoints.reference import give_reference
+from cxr_lightning.checkpoints.safetensors import write_safetensors
 from cxr_lightning.cli.main import main
-from cxr_lightning.conversion.read import is_foreign, read_source
-from cxr_lightning.inference.checkpoints import load_model as load_classifier
-from cxr_lightning.inference.checkpoints import read_checkpoint
-from cxr_lightning.inference.foreign import save_model
-from cxr_lightning.inference.initial import read_initial
-from cxr_lightning.inference.reference import give_reference
+from cxr_lightning.inference.predictor import load_model
 from cxr_lightning.models.classifier import ChestXRayClassifier
-from cxr_lightning.models.exported import write_safetensors
-from cxr_lightning.record import save_calibrated
-from cxr_lightning.serving.model import load_model
 from tests.serving.conftest import LABELS, film, films, model_file
 
 __all__ = ["film", "films", "model_file"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cxr_lightning.app.faults import USER_ERRORS, one_line, understood
+from cxr_lightning.app.errors import USER_ERRORS, one_line, understood
 
 GLOO = (
     "[/__w/pytorch/pytorch/third_party/gloo/gloo/transport/tcp/pair.cc:561] Connection closed by peer "

@@ -13,13 +13,13 @@ from hydra.core.global_hydra import GlobalHydra
 
 import evaluate
 import train
-from cxr_lightning.conversion.read import read_source
-from cxr_lightning.conversion.source import BLOCKS
-from cxr_lightning.data.images import read_grey, resize
-from cxr_lightning.inference.checkpoints import load_model
+from cxr_lightning.checkpoints.foreign.read import read_source
+from cxr_lightning.checkpoints.foreign.source import BLOCKS
+from cxr_lightning.checkpoints.load import load_model
+from cxr_lightning.imaging.reader import read_grey, resize
+from cxr_lightning.inference.predictions import read_predictions
 from cxr_lightning.labels import NIH_LABELS, WALKTHROUGH_LABELS
 from cxr_lightning.models import backbones
-from cxr_lightning.predictions import read_predictions
 from tests.conversion.conftest import build
 
 Run = Callable[..., tuple[int, Path]]
@@ -117,7 +117,7 @@ def test_weights_of_another_network_are_refused(
 def test_a_converted_checkpoint_cannot_be_resumed(
     run: Run, make_nih: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from cxr_lightning.inference.foreign import Settings, build_model, read_foreign, save_model
+    from cxr_lightning.checkpoints.foreign.convert import Settings, build_model, read_foreign, save_model
 
     root = make_nih(tmp_path / "nih", size=64)
     foreign = read_foreign(str(build("keras2_flat_dense.save.h5", tmp_path)), Settings(preprocessing="none"))

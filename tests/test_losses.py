@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cxr_lightning.losses import (
+from cxr_lightning.losses.bce import (
     MultilabelBCE,
     Reduction,
     bce_with_logits,

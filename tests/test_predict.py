@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import torch
 
+from cxr_lightning.checkpoints.foreign.convert import save_model
 from cxr_lightning.cli.main import main
-from cxr_lightning.inference.foreign import save_model
+from cxr_lightning.inference.predictor import Model, Predicted
 from cxr_lightning.models.classifier import ChestXRayClassifier
-from cxr_lightning.serving.model import Model, Predicted
 from tests.serving.conftest import film, films, model_file
 
 __all__ = ["film", "films", "model_file"]

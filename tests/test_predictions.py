@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxr_lightning.predictions import Predictions, of_table, read_predictions, score_table, write_predictions
+from cxr_lightning.inference.predictions import Predictions, of_table, read_predictions, score_table, write_predictions
 
 HOSTILE = ("=1+1", "<script>alert(1)</script>", "@x", 'a "quoted", name')
 

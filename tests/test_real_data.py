@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from cxr_lightning.data.file_kinds import find_broken
-from cxr_lightning.data.images import read_grey
+from cxr_lightning.data.datasets.nih import NIHSource
+from cxr_lightning.data.datasets.sources import WalkthroughSource
 from cxr_lightning.data.manifest import Manifest
-from cxr_lightning.data.nih import NIHSource
-from cxr_lightning.data.sources import WalkthroughSource
 from cxr_lightning.data.splits import PatientOverlapError, assign_splits
+from cxr_lightning.imaging.reader import read_grey
+from cxr_lightning.imaging.signatures import find_broken
 from cxr_lightning.labels import NIH_LABELS
 
 DATA = Path(__file__).parents[2] / "shared" / "data"

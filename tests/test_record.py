@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from cxr_lightning.checkpoints.record import write_left_out
 from cxr_lightning.data.manifest import Manifest
-from cxr_lightning.record import write_left_out
 
 
 def test_images_left_out_are_listed_with_the_reason_and_nothing_is_written_without_any(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 import pytorch_lightning as pl
 
 from benchmarks.kill_test import outcome
-from cxr_lightning.callbacks import StepSeeds
+from cxr_lightning.training.callbacks import StepSeeds
 from tests.conftest import SMALL, Run
 
 SETTINGS = (

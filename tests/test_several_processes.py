@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from cxr_lightning.data.dataloader import EpochSampler
 from cxr_lightning.data.datamodule import ChestXRayDataModule
-from cxr_lightning.data.loading import EpochSampler
-from cxr_lightning.data.nih import NIHSource
+from cxr_lightning.data.datasets.nih import NIHSource
 from cxr_lightning.utils.distributed import agree, is_first_process
 from tests.conftest import SMALL, summary_of
 
@@ -211,7 +211,7 @@ def test_a_sweep_whose_processes_could_not_be_told_is_refused(
 
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setattr("cxr_lightning.resolvers.agree", lambda own: own)
+    monkeypatch.setattr("cxr_lightning.app.resolvers.agree", lambda own: own)
     monkeypatch.setattr(sys, "argv", ["train.py", "-m", *settings, *TWO, "seed=1,2"])
     GlobalHydra.instance().clear()
     with pytest.raises(SystemExit):

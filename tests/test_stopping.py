@@ -14,10 +14,10 @@ import pytest
 import torch
 from pytorch_lightning.callbacks import EarlyStopping
 
-from cxr_lightning.callbacks import LastCheckpoint, StepSeeds
-from cxr_lightning.checkpoint_files import write_checkpoint
+from cxr_lightning.checkpoints.save import write_checkpoint
 from cxr_lightning.data.dataset import ChestXRayDataset
 from cxr_lightning.models.classifier import ChestXRayClassifier
+from cxr_lightning.training.callbacks import LastCheckpoint, StepSeeds
 from cxr_lightning.utils.signals import Stopped
 from tests.conftest import Run, summary_of
 from tests.test_resume import SETTINGS, assert_same
@@ -203,7 +203,7 @@ def test_losses_on_a_device_are_looked_at_before_anything_is_saved(
     run: Run, small: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """As on a GPU, where looking would wait: not after every batch."""
-    monkeypatch.setattr("cxr_lightning.callbacks.finite._waits", lambda *_: True)
+    monkeypatch.setattr("cxr_lightning.training.callbacks.finite._waits", lambda *_: True)
     step = ChestXRayClassifier.training_step
 
     def broken(self: ChestXRayClassifier, batch: dict[str, torch.Tensor], batch_idx: int) -> torch.Tensor:

@@ -60,7 +60,7 @@ def test_a_sweep_that_was_stopped_goes_on_where_it_was(
 ) -> None:
     import os
 
-    from cxr_lightning.callbacks import StepSeeds
+    from cxr_lightning.training.callbacks import StepSeeds
 
     whole, part = tmp_path / "whole", tmp_path / "part"
     settings = ["-m", *small, "seed=1,2,3", "resume=auto"]

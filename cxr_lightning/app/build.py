@@ -13,18 +13,18 @@ from cxr_lightning.utils.distributed import cluster_plugins
 if TYPE_CHECKING:
     import pytorch_lightning as pl
 
-    from cxr_lightning.callbacks import History
+    from cxr_lightning.checkpoints.initial_weights import Initial
     from cxr_lightning.data.datamodule import ChestXRayDataModule
-    from cxr_lightning.inference.initial import Initial
     from cxr_lightning.models.classifier import ChestXRayClassifier
+    from cxr_lightning.training.callbacks import History
 
 logger = logging.getLogger(__name__)
 
 
 def build_model(config: DictConfig, datamodule: "ChestXRayDataModule") -> "ChestXRayClassifier":
     """The model with what comes from the training data: labels, loss weights, pixel statistics, record."""
-    from cxr_lightning.inference.reference import give_reference
-    from cxr_lightning.losses import constant_loss
+    from cxr_lightning.checkpoints.reference import give_reference
+    from cxr_lightning.losses.bce import constant_loss
 
     targets = datamodule.targets("train")
     loss = instantiate(config.loss, _convert_="all")(targets)
@@ -60,7 +60,7 @@ def _pixel_statistics(datamodule: "ChestXRayDataModule", path: Path) -> dict[str
     """Mean and standard deviation of training pixels: computed by one of a run's processes, read by the others."""
     from filelock import FileLock
 
-    from cxr_lightning.inference.foreign import STATISTICS_IMAGES, training_statistics
+    from cxr_lightning.checkpoints.foreign.convert import STATISTICS_IMAGES, training_statistics
 
     images = datamodule.record()["splits"]["train"]
     with FileLock(path.with_suffix(".lock")):
@@ -77,7 +77,7 @@ def _initial(config: DictConfig, datamodule: "ChestXRayDataModule") -> "Initial 
     """The weights in a file; None for random and ImageNet's, which the model gets by itself."""
     if config.model.weights in (None, "imagenet"):
         return None
-    from cxr_lightning.inference.initial import read_initial
+    from cxr_lightning.checkpoints.initial_weights import read_initial
 
     found = read_initial(config.model.weights, config.model.backbone, datamodule.labels)
     logger.info("%s: %s", config.model.weights, "; ".join((found.source["format"], *found.source["decisions"])))
@@ -86,8 +86,8 @@ def _initial(config: DictConfig, datamodule: "ChestXRayDataModule") -> "Initial 
 
 def build_trainer(config: DictConfig) -> tuple["pl.Trainer", "History"]:
     """The trainer with its callbacks and loggers, and the callback that keeps the run's history."""
-    from cxr_lightning.callbacks import History, SameSettings, StepSeeds
-    from cxr_lightning.checkpoint_files import CheckpointFiles
+    from cxr_lightning.checkpoints.save import CheckpointFiles
+    from cxr_lightning.training.callbacks import History, SameSettings, StepSeeds
 
     callbacks = [instantiate(node, _convert_="all") for node in config.callbacks.values() if node is not None]
     callbacks = [callback for callback in callbacks if callback is not None]

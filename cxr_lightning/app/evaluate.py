@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from cxr_lightning.app.heatmaps import explain
+from cxr_lightning.app.config_check import EVALUATE, check_config
+from cxr_lightning.app.explanation import explain
+from cxr_lightning.app.inputs import from_checkpoint, from_file
 from cxr_lightning.app.program import silence
-from cxr_lightning.app.subject import from_checkpoint, from_file
-from cxr_lightning.config import EVALUATE, check_config
 from cxr_lightning.utils.distributed import is_first_process
 
 if TYPE_CHECKING:
     from cxr_lightning.evaluation.evaluate import Subject
-    from cxr_lightning.evaluation.explanation import Explanation
-    from cxr_lightning.evaluation.fitting import Fitted
     from cxr_lightning.evaluation.results import Evaluation
+    from cxr_lightning.explain.explanation import Explanation
+    from cxr_lightning.inference.predictions import Predictions
     from cxr_lightning.metrics.operating import Rule
-    from cxr_lightning.predictions import Predictions
+    from cxr_lightning.models.postprocess import Fitted
 
 _ELSEWHERE = {
     "image_size": "it is the checkpoint's",
@@ -86,7 +86,7 @@ def _check_plan(config: DictConfig) -> None:
             if config.ckpt and OmegaConf.is_missing(config.data, "labels"):
                 config.data.labels = None  # the checkpoint has them
         check_config(config, EVALUATE)
-    from cxr_lightning.conversion.read import is_foreign
+    from cxr_lightning.checkpoints.foreign.read import is_foreign
 
     if bool(config.ckpt) == bool(config.predictions):
         raise ValueError(
@@ -140,7 +140,7 @@ def _check_plan(config: DictConfig) -> None:
 
 
 def _fit(validation: "Predictions", rules: "tuple[Rule, ...]", seed: int) -> "Fitted":
-    from cxr_lightning.evaluation.fitting import fit
+    from cxr_lightning.models.postprocess import fit
 
     patients = len(set(validation.patient_ids))
     return fit(
@@ -180,7 +180,7 @@ def _write_predictions(subject: "Subject", fitted: "Fitted | None", folder: Path
     """First of all: they are what takes longest to make."""
     from dataclasses import replace
 
-    from cxr_lightning.predictions import write_predictions
+    from cxr_lightning.inference.predictions import write_predictions
 
     folder.mkdir(parents=True, exist_ok=True)
     predictions = subject.predictions
@@ -200,7 +200,7 @@ def _leave(
     """Write the report folder and print the table."""
     from rich.console import Console
 
-    from cxr_lightning.record import save_calibrated
+    from cxr_lightning.checkpoints.record import save_calibrated
     from cxr_lightning.report.scalars import write_scalars
     from cxr_lightning.report.tables import evaluation_table
     from cxr_lightning.report.write import write_report

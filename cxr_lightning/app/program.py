@@ -13,11 +13,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from cxr_lightning.app.faults import USER_ERRORS, one_line, understood
+from cxr_lightning.app.errors import USER_ERRORS, one_line, understood
 from cxr_lightning.app.hydra_check import check_hydra
-from cxr_lightning.app.processes import own_processes
+from cxr_lightning.app.job_processes import own_processes
+from cxr_lightning.app.resolvers import register_resolvers
 from cxr_lightning.app.sweep import end_of_sweep, forget_sweep, note_failure, note_start
-from cxr_lightning.resolvers import register_resolvers
 from cxr_lightning.utils.distributed import is_first_process
 from cxr_lightning.utils.signals import Stopped, stopping_at_once
 

@@ -12,9 +12,9 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from cxr_lightning.app.build import build_model, build_trainer
+from cxr_lightning.app.config_check import TRAIN, check_config
 from cxr_lightning.app.program import silence
-from cxr_lightning.config import TRAIN, check_config
-from cxr_lightning.run_folder import SUMMARY_FILE, alone_in, claim, digest, is_of, is_there, resumable
+from cxr_lightning.training.run_folder import SUMMARY_FILE, alone_in, claim, digest, is_of, is_there, resumable
 from cxr_lightning.utils.distributed import is_first_process
 
 if TYPE_CHECKING:
@@ -61,8 +61,8 @@ def _run(config: DictConfig, folder: Path, ckpt_path: str | None) -> float | Non
     own = digest(config)
     import pytorch_lightning as pl  # four seconds: only once the configuration is right
 
-    from cxr_lightning.checkpoint_files import read_resumable
-    from cxr_lightning.record import check_resumable, summarize, write_left_out, write_summary
+    from cxr_lightning.checkpoints.record import check_resumable, summarize, write_left_out, write_summary
+    from cxr_lightning.checkpoints.save import read_resumable
     from cxr_lightning.report.curves import data_title
     from cxr_lightning.utils.precision import exact_float32
 
@@ -149,7 +149,7 @@ def _check_plan(config: DictConfig) -> None:
 
 def _best_checkpoint(trainer: "pl.Trainer") -> str | None:
     """The best checkpoint's path, or the last one's where nothing could be compared."""
-    from cxr_lightning.callbacks import BestCheckpoint, LastCheckpoint
+    from cxr_lightning.training.callbacks import BestCheckpoint, LastCheckpoint
 
     best = _callback(trainer, BestCheckpoint)
     if best is not None and best.best_model_path:
@@ -164,7 +164,7 @@ def _best_checkpoint(trainer: "pl.Trainer") -> str | None:
 
 def _monitored(trainer: "pl.Trainer", config: DictConfig) -> float | None:
     """The best monitored number; the last one where no checkpoint of the best is kept."""
-    from cxr_lightning.callbacks import BestCheckpoint
+    from cxr_lightning.training.callbacks import BestCheckpoint
 
     best = _callback(trainer, BestCheckpoint)
     score = trainer.callback_metrics.get(config.monitor.name) if best is None else best.best_model_score

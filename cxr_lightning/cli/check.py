@@ -18,7 +18,7 @@ def add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Do it."""
-    from cxr_lightning.serving.model import load_model, refuse_difference
+    from cxr_lightning.inference.predictor import load_model, refuse_difference
     from cxr_lightning.utils.versions import versions
 
     model = load_model(parsed.model, device=parsed.device)

@@ -24,8 +24,8 @@ def run(parsed: argparse.Namespace) -> int:
     """Do it."""
     from rich.console import Console
 
-    from cxr_lightning.evaluation.compare import compare
-    from cxr_lightning.predictions import read_predictions
+    from cxr_lightning.evaluation.comparison import compare
+    from cxr_lightning.inference.predictions import read_predictions
     from cxr_lightning.report.comparison import comparison_table, write_comparison_csv
 
     if parsed.out and (parsed.out.exists() or not parsed.out.parent.is_dir()):

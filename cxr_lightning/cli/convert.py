@@ -48,7 +48,7 @@ def run(parsed: argparse.Namespace) -> int:
         raise ValueError("Expected --training-data beside --layout and --seed, which say how it is read.")
     if parsed.training_data is not None and (parsed.mean is not None or parsed.std is not None):
         raise ValueError("Expected either --training-data or --mean and --std but got both.")
-    from cxr_lightning.inference.foreign import Settings, build_model, read_foreign, save_model
+    from cxr_lightning.checkpoints.foreign.convert import Settings, build_model, read_foreign, save_model
 
     given = {field.name: getattr(parsed, field.name) for field in fields(Settings)}
     foreign = read_foreign(parsed.file, Settings(**given))
@@ -75,10 +75,10 @@ def run(parsed: argparse.Namespace) -> int:
 
 def _statistics(parsed: argparse.Namespace, size: int | None, interpolation: str | None) -> tuple[float, float]:
     """Mean and standard deviation of a folder's training images."""
+    from cxr_lightning.checkpoints.foreign.convert import training_statistics
     from cxr_lightning.data.datamodule import ChestXRayDataModule
-    from cxr_lightning.data.images import Interpolation
-    from cxr_lightning.data.sources import build_source
-    from cxr_lightning.inference.foreign import training_statistics
+    from cxr_lightning.data.datasets.sources import build_source
+    from cxr_lightning.imaging.reader import Interpolation
     from cxr_lightning.utils.validation import check_choice
 
     datamodule = ChestXRayDataModule(

@@ -28,10 +28,10 @@ def add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Do it."""
-    from cxr_lightning.conversion.read import is_foreign
-    from cxr_lightning.data.images import read_grey, resize
-    from cxr_lightning.evaluation.heatmaps import explain_image
-    from cxr_lightning.inference.checkpoints import load_model
+    from cxr_lightning.checkpoints.foreign.read import is_foreign
+    from cxr_lightning.checkpoints.load import load_model
+    from cxr_lightning.explain.heatmaps import explain_image
+    from cxr_lightning.imaging.reader import read_grey, resize
     from cxr_lightning.report.captions import single_name
     from cxr_lightning.report.write import write_overlay
 

@@ -24,19 +24,19 @@ def run(parsed: argparse.Namespace) -> int:
     """Do it."""
     if parsed.out.suffix not in (".onnx", ".safetensors"):
         raise ValueError(f"Expected OUT to end in .onnx or .safetensors but got '{parsed.out}'.")
-    from cxr_lightning.serving.model import load_model, refuse_difference
+    from cxr_lightning.inference.predictor import load_model, refuse_difference
 
     model = load_model(parsed.model, device="cpu")
     reference = model.classifier.reference
     if reference is not None and reference.probabilities:
         refuse_difference(model.difference_from_reference())  # a file that says something else must not come from here
     if parsed.out.suffix == ".onnx":
-        from cxr_lightning.export import export_onnx
+        from cxr_lightning.checkpoints.onnx import export_onnx
 
         for output, difference in export_onnx(model.classifier, parsed.out).items():
             print(f"{output}: largest difference from torch {difference:.1e}")
     else:
-        from cxr_lightning.models.exported import write_safetensors
+        from cxr_lightning.checkpoints.safetensors import write_safetensors
 
         write_safetensors(model.classifier, parsed.out)
         if reference is not None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 def add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the verb."""
-    from cxr_lightning.data.phantom import PhantomSpec
+    from cxr_lightning.phantom import PhantomSpec
 
     words = {
         "seed": "draws patients, findings and pictures",
@@ -26,7 +26,7 @@ def add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Do it."""
-    from cxr_lightning.data.phantom import PhantomSpec, build_phantom
+    from cxr_lightning.phantom import PhantomSpec, build_phantom
 
     spec = PhantomSpec(**{field.name: getattr(parsed, field.name) for field in fields(PhantomSpec)})
     print(build_phantom(parsed.out, spec))

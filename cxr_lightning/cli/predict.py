@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from cxr_lightning.report.results_folder import ResultsFolder
-    from cxr_lightning.serving.model import Model
-    from cxr_lightning.serving.results import Result
+    from cxr_lightning.inference.predictor import Model
+    from cxr_lightning.inference.results import Result
+    from cxr_lightning.inference.results_folder import ResultsFolder
 
 REJECTED = 3
 """The exit code where a file was rejected."""
@@ -57,15 +57,15 @@ def run(parsed: argparse.Namespace) -> int:
             raise ValueError(f"Expected --out FOLDER beside --{option} but got none.")
     if parsed.batch_size < 1:
         raise ValueError(f"Expected --batch-size to be at least 1 but got {parsed.batch_size}.")
-    from cxr_lightning.serving.files import absolute, find_images
+    from cxr_lightning.inference.image_files import absolute, find_images
 
     paths = find_images(parsed.paths)
-    from cxr_lightning.serving.model import load_model
+    from cxr_lightning.inference.predictor import load_model
 
     model = load_model(parsed.model, operating_point=parsed.operating_point, device=parsed.device)
     if parsed.out is None:
         return _predict(parsed, model, paths, None)
-    from cxr_lightning.report.results_folder import ResultsFolder
+    from cxr_lightning.inference.results_folder import ResultsFolder
 
     heatmaps = parsed.out / "heatmaps"
     if parsed.gradcam:
@@ -86,7 +86,7 @@ def run(parsed: argparse.Namespace) -> int:
 
 
 def _predict(parsed: argparse.Namespace, model: "Model", paths: list[Path], folder: "ResultsFolder | None") -> int:
-    from cxr_lightning.report.results_folder import as_line, table_header, table_row
+    from cxr_lightning.inference.results_folder import as_line, table_header, table_row
     from cxr_lightning.utils.progress import progress_bar
 
     shown: list[Result] = []
@@ -139,7 +139,7 @@ def _about(parsed: argparse.Namespace, model: "Model") -> dict[str, Any]:
 
 def _check_heatmaps(model: "Model") -> None:
     """Refuse a network that has no layer for them before anything is predicted."""
-    from cxr_lightning.explain import GradCam
+    from cxr_lightning.explain.grad_cam import GradCam
 
     GradCam(model.classifier, "post_relu")
 
@@ -154,7 +154,7 @@ def _drawn(folder: Path, model: "Model", result: "Result", pixels: "NDArray[np.u
 
 
 def _draw(folder: Path, model: "Model", result: "Result", pixels: "NDArray[np.uint8]") -> None:
-    from cxr_lightning.evaluation.heatmaps import explain_image
+    from cxr_lightning.explain.heatmaps import explain_image
     from cxr_lightning.report.write import write_overlay
 
     folder.mkdir(exist_ok=True)

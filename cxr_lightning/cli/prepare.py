@@ -55,7 +55,7 @@ def run(parsed: argparse.Namespace) -> int:
     if options and parsed.layout != "csv":
         raise ValueError(f"Expected --layout csv beside {_CSV_OPTIONS[next(iter(options))]}.")
     from cxr_lightning.data.cache import CacheSpec, prepare
-    from cxr_lightning.data.sources import build_source, listed_images
+    from cxr_lightning.data.datasets.sources import build_source, listed_images
 
     paths = listed_images(build_source(parsed.layout, **options), parsed.root)
     there = paths.dropna()

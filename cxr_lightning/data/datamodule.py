@@ -14,14 +14,14 @@ from torch.utils.data import DataLoader
 
 from cxr_lightning.data.augment import Augmentation
 from cxr_lightning.data.cache import CacheSpec, Prepared, prepare
+from cxr_lightning.data.dataloader import EpochSampler, ImageLoader, Share, image_loader
 from cxr_lightning.data.dataset import ChestXRayDataset, ImageFiles, Images, Sample
-from cxr_lightning.data.file_kinds import find_broken
-from cxr_lightning.data.images import BadImagePolicy, Interpolation, refusal
-from cxr_lightning.data.loading import EpochSampler, ImageLoader, Share, image_loader
+from cxr_lightning.data.datasets.sources import Source
 from cxr_lightning.data.manifest import SPLITS, Manifest, fingerprint, first_five, targets_of
 from cxr_lightning.data.selection import Selection
-from cxr_lightning.data.sources import Source
 from cxr_lightning.data.splits import MissingPolicy, SplitMethod
+from cxr_lightning.imaging.reader import BadImagePolicy, Interpolation, refusal
+from cxr_lightning.imaging.signatures import find_broken
 from cxr_lightning.labels import check_labels
 from cxr_lightning.utils.validation import check_choice
 

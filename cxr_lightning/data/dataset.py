@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from cxr_lightning.data.images import Interpolation, read_grey, resize
+from cxr_lightning.imaging.reader import Interpolation, read_grey, resize
 
 
 class Sample(TypedDict):

@@ -7,15 +7,15 @@ from typing import Any
 
 import pandas as pd
 
-from cxr_lightning.evaluation.controls import SHUFFLED, metadata_control, shuffled_control
-from cxr_lightning.evaluation.findings import mean_without_interval, score_labels
-from cxr_lightning.evaluation.fitting import Fitted
-from cxr_lightning.evaluation.protocol import Origin, state_protocol
+from cxr_lightning.evaluation.baselines import SHUFFLED, metadata_control, shuffled_control
+from cxr_lightning.evaluation.comparability import Origin, state_protocol
+from cxr_lightning.evaluation.per_label import mean_without_interval, score_labels
 from cxr_lightning.evaluation.published import OFFICIAL_SPLIT
 from cxr_lightning.evaluation.results import Control, Evaluation, LabelResult, Mean, Published
 from cxr_lightning.evaluation.subgroups import score_subgroups
+from cxr_lightning.inference.predictions import Predictions
 from cxr_lightning.metrics.resampling import LEVEL, draw_patients
-from cxr_lightning.predictions import Predictions
+from cxr_lightning.models.postprocess import Fitted
 from cxr_lightning.utils.versions import versions
 
 FEW = 10

@@ -10,7 +10,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from cxr_lightning.run_folder import SUMMARY_FILE
+from cxr_lightning.training.run_folder import SUMMARY_FILE
 
 ERROR_FILE = "error.txt"
 """What a job that failed says."""

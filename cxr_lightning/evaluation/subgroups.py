@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cxr_lightning.evaluation.findings import rank_labels
+from cxr_lightning.evaluation.per_label import rank_labels
 from cxr_lightning.evaluation.results import Mean, Subgroup
+from cxr_lightning.inference.predictions import Predictions
 from cxr_lightning.metrics.ranking import Array
 from cxr_lightning.metrics.resampling import Estimate, Resampling, bootstrap_scores, estimate, mean_estimate
-from cxr_lightning.predictions import Predictions
 
 AGE_BANDS = ((0, 20), (20, 40), (40, 60), (60, 80), (80, 200))
 """Years, the upper end excluded.

@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from torchmetrics import MeanMetric
 
 from cxr_lightning.labels import check_labels
-from cxr_lightning.losses import MultilabelBCE
+from cxr_lightning.losses.bce import MultilabelBCE
 from cxr_lightning.metrics.ranking import macro
 from cxr_lightning.metrics.streaming import LabelAUROC
 from cxr_lightning.models.backbones import EPSILON, build_backbone, freeze_all_but_head
@@ -50,7 +50,8 @@ class ChestXRayClassifier(pl.LightningModule):
         drop_rate: Share of a DenseNet's features that each of its layers drops in training.
         freeze_backbone: Let only the last layer learn; the rest keeps its batch-norm statistics too.
         compile: Have torch compile the network for training; it takes minutes before the first step.
-        loss: From :func:`cxr_lightning.losses.build_loss`; unweighted if not given. Its weights are in the checkpoint.
+        loss: From :func:`~cxr_lightning.losses.bce.build_loss`; unweighted if not given. A checkpoint holds its
+            weights.
         optimizer: Given the parameters, makes the optimizer.
         scheduler: Given the optimizer (and ``total_steps`` if it takes that), makes the schedule.
         monitor: Logged name that a schedule on plateau watches.

@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Sequence
 
-from cxr_lightning.evaluation.explanation import Overlay
+from cxr_lightning.explain.explanation import Overlay
 
 FOLDER = "gradcam"
 """Of the pictures, beside the page."""

@@ -8,7 +8,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from cxr_lightning.evaluation.compare import Comparison, Difference
+from cxr_lightning.evaluation.comparison import Comparison, Difference
 from cxr_lightning.report.metrics_table import escaped
 from cxr_lightning.report.tables import NOT_FOR_CLINICAL_USE, number, signed
 

@@ -10,8 +10,8 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from cxr_lightning.evaluation.explanation import Explanation, Overlay
 from cxr_lightning.evaluation.results import Evaluation, LabelResult
+from cxr_lightning.explain.explanation import Explanation, Overlay
 from cxr_lightning.metrics.resampling import LEVEL
 from cxr_lightning.report.captions import description, facts
 from cxr_lightning.report.metrics_file import published_beside

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from cxr_lightning.evaluation.explanation import Explanation, Localisation, Overlay, Sanity
+from cxr_lightning.explain.explanation import Explanation, Localisation, Overlay, Sanity
 from cxr_lightning.metrics.resampling import Estimate
 from cxr_lightning.report.captions import FOLDER, picture_names
 from cxr_lightning.report.plain_values import plain, plain_estimate, plain_number

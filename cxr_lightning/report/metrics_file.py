@@ -5,7 +5,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from cxr_lightning.evaluation.explanation import Explanation
 from cxr_lightning.evaluation.results import (
     CalibrationResult,
     Control,
@@ -17,6 +16,7 @@ from cxr_lightning.evaluation.results import (
     Published,
     Subgroup,
 )
+from cxr_lightning.explain.explanation import Explanation
 from cxr_lightning.report.explanation_file import explanation_json
 from cxr_lightning.report.plain_values import plain, plain_estimate, plain_number
 from cxr_lightning.report.tables import NOT_FOR_CLINICAL_USE

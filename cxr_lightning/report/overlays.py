@@ -8,7 +8,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-from cxr_lightning.evaluation.explanation import Overlay
+from cxr_lightning.explain.explanation import Overlay
 from cxr_lightning.report.captions import description, probability, target
 from cxr_lightning.report.tables import NOT_FOR_CLINICAL_USE
 from cxr_lightning.report.theme import drawing, shortened

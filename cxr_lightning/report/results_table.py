@@ -7,9 +7,9 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from cxr_lightning.inference.results import Finding, Result
 from cxr_lightning.report.captions import probability
 from cxr_lightning.report.tables import NOT_FOR_CLINICAL_USE
-from cxr_lightning.serving.results import Finding, Result
 
 
 def finding_table(result: Result, operating_point: str) -> Table:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from cxr_lightning.evaluation.explanation import Explanation, Overlay
 from cxr_lightning.evaluation.results import Evaluation
+from cxr_lightning.explain.explanation import Explanation, Overlay
 from cxr_lightning.report import figures, intervals
 from cxr_lightning.report.captions import FOLDER, picture_names
 from cxr_lightning.report.document import render_html

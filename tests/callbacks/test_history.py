@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from pytorch_lightning.callbacks import RichProgressBar
 
-from cxr_lightning.callbacks import ProgressBar, snapshots
-from cxr_lightning.callbacks.history import write_history
+from cxr_lightning.training.callbacks import ProgressBar, snapshots
+from cxr_lightning.training.callbacks.history import write_history
 from tests.conftest import history_of
 
 ROW = {

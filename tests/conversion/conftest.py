@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cxr_lightning.conversion import hdf5, hdf5_reader
+from cxr_lightning.checkpoints.foreign import hdf5, hdf5_reader
 
 MANIFESTS = Path(__file__).parent / "manifests"
 

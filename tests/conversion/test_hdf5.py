@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from cxr_lightning.conversion.hdf5 import list_contents, read_arrays
-from cxr_lightning.conversion.read import read_source
+from cxr_lightning.checkpoints.foreign.hdf5 import list_contents, read_arrays
+from cxr_lightning.checkpoints.foreign.read import read_source
 
 KerasFile = Callable[..., Path]
 
@@ -124,7 +124,7 @@ def test_a_hostile_file_takes_little_memory(keras_file: KerasFile) -> None:
         bomb(file)
     # VmHWM is the process's own peak; ru_maxrss would be that of the process it was forked from.
     code = (
-        "import sys\nfrom pathlib import Path\nfrom cxr_lightning.conversion import hdf5_reader\n"
+        "import sys\nfrom pathlib import Path\nfrom cxr_lightning.checkpoints.foreign import hdf5_reader\n"
         "try:\n    hdf5_reader.describe(Path(sys.argv[1]))\nexcept hdf5_reader.Fault:\n"
         "    print(Path('/proc/self/status').read_text().partition('VmHWM:')[2].split()[0])"
     )
@@ -204,7 +204,7 @@ def test_many_random_changes_never_crash_or_give_numbers_that_are_not_finite(nam
 
 def test_the_reader_loads_neither_torch_nor_keras() -> None:
     code = (
-        "import sys; import cxr_lightning.conversion.hdf5_reader; "
+        "import sys; import cxr_lightning.checkpoints.foreign.hdf5_reader; "
         "print([name for name in ('torch', 'pandas', 'tensorflow', 'keras') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -14,9 +14,9 @@ import torch
 from torch.nn import functional as F
 from torchvision.models import DenseNet
 
-from cxr_lightning.conversion.keras import read_archive, read_hdf5
-from cxr_lightning.conversion.read import read_source
-from cxr_lightning.conversion.source import Source
+from cxr_lightning.checkpoints.foreign.keras import read_archive, read_hdf5
+from cxr_lightning.checkpoints.foreign.read import read_source
+from cxr_lightning.checkpoints.foreign.source import Source
 from tests.conversion.conftest import MANIFESTS
 from tests.conversion.numpy_densenet import forward
 

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torchvision.models import DenseNet
 
-from cxr_lightning.conversion.read import read_source
+from cxr_lightning.checkpoints.foreign.read import read_source
 
 Names = Callable[[str], str]
 

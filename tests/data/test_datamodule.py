@@ -10,10 +10,10 @@ import torch
 
 from cxr_lightning.data.augment import Augmentation
 from cxr_lightning.data.cache import ImageMap
+from cxr_lightning.data.dataloader import EpochSampler
 from cxr_lightning.data.datamodule import ChestXRayDataModule
 from cxr_lightning.data.dataset import ImageFiles
-from cxr_lightning.data.loading import EpochSampler
-from cxr_lightning.data.nih import NIHSource
+from cxr_lightning.data.datasets.nih import NIHSource
 from cxr_lightning.data.splits import PatientOverlapError
 from cxr_lightning.labels import NIH_LABELS
 from cxr_lightning.utils.subprocesses import usable_cores

@@ -10,7 +10,7 @@ from PIL import Image
 
 from cxr_lightning.data.dataset import ChestXRayDataset, ImageFiles
 from cxr_lightning.data.manifest import targets_of
-from cxr_lightning.data.picture import ImageRejectedError
+from cxr_lightning.imaging.decoded_image import ImageRejectedError
 
 
 @pytest.fixture

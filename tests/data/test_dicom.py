@@ -34,12 +34,12 @@ from pydicom.uid import (
 )
 
 from cxr_lightning.data.datamodule import ChestXRayDataModule
-from cxr_lightning.data.file_kinds import find_broken
-from cxr_lightning.data.frame_size import frame_size
-from cxr_lightning.data.images import decode_picture, read_picture
-from cxr_lightning.data.input_checks import check_picture
-from cxr_lightning.data.picture import ImageRejectedError, Picture
-from cxr_lightning.data.sources import CsvSource
+from cxr_lightning.data.datasets.sources import CsvSource
+from cxr_lightning.imaging.decoded_image import ImageRejectedError, Picture
+from cxr_lightning.imaging.dicom_frame_size import frame_size
+from cxr_lightning.imaging.quality_flags import check_picture
+from cxr_lightning.imaging.reader import decode_picture, read_picture
+from cxr_lightning.imaging.signatures import find_broken
 
 RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)
 SECRET = "DOE^JANE"

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from cxr_lightning.data.file_kinds import MAX_BYTES, find_broken
-from cxr_lightning.data.images import (
+from cxr_lightning.imaging.decoded_image import ImageRejectedError
+from cxr_lightning.imaging.reader import (
     Interpolation,
     decode_picture,
     read_grey,
@@ -22,7 +22,7 @@ from cxr_lightning.data.images import (
     refusal,
     resize,
 )
-from cxr_lightning.data.picture import ImageRejectedError
+from cxr_lightning.imaging.signatures import MAX_BYTES, find_broken
 from cxr_lightning.utils.validation import check_choice
 
 GREY = np.arange(256, dtype=np.uint8).reshape(16, 16)

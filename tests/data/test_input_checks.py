@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.input_warnings import WRONG, remarks_on
-from cxr_lightning.data.images import read_grey, resize
-from cxr_lightning.data.input_checks import AVERAGE_CHEST, check_picture, resemblance
-from cxr_lightning.data.picture import Picture
-from cxr_lightning.data.sources import PhantomSource
+from cxr_lightning.data.datasets.sources import PhantomSource
+from cxr_lightning.imaging.decoded_image import Picture
+from cxr_lightning.imaging.quality_flags import AVERAGE_CHEST, check_picture, resemblance
+from cxr_lightning.imaging.reader import read_grey, resize
 
 Grey = NDArray[np.uint8]
 

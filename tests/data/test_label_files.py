@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxr_lightning.data.nih import NIHSource
-from cxr_lightning.data.sources import CsvSource
+from cxr_lightning.data.datasets.nih import NIHSource
+from cxr_lightning.data.datasets.sources import CsvSource
 from cxr_lightning.labels import NIH_LABELS
 
 HEADER = [

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from cxr_lightning.data.dataloader import EpochSampler, ImageLoader, Share, image_loader
 from cxr_lightning.data.dataset import ChestXRayDataset
-from cxr_lightning.data.loading import EpochSampler, ImageLoader, Share, image_loader
 
 
 class Plain:

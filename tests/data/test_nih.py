@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cxr_lightning.data.datasets.nih import NIHSource
 from cxr_lightning.data.manifest import fingerprint
-from cxr_lightning.data.nih import NIHSource
 from cxr_lightning.labels import NIH_LABELS
 
 V2020 = "Data_Entry_2017_v2020.csv"

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from cxr_lightning.data.sources import CsvSource, PhantomSource, WalkthroughSource
+from cxr_lightning.data.datasets.sources import CsvSource, PhantomSource, WalkthroughSource
 from cxr_lightning.data.splits import PatientOverlapError, assign_splits
 from cxr_lightning.labels import WALKTHROUGH_LABELS
 

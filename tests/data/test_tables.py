@@ -7,8 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from cxr_lightning.data.manifest import check_table, first_five, names_sha256
-from cxr_lightning.data.tables import (
+from cxr_lightning.data.csv_reader import (
     check_image_names,
     index_images,
     parse_age,
@@ -17,6 +16,7 @@ from cxr_lightning.data.tables import (
     read_names,
     read_table,
 )
+from cxr_lightning.data.manifest import check_table, first_five, names_sha256
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 7861\n"
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxr_lightning.predictions import Predictions, of_table
+from cxr_lightning.inference.predictions import Predictions, of_table
 
 Draw = Callable[..., tuple[Predictions, pd.DataFrame]]
 

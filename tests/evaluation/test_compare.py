@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from cxr_lightning.evaluation.compare import adjust_holm, compare
+from cxr_lightning.evaluation.comparison import adjust_holm, compare
+from cxr_lightning.inference.predictions import Predictions
 from cxr_lightning.metrics.ranking import Array
-from cxr_lightning.predictions import Predictions
 
 Draw = Callable[..., tuple[Predictions, pd.DataFrame]]
 

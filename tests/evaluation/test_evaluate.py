@@ -11,13 +11,13 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
+from cxr_lightning.evaluation.comparability import Origin
 from cxr_lightning.evaluation.evaluate import Subject, evaluate_predictions
-from cxr_lightning.evaluation.fitting import fit, fitted_from_record
-from cxr_lightning.evaluation.protocol import Origin
 from cxr_lightning.evaluation.results import Evaluation
+from cxr_lightning.inference.predictions import Predictions
 from cxr_lightning.metrics.operating import parse_rules
 from cxr_lightning.metrics.ranking import Ranking
-from cxr_lightning.predictions import Predictions
+from cxr_lightning.models.postprocess import fit, fitted_from_record
 
 Draw = Callable[..., tuple[Predictions, pd.DataFrame]]
 RULES = parse_rules(["youden", "f1", "sensitivity@0.9", "specificity@0.9"])

@@ -12,16 +12,16 @@ from PIL import Image
 
 from cxr_lightning.data.dataset import ChestXRayDataset, ImageFiles
 from cxr_lightning.data.manifest import targets_of
-from cxr_lightning.evaluation.fitting import Fitted
-from cxr_lightning.evaluation.heatmaps import best_labels, boxes_of, choose_gallery, draw_overlays, explain_image
-from cxr_lightning.evaluation.localise import localise
 from cxr_lightning.evaluation.results import Curve, LabelResult
-from cxr_lightning.evaluation.sanity import check_sanity, rank_correlation
-from cxr_lightning.explain import GradCam
+from cxr_lightning.explain.grad_cam import GradCam
+from cxr_lightning.explain.heatmaps import best_labels, boxes_of, choose_gallery, draw_overlays, explain_image
+from cxr_lightning.explain.localization import localise
+from cxr_lightning.explain.sanity import check_sanity, rank_correlation
+from cxr_lightning.inference.predictions import Predictions, of_table
 from cxr_lightning.metrics.calibration import Reliability
 from cxr_lightning.metrics.resampling import Estimate
 from cxr_lightning.models.classifier import ChestXRayClassifier
-from cxr_lightning.predictions import Predictions, of_table
+from cxr_lightning.models.postprocess import Fitted
 
 Draw = Callable[..., tuple[Predictions, pd.DataFrame]]
 LABELS = ("Mass", "Edema")

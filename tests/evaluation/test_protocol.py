@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from cxr_lightning.data.manifest import names_sha256
-from cxr_lightning.evaluation import protocol as module
-from cxr_lightning.evaluation.protocol import (
+from cxr_lightning.evaluation import comparability as module
+from cxr_lightning.evaluation.comparability import (
     OFFICIAL_LISTS,
     OFFICIAL_TARGETS_SHA256,
     OFFICIAL_TEST_IMAGES,
@@ -22,8 +22,8 @@ from cxr_lightning.evaluation.protocol import (
 )
 from cxr_lightning.evaluation.published import OFFICIAL_SPLIT
 from cxr_lightning.evaluation.results import Protocol
+from cxr_lightning.inference.predictions import Predictions
 from cxr_lightning.labels import NIH_LABELS
-from cxr_lightning.predictions import Predictions
 
 LISTS = Path(__file__).parents[3] / "shared" / "data" / "nih-lists"
 NAMES = [f"{number}.png" for number in range(6)]

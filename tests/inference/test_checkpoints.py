@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cxr_lightning.inference.checkpoints import read_checkpoint
+from cxr_lightning.checkpoints.load import read_checkpoint
 
 
 def test_a_foreign_checkpoint_is_refused_with_the_remedy(tmp_path: Path) -> None:

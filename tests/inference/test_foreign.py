@@ -10,11 +10,11 @@ import torch
 from torch.nn import functional as F
 
 from cxr_lightning import cli
-from cxr_lightning.conversion.read import read_source
-from cxr_lightning.conversion.source import BLOCKS, Source
-from cxr_lightning.inference.checkpoints import load_model
-from cxr_lightning.inference.foreign import Settings, build_model, read_foreign, save_model
-from cxr_lightning.inference.initial import read_initial
+from cxr_lightning.checkpoints.foreign.convert import Settings, build_model, read_foreign, save_model
+from cxr_lightning.checkpoints.foreign.read import read_source
+from cxr_lightning.checkpoints.foreign.source import BLOCKS, Source
+from cxr_lightning.checkpoints.initial_weights import read_initial
+from cxr_lightning.checkpoints.load import load_model
 from cxr_lightning.labels import NIH_LABELS, WALKTHROUGH_LABELS
 from cxr_lightning.models import backbones
 from tests.conversion.conftest import build

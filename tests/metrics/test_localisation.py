@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxr_lightning.metrics.localisation import best_overlap, box_mask, hits, overlap
+from cxr_lightning.metrics.localization import best_overlap, box_mask, hits, overlap
 
 
 def spot(row: int, column: int, size: int = 4) -> np.ndarray:

@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import ConstantLR, ReduceLROnPlateau
 from torch.utils.data import DataLoader
 
 from cxr_lightning.data.datamodule import ChestXRayDataModule
-from cxr_lightning.losses import MultilabelBCE, build_loss
+from cxr_lightning.losses.bce import MultilabelBCE, build_loss
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.models.schedules import cosine
 from cxr_lightning.utils.torch_io import RECORD_KEY

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cxr_lightning.evaluation.explanation import Explanation, Localisation, Overlay, Sanity
 from cxr_lightning.evaluation.results import (
     CalibrationResult,
     Control,
@@ -22,6 +21,7 @@ from cxr_lightning.evaluation.results import (
     Published,
     Subgroup,
 )
+from cxr_lightning.explain.explanation import Explanation, Localisation, Overlay, Sanity
 from cxr_lightning.labels import NIH_LABELS
 from cxr_lightning.metrics.calibration import Calibrator, Reliability
 from cxr_lightning.metrics.operating import AtPrevalence, Confusion

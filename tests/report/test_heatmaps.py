@@ -9,8 +9,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from cxr_lightning.evaluation.explanation import Explanation, Overlay
 from cxr_lightning.evaluation.results import Evaluation
+from cxr_lightning.explain.explanation import Explanation, Overlay
 from cxr_lightning.report.document import render_html
 from cxr_lightning.report.metrics_file import metrics_json, metrics_schema
 from cxr_lightning.report.write import FIGURES, write_report

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from cxr_lightning.evaluation.explanation import Explanation, Overlay
+from cxr_lightning.explain.explanation import Explanation, Overlay
 from cxr_lightning.report.captions import description, picture_names
 from cxr_lightning.report.drawing import small_png
 from cxr_lightning.report.overlays import blended, overlay_figure

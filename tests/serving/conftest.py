@@ -8,12 +8,12 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from cxr_lightning.data.sources import PhantomSource
-from cxr_lightning.evaluation.fitting import Fitted
-from cxr_lightning.inference.foreign import save_model
+from cxr_lightning.checkpoints.foreign.convert import save_model
+from cxr_lightning.data.datasets.sources import PhantomSource
+from cxr_lightning.inference.predictor import Model, load_model
 from cxr_lightning.metrics.calibration import Calibrator
 from cxr_lightning.models.classifier import ChestXRayClassifier
-from cxr_lightning.serving.model import Model, load_model
+from cxr_lightning.models.postprocess import Fitted
 
 LABELS = ("Effusion", "Mass", "Hernia")
 Grey = NDArray[np.uint8]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cxr_lightning.serving.files import find_images
+from cxr_lightning.inference.image_files import find_images
 
 
 @pytest.fixture

@@ -11,13 +11,13 @@ import torch
 from PIL import Image
 
 import cxr_lightning
+from cxr_lightning.checkpoints.foreign.convert import save_model
+from cxr_lightning.data.dataloader import Share, image_loader
 from cxr_lightning.data.dataset import ChestXRayDataset, ImageFiles
-from cxr_lightning.data.loading import Share, image_loader
-from cxr_lightning.inference.foreign import save_model
-from cxr_lightning.inference.predict import predict
+from cxr_lightning.inference.dataloader import predict
+from cxr_lightning.inference.predictor import Model, load_model
+from cxr_lightning.inference.results import result_of
 from cxr_lightning.models.classifier import ChestXRayClassifier
-from cxr_lightning.serving.model import Model, load_model
-from cxr_lightning.serving.results import result_of
 from tests.data.test_dicom import content_of, dataset_of, inverse
 from tests.serving.conftest import LABELS, Grey
 

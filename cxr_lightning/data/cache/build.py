@@ -12,11 +12,11 @@ from filelock import FileLock, Timeout
 
 from cxr_lightning.data.cache.decode import Answer, decode
 from cxr_lightning.data.cache.pixels import ImageMap, identity
+from cxr_lightning.data.cache.request import Wish, changed, damaged, rejected, states
 from cxr_lightning.data.cache.store import PIXELS_FILE, CacheSpec, Entry, Index, Journal, read_index
-from cxr_lightning.data.cache.wish import Wish, changed, damaged, rejected, states
-from cxr_lightning.data.file_kinds import find_broken
-from cxr_lightning.data.images import BadImagePolicy, refusal
-from cxr_lightning.data.picture import ImageRejectedError
+from cxr_lightning.imaging.decoded_image import ImageRejectedError
+from cxr_lightning.imaging.reader import BadImagePolicy, refusal
+from cxr_lightning.imaging.signatures import find_broken
 from cxr_lightning.utils.progress import progress_bar
 from cxr_lightning.utils.subprocesses import check_workers, usable_cores
 

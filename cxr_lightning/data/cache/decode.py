@@ -11,8 +11,8 @@ from io import RawIOBase
 from pathlib import Path
 from typing import Any
 
-from cxr_lightning.data.images import Interpolation, read_grey, resize
-from cxr_lightning.data.picture import ImageRejectedError
+from cxr_lightning.imaging.decoded_image import ImageRejectedError
+from cxr_lightning.imaging.reader import Interpolation, read_grey, resize
 from cxr_lightning.utils.subprocesses import run_in_processes
 
 _PER_PROCESS = 32

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, Self
 
 import PIL
 
-from cxr_lightning.data.images import Interpolation
+from cxr_lightning.imaging.reader import Interpolation
 
 FORMAT = 3
 PIXELS_FILE = "pixels.u8"

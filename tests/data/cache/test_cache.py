@@ -20,9 +20,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from cxr_lightning.data.cache import CacheSpec, ImageMap, Prepared, build, prepare, store, wish
+from cxr_lightning.data.cache import CacheSpec, ImageMap, Prepared, build, prepare, request, store
 from cxr_lightning.data.cache.decode import decode
-from cxr_lightning.data.images import read_grey, resize
+from cxr_lightning.imaging.reader import read_grey, resize
 
 SIZE = 24
 
@@ -275,7 +275,7 @@ SPOILT: dict[str, tuple[Spoil, int, str]] = {
 def test_a_spoilt_cache_is_mended_with_the_reason(
     root: Path, name: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wish, "_SAMPLE", 12)
+    monkeypatch.setattr(request, "_SAMPLE", 12)
     spoil, lost, reason = SPOILT[name]
     prepared(root)
     spoil(folder_of(root))
@@ -298,7 +298,7 @@ def test_mending_never_writes_over_rows_that_another_run_may_read(root: Path) ->
 
 
 def test_one_damaged_image_of_many_is_found_when_asked_for(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wish, "_SAMPLE", 2)  # the first and the seventh
+    monkeypatch.setattr(request, "_SAMPLE", 2)  # the first and the seventh
     prepared(root)
     change("pixels.u8", 3 * SIZE * SIZE)(folder_of(root))
     assert prepared(root).made == 0
@@ -445,7 +445,7 @@ def test_workers_below_one_are_refused(root: Path) -> None:
 def test_what_was_cut_off_does_not_come_back_when_the_file_has_grown_again(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(wish, "_SAMPLE", 1)
+    monkeypatch.setattr(request, "_SAMPLE", 1)
     prepared(root)
     cut("pixels.u8", 8 * SIZE * SIZE)(folder_of(root))
     assert prepared(root, files(root)[6:10]).made == 2

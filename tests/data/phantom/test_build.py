@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from cxr_lightning.data.phantom import PhantomSpec, build_phantom
 from cxr_lightning.labels import NIH_LABELS
+from cxr_lightning.phantom import PhantomSpec, build_phantom
 
 SPEC = PhantomSpec(seed=1, train_images=60, val_images=20, test_images=40, image_size=64)
 
@@ -139,7 +139,7 @@ def test_no_workers_at_all_are_refused(tmp_path: Path) -> None:
 
 def test_build_reports_start_and_end(copy: Path, caplog: pytest.LogCaptureFixture) -> None:
     next((copy / "images").iterdir()).unlink()
-    with caplog.at_level(logging.INFO, logger="cxr_lightning.data.phantom"):
+    with caplog.at_level(logging.INFO, logger="cxr_lightning.phantom"):
         build_phantom(copy.parent, SPEC, workers=1)
     assert [record.message.split()[0] for record in caplog.records] == ["Making", "Made"]
     assert "Making 1 pictures" in caplog.text
@@ -148,6 +148,6 @@ def test_build_reports_start_and_end(copy: Path, caplog: pytest.LogCaptureFixtur
 def test_failing_process_is_reported(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for path in list((copy / "images").iterdir())[:2]:
         path.unlink()
-    monkeypatch.setattr("cxr_lightning.data.phantom.worker._task", lambda *_: "not JSON")
+    monkeypatch.setattr("cxr_lightning.phantom.worker._task", lambda *_: "not JSON")
     with pytest.raises(RuntimeError, match=r"(?s)Expected a worker process to finish .*JSONDecodeError"):
         build_phantom(copy.parent, SPEC, workers=2)

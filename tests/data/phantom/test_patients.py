@@ -2,9 +2,9 @@ from collections import Counter
 
 import pytest
 
-from cxr_lightning.data.phantom.patients import Row, draw_rows
-from cxr_lightning.data.phantom.spec import PhantomSpec
 from cxr_lightning.labels import NIH_LABELS
+from cxr_lightning.phantom.patients import Row, draw_rows
+from cxr_lightning.phantom.spec import PhantomSpec
 
 SMALLEST = PhantomSpec(train_images=60, val_images=20, test_images=40, image_size=64)
 

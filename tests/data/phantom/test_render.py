@@ -3,12 +3,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cxr_lightning.data.phantom import PatientImage, draw_patient_image
-from cxr_lightning.data.phantom.boxes import FRAME, box_of_mask
-from cxr_lightning.data.phantom.canvas import Canvas, Pose, band, smooth_curve
-from cxr_lightning.data.phantom.findings import PAINTERS
-from cxr_lightning.data.phantom.findings_shape import RESHAPES
 from cxr_lightning.labels import NIH_LABELS
+from cxr_lightning.phantom import PatientImage, draw_patient_image
+from cxr_lightning.phantom.boxes import FRAME, box_of_mask
+from cxr_lightning.phantom.canvas import Canvas, Pose, band, smooth_curve
+from cxr_lightning.phantom.findings import PAINTERS
+from cxr_lightning.phantom.findings_shape import RESHAPES
 
 PATIENT = PatientImage(patient_id=3, follow_up=0, age=60, sex="F", view="PA", findings=())
 

@@ -4,7 +4,7 @@ import sys
 import numpy as np
 import pytest
 
-from cxr_lightning.data.phantom.spec import PhantomSpec, random_stream
+from cxr_lightning.phantom.spec import PhantomSpec, random_stream
 
 
 def test_name_tells_every_choice() -> None:
@@ -34,6 +34,6 @@ def test_streams_depend_on_their_key_only() -> None:
 
 
 def test_importing_the_package_loads_neither_torch_nor_pandas() -> None:
-    program = "import sys, cxr_lightning.data.phantom; print(sorted({'torch', 'pandas', 'scipy'} & set(sys.modules)))"
+    program = "import sys, cxr_lightning.phantom; print(sorted({'torch', 'pandas', 'scipy'} & set(sys.modules)))"
     output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert output.strip() == "[]"

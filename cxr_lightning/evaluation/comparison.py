@@ -1,0 +1,161 @@
+"""Is one model better than another? Differences of AUROC on the same images."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cxr_lightning.data.manifest import first_five
+from cxr_lightning.evaluation.per_label import rank_labels
+from cxr_lightning.inference.predictions import Predictions
+from cxr_lightning.metrics.ranking import Array, macro
+from cxr_lightning.metrics.resampling import (
+    Estimate,
+    bootstrap_scores,
+    draw_patients,
+    estimate,
+    mean_estimate,
+    row_means,
+)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """AUROC of two models on one label, or the mean over labels; NaN where undefined.
+
+    Attributes:
+        first: Of the first.
+        second: Of the second.
+        difference: Second minus first, with its paired interval.
+        p_value: Two-sided, for no difference.
+        adjusted_p_value: The same, corrected by Holm over the labels; the mean's is not corrected.
+    """
+
+    first: float
+    second: float
+    difference: Estimate
+    p_value: float
+    adjusted_p_value: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two models on the same images.
+
+    Attributes:
+        by_label: Of the labels that both predict.
+        mean: Over labels for which AUROC is defined.
+        labels: How many these are.
+        images: Compared.
+        patients: Compared.
+        replicates: Of the bootstrap.
+        not_shared: Labels that only one predicts; not compared.
+    """
+
+    by_label: dict[str, Difference]
+    mean: Difference
+    labels: int
+    images: int
+    patients: int
+    replicates: int
+    not_shared: tuple[str, ...]
+
+
+def compare(first: Predictions, second: Predictions, *, replicates: int = 2000, seed: int = 0) -> Comparison:
+    """Compare two models' AUROC, drawing the same patients for both.
+
+    Args:
+        first: Predictions of N images.
+        second: Of the same images, in any order.
+        replicates: Of the bootstrap over patients; the smallest p-value is 2 / (replicates + 1).
+        seed: Of its draws.
+
+    Raises:
+        ValueError: If they are not of the same images and patients with the same targets, or share no label.
+
+    References:
+        Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 16 (p-value from the bootstrap
+        distribution of the difference); Holm, Scandinavian Journal of Statistics 1979.
+    """
+    labels = [label for label in first.labels if label in second.labels]
+    if not labels:
+        raise ValueError(
+            f"Expected labels that both files predict but the first has {list(first.labels)} and the second "
+            f"{list(second.labels)}. Rename the columns."
+        )
+    a, b = _aligned(first.columns(labels), second.columns(labels))
+    resampling = draw_patients(a.patient_ids, replicates, seed)
+    scores, drawn = [], []
+    for predictions in (a, b):
+        rankings = rank_labels(predictions)
+        scores.append([ranking.score()[0] for ranking in rankings])
+        drawn.append(bootstrap_scores(rankings, resampling)[0])
+    change = drawn[1] - drawn[0]
+    p_values = [_p_value(column) for column in change.T]
+    by_label = {
+        label: Difference(one, two, estimate(two - one, column), p_value, adjusted)
+        for label, one, two, column, p_value, adjusted in zip(
+            labels, *scores, change.T, p_values, adjust_holm(p_values), strict=True
+        )
+    }
+    (value, defined), (other, _) = macro(scores[0]), macro(scores[1])
+    changes = [two - one for one, two in zip(*scores, strict=True)]
+    mean = mean_estimate(changes, change)[0]
+    p_value = math.nan if math.isnan(mean.low) else _p_value(row_means(change[:, ~np.isnan(changes)]))
+    return Comparison(
+        by_label,
+        Difference(value, other, mean, p_value, p_value),
+        defined,
+        images=len(a.image_ids),
+        patients=resampling.patients,
+        replicates=replicates,
+        not_shared=tuple(sorted({*first.labels} ^ {*second.labels})),
+    )
+
+
+def _aligned(first: Predictions, second: Predictions) -> tuple[Predictions, Predictions]:
+    """Both in the first one's order, if they are of the same images, patients and targets."""
+    place = {image: number for number, image in enumerate(second.image_ids)}
+    only = [name for name in first.image_ids if name not in place]
+    extra = sorted(set(second.image_ids) - set(first.image_ids))
+    if only or extra:
+        raise ValueError(
+            f"Expected predictions of the same images but {len(only)} are only in the first file "
+            f"({first_five(only) or 'none'}) and {len(extra)} only in the second ({first_five(extra) or 'none'}). "
+            "Evaluate both on the same images."
+        )
+    ordered = second.rows(np.array([place[name] for name in first.image_ids], dtype=np.intp))
+    same = (first.targets == ordered.targets) | (np.isnan(first.targets) & np.isnan(ordered.targets))
+    wrong = ~same.all(axis=1) | (first.patient_ids != ordered.patient_ids)
+    if wrong.any():
+        raise ValueError(
+            f"Expected the same targets and patients in both files but {int(wrong.sum())} images differ: "
+            f"{first_five(first.image_ids[wrong])}. Evaluate both with the same label file."
+        )
+    return first, ordered
+
+
+def _p_value(change: Array) -> float:
+    """Two-sided: twice the smaller share of replicates on one side of zero, zero counting on both."""
+    defined = change[~np.isnan(change)]
+    if len(defined) < 2:
+        return math.nan
+    tail = min((defined <= 0).sum(), (defined >= 0).sum())
+    return float(min(1.0, 2 * (tail + 1) / (len(defined) + 1)))
+
+
+def adjust_holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down correction; NaN stays and does not count.
+
+    Example:
+        >>> [round(value, 2) for value in adjust_holm([0.01, 0.04, 0.03])]
+        [0.03, 0.06, 0.06]
+    """
+    adjusted = [math.nan] * len(p_values)
+    order = sorted((value, place) for place, value in enumerate(p_values) if not math.isnan(value))
+    highest = 0.0
+    for done, (value, place) in enumerate(order):
+        highest = max(highest, min(1.0, value * (len(order) - done)))
+        adjusted[place] = highest
+    return adjusted

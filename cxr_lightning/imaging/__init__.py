@@ -1,0 +1,1 @@
+"""From the bytes of an image file to gray pixels: readers, bit depth, DICOM, signatures, quality flags. No torch."""

@@ -1,0 +1,44 @@
+"""The 14 findings by name: which painter draws which."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from cxr_lightning.phantom.boxes import Box
+from cxr_lightning.phantom.chest import Scene
+from cxr_lightning.phantom.findings_diffuse import (
+    paint_cardiomegaly,
+    paint_edema,
+    paint_emphysema,
+    paint_fibrosis,
+    paint_hernia,
+)
+from cxr_lightning.phantom.findings_lung import (
+    paint_atelectasis,
+    paint_consolidation,
+    paint_infiltration,
+    paint_mass,
+    paint_nodule,
+    paint_pneumonia,
+)
+from cxr_lightning.phantom.findings_pleura import paint_effusion, paint_pleural_thickening, paint_pneumothorax
+
+Painter = Callable[[Scene, np.random.Generator], list[Box]]
+
+PAINTERS: Mapping[str, Painter] = {
+    "Cardiomegaly": paint_cardiomegaly,
+    "Emphysema": paint_emphysema,
+    "Edema": paint_edema,
+    "Fibrosis": paint_fibrosis,
+    "Infiltration": paint_infiltration,
+    "Pneumonia": paint_pneumonia,
+    "Consolidation": paint_consolidation,
+    "Atelectasis": paint_atelectasis,
+    "Mass": paint_mass,
+    "Nodule": paint_nodule,
+    "Pneumothorax": paint_pneumothorax,
+    "Effusion": paint_effusion,
+    "Pleural_Thickening": paint_pleural_thickening,
+    "Hernia": paint_hernia,
+}
+"""In the order of painting; later ones see what earlier ones left of the air."""

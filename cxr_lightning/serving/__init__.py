@@ -1,1 +1,0 @@
-"""A trained model for images that come without a data set."""
