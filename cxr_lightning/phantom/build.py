@@ -1,4 +1,4 @@
-"""Makes the synthetic set on disk, finishes an interrupted one and repairs a damaged one."""
+"""Build the synthetic set on disk, finish an interrupted build, or repair a damaged set."""
 
 import hashlib
 import json
@@ -9,33 +9,34 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from cxr_lightning.phantom.boxes import Box
-from cxr_lightning.phantom.files import read_boxes, write_atomically
-from cxr_lightning.phantom.patients import Row, draw_rows
+from cxr_lightning.phantom.boxes import PhantomBox
+from cxr_lightning.phantom.files import read_planted_boxes
+from cxr_lightning.phantom.patients import PhantomRow, draw_rows
 from cxr_lightning.phantom.spec import GENERATOR_VERSION, PhantomSpec
-from cxr_lightning.phantom.tables import BOX_TABLE, box_table_text, table_texts
-from cxr_lightning.phantom.worker import draw_in_processes, draw_rows_to_files, owner
+from cxr_lightning.phantom.tables import BOX_TABLE_FILE, box_table_text, table_texts
+from cxr_lightning.phantom.worker import draw_in_processes, draw_rows_to_files, image_identity
+from cxr_lightning.utils.io import atomic_write_text
 from cxr_lightning.utils.progress import progress_bar
 from cxr_lightning.utils.subprocesses import check_workers, usable_cores
 
-MARKER = "phantom.json"
-IMAGES = "images"
+_MARKER_FILE = "phantom.json"
+_IMAGE_FOLDER = "images"
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def build_phantom(root: Path, spec: PhantomSpec, *, workers: int | None = None, progress: bool = True) -> Path:
-    """The folder of a complete synthetic set in NIH's layout, made if it is not there yet.
+    """Return the folder of a complete synthetic set in NIH's layout, building it where necessary.
 
-    The same spec gives the same bytes with any number of workers. A complete set is recognised by its marker file,
+    The same spec gives the same bytes with any number of workers. A complete set is recognized by its marker file,
     which is written last; an interrupted build is finished and a damaged set repaired. Several builders may work on
     one folder at once.
 
     Args:
-        root: Where sets are kept; made if missing.
-        spec: The set.
-        workers: Drawing processes; None for one per usable core, 1 for this process only.
-        progress: Whether to draw a progress bar, if the output is a terminal.
+        root: Folder that holds one folder per set; created if missing.
+        spec: Choices that determine the set.
+        workers: Number of drawing processes; None for one per usable core, 1 for this process only.
+        progress: Whether to show a progress bar, if the output is a terminal.
 
     Returns:
         ``root / spec.name``.
@@ -50,61 +51,66 @@ def build_phantom(root: Path, spec: PhantomSpec, *, workers: int | None = None, 
     marker = _read_marker(folder)
     if _is_complete(folder, spec, marker):
         return folder
-    (folder / IMAGES).mkdir(parents=True, exist_ok=True)
+    (folder / _IMAGE_FOLDER).mkdir(parents=True, exist_ok=True)
     train_val, test = draw_rows(spec)
     rows = [*train_val, *test]
     _draw_missing(folder, spec, rows, _recorded_sizes(marker), workers, progress)
     tables = table_texts(spec, train_val, test)
-    tables[BOX_TABLE] = box_table_text(rows, _boxes(folder, spec, rows))
+    tables[BOX_TABLE_FILE] = box_table_text(rows, _read_all_boxes(folder, spec, rows))
     for name, text in tables.items():
-        write_atomically(folder / name, text.encode())
+        with atomic_write_text(folder / name) as file:
+            file.write(text)
     _write_marker(folder, spec, rows, tables)
     return folder
 
 
 def _draw_missing(
-    folder: Path, spec: PhantomSpec, rows: Sequence[Row], sizes: Mapping[str, int], workers: int, progress: bool
+    folder: Path, spec: PhantomSpec, rows: Sequence[PhantomRow], sizes: Mapping[str, int], workers: int, progress: bool
 ) -> None:
-    """Draws the pictures that are not there, cut short, another set's, or of another size than recorded."""
-    missing = [row for row in rows if not _is_good(folder / IMAGES / row.name, spec, row, sizes)]
+    """Draw the images that are missing, truncated, of another set, or not of the recorded size."""
+    missing = [row for row in rows if not _is_intact(folder / _IMAGE_FOLDER / row.name, spec, row, sizes)]
     if not missing:
         return
-    _log.info("Making %d pictures of the synthetic set in '%s'.", len(missing), folder)
+    logger.info("Making %d images of the synthetic set in '%s'.", len(missing), folder)
     with progress_bar("Making the synthetic set", len(missing), shown=progress) as advance:
         processes = min(workers, len(missing))
         if processes == 1:
-            draw_rows_to_files(folder / IMAGES, spec, missing, advance)
+            draw_rows_to_files(folder / _IMAGE_FOLDER, spec, missing, advance)
         else:
-            draw_in_processes(folder / IMAGES, spec, missing, advance, processes)
-    _log.info("Made the synthetic set in '%s': no patient is shown in it.", folder)
+            draw_in_processes(folder / _IMAGE_FOLDER, spec, missing, advance, processes)
+    logger.info("Made the synthetic set in '%s': no patient is shown in it.", folder)
 
 
-def _is_good(path: Path, spec: PhantomSpec, row: Row, sizes: Mapping[str, int]) -> bool:
-    if read_boxes(path, owner(spec, row.name)) is None:
+def _is_intact(path: Path, spec: PhantomSpec, row: PhantomRow, sizes: Mapping[str, int]) -> bool:
+    if read_planted_boxes(path, image_identity(spec, row.name)) is None:
         return False
     return row.name not in sizes or path.stat().st_size == sizes[row.name]
 
 
-def _boxes(folder: Path, spec: PhantomSpec, rows: Sequence[Row]) -> dict[str, tuple[Box, ...]]:
-    return {row.name: read_boxes(folder / IMAGES / row.name, owner(spec, row.name)) or () for row in rows}
+def _read_all_boxes(folder: Path, spec: PhantomSpec, rows: Sequence[PhantomRow]) -> dict[str, tuple[PhantomBox, ...]]:
+    return {
+        row.name: read_planted_boxes(folder / _IMAGE_FOLDER / row.name, image_identity(spec, row.name)) or ()
+        for row in rows
+    }
 
 
-def _write_marker(folder: Path, spec: PhantomSpec, rows: Sequence[Row], tables: Mapping[str, str]) -> None:
+def _write_marker(folder: Path, spec: PhantomSpec, rows: Sequence[PhantomRow], tables: Mapping[str, str]) -> None:
     content = {
         "synthetic": True,
         "generator_version": GENERATOR_VERSION,
         "spec": asdict(spec),
         "counts": {"train_val": spec.train_val_images, "test": spec.test_images},
         "sha256": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in tables.items()},
-        "image_bytes": {row.name: (folder / IMAGES / row.name).stat().st_size for row in rows},
+        "image_bytes": {row.name: (folder / _IMAGE_FOLDER / row.name).stat().st_size for row in rows},
     }
-    write_atomically(folder / MARKER, json.dumps(content, indent=1).encode())
+    with atomic_write_text(folder / _MARKER_FILE) as file:
+        file.write(json.dumps(content, indent=1))
 
 
 def _read_marker(folder: Path) -> dict[str, Any]:
-    """The marker's content; empty if it is missing or unreadable."""
+    """Content of the marker file; empty if it is missing or unreadable."""
     try:
-        content = json.loads((folder / MARKER).read_text())
+        content = json.loads((folder / _MARKER_FILE).read_text())
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
@@ -116,7 +122,7 @@ def _recorded_sizes(marker: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _is_complete(folder: Path, spec: PhantomSpec, marker: Mapping[str, Any]) -> bool:
-    """Whether the marker is this spec's and the files are as it recorded them."""
+    """Whether the marker belongs to this spec and the files are as it records them."""
     if marker.get("spec") != asdict(spec) or marker.get("generator_version") != GENERATOR_VERSION:
         return False
     try:
@@ -124,7 +130,7 @@ def _is_complete(folder: Path, spec: PhantomSpec, marker: Mapping[str, Any]) -> 
             hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
             for name, digest in marker["sha256"].items()
         )
-        with os.scandir(folder / IMAGES) as entries:
+        with os.scandir(folder / _IMAGE_FOLDER) as entries:
             found = {entry.name: entry.stat().st_size for entry in entries if entry.name.endswith(".png")}
     except (OSError, KeyError, AttributeError):
         return False

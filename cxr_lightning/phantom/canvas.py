@@ -1,7 +1,7 @@
-"""A picture plane in anatomical coordinates: masks from outlines, strokes and noise.
+"""Drawing in anatomical coordinates: masks from outlines, strokes and noise.
 
-Coordinates are fractions of the frame: ``x`` runs from -0.5 to 0.5 with the spine at 0, ``y`` from 0 (top) to 1. As on
-a film on the light box, the patient's right is on the left, so ``side`` is -1 for the right lung and +1 for the left.
+Coordinates are fractions of the frame: ``x`` runs from -0.5 to 0.5 with the spine at 0, ``y`` from 0 (top) to 1. As is
+usual, the image's left shows the patient's right side, so ``side`` is -1 for the right lung and +1 for the left.
 """
 
 from collections.abc import Sequence
@@ -12,19 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-Field = NDArray[np.float32]
+FloatImage = NDArray[np.float32]
 """One number per pixel, ``(S, S)``."""
 Points = NDArray[np.float64]
 """Anatomical coordinates, ``(N, 2)``."""
-Curve = NDArray[np.float64]
+FloatVector = NDArray[np.float64]
 """One number per point or line, ``(N,)``."""
-Lines = Sequence[Points] | Points
+Polylines = Sequence[Points] | Points
 """Several lines or outlines; one array ``(N, K, 2)`` if all have K points."""
 
 
 @dataclass(frozen=True)
 class Pose:
-    """How the patient stands before the detector: shift and scale in fractions of the frame, tilt in radians."""
+    """Position of the patient before the detector: shift in fractions of the frame, scale, tilt in radians."""
 
     shift_x: float = 0.0
     shift_y: float = 0.0
@@ -33,11 +33,11 @@ class Pose:
 
 
 class Canvas:
-    """Draws in anatomical coordinates and returns pixel fields.
+    """Square image plane that is drawn on in anatomical coordinates; every drawing is returned as a new array.
 
     Args:
         size: Height and width in pixels, S.
-        pose: Where the body lies in the frame.
+        pose: Position of the body in the frame.
     """
 
     def __init__(self, size: int, pose: Pose) -> None:
@@ -46,88 +46,92 @@ class Canvas:
         self._oversampling = 2 if size >= 128 else 4
         self.x, self.y = self._pixel_coordinates()
 
-    def _pixel_coordinates(self) -> tuple[Field, Field]:
-        centres = ((np.arange(self.size) + 0.5) / self.size - 0.5).astype(np.float32)
-        columns = centres[None, :] - np.float32(self.pose.shift_x)
-        rows = centres[:, None] - np.float32(self.pose.shift_y)
+    def _pixel_coordinates(self) -> tuple[FloatImage, FloatImage]:
+        centers = ((np.arange(self.size) + 0.5) / self.size - 0.5).astype(np.float32)
+        columns = centers[None, :] - np.float32(self.pose.shift_x)
+        rows = centers[:, None] - np.float32(self.pose.shift_y)
         cosine, sine = np.float32(np.cos(self.pose.tilt)), np.float32(np.sin(self.pose.tilt))
         scale = np.float32(self.pose.scale)
         x, y = (cosine * columns + sine * rows) / scale, (cosine * rows - sine * columns) / scale + np.float32(0.5)
         return np.asarray(x, dtype=np.float32), np.asarray(y, dtype=np.float32)
 
     def to_frame(self, points: Points) -> Points:
-        """Anatomical points as fractions of the frame, ``(N, 2)``."""
+        """Convert anatomical points to fractions of the frame, ``(N, 2)``."""
         x, y = points[:, 0], points[:, 1] - 0.5
         cosine, sine = np.cos(self.pose.tilt), np.sin(self.pose.tilt)
         columns = self.pose.scale * (cosine * x - sine * y) + self.pose.shift_x + 0.5
         rows = self.pose.scale * (sine * x + cosine * y) + self.pose.shift_y + 0.5
         return np.stack([columns, rows], axis=1)
 
-    def polygon(self, points: Points, blur: float = 0.0) -> Field:
-        """Share of each pixel inside an outline, softened by ``blur`` (a fraction of the frame)."""
+    def polygon(self, points: Points, blur: float = 0.0) -> FloatImage:
+        """Fraction of each pixel inside an outline, softened by ``blur`` (a fraction of the frame)."""
         return self.polygons([points], blur)
 
-    def polygons(self, outlines: Lines, blur: float = 0.0, levels: Sequence[float] | None = None) -> Field:
-        """The union of several outlines; later ones overwrite with their own level in [0, 1]."""
+    def polygons(self, outlines: Polylines, blur: float = 0.0, levels: Sequence[float] | None = None) -> FloatImage:
+        """Draw several filled outlines; where they overlap, the level in [0, 1] of the later one counts."""
         oversampling = 1 if self._blur_pixels(blur) > 2 else self._oversampling
         image = Image.new("L", (self.size * oversampling, self.size * oversampling))
         draw = ImageDraw.Draw(image)
-        for index, pixels in enumerate(self._fine_pixels(outlines, oversampling)):
+        for index, pixels in enumerate(self._to_oversampled_pixels(outlines, oversampling)):
             draw.polygon(pixels, fill=255 if levels is None else round(255 * levels[index]))
-        return self._finish(image, blur)
+        return self._downsample(image, blur)
 
-    def strokes(self, lines: Lines, width: float | Curve, blur: float = 0.0, level: float | Curve = 1.0) -> Field:
-        """Lines of the given width (a fraction of the frame) and level in [0, 1], each one number or one per line."""
-        fine = self.size * self._oversampling
-        image = Image.new("L", (fine, fine))
+    def strokes(
+        self, lines: Polylines, width: float | FloatVector, blur: float = 0.0, level: float | FloatVector = 1.0
+    ) -> FloatImage:
+        """Draw lines; width (a fraction of the frame) and level in [0, 1] are one number each or one per line."""
+        oversampled_size = self.size * self._oversampling
+        image = Image.new("L", (oversampled_size, oversampled_size))
         draw = ImageDraw.Draw(image)
-        thickness = np.broadcast_to(width, len(lines)) * (fine * self.pose.scale)
-        # a line thinner than a fine pixel is drawn fainter instead
+        thickness = np.broadcast_to(width, len(lines)) * (oversampled_size * self.pose.scale)
+        # a line thinner than an oversampled pixel is drawn fainter instead
         fill = np.rint(255 * np.broadcast_to(level, len(lines)) * np.clip(thickness, 0.25, 1.0)).astype(int).tolist()
         pen = np.maximum(np.rint(thickness), 1).astype(int).tolist()
-        for pixels, line_fill, line_pen in zip(self._fine_pixels(lines, self._oversampling), fill, pen, strict=True):
+        for pixels, line_fill, line_pen in zip(
+            self._to_oversampled_pixels(lines, self._oversampling), fill, pen, strict=True
+        ):
             draw.line(pixels, fill=line_fill, width=line_pen)
-        return self._finish(image, blur)
+        return self._downsample(image, blur)
 
-    def disc(self, x: float, y: float, radius_x: float, radius_y: float | None = None) -> Field:
-        """Squared distance from a centre in radii: below 1 inside the ellipse."""
+    def ellipse_distance(self, x: float, y: float, radius_x: float, radius_y: float | None = None) -> FloatImage:
+        """Squared distance from a center in units of the radii: below 1 inside the ellipse."""
         across = (self.x - np.float32(x)) / np.float32(radius_x)
         down = (self.y - np.float32(y)) / np.float32(radius_x if radius_y is None else radius_y)
         return across * across + down * down
 
-    def noise(self, generator: np.random.Generator, cell: float) -> Field:
+    def noise(self, generator: np.random.Generator, cell: float) -> FloatImage:
         """Smooth noise of mean 0 and deviation near 1, with features of about ``cell`` (a fraction of the frame)."""
         cells = max(2, round(1.0 / cell))
         coarse = Image.fromarray(generator.standard_normal((cells, cells), dtype=np.float32))
         return np.asarray(coarse.resize((self.size, self.size), Image.Resampling.BICUBIC)) * np.float32(1.35)
 
-    def blurred(self, field: Field, blur: float) -> Field:
-        """A field in [0, 1], softened by ``blur`` (a fraction of the frame)."""
-        image = Image.fromarray((np.clip(field, 0, 1) * 255 + 0.5).astype(np.uint8))
-        return _to_field(self._soften(image, blur))
+    def blurred(self, pixels: FloatImage, blur: float) -> FloatImage:
+        """Blur an image in [0, 1] by ``blur`` (a fraction of the frame)."""
+        image = Image.fromarray((np.clip(pixels, 0, 1) * 255 + 0.5).astype(np.uint8))
+        return _to_float_image(self._blur(image, blur))
 
-    def _fine_pixels(self, lines: Lines, oversampling: int) -> list[list[float]]:
-        """Every line's points as x, y, x, y, ... in fine pixels; transformed together, as this is called most."""
+    def _to_oversampled_pixels(self, lines: Polylines, oversampling: int) -> list[list[float]]:
+        """List every line's points as x, y, x, y, ... in oversampled pixels; all are transformed at once for speed."""
         if not len(lines):
             return []
         pixels = (self.to_frame(np.concatenate(lines)) * (self.size * oversampling) - 0.5).ravel().tolist()
         ends = np.cumsum([2 * len(line) for line in lines]).tolist()
         return [pixels[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
 
-    def _finish(self, image: Image.Image, blur: float) -> Field:
-        """The drawing at the canvas's size, softened."""
+    def _downsample(self, image: Image.Image, blur: float) -> FloatImage:
+        """Reduce an oversampled drawing to the canvas's size and blur it."""
         oversampling = image.width // self.size
         if oversampling == 1:
-            return _to_field(self._soften(image, blur))
+            return _to_float_image(self._blur(image, blur))
         reduced = image.reduce(oversampling)
         if 0.3 <= self._blur_pixels(blur) < 1.3:
-            return _smooth_once(_to_field(reduced))
-        return _to_field(self._soften(reduced, blur))
+            return _smooth_once(_to_float_image(reduced))
+        return _to_float_image(self._blur(reduced, blur))
 
     def _blur_pixels(self, blur: float) -> float:
         return blur * self.size * self.pose.scale
 
-    def _soften(self, image: Image.Image, blur: float) -> Image.Image:
+    def _blur(self, image: Image.Image, blur: float) -> Image.Image:
         radius = self._blur_pixels(blur)
         if radius < 0.3:
             return image
@@ -138,21 +142,21 @@ class Canvas:
         return small.resize((self.size, self.size), Image.Resampling.BILINEAR)
 
 
-def _to_field(image: Image.Image) -> Field:
+def _to_float_image(image: Image.Image) -> FloatImage:
     return np.asarray(np.multiply(np.asarray(image), np.float32(1 / 255), dtype=np.float32))
 
 
-def _smooth_once(field: Field) -> Field:
-    """Weights 1, 2, 1 across and down: the smallest blur, at a fifth of a filter's cost."""
-    rows = field.copy()
-    rows[1:-1] = np.float32(0.5) * field[1:-1] + np.float32(0.25) * (field[:-2] + field[2:])
+def _smooth_once(pixels: FloatImage) -> FloatImage:
+    """Blur with weights 1, 2, 1 across and down: the smallest blur, at a fifth of a filter's cost."""
+    rows = pixels.copy()
+    rows[1:-1] = np.float32(0.5) * pixels[1:-1] + np.float32(0.25) * (pixels[:-2] + pixels[2:])
     smooth = rows.copy()
     smooth[:, 1:-1] = np.float32(0.5) * rows[:, 1:-1] + np.float32(0.25) * (rows[:, :-2] + rows[:, 2:])
     return smooth
 
 
 def smooth_curve(points: Sequence[tuple[float, float]], steps: int = 8, closed: bool = False) -> Points:
-    """A Catmull-Rom curve through the points, ``(N, 2)``.
+    """Catmull-Rom curve through the points, ``(N, 2)``.
 
     References:
         Catmull and Rom, "A class of local interpolating splines", 1974.
@@ -167,24 +171,24 @@ def smooth_curve(points: Sequence[tuple[float, float]], steps: int = 8, closed: 
 
 @lru_cache
 def _catmull_rom_basis(steps: int) -> Points:
-    """Weights of a point's four neighbours along one span, ``(steps, 4)``."""
+    """Weights of a point's four neighbors along one span, ``(steps, 4)``."""
     t = np.arange(steps)[:, None] / steps
     powers = np.concatenate([t**0, t, t**2, t**3], axis=1)
     return 0.5 * powers @ np.array([[0, 2, 0, 0], [-1, 0, 1, 0], [2, -5, 4, -1], [-1, 3, -3, 1]], dtype=np.float64)
 
 
-def band(centre: Points, width: float) -> Points:
-    """The outline of a ribbon around a centre line ``(K, 2)``, or of many at once around ``(N, K, 2)``."""
-    direction = np.empty_like(centre)
-    direction[..., 1:-1, :] = centre[..., 2:, :] - centre[..., :-2, :]
-    direction[..., 0, :] = centre[..., 1, :] - centre[..., 0, :]
-    direction[..., -1, :] = centre[..., -1, :] - centre[..., -2, :]
+def ribbon_outline(center: Points, width: float) -> Points:
+    """Outline of a ribbon around a center line ``(K, 2)``, or of many at once around ``(N, K, 2)``."""
+    direction = np.empty_like(center)
+    direction[..., 1:-1, :] = center[..., 2:, :] - center[..., :-2, :]
+    direction[..., 0, :] = center[..., 1, :] - center[..., 0, :]
+    direction[..., -1, :] = center[..., -1, :] - center[..., -2, :]
     length = np.maximum(np.hypot(direction[..., 0], direction[..., 1]), 1e-9)[..., None]
     offset = direction[..., ::-1] * np.array([-0.5 * width, 0.5 * width]) / length
-    return np.concatenate([centre + offset, (centre - offset)[..., ::-1, :]], axis=-2)
+    return np.concatenate([center + offset, (center - offset)[..., ::-1, :]], axis=-2)
 
 
-def soft_step(value: Field, softness: float) -> Field:
-    """Rises smoothly from 0 to 1 as ``value`` goes from ``-softness`` to ``softness``."""
+def smoothstep(value: FloatImage, softness: float) -> FloatImage:
+    """Map ``value`` to a smooth rise from 0 at ``-softness`` to 1 at ``softness``."""
     t = np.clip(value * np.float32(0.5 / softness) + np.float32(0.5), 0, 1)
     return np.asarray(t * t * (3 - 2 * t), dtype=np.float32)

@@ -1,9 +1,7 @@
-"""Pictures on disk: written whole or not at all, and each says which set and row it belongs to."""
+"""Image files of the set: written atomically, and each names the set and row that it belongs to."""
 
-import io
 import json
 import os
-import tempfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import astuple
@@ -13,54 +11,39 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
-from cxr_lightning.phantom.boxes import Box
+from cxr_lightning.phantom.boxes import PhantomBox
+from cxr_lightning.utils.io import atomic_write_bytes
 
-_OWNER, _BOXES = "Phantom", "Boxes"
+_IDENTITY_KEY, _BOXES_KEY = "Phantom", "Boxes"
 _PNG_END = b"IEND\xaeB`\x82"
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Writes a file that other processes see either whole or not at all.
+def write_phantom_image(path: Path, pixels: NDArray[np.uint8], boxes: Sequence[PhantomBox], identity: str) -> None:
+    """Write an 8-bit gray PNG with its boxes and a note that it is synthetic.
+
+    An interrupted build reads the boxes from the file instead of drawing the image again.
 
     Args:
-        path: The file; its folder exists.
-        content: All bytes.
-    """
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def write_picture(path: Path, pixels: NDArray[np.uint8], boxes: Sequence[Box], owner: str) -> None:
-    """An 8-bit grey PNG that carries its boxes and the word synthetic, so that an interrupted build need not redraw it.
-
-    Args:
-        path: The PNG's path.
-        pixels: Grey, ``(S, S)``.
-        boxes: Places of the planted findings.
-        owner: Name of the set and row, compared before the picture is used again.
+        path: Path of the PNG.
+        pixels: Gray levels, ``(S, S)``.
+        boxes: Boxes of the planted findings.
+        identity: Name of the set and row, which is compared before the file is used again.
     """
     text = PngImagePlugin.PngInfo()
     text.add_text("Description", "Synthetic chest radiograph made by cxr_lightning; no patient is shown.")
-    text.add_text(_OWNER, owner)
-    text.add_text(_BOXES, json.dumps([astuple(box) for box in boxes]))
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG", compress_level=1, compress_type=zlib.Z_RLE, pnginfo=text)
-    write_atomically(path, buffer.getvalue())
+    text.add_text(_IDENTITY_KEY, identity)
+    text.add_text(_BOXES_KEY, json.dumps([astuple(box) for box in boxes]))
+    # Waiting for the disk takes up to a tenth of an image's time on a fast disk, and more than all of it on a slow one.
+    with atomic_write_bytes(path, sync=False) as file:
+        Image.fromarray(pixels).save(file, "PNG", compress_level=1, compress_type=zlib.Z_RLE, pnginfo=text)
 
 
-def read_boxes(path: Path, owner: str) -> tuple[Box, ...] | None:
-    """The boxes of a whole picture of this set and row; None if it is missing, cut short or another's.
+def read_planted_boxes(path: Path, identity: str) -> tuple[PhantomBox, ...] | None:
+    """Read the boxes from an image file; None if it is missing, truncated, or of another set or row.
 
     Args:
-        path: The PNG's path.
-        owner: As given to `write_picture`.
+        path: Path of the PNG.
+        identity: Name of the set and row, as for `write_phantom_image`.
     """
     try:
         with path.open("rb") as file:
@@ -68,8 +51,8 @@ def read_boxes(path: Path, owner: str) -> tuple[Box, ...] | None:
             if file.read() != _PNG_END:
                 return None
         with Image.open(path) as image:
-            if image.format != "PNG" or image.mode != "L" or image.info.get(_OWNER) != owner:
+            if image.format != "PNG" or image.mode != "L" or image.info.get(_IDENTITY_KEY) != identity:
                 return None
-            return tuple(Box(*values) for values in json.loads(image.info[_BOXES]))
+            return tuple(PhantomBox(*values) for values in json.loads(image.info[_BOXES_KEY]))
     except (OSError, ValueError, KeyError, TypeError, SyntaxError):
         return None

@@ -1,10 +1,10 @@
-"""The 14 findings by name: which painter draws which."""
+"""The painters of the 14 findings by label."""
 
 from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from cxr_lightning.phantom.boxes import Box
+from cxr_lightning.phantom.boxes import PhantomBox
 from cxr_lightning.phantom.chest import Scene
 from cxr_lightning.phantom.findings_diffuse import (
     paint_cardiomegaly,
@@ -23,9 +23,9 @@ from cxr_lightning.phantom.findings_lung import (
 )
 from cxr_lightning.phantom.findings_pleura import paint_effusion, paint_pleural_thickening, paint_pneumothorax
 
-Painter = Callable[[Scene, np.random.Generator], list[Box]]
+_Painter = Callable[[Scene, np.random.Generator], list[PhantomBox]]
 
-PAINTERS: Mapping[str, Painter] = {
+PAINTERS: Mapping[str, _Painter] = {
     "Cardiomegaly": paint_cardiomegaly,
     "Emphysema": paint_emphysema,
     "Edema": paint_edema,
@@ -41,4 +41,4 @@ PAINTERS: Mapping[str, Painter] = {
     "Pleural_Thickening": paint_pleural_thickening,
     "Hernia": paint_hernia,
 }
-"""In the order of painting; later ones see what earlier ones left of the air."""
+"""Painters in the order of painting; later ones see only the air that earlier ones have not replaced."""

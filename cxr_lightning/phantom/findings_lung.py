@@ -1,46 +1,45 @@
-"""Findings inside the lungs: each painter changes the scene and returns its boxes.
+"""Painters of findings inside the lungs: each changes the scene and returns its boxes.
 
-What they look like follows Hansell et al., "Fleischner Society: Glossary of Terms for Thoracic Imaging",
+Their appearance follows Hansell et al., "Fleischner Society: Glossary of Terms for Thoracic Imaging",
 Radiology 2008.
 """
 
 import numpy as np
+from numpy.random import Generator
 
-from cxr_lightning.phantom.anatomy import SIDES, hilum, wall
-from cxr_lightning.phantom.boxes import Box, box_of_mask
-from cxr_lightning.phantom.canvas import Field, smooth_curve, soft_step
+from cxr_lightning.phantom.anatomy import SIDES, hilum_center, wall_distance
+from cxr_lightning.phantom.boxes import PhantomBox, mask_to_boxes
+from cxr_lightning.phantom.canvas import FloatImage, smooth_curve, smoothstep
 from cxr_lightning.phantom.chest import Scene, vascular_tree
-from cxr_lightning.phantom.findings_shape import pick_side
-
-Generator = np.random.Generator
+from cxr_lightning.phantom.findings_anatomy import pick_side
 
 
-def paint_atelectasis(scene: Scene, generator: Generator) -> list[Box]:
-    """Plate-like bands above a raised dome, or a collapsed wedge behind the heart."""
+def paint_atelectasis(scene: Scene, generator: Generator) -> list[PhantomBox]:
+    """Paint plate-like bands above a raised dome, or a collapsed wedge behind the heart."""
     side = pick_side(generator)
     mask = (_plates if generator.random() < 0.88 else _wedge)(scene, side, generator)
     mask *= np.clip(scene.lungs[side] + np.float32(0.25), 0, 1)
     scene.fill(mask, generator.uniform(0.75, 0.95))
-    scene.soft += mask * np.float32(0.12)
-    return box_of_mask(scene.canvas, "Atelectasis", mask)
+    scene.soft_tissue += mask * np.float32(0.12)
+    return mask_to_boxes(scene.canvas, "Atelectasis", mask)
 
 
-def _plates(scene: Scene, side: int, generator: Generator) -> Field:
+def _plates(scene: Scene, side: int, generator: Generator) -> FloatImage:
     outlines = []
     y = scene.anatomy.dome(side) - generator.uniform(0.03, 0.06)
     for _ in range(int(generator.integers(2, 5))):
-        centre, length = generator.uniform(0.17, 0.22), generator.uniform(0.20, 0.30)
+        center, length = generator.uniform(0.17, 0.22), generator.uniform(0.20, 0.30)
         slope, bow = generator.uniform(-0.35, 0.1), generator.uniform(-0.25, 0.3)
         along = np.linspace(-0.5, 0.5, 15)
         line = y + slope * length * along + bow * length * along**2
         half = 0.5 * generator.uniform(0.019, 0.032) * np.sqrt(1 - (2 * along) ** 2 + 0.02)
-        x = side * (centre + length * along)
+        x = side * (center + length * along)
         outlines.append(np.concatenate([np.stack([x, line - half], axis=1), np.stack([x, line + half], axis=1)[::-1]]))
         y -= generator.uniform(0.03, 0.07)
     return scene.canvas.polygons(outlines, 0.0035)
 
 
-def _wedge(scene: Scene, side: int, generator: Generator) -> Field:
+def _wedge(scene: Scene, side: int, generator: Generator) -> FloatImage:
     floor = scene.anatomy.dome(side) + 0.05
     top, reach = generator.uniform(0.38, 0.46), generator.uniform(0.20, 0.28)
     bow = 0.35 * reach + generator.uniform(-0.02, 0.02)
@@ -49,8 +48,8 @@ def _wedge(scene: Scene, side: int, generator: Generator) -> Field:
     return scene.canvas.polygon(outline, 0.004)
 
 
-def paint_consolidation(scene: Scene, generator: Generator) -> list[Box]:
-    """A lobe's part gone uniformly white up to a sharp fissure, with air-filled bronchi."""
+def paint_consolidation(scene: Scene, generator: Generator) -> list[PhantomBox]:
+    """Paint a uniformly white part of a lobe, bounded by a sharp fissure, with air bronchograms."""
     side = pick_side(generator)
     canvas = scene.canvas
     upper = generator.random() < 0.5
@@ -60,54 +59,56 @@ def paint_consolidation(scene: Scene, generator: Generator) -> list[Box]:
     y = fissure + towards * generator.uniform(0.05, 0.09)
     radius_x, radius_y = generator.uniform(0.11, 0.15), generator.uniform(0.10, 0.145)
     ragged = canvas.noise(generator, 0.06) * np.float32(0.12)
-    body = soft_step(1 - canvas.disc(x, y, radius_x, radius_y) + ragged, 0.6)
+    body = smoothstep(1 - canvas.ellipse_distance(x, y, radius_x, radius_y) + ragged, 0.6)
     line = np.float32(fissure) + np.float32(slope) * (canvas.x - np.float32(x))
-    sharp = soft_step(np.float32(towards) * (canvas.y - line), 0.004)
+    sharp = smoothstep(np.float32(towards) * (canvas.y - line), 0.004)
     mask = body * sharp * scene.lungs[side]
     _consolidate(scene, side, mask, generator, generator.uniform(0.84, 0.97))
-    return box_of_mask(canvas, "Consolidation", mask)
+    return mask_to_boxes(canvas, "Consolidation", mask)
 
 
-def paint_pneumonia(scene: Scene, generator: Generator) -> list[Box]:
-    """Dense confluent patches with a fuzzy border and air bronchograms."""
+def paint_pneumonia(scene: Scene, generator: Generator) -> list[PhantomBox]:
+    """Paint dense confluent patches with a fuzzy border and air bronchograms."""
     side = pick_side(generator)
     canvas = scene.canvas
     x, y = side * generator.uniform(0.13, 0.25), generator.uniform(0.30, scene.anatomy.dome(side) - 0.06)
     radius_x, radius_y = generator.uniform(0.09, 0.125), generator.uniform(0.095, 0.135)
     patches = canvas.noise(generator, 0.05) * np.float32(0.42) + canvas.noise(generator, 0.02) * np.float32(0.22)
-    shape = np.float32(1.0) - canvas.disc(x, y, radius_x, radius_y) + patches
-    near = np.exp(-np.float32(0.5) * canvas.disc(x, y, 1.2 * radius_x, 1.2 * radius_y))
-    mask = soft_step(shape, 1.0) * np.clip(near * np.float32(1.6), 0, 1) * scene.lungs[side]
+    shape = np.float32(1.0) - canvas.ellipse_distance(x, y, radius_x, radius_y) + patches
+    near = np.exp(-np.float32(0.5) * canvas.ellipse_distance(x, y, 1.2 * radius_x, 1.2 * radius_y))
+    mask = smoothstep(shape, 1.0) * np.clip(near * np.float32(1.6), 0, 1) * scene.lungs[side]
     _consolidate(scene, side, mask, generator, generator.uniform(0.72, 0.92))
-    return box_of_mask(canvas, "Pneumonia", mask)
+    return mask_to_boxes(canvas, "Pneumonia", mask)
 
 
-def _consolidate(scene: Scene, side: int, mask: Field, generator: Generator, amount: float) -> None:
-    """Fills the mask but leaves some bronchi open."""
+def _consolidate(scene: Scene, side: int, mask: FloatImage, generator: Generator, amount: float) -> None:
+    """Fill the mask except for some air-filled bronchi."""
     branches, widths, levels = (part[:56] for part in vascular_tree(scene.anatomy, side, generator))
     bronchi = scene.canvas.strokes(branches, 0.9 * widths, 0.002, levels) * np.float32(0.75)
     scene.fill(mask * (1 - bronchi), amount)
-    scene.soft += mask * np.float32(0.06)
+    scene.soft_tissue += mask * np.float32(0.06)
 
 
-def paint_infiltration(scene: Scene, generator: Generator) -> list[Box]:
-    """Ill-defined faint mottling along thickened markings, in one or both lungs."""
+def paint_infiltration(scene: Scene, generator: Generator) -> list[PhantomBox]:
+    """Paint ill-defined faint mottling along thickened markings, in one or both lungs."""
     side = pick_side(generator)
     both = generator.random() < 0.4
     boxes = []
-    for place in SIDES if both else (side,):
-        mask = _mottle(scene, place, generator)
+    for affected_side in SIDES if both else (side,):
+        mask = _mottle(scene, affected_side, generator)
         scene.fill(mask, generator.uniform(0.45, 0.62))
         scene.vessels *= 1 + np.float32(0.8) * mask
-        boxes += box_of_mask(scene.canvas, "Infiltration", mask)
+        boxes += mask_to_boxes(scene.canvas, "Infiltration", mask)
     return boxes
 
 
-def _mottle(scene: Scene, side: int, generator: Generator) -> Field:
+def _mottle(scene: Scene, side: int, generator: Generator) -> FloatImage:
     canvas = scene.canvas
-    x = hilum(scene.anatomy, side)[0] + side * generator.uniform(0.04, 0.14)
+    x = hilum_center(scene.anatomy, side)[0] + side * generator.uniform(0.04, 0.14)
     y = generator.uniform(0.28, scene.anatomy.dome(side) - 0.08)
-    around = np.exp(-np.float32(0.9) * canvas.disc(x, y, generator.uniform(0.10, 0.16), generator.uniform(0.11, 0.18)))
+    around = np.exp(
+        -np.float32(0.9) * canvas.ellipse_distance(x, y, generator.uniform(0.10, 0.16), generator.uniform(0.11, 0.18))
+    )
     spots = (
         np.float32(0.6)
         + np.float32(0.25) * canvas.noise(generator, 0.028)
@@ -118,45 +119,45 @@ def _mottle(scene: Scene, side: int, generator: Generator) -> Field:
     )
 
 
-def paint_mass(scene: Scene, generator: Generator) -> list[Box]:
-    """One round or lobulated opacity of 3 cm or more (0.07 of the frame)."""
+def paint_mass(scene: Scene, generator: Generator) -> list[PhantomBox]:
+    """Paint one round or lobulated opacity of 3 cm (0.07 of the frame) or more."""
     side = pick_side(generator)
     canvas = scene.canvas
     radius = generator.uniform(0.062, 0.105)
-    x, y = _place_in_lung(scene, side, radius, generator)
+    x, y = _draw_lung_position(scene, side, radius, generator)
     angle = np.arctan2(canvas.y - np.float32(y), canvas.x - np.float32(x))
     waves = [(order, generator.uniform(0, 0.10), generator.uniform(0, 6.28)) for order in (2, 3, 5)]
     lobes = sum(
         (np.float32(size) * np.cos(order * angle + np.float32(phase)) for order, size, phase in waves), np.float32(1)
     )
-    ball = 1 - canvas.disc(x, y, radius, radius * generator.uniform(0.85, 1.2)) / (lobes * lobes)
-    mask = np.sqrt(np.clip(ball, 0, 1)) * soft_step(ball, 0.15)
+    ball = 1 - canvas.ellipse_distance(x, y, radius, radius * generator.uniform(0.85, 1.2)) / (lobes * lobes)
+    mask = np.sqrt(np.clip(ball, 0, 1)) * smoothstep(ball, 0.15)
     return _add_tissue(scene, "Mass", mask, generator.uniform(0.62, 0.85))
 
 
-def paint_nodule(scene: Scene, generator: Generator) -> list[Box]:
-    """One to five round opacities below 3 cm."""
+def paint_nodule(scene: Scene, generator: Generator) -> list[PhantomBox]:
+    """Paint one to five round opacities below 3 cm."""
     side = pick_side(generator)
     boxes = []
     for _ in range(int(generator.choice([1, 2, 3, 4, 5], p=[0.1, 0.2, 0.3, 0.2, 0.2]))):
         radius = generator.uniform(0.022, 0.033)
-        x, y = _place_in_lung(scene, side, radius, generator)
-        ball = 1 - scene.canvas.disc(x, y, radius, radius * generator.uniform(0.9, 1.1))
-        mask = np.sqrt(np.clip(ball, 0, 1)) * soft_step(ball, 0.25)
+        x, y = _draw_lung_position(scene, side, radius, generator)
+        ball = 1 - scene.canvas.ellipse_distance(x, y, radius, radius * generator.uniform(0.9, 1.1))
+        mask = np.sqrt(np.clip(ball, 0, 1)) * smoothstep(ball, 0.25)
         boxes += _add_tissue(scene, "Nodule", mask, generator.uniform(0.55, 0.75))
         side = pick_side(generator)
     return boxes
 
 
-def _place_in_lung(scene: Scene, side: int, margin: float, generator: Generator) -> tuple[float, float]:
+def _draw_lung_position(scene: Scene, side: int, margin: float, generator: Generator) -> tuple[float, float]:
     anatomy = scene.anatomy
     y = generator.uniform(anatomy.apex + 0.08 + margin, anatomy.dome(side) - 0.02 - margin)
     border = anatomy.heart_borders[0 if side < 0 else 1]
     inner = 0.09 if y < 0.5 else max(0.09, abs(border))
-    outer = max(float(wall(anatomy, y)) - 0.015 - margin, inner + margin + 0.01)
+    outer = max(float(wall_distance(anatomy, y)) - 0.015 - margin, inner + margin + 0.01)
     return side * generator.uniform(min(inner + margin, outer), outer), y
 
 
-def _add_tissue(scene: Scene, label: str, mask: Field, density: float) -> list[Box]:
-    scene.soft += np.float32(density) * mask
-    return box_of_mask(scene.canvas, label, mask)
+def _add_tissue(scene: Scene, label: str, mask: FloatImage, density: float) -> list[PhantomBox]:
+    scene.soft_tissue += np.float32(density) * mask
+    return mask_to_boxes(scene.canvas, label, mask)

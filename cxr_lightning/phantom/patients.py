@@ -1,8 +1,8 @@
-"""Who is in the set and who has what.
+"""The patients of the set, their visits and their findings.
 
-Findings come in company, as in life (effusion with atelectasis, edema with a large heart), and depend on age and view
-only mildly. Every finding is frequent enough to be learnt and tested, which NIH's real frequencies would not allow in
-so small a set.
+Findings occur together as in real patients (effusion with atelectasis, edema with a large heart), and depend only
+mildly on age and view. Every finding is frequent enough to be learned and tested, which NIH's real frequencies would
+not allow in so small a set.
 """
 
 from collections.abc import Sequence
@@ -14,16 +14,16 @@ from cxr_lightning.labels import NIH_LABELS
 from cxr_lightning.phantom.render import PatientImage
 from cxr_lightning.phantom.spec import PhantomSpec, random_stream
 
-HEALTHY_SHARE = 0.39
-VISITS_SHARE = (0.45, 0.25, 0.15, 0.10, 0.05)
-FINDINGS_SHARE = (0.25, 0.34, 0.26, 0.15)
-KEPT_SHARE = 0.88
-UNLISTED_SHARE = 0.02
-FALSE_MENTION_SHARE = 0.001
-SMALLEST_SHARE = 0.05
-"""Share of the images of each list that every label is guaranteed to have (and two images in any case)."""
+_HEALTHY_PROBABILITY = 0.39
+_VISIT_COUNT_PROBABILITIES = (0.45, 0.25, 0.15, 0.10, 0.05)
+_FINDING_COUNT_PROBABILITIES = (0.25, 0.34, 0.26, 0.15)
+_PRESENT_AT_VISIT_PROBABILITY = 0.88
+_UNLISTED_PROBABILITY = 0.02
+_FALSE_MENTION_PROBABILITY = 0.001
+_MIN_POSITIVE_FRACTION = 0.05
+"""Minimum fraction of the images of each list that show and list any one label; at least two images in any case."""
 
-FREQUENCY = {
+_RELATIVE_FREQUENCY = {
     "Atelectasis": 1.25,
     "Cardiomegaly": 0.9,
     "Consolidation": 0.9,
@@ -39,7 +39,7 @@ FREQUENCY = {
     "Pneumonia": 0.8,
     "Pneumothorax": 1.0,
 }
-COMPANY = {
+_COOCCURRENCE = {
     ("Atelectasis", "Effusion"): 2.0,
     ("Edema", "Effusion"): 1.8,
     ("Cardiomegaly", "Edema"): 2.0,
@@ -56,13 +56,20 @@ COMPANY = {
     ("Edema", "Fibrosis"): 0.0,
     ("Consolidation", "Pneumonia"): 0.4,
 }
-OLDER = {"Cardiomegaly": 0.5, "Hernia": 0.7, "Emphysema": 0.4, "Fibrosis": 0.4, "Pneumothorax": -0.5, "Pneumonia": -0.3}
-BEDSIDE = {"Effusion": 0.3, "Edema": 0.5, "Atelectasis": 0.25, "Hernia": -0.3, "Nodule": -0.3}
+_AGE_EFFECT = {
+    "Cardiomegaly": 0.5,
+    "Hernia": 0.7,
+    "Emphysema": 0.4,
+    "Fibrosis": 0.4,
+    "Pneumothorax": -0.5,
+    "Pneumonia": -0.3,
+}
+_BEDSIDE_EFFECT = {"Effusion": 0.3, "Edema": 0.5, "Atelectasis": 0.25, "Hernia": -0.3, "Nodule": -0.3}
 
 
 @dataclass(frozen=True)
-class Row:
-    """One image: what is planted in it and what its label file says, which is wrong now and then."""
+class PhantomRow:
+    """One row of the label table: the image with its planted findings, and the listed findings (few are wrong)."""
 
     image: PatientImage
     listed: tuple[str, ...]
@@ -73,93 +80,97 @@ class Row:
         return f"{self.image.patient_id:08d}_{self.image.follow_up:03d}.png"
 
 
-def draw_rows(spec: PhantomSpec) -> tuple[list[Row], list[Row]]:
-    """The rows of the training-and-validation list and of the test list; no patient is in both.
+def draw_rows(spec: PhantomSpec) -> tuple[list[PhantomRow], list[PhantomRow]]:
+    """Draw the rows of the training-and-validation list and of the test list; no patient is in both.
 
     Args:
-        spec: The set; the counts are met exactly.
+        spec: Choices that determine the set; its counts are met exactly.
     """
     train_val = _draw_part(spec, 1, spec.train_val_images)
     first = train_val[-1].image.patient_id + 1
     return train_val, _draw_part(spec, first, spec.test_images)
 
 
-def _draw_part(spec: PhantomSpec, first_patient: int, images: int) -> list[Row]:
-    rows: list[Row] = []
+def _draw_part(spec: PhantomSpec, first_patient: int, images: int) -> list[PhantomRow]:
+    rows: list[PhantomRow] = []
     patient = first_patient
     while len(rows) < images:
         rows += _draw_patient(spec.seed, patient)[: images - len(rows)]
         patient += 1
     for label in NIH_LABELS:
-        _top_up(
+        _add_positives(
             rows,
             label,
-            max(2, round(SMALLEST_SHARE * images)),
+            max(2, round(_MIN_POSITIVE_FRACTION * images)),
             random_stream(spec.seed, first_patient, "top-up", label),
         )
     return rows
 
 
-def _draw_patient(seed: int, patient: int) -> list[Row]:
+def _draw_patient(seed: int, patient: int) -> list[PhantomRow]:
     generator = random_stream(seed, patient, "patient")
     age = int(np.clip(generator.normal(52, 17), 20, 92))
     sex = "M" if generator.random() < 0.55 else "F"
     bedside = generator.random() < 0.35
     findings = _draw_findings(generator, age, bedside)
     rows = []
-    for visit in range(1 + int(generator.choice(len(VISITS_SHARE), p=VISITS_SHARE))):
-        present = tuple(label for label in findings if generator.random() < KEPT_SHARE)
+    for visit in range(1 + int(generator.choice(len(_VISIT_COUNT_PROBABILITIES), p=_VISIT_COUNT_PROBABILITIES))):
+        present = tuple(label for label in findings if generator.random() < _PRESENT_AT_VISIT_PROBABILITY)
         view = "AP" if generator.random() < (0.8 if bedside else 0.15) else "PA"
         image = PatientImage(patient, visit, min(age + visit // 2, 95), sex, view, present)
-        rows.append(Row(image, _mention(present, generator)))
+        rows.append(PhantomRow(image, _label_file_findings(present, generator)))
     return rows
 
 
 def _draw_findings(generator: np.random.Generator, age: int, bedside: bool) -> tuple[str, ...]:
-    """A patient's findings, each drawn given those before it."""
-    if generator.random() < HEALTHY_SHARE:
+    """Draw a patient's findings, each conditional on those drawn before it."""
+    if generator.random() < _HEALTHY_PROBABILITY:
         return ()
-    weights = np.array([FREQUENCY[label] * _risk(label, age, bedside) for label in NIH_LABELS])
+    weights = np.array([_RELATIVE_FREQUENCY[label] * _relative_risk(label, age, bedside) for label in NIH_LABELS])
     chosen: list[int] = []
-    for _ in range(1 + int(generator.choice(len(FINDINGS_SHARE), p=FINDINGS_SHARE))):
+    for _ in range(1 + int(generator.choice(len(_FINDING_COUNT_PROBABILITIES), p=_FINDING_COUNT_PROBABILITIES))):
         index = int(generator.choice(len(NIH_LABELS), p=weights / weights.sum()))
         chosen.append(index)
-        weights *= [_company(NIH_LABELS[index], label) for label in NIH_LABELS]
+        weights *= [_cooccurrence(NIH_LABELS[index], label) for label in NIH_LABELS]
     return tuple(NIH_LABELS[index] for index in sorted(chosen))
 
 
-def _risk(label: str, age: int, bedside: bool) -> float:
-    return (1 + OLDER.get(label, 0.0) * (age - 50) / 50) * (1 + BEDSIDE.get(label, 0.0) * (1 if bedside else -0.5))
-
-
-def _company(present: str, other: str) -> float:
-    """How much likelier ``other`` is beside ``present``; 0 for itself and for what cannot go together."""
-    if present == other:
-        return 0.0
-    return COMPANY.get((present, other), COMPANY.get((other, present), 1.0))
-
-
-def _mention(present: Sequence[str], generator: np.random.Generator) -> tuple[str, ...]:
-    """What a text-mined label file says: now and then it misses a finding or takes a denial for one."""
-    chance = generator.random(len(NIH_LABELS))
-    return tuple(
-        label
-        for label, drawn in zip(NIH_LABELS, chance, strict=True)
-        if (drawn >= UNLISTED_SHARE if label in present else drawn < FALSE_MENTION_SHARE)
+def _relative_risk(label: str, age: int, bedside: bool) -> float:
+    return (1 + _AGE_EFFECT.get(label, 0.0) * (age - 50) / 50) * (
+        1 + _BEDSIDE_EFFECT.get(label, 0.0) * (1 if bedside else -0.5)
     )
 
 
-def _top_up(rows: list[Row], label: str, floor: int, generator: np.random.Generator) -> None:
-    """Plants a rare label in images with the fewest findings until ``floor`` images show and list it."""
-    missing = floor - sum(label in row.listed and label in row.image.findings for row in rows)
+def _cooccurrence(present: str, other: str) -> float:
+    """Factor on the frequency of ``other`` beside ``present``; 0 for itself and for pairs that cannot occur."""
+    if present == other:
+        return 0.0
+    return _COOCCURRENCE.get((present, other), _COOCCURRENCE.get((other, present), 1.0))
+
+
+def _label_file_findings(present: Sequence[str], generator: np.random.Generator) -> tuple[str, ...]:
+    """Draw the labels of a text-mined label file, which rarely misses a finding or lists one that is absent."""
+    drawn_numbers = generator.random(len(NIH_LABELS))
+    return tuple(
+        label
+        for label, drawn in zip(NIH_LABELS, drawn_numbers, strict=True)
+        if (drawn >= _UNLISTED_PROBABILITY if label in present else drawn < _FALSE_MENTION_PROBABILITY)
+    )
+
+
+def _add_positives(rows: list[PhantomRow], label: str, minimum: int, generator: np.random.Generator) -> None:
+    """Plant a rare label in the images with the fewest findings until ``minimum`` images show and list it."""
+    missing = minimum - sum(label in row.listed and label in row.image.findings for row in rows)
     shuffled = generator.permutation(len(rows)).tolist()
     order = sorted(shuffled, key=lambda index: len(rows[index].image.findings))
-    possible = [index for index in order if label not in rows[index].image.findings and _fits(rows[index], label)]
+    possible = [
+        index for index in order if label not in rows[index].image.findings and _can_occur_with(rows[index], label)
+    ]
     for index in possible[: max(missing, 0)]:
         image = rows[index].image
         planted = replace(image, findings=tuple(sorted({*image.findings, label})))
-        rows[index] = Row(planted, tuple(sorted({*rows[index].listed, label})))
+        rows[index] = PhantomRow(planted, tuple(sorted({*rows[index].listed, label})))
 
 
-def _fits(row: Row, label: str) -> bool:
-    return all(_company(present, label) > 0 for present in row.image.findings)
+def _can_occur_with(row: PhantomRow, label: str) -> bool:
+    return all(_cooccurrence(present, label) > 0 for present in row.image.findings)

@@ -1,4 +1,4 @@
-"""One table row -> one picture and the boxes of its findings."""
+"""Rendering of one image, and the boxes of its findings."""
 
 from dataclasses import dataclass
 
@@ -6,28 +6,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr_lightning.phantom.anatomy import Anatomy, sample_anatomy, vary_visit
-from cxr_lightning.phantom.boxes import Box
+from cxr_lightning.phantom.boxes import PhantomBox
 from cxr_lightning.phantom.canvas import Canvas
-from cxr_lightning.phantom.chest import Scene, build_scene, paint_airway
-from cxr_lightning.phantom.devices import mark_film, paint_devices
-from cxr_lightning.phantom.distractors import paint_look_alikes
-from cxr_lightning.phantom.film import develop, sample_film, sample_pose, to_pixels
+from cxr_lightning.phantom.chest import Scene, airway_attenuation, build_scene
+from cxr_lightning.phantom.devices import add_film_markers, paint_devices
+from cxr_lightning.phantom.distractors import paint_distractors
+from cxr_lightning.phantom.film import develop, sample_film, sample_pose, to_uint8
 from cxr_lightning.phantom.findings import PAINTERS
-from cxr_lightning.phantom.findings_shape import RESHAPES
+from cxr_lightning.phantom.findings_anatomy import ANATOMY_CHANGES
 from cxr_lightning.phantom.spec import random_stream
 
 
 @dataclass(frozen=True)
 class PatientImage:
-    """Who is on a picture and what is planted in it; the written labels may differ a little.
+    """The patient, the visit and the planted findings of one image; the label table may list others.
 
     Attributes:
-        patient_id: From 1.
+        patient_id: Number of the patient, from 1.
         follow_up: Number of the visit, from 0.
-        age: Years.
+        age: Age in years.
         sex: ``"M"`` or ``"F"``.
         view: ``"PA"`` or ``"AP"``.
-        findings: Labels of what is planted.
+        findings: Labels of the planted findings.
     """
 
     patient_id: int
@@ -38,18 +38,20 @@ class PatientImage:
     findings: tuple[str, ...]
 
 
-def draw_patient_image(row: PatientImage, seed: int, image_size: int) -> tuple[NDArray[np.uint8], tuple[Box, ...]]:
-    """The picture of one row.
+def draw_patient_image(
+    row: PatientImage, seed: int, image_size: int
+) -> tuple[NDArray[np.uint8], tuple[PhantomBox, ...]]:
+    """Render one image.
 
-    Each aspect has a random stream of its own, so leaving out a finding changes nothing else.
+    Each aspect has its own random stream, so removing a finding changes nothing else.
 
     Args:
-        row: Who, which visit, and the findings to plant.
-        seed: The set's seed.
+        row: Patient, visit and findings to plant.
+        seed: Seed of the set.
         image_size: Height and width in pixels, S.
 
     Returns:
-        Grey pixels ``(S, S)``, bright where dense, and the boxes of the planted findings in the 1024 x 1024 frame.
+        Gray pixels ``(S, S)``, bright where dense, and the boxes of the planted findings in the 1024 x 1024 frame.
 
     Example:
         >>> row = PatientImage(1, 0, 60, "F", "PA", ("Nodule",))
@@ -59,27 +61,27 @@ def draw_patient_image(row: PatientImage, seed: int, image_size: int) -> tuple[N
     """
     patient, visit = row.patient_id, row.follow_up
     canvas = Canvas(image_size, sample_pose(random_stream(seed, patient, visit, "pose"), row.view))
-    scene = build_scene(canvas, _shape(row, seed), random_stream(seed, patient, "vessels"))
-    paint_look_alikes(scene, random_stream(seed, patient, "look-alikes"))
-    boxes = _plant(scene, row, seed)
+    scene = build_scene(canvas, _draw_anatomy(row, seed), random_stream(seed, patient, "vessels"))
+    paint_distractors(scene, random_stream(seed, patient, "look-alikes"))
+    boxes = _paint_findings(scene, row, seed)
     paint_devices(scene, random_stream(seed, patient, visit, "devices"), row.view)
     film = sample_film(random_stream(seed, patient, visit, "film"), row.view)
-    attenuation = scene.attenuation() - paint_airway(canvas, scene.anatomy)
-    grey = develop(canvas, attenuation, film, random_stream(seed, patient, visit, "grain"))
-    return to_pixels(mark_film(grey, canvas, random_stream(seed, patient, visit, "markers"), row.view)), boxes
+    attenuation = scene.attenuation() - airway_attenuation(canvas, scene.anatomy)
+    gray = develop(canvas, attenuation, film, random_stream(seed, patient, visit, "grain"))
+    return to_uint8(add_film_markers(gray, canvas, random_stream(seed, patient, visit, "markers"), row.view)), boxes
 
 
-def _shape(row: PatientImage, seed: int) -> Anatomy:
+def _draw_anatomy(row: PatientImage, seed: int) -> Anatomy:
     anatomy = sample_anatomy(random_stream(seed, row.patient_id, "anatomy"), row.age, row.sex)
     anatomy = vary_visit(anatomy, random_stream(seed, row.patient_id, row.follow_up, "visit"), row.view)
-    for label, reshape in RESHAPES.items():
+    for label, change in ANATOMY_CHANGES.items():
         if label in row.findings:
-            anatomy = reshape(anatomy, random_stream(seed, row.patient_id, label))
+            anatomy = change(anatomy, random_stream(seed, row.patient_id, label))
     return anatomy
 
 
-def _plant(scene: Scene, row: PatientImage, seed: int) -> tuple[Box, ...]:
-    boxes: list[Box] = []
+def _paint_findings(scene: Scene, row: PatientImage, seed: int) -> tuple[PhantomBox, ...]:
+    boxes: list[PhantomBox] = []
     for label, paint in PAINTERS.items():
         if label in row.findings:
             boxes += paint(scene, random_stream(seed, row.patient_id, label))

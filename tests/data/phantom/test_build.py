@@ -70,7 +70,7 @@ def test_lists_name_every_image_once_and_share_no_patient(fresh: Path) -> None:
     assert {*train_val, *test} == {path.name for path in (fresh / "images").iterdir()}
 
 
-def test_pictures_are_8_bit_grey(fresh: Path) -> None:
+def test_images_are_8_bit_gray(fresh: Path) -> None:
     for path in (fresh / "images").iterdir():
         with Image.open(path) as image:
             assert (image.size, image.mode) == ((64, 64), "L")
@@ -95,22 +95,22 @@ def test_complete_set_is_returned_untouched(copy: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in copy.rglob("*")} == before
 
 
-def test_interrupted_build_is_finished_and_good_pictures_are_kept(copy: Path, fresh: Path) -> None:
-    pictures = sorted((copy / "images").iterdir())
-    pictures[0].unlink()
-    pictures[1].write_bytes(pictures[1].read_bytes()[:-20])
+def test_interrupted_build_is_finished_and_good_images_are_kept(copy: Path, fresh: Path) -> None:
+    paths = sorted((copy / "images").iterdir())
+    paths[0].unlink()
+    paths[1].write_bytes(paths[1].read_bytes()[:-20])
     for name in ("phantom.json", "BBox_List_2017.csv", "test_list.txt"):
         (copy / name).unlink()
-    kept = pictures[2].stat().st_mtime_ns
+    kept = paths[2].stat().st_mtime_ns
     build_phantom(copy.parent, SPEC, workers=1)
     assert _contents(copy) == _contents(fresh)
-    assert pictures[2].stat().st_mtime_ns == kept
+    assert paths[2].stat().st_mtime_ns == kept
 
 
 def test_damaged_set_is_repaired(copy: Path, fresh: Path) -> None:
-    pictures = sorted((copy / "images").iterdir())
-    pictures[3].write_bytes(pictures[4].read_bytes())  # whole, but another row's
-    pictures[5].write_bytes(b"")
+    paths = sorted((copy / "images").iterdir())
+    paths[3].write_bytes(paths[4].read_bytes())  # whole, but another row's
+    paths[5].write_bytes(b"")
     table = copy / "Data_Entry_2017_v2020.csv"
     table.write_text(table.read_text().replace("No Finding", "Hernia", 1))
     build_phantom(copy.parent, SPEC, workers=1)
@@ -142,7 +142,7 @@ def test_build_reports_start_and_end(copy: Path, caplog: pytest.LogCaptureFixtur
     with caplog.at_level(logging.INFO, logger="cxr_lightning.phantom"):
         build_phantom(copy.parent, SPEC, workers=1)
     assert [record.message.split()[0] for record in caplog.records] == ["Making", "Made"]
-    assert "Making 1 pictures" in caplog.text
+    assert "Making 1 images" in caplog.text
 
 
 def test_failing_process_is_reported(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:

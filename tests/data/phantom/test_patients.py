@@ -3,13 +3,13 @@ from collections import Counter
 import pytest
 
 from cxr_lightning.labels import NIH_LABELS
-from cxr_lightning.phantom.patients import Row, draw_rows
+from cxr_lightning.phantom.patients import PhantomRow, draw_rows
 from cxr_lightning.phantom.spec import PhantomSpec
 
 SMALLEST = PhantomSpec(train_images=60, val_images=20, test_images=40, image_size=64)
 
 
-def _positives(rows: list[Row]) -> Counter[str]:
+def _positives(rows: list[PhantomRow]) -> Counter[str]:
     return Counter(label for row in rows for label in row.listed)
 
 
@@ -29,9 +29,9 @@ def test_every_label_has_its_floor_of_positives(
 def test_prevalences_are_between_5_and_20_percent_and_a_third_is_healthy() -> None:
     train_val, test = draw_rows(PhantomSpec(seed=11))
     rows = train_val + test
-    shares = {label: count / len(rows) for label, count in _positives(rows).items()}
-    assert set(shares) == set(NIH_LABELS)
-    assert all(0.05 < share < 0.20 for share in shares.values()), shares
+    fractions = {label: count / len(rows) for label, count in _positives(rows).items()}
+    assert set(fractions) == set(NIH_LABELS)
+    assert all(0.05 < fraction < 0.20 for fraction in fractions.values()), fractions
     assert 0.33 < sum(not row.listed for row in rows) / len(rows) < 0.45
 
 

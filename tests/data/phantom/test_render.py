@@ -5,21 +5,21 @@ import pytest
 
 from cxr_lightning.labels import NIH_LABELS
 from cxr_lightning.phantom import PatientImage, draw_patient_image
-from cxr_lightning.phantom.boxes import FRAME, box_of_mask
-from cxr_lightning.phantom.canvas import Canvas, Pose, band, smooth_curve
+from cxr_lightning.phantom.boxes import BOX_FRAME_SIZE, mask_to_boxes
+from cxr_lightning.phantom.canvas import Canvas, Pose, ribbon_outline, smooth_curve
 from cxr_lightning.phantom.findings import PAINTERS
-from cxr_lightning.phantom.findings_shape import RESHAPES
+from cxr_lightning.phantom.findings_anatomy import ANATOMY_CHANGES
 
 PATIENT = PatientImage(patient_id=3, follow_up=0, age=60, sex="F", view="PA", findings=())
 
 
 def test_every_finding_has_a_painter() -> None:
     assert set(PAINTERS) == set(NIH_LABELS)
-    assert set(RESHAPES) <= set(NIH_LABELS)
+    assert set(ANATOMY_CHANGES) <= set(NIH_LABELS)
 
 
 @pytest.mark.parametrize("size", [64, 101, 256])
-def test_picture_is_a_grey_square_that_uses_the_range(size: int) -> None:
+def test_image_is_a_gray_square_that_uses_the_range(size: int) -> None:
     pixels, boxes = draw_patient_image(PATIENT, seed=0, image_size=size)
     assert pixels.shape == (size, size)
     assert pixels.dtype == np.uint8
@@ -28,20 +28,20 @@ def test_picture_is_a_grey_square_that_uses_the_range(size: int) -> None:
     assert np.mean(pixels == 255) < 0.05
 
 
-def test_same_seed_same_picture_and_other_seed_another() -> None:
+def test_same_seed_same_image_and_other_seed_another() -> None:
     first = draw_patient_image(PATIENT, seed=0, image_size=64)[0]
     assert np.array_equal(first, draw_patient_image(PATIENT, seed=0, image_size=64)[0])
     assert not np.array_equal(first, draw_patient_image(PATIENT, seed=1, image_size=64)[0])
 
 
 def test_lungs_are_darker_than_heart_and_abdomen() -> None:
-    lungs, centre, abdomen = [], [], []
+    lungs, center, abdomen = [], [], []
     for patient in range(1, 9):
         pixels, _ = draw_patient_image(replace(PATIENT, patient_id=patient), seed=0, image_size=64)
         lungs.append(np.concatenate([pixels[22:34, 16:22], pixels[22:34, 42:48]]).mean())
-        centre.append(pixels[28:40, 31:34].mean())
+        center.append(pixels[28:40, 31:34].mean())
         abdomen.append(pixels[54:60, 24:40].mean())
-    assert np.mean(lungs) + 40 < np.mean(centre)
+    assert np.mean(lungs) + 40 < np.mean(center)
     assert np.mean(lungs) + 40 < np.mean(abdomen)
 
 
@@ -52,15 +52,15 @@ def test_a_planted_finding_changes_the_pixels_in_its_box(label: str) -> None:
     assert boxes
     for box in boxes:
         assert box.label == label
-        assert 0 <= box.x < box.x + box.width <= FRAME
-        assert 0 <= box.y < box.y + box.height <= FRAME
+        assert 0 <= box.x < box.x + box.width <= BOX_FRAME_SIZE
+        assert 0 <= box.y < box.y + box.height <= BOX_FRAME_SIZE
         rows = slice(int(box.y / 8), int((box.y + box.height) / 8))
         columns = slice(int(box.x / 8), int((box.x + box.width) / 8))
         change = np.abs(planted[rows, columns].astype(int) - without[rows, columns].astype(int))
-        assert change.mean() > 2  # grey levels
+        assert change.mean() > 2  # gray levels
 
 
-def test_a_local_finding_leaves_the_rest_of_the_picture_alone() -> None:
+def test_a_local_finding_leaves_the_rest_of_the_image_alone() -> None:
     without, _ = draw_patient_image(PATIENT, seed=1, image_size=128)
     planted, boxes = draw_patient_image(replace(PATIENT, findings=("Mass",)), seed=1, image_size=128)
     far = np.ones_like(planted, dtype=bool)
@@ -94,14 +94,14 @@ def test_canvas_coordinates_and_pixels_are_inverse() -> None:
 def test_box_of_mask_scales_to_the_1024_frame() -> None:
     mask = np.zeros((64, 64), dtype=np.float32)
     mask[10:14, 20:25] = 1
-    (box,) = box_of_mask(Canvas(64, Pose()), "Mass", mask)
+    (box,) = mask_to_boxes(Canvas(64, Pose()), "Mass", mask)
     assert (box.x, box.y, box.width, box.height) == (320, 160, 80, 64)  # 16 frame pixels to one of the mask
-    assert box_of_mask(Canvas(64, Pose()), "Mass", np.zeros_like(mask)) == []
+    assert mask_to_boxes(Canvas(64, Pose()), "Mass", np.zeros_like(mask)) == []
 
 
 def test_smooth_curve_passes_its_knots_and_band_has_its_width() -> None:
     curve = smooth_curve([(0, 0), (1, 0), (2, 0)], steps=4)
     assert curve[[0, 4, 8]] == pytest.approx(np.array([(0, 0), (1, 0), (2, 0)]))
-    outline = band(curve, 0.5)
+    outline = ribbon_outline(curve, 0.5)
     assert outline[:, 1].min() == pytest.approx(-0.25)
     assert outline[:, 1].max() == pytest.approx(0.25)

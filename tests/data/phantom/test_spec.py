@@ -7,7 +7,7 @@ import pytest
 from cxr_lightning.phantom.spec import PhantomSpec, random_stream
 
 
-def test_name_tells_every_choice() -> None:
+def test_name_states_every_choice() -> None:
     assert PhantomSpec(seed=7, image_size=128).name == "phantom-v1-seed7-1000-200-400-128px"
 
 

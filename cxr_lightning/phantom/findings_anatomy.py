@@ -1,4 +1,4 @@
-"""What findings do to the chest's measures, before anything is drawn."""
+"""Changes of the chest's measures by findings, applied before anything is drawn."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -7,18 +7,18 @@ import numpy as np
 
 from cxr_lightning.phantom.anatomy import SIDES, Anatomy
 
-Reshape = Callable[[Anatomy, np.random.Generator], Anatomy]
+_AnatomyChange = Callable[[Anatomy, np.random.Generator], Anatomy]
 
 
 def pick_side(generator: np.random.Generator) -> int:
-    """The side a finding lies on. Always a finding's first draw, so that its shape and its picture agree."""
+    """Draw the side of a finding; as a finding's first draw it is the same for its anatomy and its painter."""
     return SIDES[int(generator.integers(2))]
 
 
 def _atelectasis(anatomy: Anatomy, generator: np.random.Generator) -> Anatomy:
-    """Lost volume: the dome rises and the heart moves over."""
+    """Lose volume: the dome rises and the heart shifts towards it."""
     side = pick_side(generator)
-    raised = anatomy.with_dome(side, -generator.uniform(0.01, 0.05))
+    raised = anatomy.with_dome_moved(side, -generator.uniform(0.01, 0.05))
     return replace(raised, heart_shift=raised.heart_shift + side * generator.uniform(0.005, 0.025))
 
 
@@ -27,7 +27,7 @@ def _cardiomegaly(anatomy: Anatomy, generator: np.random.Generator) -> Anatomy:
 
 
 def _emphysema(anatomy: Anatomy, generator: np.random.Generator) -> Anatomy:
-    """Too much air: low flat domes, a narrow heart, thin vessels."""
+    """Add air: low flat domes, a narrow heart, thin vessels."""
     lower = generator.uniform(0.01, 0.05)
     return replace(
         anatomy,
@@ -41,13 +41,13 @@ def _emphysema(anatomy: Anatomy, generator: np.random.Generator) -> Anatomy:
 
 
 def _fibrosis(anatomy: Anatomy, generator: np.random.Generator) -> Anatomy:
-    """Stiff small lungs."""
+    """Shrink both lungs: the domes rise."""
     raised = generator.uniform(0.01, 0.045)
     return replace(anatomy, right_dome=anatomy.right_dome - raised, left_dome=anatomy.left_dome - raised)
 
 
 def _edema(anatomy: Anatomy, generator: np.random.Generator) -> Anatomy:
-    """Full vessels and a somewhat wider heart."""
+    """Widen the vessels, and the heart a little."""
     return replace(
         anatomy,
         vessels=anatomy.vessels * generator.uniform(1.3, 1.8),
@@ -55,11 +55,11 @@ def _edema(anatomy: Anatomy, generator: np.random.Generator) -> Anatomy:
     )
 
 
-RESHAPES: Mapping[str, Reshape] = {
+ANATOMY_CHANGES: Mapping[str, _AnatomyChange] = {
     "Atelectasis": _atelectasis,
     "Emphysema": _emphysema,
     "Fibrosis": _fibrosis,
     "Edema": _edema,
     "Cardiomegaly": _cardiomegaly,
 }
-"""In the order in which they are applied when several are present."""
+"""Changes by label, in the order in which they are applied when several findings are present."""
