@@ -1,1 +1,1 @@
-"""Numbers that say how good predictions are."""
+"""Metrics of predictions: ranking, operating points, calibration, localization, and their intervals."""

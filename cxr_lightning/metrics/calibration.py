@@ -1,4 +1,4 @@
-"""Do probabilities mean what they say? Their error, and maps that correct them without changing the order."""
+"""Calibration: errors of probabilities, and maps that correct them without changing their order."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,25 +6,26 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_lightning.metrics.logistic import Array, fit_logistic, log_loss, sigmoid
+from cxr_lightning.metrics.logistic import fit_logistic, log_loss, sigmoid
+from cxr_lightning.metrics.ranking import FloatArray
 
-Method = Literal["none", "temperature", "platt"]
+CalibrationMethod = Literal["none", "temperature", "platt"]
 
 ECE_BINS = 15
-FEWEST = 10
-"""Patients with the finding, and without, that a label must have; it is left alone otherwise."""
+MIN_PATIENTS = 10
+"""Minimum number of patients with the finding, and of those without it, for a label to be calibrated."""
 
 _FOLDS = 5
-_LOWEST, _HIGHEST = 1e-45, 1 - 2**-53  # float32's smallest number; the one before 1
-_LEAST_SLOPE = 1e-3
+_MIN_PROBABILITY, _MAX_PROBABILITY = 1e-45, 1 - 2**-53  # float32's smallest number; float64's largest number below 1
+_MIN_SLOPE = 1e-3
 
 
-def brier(probabilities: Array, targets: Array) -> float:
-    """Mean squared difference of probability and truth.
+def brier(probabilities: FloatArray, targets: FloatArray) -> float:
+    """Brier score: mean squared difference of probability and target.
 
     Args:
         probabilities: ``(N,)`` in [0, 1].
-        targets: ``(N,)``; 1, 0 or NaN (unknown, left out).
+        targets: ``(N,)``; 1, 0 or NaN (unknown, excluded).
 
     Returns:
         In [0, 1], 0 is best; NaN if nothing is known.
@@ -37,12 +38,12 @@ def brier(probabilities: Array, targets: Array) -> float:
     return float(np.mean((probabilities[known] - targets[known]) ** 2)) if known.any() else float("nan")
 
 
-def expected_calibration_error(probabilities: Array, targets: Array) -> float:
-    """How far probabilities are from frequencies: over 15 bins of equal width, weighted by their images.
+def expected_calibration_error(probabilities: FloatArray, targets: FloatArray) -> float:
+    """Mean difference of probability and frequency over 15 bins of equal width, weighted by their images.
 
     Args:
-        probabilities: Of the finding, ``(N,)`` in [0, 1].
-        targets: ``(N,)``; 1, 0 or NaN (unknown, left out).
+        probabilities: Probability of the finding, ``(N,)`` in [0, 1].
+        targets: ``(N,)``; 1, 0 or NaN (unknown, excluded).
 
     Returns:
         In [0, 1], 0 is best; NaN if nothing is known.
@@ -59,86 +60,88 @@ def expected_calibration_error(probabilities: Array, targets: Array) -> float:
 
 
 @dataclass(frozen=True)
-class Reliability:
-    """Mean probability and frequency of the finding in bins.
+class ReliabilityCurve:
+    """Mean probability and observed frequency of the finding in each bin.
 
     Attributes:
         predicted: Mean probability in each bin, ``(B,)``.
-        observed: Share of positives in each bin, ``(B,)``.
-        images: In each bin, ``(B,)``.
+        observed: Fraction of positives in each bin, ``(B,)``.
+        images: Number of images in each bin, ``(B,)``.
     """
 
-    predicted: Array
-    observed: Array
+    predicted: FloatArray
+    observed: FloatArray
     images: NDArray[np.int64]
 
 
-def reliability(probabilities: Array, targets: Array, bins: int = 10) -> Reliability:
-    """The points of a reliability diagram: bins of (nearly) equal numbers of images, so that each point says as much.
+def reliability_curve(probabilities: FloatArray, targets: FloatArray, bins: int = 10) -> ReliabilityCurve:
+    """Compute the points of a reliability diagram from bins of (nearly) equal numbers of images.
 
-    Tied probabilities are not divided, so that there can be fewer bins.
+    Tied probabilities stay in one bin, so there can be fewer bins.
 
     Args:
         probabilities: ``(N,)`` in [0, 1].
-        targets: ``(N,)``; 1, 0 or NaN (unknown, left out).
-        bins: At most.
+        targets: ``(N,)``; 1, 0 or NaN (unknown, excluded).
+        bins: Maximum number of bins.
     """
     known = ~np.isnan(targets)
     kept, truth = probabilities[known], targets[known]
     if not len(kept):
-        return Reliability(np.empty(0), np.empty(0), np.empty(0, dtype=np.int64))
+        return ReliabilityCurve(np.empty(0), np.empty(0), np.empty(0, dtype=np.int64))
     edges = np.unique(np.quantile(kept, np.linspace(0, 1, bins + 1)[1:-1], method="inverted_cdf"))
-    place = np.searchsorted(edges, kept, side="left")
-    images = np.bincount(place)
-    used = images > 0
-    return Reliability(
-        (np.bincount(place, kept) / np.maximum(images, 1))[used],
-        (np.bincount(place, truth) / np.maximum(images, 1))[used],
-        images[used],
+    bin_index = np.searchsorted(edges, kept, side="left")
+    images = np.bincount(bin_index)
+    filled = images > 0
+    return ReliabilityCurve(
+        (np.bincount(bin_index, kept) / np.maximum(images, 1))[filled],
+        (np.bincount(bin_index, truth) / np.maximum(images, 1))[filled],
+        images[filled],
     )
 
 
 @dataclass(frozen=True)
 class Calibrator:
-    """A strictly increasing map of probabilities: ``sigmoid(slope * logit(p) + intercept)``.
+    """Strictly increasing map of probabilities: ``sigmoid(slope * logit(p) + intercept)``.
 
     Attributes:
         method: ``none`` (unchanged), ``temperature`` (a slope) or ``platt`` (a slope and an intercept).
-        slope: Above 0; 1 / temperature.
-        intercept: Log odds added.
-        reason: Why there is none, or what validation said.
+        slope: Factor on the log odds, above 0; 1 / temperature.
+        intercept: Log odds that are added.
+        reason: Why the label is not calibrated, or the methods' losses on validation.
     """
 
-    method: Method = "none"
+    method: CalibrationMethod = "none"
     slope: float = 1.0
     intercept: float = 0.0
     reason: str = ""
 
-    def __call__(self, probabilities: Array) -> Array:
-        """Calibrated probabilities, of the same shape."""
+    def __call__(self, probabilities: FloatArray) -> FloatArray:
+        """Return calibrated probabilities of the same shape."""
         if self.method == "none":
             return probabilities
         return sigmoid(self.slope * logit(probabilities) + self.intercept)
 
 
-def logit(probabilities: Array) -> Array:
-    """Log odds; 0 and 1 are taken as the smallest float32 and the number before 1, so that they stay finite."""
-    clipped = np.clip(probabilities, _LOWEST, _HIGHEST)
-    odds: Array = np.log(clipped) - np.log1p(-clipped)
+def logit(probabilities: FloatArray) -> FloatArray:
+    """Log odds; 0 and 1 are replaced by the smallest float32 and the number before 1, so the result is finite."""
+    clipped = np.clip(probabilities, _MIN_PROBABILITY, _MAX_PROBABILITY)
+    odds: FloatArray = np.log(clipped) - np.log1p(-clipped)
     return odds
 
 
-def fit_calibrator(probabilities: Array, targets: Array, patient_ids: NDArray[np.object_], seed: int) -> Calibrator:
-    """The map that predicts held-out validation patients best: none, a temperature, or Platt's.
+def fit_calibrator(
+    probabilities: FloatArray, targets: FloatArray, patient_ids: NDArray[np.object_], seed: int
+) -> Calibrator:
+    """Fit the calibration that predicts held-out validation patients best: none, a temperature, or Platt scaling.
 
-    The three are compared by cross-entropy in five-fold cross-validation over patients; the winner is fitted on all.
-    A label with too few patients on one side is left alone, and so is one whose scores point the wrong way.
+    The three are compared by cross-entropy in five-fold cross-validation over patients; the best is fitted on all.
+    A label with too few patients on one side is not calibrated, nor is one whose scores fall with the finding.
 
     Args:
-        probabilities: Validation, ``(N,)`` in [0, 1].
-        targets: ``(N,)``; 1, 0 or NaN (unknown, left out).
-        patient_ids: ``(N,)``.
-        seed: Draws the folds.
+        probabilities: Probabilities of the validation images, ``(N,)`` in [0, 1].
+        targets: ``(N,)``; 1, 0 or NaN (unknown, excluded).
+        patient_ids: Patient of each image, ``(N,)``.
+        seed: Seed of the folds.
 
     References:
         Guo et al., "On Calibration of Modern Neural Networks", ICML 2017 (temperature); Platt, "Probabilistic outputs
@@ -148,8 +151,8 @@ def fit_calibrator(probabilities: Array, targets: Array, patient_ids: NDArray[np
     logits, truth = logit(probabilities[known]), targets[known]
     patients = patient_ids[known].astype(str)
     scarcer = min(len(np.unique(patients[truth == side])) for side in (0, 1))
-    if scarcer < FEWEST:
-        return Calibrator(reason=f"too few: {scarcer} patients on its scarcer side, {FEWEST} wanted")
+    if scarcer < MIN_PATIENTS:
+        return Calibrator(reason=f"too few: {scarcer} patients on its scarcer side, {MIN_PATIENTS} wanted")
     folds = _folds(patient_ids[known], seed)
     losses: dict[str, float] = {"none": log_loss(logits, truth)}
     for method in ("temperature", "platt"):
@@ -158,20 +161,20 @@ def fit_calibrator(probabilities: Array, targets: Array, patient_ids: NDArray[np
     if best == "none":
         return Calibrator(reason="validation prefers it as it is")
     slope, intercept = _fit(best, logits, truth)
-    if slope < _LEAST_SLOPE:
+    if slope < _MIN_SLOPE:
         return Calibrator(reason="its scores do not rise with the finding on validation")
     compared = ", ".join(f"{method} {loss:.4f}" for method, loss in losses.items())
     return Calibrator(best, slope, intercept, f"validation cross-entropy: {compared}")  # type: ignore[arg-type]
 
 
 def _folds(patient_ids: NDArray[np.object_], seed: int) -> NDArray[np.intp]:
-    """Which of five parts each image is in; a patient's images are in one."""
-    names, patient = np.unique(patient_ids.astype(str), return_inverse=True)
-    part: NDArray[np.intp] = np.random.default_rng(seed).permutation(len(names)) % _FOLDS
-    return part[patient]
+    """Assign each image to one of five folds; a patient's images are in one fold."""
+    names, patient_index = np.unique(patient_ids.astype(str), return_inverse=True)
+    fold: NDArray[np.intp] = np.random.default_rng(seed).permutation(len(names)) % _FOLDS
+    return fold[patient_index]
 
 
-def _held_out_loss(method: str, logits: Array, truth: Array, folds: NDArray[np.intp]) -> float:
+def _held_out_loss(method: str, logits: FloatArray, truth: FloatArray, folds: NDArray[np.intp]) -> float:
     predicted = np.empty_like(logits)
     for fold in np.unique(folds):
         held_out = folds == fold
@@ -180,8 +183,8 @@ def _held_out_loss(method: str, logits: Array, truth: Array, folds: NDArray[np.i
     return log_loss(predicted, truth)
 
 
-def _fit(method: str, logits: Array, truth: Array) -> tuple[float, float]:
-    """Slope and intercept, on Platt's smoothed targets: finite even where the two sides are separable."""
+def _fit(method: str, logits: FloatArray, truth: FloatArray) -> tuple[float, float]:
+    """Slope and intercept for Platt's smoothed targets: finite even for separable positives and negatives."""
     positives, negatives = truth.sum(), (1 - truth).sum()
     smooth = np.where(truth == 1, (positives + 1) / (positives + 2), 1 / (negatives + 2))
     columns = [logits] if method == "temperature" else [logits, np.ones_like(logits)]

@@ -1,7 +1,7 @@
-"""How well a heat map finds annotated boxes: the pointing game, and overlap with the hot region.
+"""Localization of annotated boxes by a heatmap: the pointing game, and overlap with the hot region.
 
-A map is not negative, a box is ``(x, y, width, height)`` in fractions of the image's sides. A pixel, or a cell of a
-map, belongs to a box if its centre does.
+A heatmap is not negative, a box is ``(x, y, width, height)`` in fractions of the image's sides. A pixel, or a cell of a
+heatmap, belongs to a box if its center does.
 
 References:
     Zhang et al., "Top-down neural attention by excitation backprop", ECCV 2016 (pointing game); Wang et al.,
@@ -13,18 +13,19 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-Map = NDArray[np.float32]
-Box = tuple[float, float, float, float]
+Heatmap = NDArray[np.float32]
+FractionalBox = tuple[float, float, float, float]
+"""Left, top, width and height in fractions of the image's width and height."""
 
-HOT = 0.5
-"""Share of a map's maximum from which a pixel belongs to the hot region."""
+HOT_FRACTION = 0.5
+"""Fraction of a heatmap's maximum from which a pixel belongs to the hot region."""
 
 IOU_THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 IOBB_THRESHOLDS = (0.1, 0.25, 0.5, 0.75, 0.9)
 
 
-def box_mask(boxes: Sequence[Box], height: int, width: int) -> NDArray[np.bool_]:
-    """The pixels in any of the boxes, ``(H, W)``; what lies beyond the image is cut off.
+def box_mask(boxes: Sequence[FractionalBox], height: int, width: int) -> NDArray[np.bool_]:
+    """Mask of the pixels in any of the boxes, ``(H, W)``; parts outside the image are ignored.
 
     Example:
         >>> box_mask([(0.5, 0.0, 0.5, 0.5)], 2, 4).astype(int).tolist()
@@ -38,15 +39,15 @@ def box_mask(boxes: Sequence[Box], height: int, width: int) -> NDArray[np.bool_]
     return mask
 
 
-def hits(heatmap: Map, boxes: Sequence[Box]) -> bool:
-    """Whether the highest point is in a box; of several equally high points at least half must be.
+def pointing_game_hit(heatmap: Heatmap, boxes: Sequence[FractionalBox]) -> bool:
+    """Whether the maximum is in a box; of several equal maxima at least half must be.
 
-    Give the map as it is before upsampling: the centre of its hottest cell is the highest point of any bilinear
-    upsampling, which towards the border repeats it. A map without positive evidence misses.
+    The heatmap is the one before upsampling: the center of its hottest cell is the maximum of any bilinear
+    upsampling, which repeats it towards the border. A heatmap without positive values misses.
 
     Args:
-        heatmap: ``(h, w)``.
-        boxes: Of one image.
+        heatmap: Heatmap before upsampling, ``(h, w)``.
+        boxes: Boxes of the image.
     """
     if not (heatmap > 0).any():
         return False
@@ -54,42 +55,42 @@ def hits(heatmap: Map, boxes: Sequence[Box]) -> bool:
     return bool(box_mask(boxes, *heatmap.shape)[highest].mean() >= 0.5)
 
 
-def overlap(heatmap: Map, boxes: Sequence[Box], size: int) -> tuple[float, float]:
-    """Intersection over union of the hot cells with the boxes, and the part of these cells that is inside them.
+def iou_and_iobb(heatmap: Heatmap, boxes: Sequence[FractionalBox], size: int) -> tuple[float, float]:
+    """Intersection of the hot cells with the boxes, over their union (IoU) and over the area of the cells (IoBB).
 
-    Whole cells are counted, not a smoothed outline, so that :func:`best_overlap` is a bound.
+    Whole cells are counted, not a smoothed outline, so that :func:`best_possible_iou` is an upper bound.
 
     Args:
-        heatmap: Before upsampling, ``(h, h)``.
-        boxes: Of one image.
-        size: Side of the image in pixels, S.
+        heatmap: Heatmap before upsampling, ``(h, h)``.
+        boxes: Boxes of the image.
+        size: Height and width of the image in pixels, S.
 
     Returns:
-        Both 0 for a map without positive evidence, and for boxes that hold no pixel.
+        IoU and IoBB; both 0 for a heatmap without positive values, and for boxes that hold no pixel.
     """
     cell = _cell_of_pixel(heatmap.shape[0], size)
-    region = ((heatmap >= HOT * heatmap.max()) & (heatmap > 0))[cell[:, None], cell[None, :]]
+    region = ((heatmap >= HOT_FRACTION * heatmap.max()) & (heatmap > 0))[cell[:, None], cell[None, :]]
     mask = box_mask(boxes, size, size)
-    common = float((region & mask).sum())
+    intersection = float((region & mask).sum())
     union, area = float((region | mask).sum()), float(region.sum())
-    return (common / union if union else 0.0), (common / area if area else 0.0)
+    return (intersection / union if union else 0.0), (intersection / area if area else 0.0)
 
 
 def _cell_of_pixel(cells: int, size: int) -> NDArray[np.intp]:
-    """Which of a map's cells each pixel along a side is in, ``(S,)``."""
-    place: NDArray[np.intp] = (np.arange(size) * cells) // size
-    return place
+    """Index of the heatmap's cell that holds each pixel along a side, ``(S,)``."""
+    cell: NDArray[np.intp] = (np.arange(size) * cells) // size
+    return cell
 
 
-def best_overlap(boxes: Sequence[Box], cells: int, size: int) -> float:
-    """The highest intersection over union that a region of whole cells can have with the boxes.
+def best_possible_iou(boxes: Sequence[FractionalBox], cells: int, size: int) -> float:
+    """Highest intersection over union that a region of whole cells can have with the boxes.
 
-    Cells are taken in the order of their part inside the boxes; for a union of cells that order holds the optimum.
+    Cells are added in decreasing order of their fraction inside the boxes; one of these unions is the optimum.
 
     Args:
-        boxes: Of one image.
-        cells: Along each side of the map before it is upsampled.
-        size: Side of the image in pixels, S.
+        boxes: Boxes of the image.
+        cells: Number of cells along each side of the heatmap before upsampling.
+        size: Height and width of the image in pixels, S.
     """
     mask = box_mask(boxes, size, size)
     if not mask.any():
@@ -99,5 +100,5 @@ def best_overlap(boxes: Sequence[Box], cells: int, size: int) -> float:
     inside = np.bincount(number.ravel(), mask.ravel(), minlength=cells * cells)
     area = np.bincount(number.ravel(), minlength=cells * cells).astype(float)
     order = np.argsort(-inside / np.maximum(area, 1), kind="stable")
-    common, taken = np.cumsum(inside[order]), np.cumsum(area[order])
-    return float((common / (mask.sum() + taken - common)).max())
+    intersection, added = np.cumsum(inside[order]), np.cumsum(area[order])
+    return float((intersection / (mask.sum() + added - intersection)).max())

@@ -1,36 +1,35 @@
-"""Logistic regression by Newton's method: convex, a few columns, the same answer every time."""
+"""Logistic regression with few features by Newton's method, which is convex and deterministic."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from cxr_lightning.metrics.ranking import FloatArray
 
-_STEPS = 100
-_CONVERGED = 1e-10
+_MAX_STEPS = 100
+_TOLERANCE = 1e-10
 
 
-def sigmoid(logits: Array) -> Array:
-    """The logistic function, without overflow."""
-    small = np.exp(-np.abs(logits))
-    result: Array = np.where(logits >= 0, 1, small) / (1 + small)
+def sigmoid(logits: FloatArray) -> FloatArray:
+    """Logistic function, without overflow."""
+    exponential = np.exp(-np.abs(logits))
+    result: FloatArray = np.where(logits >= 0, 1, exponential) / (1 + exponential)
     return result
 
 
-def log_loss(logits: Array, targets: Array) -> float:
+def log_loss(logits: FloatArray, targets: FloatArray) -> float:
     """Mean cross-entropy of targets in [0, 1] under logits, each ``(N,)``; finite for finite logits."""
     return float(np.mean(np.logaddexp(0, logits) - targets * logits))
 
 
-def fit_logistic(features: Array, targets: Array, *, penalty: float = 0.0) -> Array:
-    """The coefficients that minimise the mean cross-entropy plus ``penalty`` / (2 N) times their squares' sum.
+def fit_logistic(features: FloatArray, targets: FloatArray, *, penalty: float = 0.0) -> FloatArray:
+    """Fit the coefficients that minimize the mean cross-entropy plus ``penalty`` / (2 N) times their sum of squares.
 
     Args:
-        features: ``(N, F)``; a column of ones where an intercept is wanted.
+        features: ``(N, F)``, with a column of ones for an intercept.
         targets: ``(N,)`` in [0, 1].
-        penalty: On all coefficients; above 0, the minimum is finite and unique.
+        penalty: Strength of the L2 penalty on all coefficients; above 0, the minimum is finite and unique.
 
     Returns:
-        ``(F,)``.
+        Coefficients, ``(F,)``.
 
     Example:
         >>> ones = np.ones((4, 1))
@@ -41,21 +40,21 @@ def fit_logistic(features: Array, targets: Array, *, penalty: float = 0.0) -> Ar
     coefficients = np.zeros(columns)
     ridge = penalty / size
 
-    def loss(at: Array) -> float:
+    def loss(at: FloatArray) -> float:
         return log_loss(features @ at, targets) + float(ridge / 2 * (at @ at))
 
     best = loss(coefficients)
-    for _ in range(_STEPS):
+    for _ in range(_MAX_STEPS):
         probabilities = sigmoid(features @ coefficients)
         gradient = features.T @ (probabilities - targets) / size + ridge * coefficients
         curvature = (features.T * (probabilities * (1 - probabilities))) @ features / size + ridge * np.eye(columns)
         step = np.linalg.lstsq(curvature, gradient, rcond=None)[0]
         length = 1.0
-        while loss(coefficients - length * step) > best and length > _CONVERGED:
+        while loss(coefficients - length * step) > best and length > _TOLERANCE:
             length /= 2
         coefficients = coefficients - length * step
         improved = best - loss(coefficients)
         best -= improved
-        if improved < _CONVERGED * 1e-4:
+        if improved < _TOLERANCE * 1e-4:
             break
     return coefficients

@@ -1,6 +1,6 @@
-"""How well scores order positives before negatives: exact AUROC and average precision, plain or weighted.
+"""Ranking metrics: exact AUROC and average precision, plain or weighted.
 
-Nothing is binned. Tied scores count half in AUROC and are one threshold in average precision.
+Scores are not binned. Tied scores count half in AUROC and are one threshold in average precision.
 """
 
 import math
@@ -10,82 +10,87 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+FloatArray = NDArray[np.float64]
+"""Array of scores, targets, weights or rates."""
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """Where the images of one label stand, so that AUROC and average precision under any weights are one pass.
+    """Order of the images of one label, from which one pass gives AUROC and average precision under any weights.
 
-    The K different scores of positives cut the line of scores, from high to low, into 2K + 1 segments: segment
-    ``2k + 1`` holds the negatives with the k-th score, the even ones those between.
+    The K distinct scores of positives divide the range of scores, from high to low, into 2K + 1 segments: segment
+    ``2k + 1`` holds the negatives with the k-th score, the even segments hold those between two scores.
 
     Attributes:
-        positives: Row numbers of the positives, ``(P,)``.
-        negatives: Row numbers of the negatives, ``(Q,)``.
-        thresholds: Number of different scores of positives, K.
-        threshold: Which score each positive has, ``(P,)`` in [0, K), from high to low.
-        segment: Where each negative stands, ``(Q,)`` in [0, 2K].
+        positive_rows: Row numbers of the positives, ``(P,)``.
+        negative_rows: Row numbers of the negatives, ``(Q,)``.
+        num_thresholds: Number of distinct scores of positives, K.
+        positive_threshold: Index of each positive's score, ``(P,)`` in [0, K), from high to low.
+        negative_segment: Index of each negative's segment, ``(Q,)`` in [0, 2K].
     """
 
-    positives: NDArray[np.intp]
-    negatives: NDArray[np.intp]
-    thresholds: int
-    threshold: NDArray[np.intp]
-    segment: NDArray[np.intp]
+    positive_rows: NDArray[np.intp]
+    negative_rows: NDArray[np.intp]
+    num_thresholds: int
+    positive_threshold: NDArray[np.intp]
+    negative_segment: NDArray[np.intp]
 
     @property
     def defined(self) -> bool:
         """Whether there are positives and negatives."""
-        return len(self.positives) > 0 and len(self.negatives) > 0
+        return len(self.positive_rows) > 0 and len(self.negative_rows) > 0
 
-    def score(self, weights: Array | None = None) -> tuple[float, float]:
-        """AUROC and average precision.
+    def score(self, weights: FloatArray | None = None) -> tuple[float, float]:
+        """Compute AUROC and average precision.
 
         Args:
-            weights: How often each row counts, ``(N,)``; once if not given.
+            weights: Weight of each row, ``(N,)``; ones by default.
 
         Returns:
-            Both NaN if the positives or the negatives have no weight.
+            AUROC and average precision, both NaN if the positives or the negatives have no weight.
         """
         if not self.defined:
             return math.nan, math.nan
-        of_positives = None if weights is None else weights[self.positives]
-        of_negatives = None if weights is None else weights[self.negatives]
-        positive = np.bincount(self.threshold, of_positives, minlength=self.thresholds).astype(np.float64)
-        negative = np.bincount(self.segment, of_negatives, minlength=2 * self.thresholds + 1).astype(np.float64)
-        true, false = float(positive.sum()), float(negative.sum())
-        if true == 0 or false == 0:
+        positive_weights = None if weights is None else weights[self.positive_rows]
+        negative_weights = None if weights is None else weights[self.negative_rows]
+        positive = np.bincount(self.positive_threshold, positive_weights, minlength=self.num_thresholds).astype(
+            np.float64
+        )
+        negative = np.bincount(self.negative_segment, negative_weights, minlength=2 * self.num_thresholds + 1).astype(
+            np.float64
+        )
+        total_positive, total_negative = float(positive.sum()), float(negative.sum())
+        if total_positive == 0 or total_negative == 0:
             return math.nan, math.nan
         tied = negative[1::2]
         above = np.cumsum(negative)[1::2] - tied / 2  # negatives with a higher score, ties half
-        caught = np.cumsum(positive)
-        auroc = 1 - float(positive @ above) / (true * false)
-        counted = positive > 0
-        precision = caught[counted] / (caught + above + tied / 2)[counted]
-        return auroc, float(positive[counted] @ precision) / true
+        true_positives = np.cumsum(positive)
+        auroc = 1 - float(positive @ above) / (total_positive * total_negative)
+        weighted = positive > 0
+        precision = true_positives[weighted] / (true_positives + above + tied / 2)[weighted]
+        return auroc, float(positive[weighted] @ precision) / total_positive
 
 
-def rank(scores: Array, targets: Array) -> Ranking:
-    """Order one label's images.
+def rank_by_score(scores: FloatArray, targets: FloatArray) -> Ranking:
+    """Order the images of one label by their scores.
 
     Args:
         scores: ``(N,)``, higher for positive.
-        targets: ``(N,)``; 1, 0 or NaN (unknown, left out).
+        targets: ``(N,)``; 1, 0 or NaN (unknown, excluded).
     """
     positives, negatives = np.flatnonzero(targets == 1), np.flatnonzero(targets == 0)
-    cuts, place = np.unique(-scores[positives], return_inverse=True)
+    distinct, threshold = np.unique(-scores[positives], return_inverse=True)
     value = -scores[negatives]
-    segment = np.searchsorted(cuts, value, side="left") + np.searchsorted(cuts, value, side="right")
-    return Ranking(positives, negatives, len(cuts), place, segment)
+    segment = np.searchsorted(distinct, value, side="left") + np.searchsorted(distinct, value, side="right")
+    return Ranking(positives, negatives, len(distinct), threshold, segment)
 
 
-def auroc(scores: Array, targets: Array) -> float:
-    """Area under the ROC curve: the share of (positive, negative) pairs in the right order, ties half.
+def auroc(scores: FloatArray, targets: FloatArray) -> float:
+    """Area under the ROC curve: the fraction of (positive, negative) pairs in the right order, ties half.
 
     Args:
         scores: ``(N,)``.
-        targets: ``(N,)``; 1, 0 or NaN (unknown, left out).
+        targets: ``(N,)``; 1, 0 or NaN (unknown, excluded).
 
     Returns:
         In [0, 1]; NaN without a positive or without a negative.
@@ -94,15 +99,15 @@ def auroc(scores: Array, targets: Array) -> float:
         >>> auroc(np.array([0.8, 0.4, 0.6, 0.4, 0.2]), np.array([1.0, 1, 0, 0, 0]))
         0.75
     """
-    return rank(scores, targets).score()[0]
+    return rank_by_score(scores, targets).score()[0]
 
 
-def average_precision(scores: Array, targets: Array) -> float:
-    """Mean of the precision at each threshold, weighted by the recall that it adds.
+def average_precision(scores: FloatArray, targets: FloatArray) -> float:
+    """Average precision: mean of the precision at each threshold, weighted by the recall that it adds.
 
     Args:
         scores: ``(N,)``.
-        targets: ``(N,)``; 1, 0 or NaN (unknown, left out).
+        targets: ``(N,)``; 1, 0 or NaN (unknown, excluded).
 
     Returns:
         In [0, 1]; NaN without a positive, and without a negative (when it is 1 for any scores).
@@ -111,48 +116,48 @@ def average_precision(scores: Array, targets: Array) -> float:
         >>> round(average_precision(np.array([0.8, 0.4, 0.6, 0.4, 0.2]), np.array([1.0, 1, 0, 0, 0])), 4)
         0.75
     """
-    return rank(scores, targets).score()[1]
+    return rank_by_score(scores, targets).score()[1]
 
 
 @dataclass(frozen=True)
-class Counts:
-    """What each threshold would call positive: one entry per different score, from high to low.
+class ThresholdCounts:
+    """True and false positives at each threshold: one entry per distinct score, from high to low.
 
     Attributes:
-        thresholds: ``(T,)``; an image is called positive if its score is at least this.
-        true: Positives called positive, ``(T,)``.
-        false: Negatives called positive, ``(T,)``.
+        thresholds: ``(T,)``; an image is predicted positive if its score is at least this.
+        true_positives: Positives that are predicted positive, ``(T,)``.
+        false_positives: Negatives that are predicted positive, ``(T,)``.
         positives: Number of positives.
         negatives: Number of negatives.
     """
 
-    thresholds: Array
-    true: Array
-    false: Array
+    thresholds: FloatArray
+    true_positives: FloatArray
+    false_positives: FloatArray
     positives: int
     negatives: int
 
 
-def count_by_threshold(scores: Array, targets: Array) -> Counts:
-    """True and false positives at every different score.
+def count_by_threshold(scores: FloatArray, targets: FloatArray) -> ThresholdCounts:
+    """Count true and false positives at every distinct score.
 
     Args:
         scores: ``(N,)``.
-        targets: ``(N,)``; 1, 0 or NaN (unknown, left out).
+        targets: ``(N,)``; 1, 0 or NaN (unknown, excluded).
     """
     known = ~np.isnan(targets)
-    thresholds, place = np.unique(-scores[known], return_inverse=True)
-    true: Array = np.cumsum(np.bincount(place, targets[known], minlength=len(thresholds)))
-    total: Array = np.cumsum(np.bincount(place, minlength=len(thresholds))).astype(np.float64)
+    thresholds, threshold_index = np.unique(-scores[known], return_inverse=True)
+    true_positives: FloatArray = np.cumsum(np.bincount(threshold_index, targets[known], minlength=len(thresholds)))
+    total: FloatArray = np.cumsum(np.bincount(threshold_index, minlength=len(thresholds))).astype(np.float64)
     positives = int(targets[known].sum())
-    return Counts(-thresholds, true, total - true, positives, int(known.sum()) - positives)
+    return ThresholdCounts(-thresholds, true_positives, total - true_positives, positives, int(known.sum()) - positives)
 
 
-def macro(values: Iterable[float]) -> tuple[float, int]:
-    """The mean over defined values, and how many they are; NaN if there are none.
+def macro_mean(values: Iterable[float]) -> tuple[float, int]:
+    """Mean over defined values and their number; NaN and 0 if there are none.
 
     Example:
-        >>> macro([0.8, float("nan"), 0.6])
+        >>> macro_mean([0.8, float("nan"), 0.6])
         (0.7, 2)
     """
     defined = [value for value in values if not math.isnan(value)]

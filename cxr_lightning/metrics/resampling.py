@@ -1,4 +1,4 @@
-"""Intervals by drawing patients, not images, anew: two images of one patient are not two independent facts."""
+"""Bootstrap intervals over patients, not images: two images of one patient are not independent."""
 
 import math
 from collections.abc import Sequence
@@ -8,22 +8,22 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_lightning.metrics.ranking import Array, Ranking
+from cxr_lightning.metrics.ranking import FloatArray, Ranking
 
-LEVEL = 0.95
-"""Of every interval."""
+CONFIDENCE_LEVEL = 0.95
+"""Confidence level of every interval."""
 
-_MOST_COUNTS = 250_000_000  # numbers of eight bytes
+_MAX_COUNTS = 250_000_000  # eight bytes each
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its 95 % interval; NaN where undefined.
+    """Number with its 95 % interval; NaN where undefined.
 
     Attributes:
-        value: From all images.
-        low: Lower end.
-        high: Upper end.
+        value: Number from all images.
+        low: Lower end of the interval.
+        high: Upper end of the interval.
     """
 
     value: float = math.nan
@@ -33,49 +33,51 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Resampling:
-    """How often each patient is drawn in each replicate.
+    """Bootstrap draws of patients.
 
     Attributes:
-        counts: ``(R, number of patients)``; each row sums to the number of patients.
-        patient: Which patient each image is of, ``(N,)``.
+        counts: Draws of each patient in each replicate, ``(R, number of patients)``; a row sums to that number.
+        patient_index: Column of each image's patient in ``counts``, ``(N,)``.
     """
 
     counts: NDArray[np.int64]
-    patient: NDArray[np.intp]
+    patient_index: NDArray[np.intp]
 
     @property
-    def patients(self) -> int:
+    def num_patients(self) -> int:
         """Number of patients."""
         return int(self.counts.shape[1])
 
-    def weights(self, replicate: int) -> Array:
-        """How often each image counts in one replicate, ``(N,)``."""
-        drawn: Array = self.counts[replicate, self.patient].astype(np.float64)
+    def weights(self, replicate: int) -> FloatArray:
+        """Number of times that each image counts in one replicate, ``(N,)``."""
+        drawn: FloatArray = self.counts[replicate, self.patient_index].astype(np.float64)
         return drawn
 
-    def sums(self, values: Array) -> Array:
-        """A quantity's sum over images in each replicate, ``(R,)``; zero for images whose value is NaN.
+    def sums(self, values: FloatArray) -> FloatArray:
+        """Sum of a quantity over the images of each replicate, ``(R,)``; NaN counts as zero.
 
         Args:
             values: One number per image, ``(N,)``.
         """
-        total: Array = self._matrix @ np.bincount(self.patient, np.nan_to_num(values), minlength=self.patients)
+        total: FloatArray = self._matrix @ np.bincount(
+            self.patient_index, np.nan_to_num(values), minlength=self.num_patients
+        )
         return total
 
     @cached_property
-    def _matrix(self) -> Array:
+    def _matrix(self) -> FloatArray:
         return self.counts.astype(np.float64)
 
 
 def draw_patients(patient_ids: Sequence[str] | NDArray[np.object_], replicates: int, seed: int) -> Resampling:
-    """Draw as many patients as there are, with replacement, for each replicate.
+    """Draw the patients with replacement, as many as there are, for each replicate.
 
     The draws do not depend on the order of the images.
 
     Args:
-        patient_ids: One per image, ``(N,)``.
-        replicates: R.
-        seed: Of the draws.
+        patient_ids: Patient of each image, ``(N,)``.
+        replicates: Number of replicates, R.
+        seed: Seed of the draws.
 
     Raises:
         ValueError: If there are no images, fewer than 2 replicates or too many, or the seed is negative.
@@ -85,31 +87,31 @@ def draw_patients(patient_ids: Sequence[str] | NDArray[np.object_], replicates: 
             f"Expected images, at least 2 `replicates` and a `seed` of at least 0 but got {len(patient_ids)} images, "
             f"{replicates} replicates and the seed {seed}."
         )
-    names, patient = np.unique(np.asarray(patient_ids, dtype=str), return_inverse=True)
-    if len(names) * replicates > _MOST_COUNTS:
+    names, patient_index = np.unique(np.asarray(patient_ids, dtype=str), return_inverse=True)
+    if len(names) * replicates > _MAX_COUNTS:
         raise ValueError(
-            f"Expected at most {_MOST_COUNTS // len(names):,} `replicates` of {len(names):,} patients but got "
+            f"Expected at most {_MAX_COUNTS // len(names):,} `replicates` of {len(names):,} patients but got "
             f"{replicates:,}: more do not fit into memory. 1000 are usual."
         )
-    share = np.full(len(names), 1 / len(names))
-    counts = np.random.default_rng(seed).multinomial(len(names), share, size=replicates)
-    return Resampling(counts, patient)
+    probabilities = np.full(len(names), 1 / len(names))
+    counts = np.random.default_rng(seed).multinomial(len(names), probabilities, size=replicates)
+    return Resampling(counts, patient_index)
 
 
-def bootstrap_scores(rankings: Sequence[Ranking], resampling: Resampling) -> tuple[Array, Array]:
-    """AUROC and average precision of each label in each replicate.
+def bootstrap_scores(rankings: Sequence[Ranking], resampling: Resampling) -> tuple[FloatArray, FloatArray]:
+    """Compute AUROC and average precision of each label in each replicate.
 
     Args:
-        rankings: One per label.
-        resampling: Of the same images.
+        rankings: Ranking of each label.
+        resampling: Draws of the patients of the same images.
 
     Returns:
         Two arrays ``(R, C)``; NaN where a replicate has no positive or no negative, and in the whole column of a label
-        whose positives, or negatives, are all of one patient: such draws say nothing about other patients.
+        whose positives, or negatives, are all of one patient: such draws do not vary over patients.
     """
     replicates = len(resampling.counts)
     scores = np.full((2, replicates, len(rankings)), math.nan)
-    columns = [number for number, ranking in enumerate(rankings) if _vary(ranking, resampling)]
+    columns = [number for number, ranking in enumerate(rankings) if _has_two_patients_per_side(ranking, resampling)]
     for replicate in range(replicates):
         weights = resampling.weights(replicate)
         for column in columns:
@@ -117,18 +119,18 @@ def bootstrap_scores(rankings: Sequence[Ranking], resampling: Resampling) -> tup
     return scores[0], scores[1]
 
 
-def _vary(ranking: Ranking, resampling: Resampling) -> bool:
-    """Whether both sides of a label have at least two patients."""
-    sides = (ranking.positives, ranking.negatives)
-    return all(len(np.unique(resampling.patient[rows])) > 1 for rows in sides)
+def _has_two_patients_per_side(ranking: Ranking, resampling: Resampling) -> bool:
+    """Whether a label has positives of at least two patients, and negatives too."""
+    sides = (ranking.positive_rows, ranking.negative_rows)
+    return all(len(np.unique(resampling.patient_index[rows])) > 1 for rows in sides)
 
 
-def estimate(value: float, replicates: Array) -> Estimate:
-    """A number with the percentile interval of its replicates.
+def estimate(value: float, replicates: FloatArray) -> Estimate:
+    """Add the percentile interval of its replicates to a number.
 
     Args:
-        value: From all images.
-        replicates: ``(R,)``; undefined (NaN) ones are left out.
+        value: Number from all images.
+        replicates: The number in each replicate, ``(R,)``; NaN (undefined) is excluded.
 
     Example:
         >>> found = estimate(100.0, np.arange(201.0))
@@ -138,19 +140,19 @@ def estimate(value: float, replicates: Array) -> Estimate:
     defined = replicates[~np.isnan(replicates)]
     if math.isnan(value) or len(defined) < 2:
         return Estimate(value)
-    low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.quantile(defined, [(1 - CONFIDENCE_LEVEL) / 2, (1 + CONFIDENCE_LEVEL) / 2])
     return Estimate(value, float(low), float(high))
 
 
-def mean_estimate(values: Sequence[float], replicates: Array) -> tuple[Estimate, int]:
-    """The mean over defined labels with its interval, and how many they are.
+def mean_estimate(values: Sequence[float], replicates: FloatArray) -> tuple[Estimate, int]:
+    """Mean over defined labels with its interval, and the number of these labels.
 
-    A replicate in which a label has lost its positives is the mean over the others. A label that is defined but has no
-    interval counts in the value and leaves the mean without an interval.
+    The mean of a replicate in which a label has lost its positives is that over the others. If a defined label has no
+    interval, it counts in the value and the mean has no interval.
 
     Args:
-        values: One per label, NaN where undefined.
-        replicates: ``(R, C)``.
+        values: Number of each label, NaN where undefined.
+        replicates: The same numbers in each replicate, ``(R, C)``.
     """
     array = np.asarray(values, dtype=np.float64)
     defined = ~np.isnan(array)
@@ -162,40 +164,40 @@ def mean_estimate(values: Sequence[float], replicates: Array) -> tuple[Estimate,
     return estimate(float(array[defined].mean()), row_means(kept)), int(defined.sum())
 
 
-def row_means(replicates: Array) -> Array:
-    """The mean of what is defined in each row, ``(R,)``; NaN where nothing is."""
+def row_means(replicates: FloatArray) -> FloatArray:
+    """Mean over the defined values of each row, ``(R,)``; NaN for a row without any."""
     known = ~np.isnan(replicates)
-    totals: Array = np.where(known, replicates, 0).sum(axis=1)
+    totals: FloatArray = np.where(known, replicates, 0).sum(axis=1)
     return totals / np.where(known.any(axis=1), known.sum(axis=1), math.nan)
 
 
 def proportion(success: NDArray[np.bool_], among: NDArray[np.bool_], resampling: Resampling) -> Estimate:
-    """The share of some images that have a property, such as sensitivity, with its interval.
+    """Fraction of some images that have a property, such as sensitivity, with its interval.
 
-    Where the share is 0 or 1 every draw repeats it; then the interval is Wilson's, with the number of patients as
+    Where the fraction is 0 or 1, every draw repeats it; the interval is then Wilson's, with the number of patients as
     sample size.
 
     Args:
-        success: Whether an image has the property, ``(N,)``.
-        among: Whether it is one of those that count, ``(N,)``.
-        resampling: Of the same images.
+        success: Whether each image has the property, ``(N,)``.
+        among: Whether each image belongs to the denominator, ``(N,)``.
+        resampling: Draws of the patients of the same images.
     """
     if not among.any():
         return Estimate()
     counted = among.astype(np.float64)
     value = float(success[among].mean())
-    patients = len(np.unique(resampling.patient[among]))
+    patients = len(np.unique(resampling.patient_index[among]))
     if value in (0.0, 1.0):
         return _wilson(value, patients)
     if patients < 2:
         return Estimate(value)
     totals = resampling.sums(counted)
-    shares = resampling.sums((success & among).astype(np.float64)) / np.where(totals > 0, totals, math.nan)
-    return estimate(value, shares)
+    fractions = resampling.sums((success & among).astype(np.float64)) / np.where(totals > 0, totals, math.nan)
+    return estimate(value, fractions)
 
 
 def _wilson(value: float, size: int) -> Estimate:
-    """Wilson's score interval of a share that is 0 or 1."""
+    """Wilson score interval of a fraction that is 0 or 1."""
     z_squared = 1.959963984540054**2
     margin = z_squared / (size + z_squared)
     return Estimate(value, 0.0, margin) if value == 0 else Estimate(value, 1 - margin, 1.0)

@@ -1,4 +1,4 @@
-"""AUROC collected batch by batch while a network trains or is tested; NaN where it is not defined."""
+"""AUROC accumulated batch by batch during training and testing; NaN where it is undefined."""
 
 import math
 
@@ -11,11 +11,11 @@ from torchmetrics.utilities import dim_zero_cat
 class LabelAUROC(Metric):
     """Exact AUROC of each label; NaN for a label without a known positive and a known negative.
 
-    torchmetrics' own multi-label AUROC scores such a label 0.0, fails on one without known targets and
-    wants at least two labels; so each label is given to its binary one.
+    torchmetrics' multilabel AUROC gives such a label 0.0, fails for a label without known targets and requires at
+    least two labels; so its binary AUROC computes each label.
 
     Args:
-        num_labels: C.
+        num_labels: Number of labels, C.
     """
 
     is_differentiable = False
@@ -51,13 +51,13 @@ class LabelAUROC(Metric):
         self.targets.append(targets)
 
     def compute(self) -> list[float]:
-        """AUROC of each label, C numbers; no tensor, because torchmetrics makes one of a single label a scalar."""
+        """Compute AUROC of each label: C numbers, not a tensor, which torchmetrics would squeeze for a single label."""
         columns = zip(dim_zero_cat(self.probabilities).T, dim_zero_cat(self.targets).T, strict=True)
         return [_auroc(probabilities, targets) for probabilities, targets in columns]
 
 
 def _auroc(probabilities: Tensor, targets: Tensor) -> float:
-    """AUROC of one label, both ``(N,)``; NaN without both sides."""
+    """AUROC of one label from two ``(N,)`` tensors; NaN without a positive or without a negative."""
     if not ((targets == 1).any() and (targets == 0).any()):
         return math.nan
     known = ~targets.isnan()

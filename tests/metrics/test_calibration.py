@@ -15,13 +15,13 @@ from cxr_lightning.metrics.calibration import (
     expected_calibration_error,
     fit_calibrator,
     logit,
-    reliability,
+    reliability_curve,
 )
-from cxr_lightning.metrics.logistic import Array, fit_logistic, sigmoid
-from cxr_lightning.metrics.ranking import auroc, average_precision
+from cxr_lightning.metrics.logistic import fit_logistic, sigmoid
+from cxr_lightning.metrics.ranking import FloatArray, auroc, average_precision
 
 
-def simulate(seed: int, size: int = 4000, *, slope: float = 1.0, shift: float = 0.0) -> tuple[Array, Array]:
+def simulate(seed: int, size: int = 4000, *, slope: float = 1.0, shift: float = 0.0) -> tuple[FloatArray, FloatArray]:
     """Probabilities whose log odds are a slope and a shift away from the truth."""
     generator = np.random.default_rng(seed)
     logits = generator.normal(-1.5, 1.2, size)
@@ -49,18 +49,18 @@ def test_errors_by_hand() -> None:
 def test_errors_are_nan_where_nothing_is_known() -> None:
     assert math.isnan(brier(np.array([0.5]), np.array([math.nan])))
     assert math.isnan(expected_calibration_error(np.array([0.5]), np.array([math.nan])))
-    assert len(reliability(np.array([0.5]), np.array([math.nan])).images) == 0
+    assert len(reliability_curve(np.array([0.5]), np.array([math.nan])).images) == 0
 
 
 def test_reliability_points_hold_all_images_in_nearly_equal_parts() -> None:
     probabilities, targets = simulate(1, size=1003)
-    found = reliability(probabilities, targets)
+    found = reliability_curve(probabilities, targets)
     assert len(found.images) == 10
     assert found.images.sum() == 1003
     assert found.images.max() - found.images.min() <= 2
     assert found.images @ found.observed == pytest.approx(targets.sum())
     assert found.images @ found.predicted == pytest.approx(probabilities.sum())
-    assert list(reliability(np.full(9, 0.2), targets[:9]).images) == [9]  # ties stay together
+    assert list(reliability_curve(np.full(9, 0.2), targets[:9]).images) == [9]  # ties stay together
 
 
 def test_logistic_regression_equals_scikit_learn() -> None:

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import bootstrap, norm
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from cxr_lightning.metrics.ranking import Array, rank
+from cxr_lightning.metrics.ranking import FloatArray, rank_by_score
 from cxr_lightning.metrics.resampling import (
     Estimate,
     bootstrap_scores,
@@ -18,7 +18,7 @@ from cxr_lightning.metrics.resampling import (
 )
 
 
-def clustered(seed: int, patients: int = 120, images: int = 3) -> tuple[list[str], Array, Array]:
+def clustered(seed: int, patients: int = 120, images: int = 3) -> tuple[list[str], FloatArray, FloatArray]:
     """Patients whose images resemble one another."""
     generator = np.random.default_rng(seed)
     names = np.repeat(np.arange(patients), images)
@@ -27,10 +27,10 @@ def clustered(seed: int, patients: int = 120, images: int = 3) -> tuple[list[str
     return [f"p{name}" for name in names], 1 / (1 + np.exp(-scores)), ill[names]
 
 
-def test_replicates_are_what_scikit_learn_says_of_the_same_draws() -> None:
+def test_replicates_are_what_scikit_learn_computes_from_the_same_draws() -> None:
     patients, scores, targets = clustered(0)
     resampling = draw_patients(patients, 20, seed=1)
-    found = bootstrap_scores([rank(scores, targets)], resampling)
+    found = bootstrap_scores([rank_by_score(scores, targets)], resampling)
     for replicate in range(20):
         weights = resampling.weights(replicate)
         auroc = roc_auc_score(targets, scores, sample_weight=weights)
@@ -42,7 +42,7 @@ def test_replicates_are_what_scikit_learn_says_of_the_same_draws() -> None:
 def test_interval_is_that_of_a_plain_loop_over_drawn_patients() -> None:
     patients, scores, targets = clustered(1)
     resampling = draw_patients(patients, 4000, seed=2)
-    ours = estimate(0.5, bootstrap_scores([rank(scores, targets)], resampling)[0][:, 0])
+    ours = estimate(0.5, bootstrap_scores([rank_by_score(scores, targets)], resampling)[0][:, 0])
     names = np.array(patients)
     rows = [np.flatnonzero(names == name) for name in sorted(set(patients))]
     generator = np.random.default_rng(3)
@@ -58,7 +58,7 @@ def test_interval_is_that_of_a_plain_loop_over_drawn_patients() -> None:
 
 def test_interval_with_one_image_a_patient_is_scipys_bootstrap() -> None:
     patients, scores, targets = clustered(2, patients=200, images=1)
-    ours = estimate(0.5, bootstrap_scores([rank(scores, targets)], draw_patients(patients, 4000, 0))[0][:, 0])
+    ours = estimate(0.5, bootstrap_scores([rank_by_score(scores, targets)], draw_patients(patients, 4000, 0))[0][:, 0])
     theirs = bootstrap(
         (targets, scores),
         roc_auc_score,
@@ -75,22 +75,23 @@ def test_interval_with_one_image_a_patient_is_scipys_bootstrap() -> None:
 
 def test_images_that_are_copies_do_not_narrow_the_interval() -> None:
     patients, scores, targets = clustered(3, images=1)
-    once = bootstrap_scores([rank(scores, targets)], draw_patients(patients, 200, 0))
+    once = bootstrap_scores([rank_by_score(scores, targets)], draw_patients(patients, 200, 0))
     thrice = bootstrap_scores(
-        [rank(np.repeat(scores, 3), np.repeat(targets, 3))], draw_patients([p for p in patients for _ in "123"], 200, 0)
+        [rank_by_score(np.repeat(scores, 3), np.repeat(targets, 3))],
+        draw_patients([p for p in patients for _ in "123"], 200, 0),
     )
     assert once[0] == pytest.approx(thrice[0])
     assert once[1] == pytest.approx(thrice[1])
 
 
-def test_interval_covers_the_truth_as_often_as_it_says() -> None:
+def test_interval_covers_the_truth_as_often_as_it_states() -> None:
     # Two normal distributions one standard deviation apart: the true AUROC is known.
     truth, covered, trials = float(norm.cdf(1 / math.sqrt(2))), 0, 200
     for trial in range(trials):
         generator = np.random.default_rng(trial)
         targets = np.repeat([1.0, 0.0], [60, 140])
         scores = generator.normal(size=200) + targets
-        ranking = rank(scores, targets)
+        ranking = rank_by_score(scores, targets)
         drawn = bootstrap_scores([ranking], draw_patients([str(n) for n in range(200)], 200, trial))[0][:, 0]
         interval = estimate(ranking.score()[0], drawn)
         covered += interval.low <= truth <= interval.high
@@ -101,9 +102,9 @@ def test_interval_covers_the_truth_as_often_as_it_says() -> None:
 def test_draws_depend_on_neither_the_order_of_images_nor_the_process() -> None:
     patients, scores, targets = clustered(4)
     order = np.random.default_rng(0).permutation(len(scores))
-    straight = bootstrap_scores([rank(scores, targets)], draw_patients(patients, 50, 7))[0]
+    straight = bootstrap_scores([rank_by_score(scores, targets)], draw_patients(patients, 50, 7))[0]
     shuffled = bootstrap_scores(
-        [rank(scores[order], targets[order])], draw_patients([patients[number] for number in order], 50, 7)
+        [rank_by_score(scores[order], targets[order])], draw_patients([patients[number] for number in order], 50, 7)
     )[0]
     assert straight == pytest.approx(shuffled, abs=1e-12)
 
@@ -111,12 +112,12 @@ def test_draws_depend_on_neither_the_order_of_images_nor_the_process() -> None:
 def test_there_is_no_interval_with_one_patient_or_positives_of_one_patient() -> None:
     scores, targets = np.array([0.1, 0.9, 0.8, 0.3]), np.array([0.0, 1, 1, 0])
     for patients in (["a"] * 4, ["a", "b", "b", "c"]):
-        drawn = bootstrap_scores([rank(scores, targets)], draw_patients(patients, 100, 0))[0]
+        drawn = bootstrap_scores([rank_by_score(scores, targets)], draw_patients(patients, 100, 0))[0]
         assert np.isnan(drawn).all()
         assert str(estimate(1.0, drawn[:, 0])) == "Estimate(value=1.0, low=nan, high=nan)"
 
 
-def test_mean_leaves_out_undefined_labels_and_says_how_many_are_left() -> None:
+def test_mean_excludes_undefined_labels_and_states_how_many_remain() -> None:
     replicates = np.array([[0.6, math.nan, 0.8], [0.5, math.nan, math.nan], [0.7, math.nan, 0.9]])
     mean, labels = mean_estimate([0.6, math.nan, 0.8], replicates)
     assert labels == 2

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from cxr_lightning.metrics.ranking import macro
+from cxr_lightning.metrics.ranking import macro_mean
 from cxr_lightning.metrics.streaming import LabelAUROC
 
 NAN = float("nan")
@@ -27,7 +27,7 @@ def auroc(probabilities: Tensor, targets: Tensor, batches: int = 1) -> list[floa
 
 
 def ordered_pairs(probabilities: Tensor, targets: Tensor) -> float:
-    """The definition: the share of (positive, negative) pairs in the right order, ties half."""
+    """The definition: the fraction of (positive, negative) pairs in the right order, ties half."""
     positive, negative = probabilities[targets == 1], probabilities[targets == 0]
     pairs = positive[:, None] - negative[None, :]
     return float(((pairs > 0).double() + 0.5 * (pairs == 0)).mean())
@@ -129,9 +129,9 @@ def test_reset_forgets() -> None:
 
 
 def test_macro_is_the_mean_of_defined_labels_and_their_number() -> None:
-    mean, defined = macro([0.6, NAN, 0.9])
+    mean, defined = macro_mean([0.6, NAN, 0.9])
     assert mean == pytest.approx(0.75)
     assert defined == 2
-    mean, defined = macro([NAN])
+    mean, defined = macro_mean([NAN])
     assert math.isnan(mean)
     assert defined == 0

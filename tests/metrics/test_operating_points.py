@@ -6,24 +6,30 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, f1_score
 
-from cxr_lightning.metrics.operating import Rule, at_prevalence, confusion, parse_rules, select_threshold
-from cxr_lightning.metrics.ranking import Array
+from cxr_lightning.metrics.operating_points import (
+    ThresholdRule,
+    confusion,
+    parse_rules,
+    predictive_values,
+    select_threshold,
+)
+from cxr_lightning.metrics.ranking import FloatArray
 from cxr_lightning.metrics.resampling import draw_patients, proportion
 
 
-def draw(seed: int, size: int = 300, decimals: int = 2) -> tuple[Array, Array]:
+def draw(seed: int, size: int = 300, decimals: int = 2) -> tuple[FloatArray, FloatArray]:
     generator = np.random.default_rng(seed)
     targets = (generator.random(size) < 0.25).astype(float)
-    scores: Array = generator.normal(0.4 + 0.2 * targets, 0.15).clip(0, 1).round(decimals)
+    scores: FloatArray = generator.normal(0.4 + 0.2 * targets, 0.15).clip(0, 1).round(decimals)
     return scores, targets
 
 
-def rates(scores: Array, targets: Array, threshold: float) -> tuple[float, float]:
-    called = scores >= threshold
-    return float(called[targets == 1].mean()), float((~called)[targets == 0].mean())
+def rates(scores: FloatArray, targets: FloatArray, threshold: float) -> tuple[float, float]:
+    predicted = scores >= threshold
+    return float(predicted[targets == 1].mean()), float((~predicted)[targets == 0].mean())
 
 
-def rule(name: str) -> Rule:
+def rule(name: str) -> ThresholdRule:
     return parse_rules([name])[0]
 
 
@@ -41,7 +47,7 @@ def test_thresholds_are_those_of_an_exhaustive_search(seed: int) -> None:
     assert specific == min(t for t in every if rates(scores, targets, t)[1] >= 0.9)
 
 
-def test_a_specificity_that_ties_forbid_calls_nothing_positive() -> None:
+def test_a_specificity_that_ties_forbid_predicts_nothing_positive() -> None:
     scores, targets = np.full(4, 0.5), np.array([1.0, 0, 0, 0])
     threshold = select_threshold(rule("specificity@0.9"), scores, targets)
     assert threshold > 0.5
@@ -54,7 +60,7 @@ def test_there_is_no_threshold_without_both_sides(targets: list[float]) -> None:
         assert math.isnan(select_threshold(rule(name), np.array([0.2, 0.8]), np.array(targets)))
 
 
-def test_confusion_equals_scikit_learn_and_leaves_out_the_unknown() -> None:
+def test_confusion_equals_scikit_learn_and_excludes_the_unknown() -> None:
     scores, targets = draw(5)
     targets[:7] = math.nan
     found = confusion(scores, targets, 0.5)
@@ -64,17 +70,17 @@ def test_confusion_equals_scikit_learn_and_leaves_out_the_unknown() -> None:
 
 
 def test_bayes_rule_is_counting_in_a_set_of_that_prevalence() -> None:
-    # 10,000 images, 200 with the finding, 180 of these caught; 980 of 9,800 others called as well.
-    found = at_prevalence(0.9, 0.9, 0.02)
+    # 10,000 images, 200 with the finding, 180 of these caught; 980 of 9,800 others predicted positive too.
+    found = predictive_values(0.9, 0.9, 0.02)
     assert found.ppv == pytest.approx(180 / (180 + 980))
     assert found.npv == pytest.approx(8820 / (8820 + 20))
     assert found.alerts_per_1000 == pytest.approx((180 + 980) / 10)
-    nothing = at_prevalence(0.0, 1.0, 0.02)
+    nothing = predictive_values(0.0, 1.0, 0.02)
     assert math.isnan(nothing.ppv)
     assert nothing.npv == pytest.approx(0.98)
 
 
-def test_a_wished_sensitivity_is_reached_on_other_images_within_its_interval() -> None:
+def test_a_required_sensitivity_is_reached_on_other_images_within_its_interval() -> None:
     reached, trials = 0, 100
     for trial in range(trials):
         fitted_on, applied_to = draw(trial, size=2000, decimals=6), draw(1000 + trial, size=2000, decimals=6)
