@@ -39,41 +39,41 @@ WALKTHROUGH_LABELS: tuple[str, ...] = (
 """The same findings in the order of the Keras walk-through's output units."""
 
 NO_FINDING = "No Finding"
-SEPARATOR = "|"
+_SEPARATOR = "|"
 BOX_LIST_SPELLING = {"Infiltrate": "Infiltration"}
-"""Names that NIH's box list writes differently from its label file."""
+"""Finding names of NIH's box list that differ from those of its label file, and the latter."""
 
 
 def check_labels(labels: Sequence[str]) -> tuple[str, ...]:
-    """The labels as a tuple, if they are usable as ordered output names.
+    """Check that labels are usable as ordered output names, and return them as a tuple.
 
     Args:
         labels: Finding names in output order.
 
     Raises:
-        ValueError: If it is one text, there are none, one is empty or not text, or one is given twice.
+        ValueError: If the labels are one string or empty, or a label is empty, not a string, or duplicated.
     """
-    if isinstance(labels, str):  # a sequence too: of its letters
+    if isinstance(labels, str):  # a string is a sequence too: of its characters
         raise ValueError(f"Expected a list of labels but got the text {labels!r}. Write `labels` as [{labels}].")
     names = tuple(labels)
     if not names:
         raise ValueError("Expected at least one label but got none. Name the findings in `labels`.")
-    wrong = [name for name in names if not isinstance(name, str) or not name.strip()]
-    if wrong:
-        raise ValueError(f"Expected every label to be a non-empty name but got {wrong[:5]}. Correct `labels`.")
-    doubled = sorted({name for name in names if names.count(name) > 1})
-    if doubled:
-        raise ValueError(f"Expected every label once but got {doubled[:5]} more than once. Correct `labels`.")
+    invalid = [name for name in names if not isinstance(name, str) or not name.strip()]
+    if invalid:
+        raise ValueError(f"Expected every label to be a non-empty name but got {invalid[:5]}. Correct `labels`.")
+    duplicated = sorted({name for name in names if names.count(name) > 1})
+    if duplicated:
+        raise ValueError(f"Expected every label once but got {duplicated[:5]} more than once. Correct `labels`.")
     return names
 
 
 def decode_findings(text: str, known: Iterable[str] = NIH_LABELS) -> frozenset[str]:
-    """The findings named in one ``Finding Labels`` cell.
+    """Parse the findings in one ``Finding Labels`` cell.
 
     The cell is split at ``|``, never searched: one finding's name may contain another's.
 
     Args:
-        text: Such as ``"Effusion|Mass"`` or ``"No Finding"``.
+        text: Content of the cell, such as ``"Effusion|Mass"`` or ``"No Finding"``.
         known: Names that may occur.
 
     Raises:
@@ -85,7 +85,7 @@ def decode_findings(text: str, known: Iterable[str] = NIH_LABELS) -> frozenset[s
         >>> decode_findings("No Finding")
         frozenset()
     """
-    names = [name.strip() for name in text.split(SEPARATOR)]
+    names = [name.strip() for name in text.split(_SEPARATOR)]
     allowed = {NO_FINDING, *known}
     unknown = [name for name in names if name not in allowed]
     if unknown:
@@ -96,7 +96,7 @@ def decode_findings(text: str, known: Iterable[str] = NIH_LABELS) -> frozenset[s
 
 
 def encode_findings(findings: Iterable[str]) -> str:
-    """One ``Finding Labels`` cell, the inverse of :func:`decode_findings`.
+    """Compose one ``Finding Labels`` cell; the inverse of :func:`decode_findings`.
 
     Example:
         >>> encode_findings(["Mass", "Effusion"])
@@ -104,4 +104,4 @@ def encode_findings(findings: Iterable[str]) -> str:
         >>> encode_findings([])
         'No Finding'
     """
-    return SEPARATOR.join(sorted(findings)) or NO_FINDING
+    return _SEPARATOR.join(sorted(findings)) or NO_FINDING

@@ -1,1 +1,1 @@
-"""Losses on logits: multi-label binary cross-entropy, its class weights, and masking of unknown targets."""
+"""Losses on logits: multi-label binary cross-entropy with masking of unknown targets, and its class weights."""

@@ -1,4 +1,4 @@
-"""Multi-label binary cross-entropy on logits, its class weights, and masking of unknown targets."""
+"""Multi-label binary cross-entropy on logits with masking of unknown targets."""
 
 from typing import Any, Literal
 
@@ -6,85 +6,25 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cxr_lightning.losses.class_weights import class_weights, positive_weights
+
 Weighting = Literal["balanced", "positive", "none"]
 Reduction = Literal["mean", "sum"]
-
-
-def class_weights(targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Weights with which a label's positives and negatives add the same to the loss.
-
-    The positive weight is the share of negatives and the reverse; unknown (NaN)
-    targets are not counted.
-
-    Args:
-        targets: Ground truth, ``(N, C)``; 1 present, 0 absent, NaN unknown.
-
-    Returns:
-        Positive and negative weights, each ``(C,)`` float32 in [0, 1], summing to 1.
-
-    Raises:
-        ValueError: If a label has no known target at all.
-
-    References:
-        Rajpurkar et al., "CheXNet", 2017, section 2.1.
-
-    Example:
-        >>> class_weights(torch.tensor([[1.0], [0.0], [0.0], [0.0]]))
-        (tensor([0.7500]), tensor([0.2500]))
-    """
-    positives, known = _count(targets)
-    frequency = (positives / known).float()
-    return 1 - frequency, frequency
-
-
-def positive_weights(targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Negatives per positive as the positive weight, and 1 as the negative one.
-
-    This is PyTorch's ``pos_weight``. A label without positives gets the weight 1.
-
-    Args:
-        targets: Ground truth, ``(N, C)``; 1 present, 0 absent, NaN unknown.
-
-    Returns:
-        Positive and negative weights, each ``(C,)`` float32.
-
-    Raises:
-        ValueError: If a label has no known target at all.
-
-    Example:
-        >>> positive_weights(torch.tensor([[1.0], [0.0], [0.0], [0.0]]))
-        (tensor([3.]), tensor([1.]))
-    """
-    positives, known = _count(targets)
-    ratio = torch.where(positives > 0, (known - positives) / positives.clamp(min=1), 1.0).float()
-    return ratio, torch.ones_like(ratio)
-
-
-def _count(targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Positives and known targets of each label, in float64: float32 stops counting at 2**24."""
-    known = (~targets.isnan()).sum(dim=0).double()
-    if (known == 0).any():
-        columns = (known == 0).nonzero().flatten().tolist()
-        raise ValueError(
-            f"Expected a known target for every label but columns {columns[:5]} hold none. "
-            "Leave these labels out of `data.labels`."
-        )
-    return targets.nan_to_num(0.0).sum(dim=0, dtype=torch.float64), known
 
 
 def bce_with_logits(logits: Tensor, targets: Tensor, positive_weights: Tensor, negative_weights: Tensor) -> Tensor:
     """Weighted binary cross-entropy of each label, the mean over its known targets.
 
-    Computed from log-sigmoids, so it is finite for every finite logit.
+    It is computed from log-sigmoids, so it is finite for every finite logit.
 
     Args:
-        logits: ``(B, C)``.
-        targets: ``(B, C)``; 1 present, 0 absent, NaN unknown (adds nothing).
-        positive_weights: ``(C,)``, on the positives' terms.
-        negative_weights: ``(C,)``, on the negatives' terms.
+        logits: Logits, ``(B, C)``.
+        targets: Ground truth, ``(B, C)``; 1 present, 0 absent, NaN unknown (adds nothing).
+        positive_weights: Factor on the positives' terms, ``(C,)``.
+        negative_weights: Factor on the negatives' terms, ``(C,)``.
 
     Returns:
-        ``(C,)`` float32; 0 for a label without known targets in the batch.
+        Loss of each label, ``(C,)`` float32; 0 for a label without known targets in the batch.
     """
     logits = logits.float()
     known = ~targets.isnan()
@@ -99,12 +39,12 @@ class MultilabelBCE(nn.Module):
     """Weighted binary cross-entropy over labels; its weights are buffers, so a checkpoint holds them.
 
     Args:
-        num_labels: C.
+        num_labels: Number of labels, C.
         reduction: ``mean`` over labels, or ``sum`` as in the Keras walk-through.
-        weights: Positive and negative weights, each ``(C,)``; ones if not given.
+        weights: Positive and negative weights, each ``(C,)``; ones by default.
 
     Raises:
-        ValueError: If the reduction is unknown or the weights are of another number of labels.
+        ValueError: If the reduction is unknown or the weights have another number of labels.
     """
 
     positive_weights: Tensor
@@ -127,29 +67,29 @@ class MultilabelBCE(nn.Module):
         self.register_buffer("negative_weights", negative.float())
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """The loss of a batch, a scalar.
+        """Compute the loss of a batch, a scalar.
 
         Args:
-            logits: ``(B, C)``.
-            targets: ``(B, C)``; 1, 0 or NaN (unknown).
+            logits: Logits, ``(B, C)``.
+            targets: Ground truth, ``(B, C)``; 1, 0 or NaN (unknown).
         """
         per_label = bce_with_logits(logits, targets, self.positive_weights, self.negative_weights)
         return per_label.sum() if self.reduction == "sum" else per_label.mean()
 
     def get_extra_state(self) -> dict[str, Any]:
-        """What the buffers do not say, as plain values."""
+        """Return the settings that are not buffers, as plain values."""
         return {"reduction": self.reduction}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Take over what :meth:`get_extra_state` gave."""
+        """Restore the settings from :meth:`get_extra_state`."""
         self.reduction = state["reduction"]
 
 
 def build_loss(targets: Tensor, *, weighting: Weighting = "balanced", reduction: Reduction = "mean") -> MultilabelBCE:
-    """The loss for a training set.
+    """Build the loss for a training set.
 
     Args:
-        targets: The training set's ground truth, ``(N, C)``; 1, 0 or NaN (unknown).
+        targets: Ground truth of the training set, ``(N, C)``; 1, 0 or NaN (unknown).
         weighting: ``balanced`` (:func:`class_weights`), ``positive`` (:func:`positive_weights`) or ``none``.
         reduction: ``mean`` or ``sum`` over labels.
 
@@ -163,21 +103,21 @@ def build_loss(targets: Tensor, *, weighting: Weighting = "balanced", reduction:
     return MultilabelBCE(targets.shape[1], reduction=reduction, weights=weights)
 
 
-def constant_loss(loss: MultilabelBCE, prevalence: Tensor, targets: Tensor) -> float:
-    """The loss of the best prediction that is the same for every image.
+def constant_prediction_loss(loss: MultilabelBCE, prevalence: Tensor, targets: Tensor) -> float:
+    """Loss of the best prediction that is the same for every image.
 
-    The best constant of each label minimises its expected loss under the prevalence:
-    ``p = w_pos * f / (w_pos * f + w_neg * (1 - f))``; one half where that is 0 / 0 (a weighted label that only has
-    one side: every constant costs nothing) or the prevalence is unknown.
+    The best constant of each label minimizes its expected loss under the prevalence:
+    ``p = w_pos * f / (w_pos * f + w_neg * (1 - f))``; one half where that is 0 / 0 (a weighted label with only
+    positives or only negatives: every constant has loss 0) or the prevalence is unknown.
 
     Args:
-        loss: The loss, with its weights.
-        prevalence: Training-set share of positives of each label, ``(C,)`` in [0, 1], NaN if unknown.
-        targets: The ground truth to score, ``(N, C)``.
+        loss: Loss with its weights.
+        prevalence: Fraction of positives of each label in the training set, ``(C,)`` in [0, 1], NaN if unknown.
+        targets: Ground truth on which the loss is computed, ``(N, C)``.
 
     Example:
         >>> targets = torch.tensor([[1.0], [0.0]])
-        >>> round(constant_loss(MultilabelBCE(1), torch.tensor([0.5]), targets), 4)
+        >>> round(constant_prediction_loss(MultilabelBCE(1), torch.tensor([0.5]), targets), 4)
         0.6931
     """
     positive = loss.positive_weights * prevalence
