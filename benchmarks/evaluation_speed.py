@@ -1,4 +1,4 @@
-"""Seconds for the intervals of a full NIH test set, beside the plain scikit-learn loop.
+"""Measure the seconds for the intervals of a full NIH test set, beside a plain scikit-learn loop.
 
 ``python benchmarks/evaluation_speed.py``
 """
@@ -15,12 +15,12 @@ from cxr_lightning.evaluation.evaluate import Subject, evaluate_predictions
 from cxr_lightning.evaluation.per_label import rank_labels
 from cxr_lightning.inference.predictions import Predictions, of_table
 from cxr_lightning.labels import NIH_LABELS
-from cxr_lightning.metrics.operating import parse_rules
+from cxr_lightning.metrics.operating_points import parse_rules
 from cxr_lightning.metrics.resampling import Resampling, bootstrap_scores, draw_patients
 from cxr_lightning.models.postprocess import fit
 
 PREVALENCE = (0.128, 0.042, 0.071, 0.036, 0.182, 0.043, 0.017, 0.0034, 0.239, 0.068, 0.063, 0.045, 0.022, 0.104)
-"""Of the official test set, in alphabetical order of the findings."""
+"""Prevalences in the official test set, in alphabetical order of the findings."""
 
 
 def main() -> None:
@@ -30,8 +30,8 @@ def main() -> None:
     parser.add_argument("--replicates", type=int, default=1_000)
     parser.add_argument("--naive-replicates", type=int, default=5, help="of the plain loop, then extrapolated")
     arguments = parser.parse_args()
-    predictions, table = draw(arguments.images, arguments.patients, seed=0)
-    validation, train = draw(arguments.images // 3, arguments.patients, seed=1)
+    predictions, table = draw_predictions(arguments.images, arguments.patients, seed=0)
+    validation, train = draw_predictions(arguments.images // 3, arguments.patients, seed=1)
 
     started = time.perf_counter()
     resampling = draw_patients(predictions.patient_ids, arguments.replicates, seed=0)
@@ -39,7 +39,7 @@ def main() -> None:
     ours = time.perf_counter() - started
     started = time.perf_counter()
     for replicate in range(arguments.naive_replicates):
-        naive(predictions, resampling, replicate)
+        score_with_scikit_learn(predictions, resampling, replicate)
     plain = (time.perf_counter() - started) / arguments.naive_replicates * arguments.replicates
     started = time.perf_counter()
     rules = parse_rules(["youden", "f1", "sensitivity@0.95", "specificity@0.9"])
@@ -57,8 +57,8 @@ def main() -> None:
     print(f"all numbers of a report (fits, subgroups, controls): {whole:.1f} s")
 
 
-def draw(images: int, patients: int, seed: int) -> tuple[Predictions, pd.DataFrame]:
-    """Predictions of an AUROC near 0.8."""
+def draw_predictions(images: int, patients: int, seed: int) -> tuple[Predictions, pd.DataFrame]:
+    """Draw predictions with an AUROC near 0.8, and their label table."""
     generator = np.random.default_rng(seed)
     patient = np.sort(generator.integers(patients, size=images))
     table = pd.DataFrame({"image_id": [f"{n}.png" for n in range(images)], "patient_id": patient.astype(str)})
@@ -71,7 +71,8 @@ def draw(images: int, patients: int, seed: int) -> tuple[Predictions, pd.DataFra
     return of_table(table, NIH_LABELS, 1 / (1 + np.exp(-logits))), table
 
 
-def naive(predictions: Predictions, resampling: Resampling, replicate: int) -> None:
+def score_with_scikit_learn(predictions: Predictions, resampling: Resampling, replicate: int) -> None:
+    """Compute AUROC and average precision of every label in one replicate."""
     chosen = np.repeat(np.arange(len(predictions.image_ids)), resampling.weights(replicate).astype(int))
     for scores, truth in zip(predictions.probabilities.T, predictions.targets.T, strict=True):
         roc_auc_score(truth[chosen], scores[chosen])

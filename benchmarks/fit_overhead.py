@@ -1,8 +1,8 @@
-"""Percent of ceiling: train.py's trainer.fit beside the same step on one resident batch.
+"""Measure the throughput of train.py's trainer.fit in percent of that of the same step on one resident batch.
 
     uv run -m benchmarks.fit_overhead [--batches 20] [OVERRIDES of train.py ...]
 
-Default: DenseNet-121 on prepared images of the synthetic set, 224 px, batch 8, augmented, with all callbacks and
+By default: DenseNet-121 on prepared images of the synthetic set, 224 px, batch 8, augmented, with all callbacks and
 loggers of train.py. The first three batches of a fit are not counted.
 """
 
@@ -18,7 +18,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from benchmarks.pairs import ROUNDS, machine
+from benchmarks.paired_timing import ROUNDS, describe_machine
 from cxr_lightning.app.build import build_model, build_trainer
 from cxr_lightning.app.program import silence
 from cxr_lightning.app.resolvers import register_resolvers
@@ -27,24 +27,24 @@ from cxr_lightning.data.datamodule import ChestXRayDataModule
 from cxr_lightning.models.classifier import ChestXRayClassifier
 
 CONF = Path(__file__).parent.parent / "conf"
-UNCOUNTED = 3
+WARMUP_BATCHES = 3
 AUGMENTED = "data.augmentation={_target_:cxr_lightning.data.augment.Augmentation}"
 
 
-class Clock(pl.Callback):
-    """When each training batch ended, all work of the device done at the first and the last."""
+class BatchTimer(pl.Callback):
+    """Record when each training batch ended; the device is synchronized at the first and the last counted one."""
 
     def __init__(self) -> None:
         self.ends: list[float] = []
 
     def on_train_batch_end(self, *_: object) -> None:
-        """Note the time."""
-        if len(self.ends) == UNCOUNTED - 1:
+        """Record the time."""
+        if len(self.ends) == WARMUP_BATCHES - 1:
             synchronize()
         self.ends.append(time.perf_counter())
 
     def on_train_epoch_end(self, *_: object) -> None:
-        """Wait for the device."""
+        """Wait for the device and record the time again."""
         synchronize()
         self.ends[-1] = time.perf_counter()
 
@@ -61,47 +61,47 @@ def main() -> None:
     arguments = parser.parse_args()
     register_resolvers()
     silence()
-    print(machine())
+    print(describe_machine())
     with TemporaryDirectory() as folder:
         fixed = [f"paths.output_dir={folder}", "trainer.limit_val_batches=0", "scheduler=none", "trainer.max_epochs=1"]
         fixed += ["data.image_size=224", "data.batch_size=8", AUGMENTED, "callbacks.early_stopping=null"]
-        fixed += [f"trainer.limit_train_batches={arguments.batches + UNCOUNTED}", "monitor.name=train/loss"]
+        fixed += [f"trainer.limit_train_batches={arguments.batches + WARMUP_BATCHES}", "monitor.name=train/loss"]
         with initialize_config_dir(str(CONF.absolute()), version_base="1.3"):
             config = compose("train", [*fixed, *arguments.overrides])
         compare(config, arguments.batches)
 
 
 def compare(config: DictConfig, batches: int) -> None:
-    """Rounds in turns."""
+    """Time trainer.fit and the single step in turns, and print the percentages."""
     module: ChestXRayDataModule = instantiate(config.data, _convert_="all")
     module.prepare_data()
     module.setup()
     model = build_model(config, module)
-    found = []
+    percentages = []
     for number in range(ROUNDS):
-        fitted = fit(config, model, module)
-        resident = step_alone(config, model, module, batches)
+        fitted = time_fit(config, model, module)
+        resident = time_step(config, model, module, batches)
         size = config.data.batch_size
-        found.append(100 * resident / fitted)
+        percentages.append(100 * resident / fitted)
         print(
             f"round {number + 1}: resident batch {size / resident:,.1f} images/s, trainer.fit {size / fitted:,.1f}: "
-            f"{found[-1]:.1f} % of ceiling",
+            f"{percentages[-1]:.1f} % of ceiling",
             flush=True,
         )
-    print(f"median: {statistics.median(found):.1f} % of ceiling, with precision {config.trainer.precision}")
+    print(f"median: {statistics.median(percentages):.1f} % of ceiling, with precision {config.trainer.precision}")
 
 
-def fit(config: DictConfig, model: ChestXRayClassifier, module: ChestXRayDataModule) -> float:
-    """Seconds per batch."""
+def time_fit(config: DictConfig, model: ChestXRayClassifier, module: ChestXRayDataModule) -> float:
+    """Seconds per batch of trainer.fit."""
     trainer, _ = build_trainer(config)
-    clock = Clock()
-    trainer.callbacks.append(clock)  # type: ignore[attr-defined]  # set by Lightning, not declared
+    timer = BatchTimer()
+    trainer.callbacks.append(timer)  # type: ignore[attr-defined]  # set by Lightning, not declared
     trainer.fit(model, module)
-    counted = clock.ends[UNCOUNTED - 1 :]
+    counted = timer.ends[WARMUP_BATCHES - 1 :]
     return (counted[-1] - counted[0]) / (len(counted) - 1)
 
 
-def step_alone(config: DictConfig, model: ChestXRayClassifier, module: ChestXRayDataModule, batches: int) -> float:
+def time_step(config: DictConfig, model: ChestXRayClassifier, module: ChestXRayDataModule, batches: int) -> float:
     """Seconds per step on one batch that stays on the device."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device).train()
@@ -119,7 +119,7 @@ def step_alone(config: DictConfig, model: ChestXRayClassifier, module: ChestXRay
         loss.backward()
         optimizer.step()
 
-    for _ in range(UNCOUNTED):
+    for _ in range(WARMUP_BATCHES):
         step()
     synchronize()
     started = time.perf_counter()

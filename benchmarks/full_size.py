@@ -1,10 +1,11 @@
-"""Rehearsal at full size: a generated set of NIH's 112,120 images, prepared and trained on by train.py.
+"""Rehearse training at full size: train.py prepares and trains on a generated set of NIH's 112,120 images.
 
     uv run -m benchmarks.full_size --folder FOLDER [--batches 100] [OVERRIDES of train.py ...]
 
-Takes about 6 GB in FOLDER at 224 px. The image files are small and few (many names for 64 of them), so preparing them
-says nothing about real ones; everything after that is as with real ones. Prints the seconds of each step and epoch, and
-the peak of memory that is the process's own (RssAnon: the page cache is the system's), beside a run on 1,000 images.
+It takes about 6 GB in FOLDER at 224 px. The image files are small and few (many names for 64 of them), so the time to
+prepare them is not that of real ones; everything after that is as with real ones. It prints the seconds of each step
+and epoch, and the peak of the process's private memory (RssAnon, which excludes the page cache), beside a run on 1,000
+images.
 """
 
 import argparse
@@ -17,11 +18,11 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from benchmarks.made import FULL, make_nih
-from benchmarks.pairs import machine
+from benchmarks.generated_nih import OFFICIAL_COUNTS, generate_nih_set
+from benchmarks.paired_timing import describe_machine
 
 REPOSITORY = Path(__file__).parent.parent
-SMALL = (1_000, 200)
+SMALL_COUNTS = (1_000, 200)
 
 
 def main() -> None:
@@ -30,32 +31,32 @@ def main() -> None:
     parser.add_argument("--batches", type=int, help="per epoch; all by default")
     parser.add_argument("overrides", nargs="*")
     arguments = parser.parse_args()
-    print(machine(), flush=True)
+    print(describe_machine(), flush=True)
     batch = 256 if torch.cuda.is_available() else 8
     settings = ["data=nih", "data.image_size=224", f"data.batch_size={batch}", "data.val_fraction=0.02"]
     settings += ["model.weights=null", "trainer.max_epochs=2", "callbacks.early_stopping=null", "test=false"]
     settings += [f"paths.cache_dir={arguments.folder.absolute() / 'cache'}", "trainer.limit_val_batches=10"]
     settings += [f"trainer.limit_train_batches={arguments.batches}"] if arguments.batches else []
     peaks = {}
-    for images in (SMALL, FULL):
+    for images in (SMALL_COUNTS, OFFICIAL_COUNTS):
         started = time.perf_counter()
-        root = make_nih(arguments.folder.absolute() / f"made-{sum(images)}", images)
+        root = generate_nih_set(arguments.folder.absolute() / f"made-{sum(images)}", images)
         print(f"\n{sum(images):,} images: files made in {time.perf_counter() - started:.0f} s")
         peaks[images] = train(root, [*settings, *arguments.overrides])
-    apart = (peaks[FULL] - peaks[SMALL]) / 1e6
-    print(f"\npeak memory of the run at full size: {apart:+.0f} MB beside that on {SMALL[0]:,} images")
+    difference = (peaks[OFFICIAL_COUNTS] - peaks[SMALL_COUNTS]) / 1e6
+    print(f"\npeak memory of the run at full size: {difference:+.0f} MB beside that on {SMALL_COUNTS[0]:,} images")
 
 
 def train(root: Path, settings: list[str]) -> int:
-    """Run train.py, and give its peak memory in bytes."""
+    """Run train.py, print its times and return its peak memory in bytes."""
     with TemporaryDirectory() as logs:
         command = [sys.executable, "train.py", f"data.root={root}", f"paths.log_dir={logs}", *settings]
         started = time.perf_counter()
         with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
-            # What it writes is less than a pipe holds: no thread has to read it meanwhile.
+            # The output is less than a pipe holds, so no thread has to read it meanwhile.
             peak = 0
             while process.poll() is None:
-                peak = max(peak, own_memory(process.pid))
+                peak = max(peak, private_memory(process.pid))
                 time.sleep(0.05)
             output = process.stdout.read().decode() if process.stdout else ""
         if process.returncode:
@@ -70,8 +71,8 @@ def train(root: Path, settings: list[str]) -> int:
     return peak
 
 
-def own_memory(pid: int) -> int:
-    """Bytes that a process has to itself; 0 if it is gone."""
+def private_memory(pid: int) -> int:
+    """Private memory of a process in bytes; 0 if it has ended."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except (FileNotFoundError, ProcessLookupError):

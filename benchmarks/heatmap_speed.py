@@ -1,4 +1,4 @@
-"""Seconds for heat maps of several findings, beside one trunk forward and a tail forward and backward for each of them.
+"""Measure the seconds for heatmaps of several findings, beside one trunk forward and a tail pass for each finding.
 
 ``python benchmarks/heatmap_speed.py``
 """
@@ -27,9 +27,9 @@ def main() -> None:
     camera, labels = GradCam(model), list(range(arguments.labels))
     shape = (arguments.images, 1, arguments.image_size, arguments.image_size)
     images = torch.randint(0, 256, shape, dtype=torch.uint8)
-    camera.heatmaps(images[:BATCH], labels)  # warm
+    camera.heatmaps(images[:BATCH], labels)  # warm-up
     seconds = {"maps": 0.0, "trunk": 0.0, "tails": 0.0}
-    for batch in torch.split(images, BATCH):  # one after the other, so that both see the same machine
+    for batch in torch.split(images, BATCH):  # in turns, so that both see the same state of the machine
         started = time.perf_counter()
         camera.heatmaps(batch, labels)
         seconds["maps"] += time.perf_counter() - started
@@ -40,14 +40,14 @@ def main() -> None:
         for label in labels:
             forward_and_backward(camera, maps, label)
         seconds["tails"] += time.perf_counter() - started
-    least = seconds["trunk"] + seconds["tails"]
+    minimum = seconds["trunk"] + seconds["tails"]
     print(f"{arguments.images} images x {arguments.labels} labels, {arguments.backbone} at {arguments.image_size} px")
     print(f"heat maps: {seconds['maps']:.1f} s; trunk {seconds['trunk']:.1f} s and tails {seconds['tails']:.2f} s")
-    print(f"ratio: {seconds['maps'] / least:.2f}")
+    print(f"ratio: {seconds['maps'] / minimum:.2f}")
 
 
 def forward_and_backward(camera: GradCam, maps: Tensor, label: int) -> None:
-    """The least that Grad-CAM needs of the tail, for each image."""
+    """Run the minimum that Grad-CAM needs of the tail for each image: one forward and one backward pass."""
     for image in torch.split(maps, 1):
         entry = image.clone().requires_grad_()
         torch.autograd.grad(camera.tail(entry)[0, label], entry)

@@ -1,4 +1,4 @@
-"""How often images are remarked upon: real ones as they are, and made wrong in ways that users meet.
+"""Measure how often images get quality flags: unchanged real ones, and ones corrupted in ways that users meet.
 
 python -m benchmarks.input_warnings ../shared/data/nih-sample/images
 """
@@ -17,24 +17,24 @@ from rich.table import Table
 from cxr_lightning.imaging.quality_flags import Remark, check_picture
 from cxr_lightning.imaging.reader import decode_picture, read_picture
 
-Grey = NDArray[np.uint8]
+GrayImage = NDArray[np.uint8]
 
 
-def sepia(pixels: Grey) -> Image.Image:
-    """A print of the film, photographed in warm light."""
+def sepia(pixels: GrayImage) -> Image.Image:
+    """Simulate a photograph of a film print in warm light."""
     light = np.array([1.0, 0.85, 0.65])
     return Image.fromarray((pixels[..., None] * light).astype(np.uint8))
 
 
-def light_box(pixels: Grey) -> Image.Image:
-    """The film before a bluish light box, with a coloured frame around it."""
+def light_box(pixels: GrayImage) -> Image.Image:
+    """Simulate a photograph of the film on a bluish light box, with a colored frame around it."""
     height, width = pixels.shape
-    whole = np.full((height + 200, width + 200, 3), (120, 90, 60), np.uint8)
-    whole[100:-100, 100:-100] = (pixels[..., None] * np.array([0.8, 0.9, 1.0])).astype(np.uint8)
-    return Image.fromarray(whole)
+    photograph = np.full((height + 200, width + 200, 3), (120, 90, 60), np.uint8)
+    photograph[100:-100, 100:-100] = (pixels[..., None] * np.array([0.8, 0.9, 1.0])).astype(np.uint8)
+    return Image.fromarray(photograph)
 
 
-WRONG: dict[str, tuple[Callable[[Grey], Image.Image], set[str]]] = {
+CORRUPTIONS: dict[str, tuple[Callable[[GrayImage], Image.Image], set[str]]] = {
     "inverted": (lambda pixels: Image.fromarray(255 - pixels), {"inverted"}),
     "blank": (lambda pixels: Image.fromarray(np.full_like(pixels, int(pixels.mean()))), {"nearly_blank"}),
     "blank, with noise": (
@@ -51,18 +51,18 @@ WRONG: dict[str, tuple[Callable[[Grey], Image.Image], set[str]]] = {
     "96 pixels": (lambda pixels: Image.fromarray(pixels).resize((96, 96)), {"tiny"}),
     "upper half": (lambda pixels: Image.fromarray(pixels[: len(pixels) // 2]), {"cropped"}),
 }
-"""How an image is made wrong, and the codes of which one is to be given."""
+"""Corruption of an image by name, and the codes of which at least one is expected."""
 
 
-def remarks_on(image: Image.Image, image_size: int) -> list[Remark]:
-    """Those on the image as a PNG."""
+def flags_of(image: Image.Image, image_size: int) -> list[Remark]:
+    """List the quality flags of an image that is stored as a PNG."""
     file = BytesIO()
     image.save(file, "PNG")
     return check_picture(decode_picture(file.getvalue(), "image"), image_size)
 
 
 def main() -> None:
-    """Print both rates."""
+    """Print the rates of flagged images."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--image-size", type=int, default=224)
@@ -70,17 +70,21 @@ def main() -> None:
     parsed = parser.parse_args()
     paths = sorted(parsed.folder.glob("*.png"))
     pictures = {path: read_picture(path) for path in paths}
-    alarms = {path: found for path, picture in pictures.items() if (found := check_picture(picture, parsed.image_size))}
+    flagged = {
+        path: found for path, picture in pictures.items() if (found := check_picture(picture, parsed.image_size))
+    }
     table = Table("images", "number", "remarked upon")
-    table.add_row("as they are", str(len(paths)), f"{len(alarms) / len(paths):.1%}")
+    table.add_row("as they are", str(len(paths)), f"{len(flagged) / len(paths):.1%}")
     step = max(1, len(paths) // parsed.wrong)
     chosen = [pictures[path].pixels for path in paths[::step][: parsed.wrong]]
-    for name, (make, codes) in WRONG.items():
-        caught = sum(any(remark.code in codes for remark in remarks_on(make(x), parsed.image_size)) for x in chosen)
+    for name, (corrupt, codes) in CORRUPTIONS.items():
+        caught = sum(
+            any(remark.code in codes for remark in flags_of(corrupt(pixels), parsed.image_size)) for pixels in chosen
+        )
         table.add_row(name, str(len(chosen)), f"{caught / len(chosen):.0%}")
     console = Console()
     console.print(table)
-    for path, found in alarms.items():
+    for path, found in flagged.items():
         console.print(f"{path.name}: {'; '.join(remark.words for remark in found)}", highlight=False)
 
 

@@ -1,6 +1,6 @@
-"""How far our probabilities are from real Keras', for the files that tests/tools/write_keras_files.py wrote.
+"""Compare our probabilities with those of real Keras for the files that tests/tools/write_keras_files.py wrote.
 
-``python benchmarks/keras_parity.py FOLDER`` where FOLDER is the script's output; prints one line per file.
+``python benchmarks/keras_parity.py FOLDER`` where FOLDER is the script's output. It prints one line per file.
 """
 
 import argparse
@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def compare(source: Source, images: torch.Tensor, folder: Path, path: Path) -> float:
-    """The largest difference; of pooled features, relative to their largest, where there is no last layer."""
+    """Largest difference of a probability; without a last layer, of a pooled feature relative to the largest one."""
     network = build_backbone(
         source.backbone(path),
         source.outputs or 1,

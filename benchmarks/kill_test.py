@@ -1,10 +1,10 @@
-"""Kills training at random moments and continues it: is the end that of a run left alone?
+"""Kill training at random moments, continue it, and compare the outcome with that of an uninterrupted run.
 
     uv run -m benchmarks.kill_test [--kills 30] [--workers 2] [--seed 0]
 
-Every round starts a run with dropout and augmentation that saves after every other batch, sends it SIGKILL at a moment
-drawn at random from the time that training takes, and continues it with resume=auto. Weights, optimizer, schedule,
-history and test scores must equal, bit for bit, those of a run that nobody touched.
+Every round starts a run with dropout and augmentation that saves after every other batch, sends it SIGKILL at a random
+moment of the training time, and continues it with resume=auto. Weights, optimizer, schedule, history and test scores
+must equal, bit for bit, those of an uninterrupted run.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.made import make_nih
+from benchmarks.generated_nih import generate_nih_set
 
 ROOT = Path(__file__).resolve().parent.parent
 SETTINGS = (
@@ -40,23 +40,23 @@ SETTINGS = (
     "callbacks.progress_bar=null",
     "logger=none",
 )
-TIMES = {"seconds", "images_per_second"}
-COUNTED = ("current_score", "scheduler_progress")
-"""What Lightning counts, never uses, and does not take over when a run is continued."""
+TIME_KEYS = {"seconds", "images_per_second"}
+IGNORED_KEYS = ("current_score", "scheduler_progress")
+"""Counters that Lightning never uses and does not restore when a run is continued."""
 
 
 def main() -> int:
-    """Run it."""
+    """Run all rounds; return 0 if every outcome is equal."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--kills", type=int, default=30)
     arguments.add_argument("--workers", type=int, default=2, help="loader processes")
-    arguments.add_argument("--seed", type=int, default=0, help="draws the moments")
+    arguments.add_argument("--seed", type=int, default=0, help="seed of the moments")
     parsed = arguments.parse_args()
     moments = random.Random(parsed.seed)
     equal = 0
-    with TemporaryDirectory() as place:
-        folder = Path(place)
-        root = make_nih(folder / "set", (1600, 40))
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        root = generate_nih_set(folder / "set", (1600, 40))
         settings = [*SETTINGS, f"data.root={root}", f"paths.cache_dir={folder}", f"data.num_workers={parsed.workers}"]
         run(settings, folder / "first")  # prepares the images
         seconds, _ = run(settings, folder / "whole")
@@ -76,7 +76,7 @@ def main() -> int:
 
 
 def run(settings: Sequence[str], folder: Path, kill_after: float | None = None) -> tuple[float, int]:
-    """Train in a process of its own; its seconds from the start of training, and its status."""
+    """Train in a new process; return the seconds from the start of training, and the exit status."""
     command = [sys.executable, str(ROOT / "train.py"), *settings, f"hydra.run.dir={folder}"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}  # tiny networks lose more to threads than they gain
     process = subprocess.Popen(
@@ -102,7 +102,7 @@ def run(settings: Sequence[str], folder: Path, kill_after: float | None = None) 
 
 
 def progress(folder: Path) -> dict[str, int] | None:
-    """The epoch and step of the last checkpoint; None if there is none."""
+    """Epoch and step of the last checkpoint; None if there is none."""
     path = folder / "checkpoints/last.ckpt"
     if not path.is_file():
         return None
@@ -111,25 +111,25 @@ def progress(folder: Path) -> dict[str, int] | None:
 
 
 def outcome(folder: Path) -> dict[str, str]:
-    """All that a run came to, but times and paths, as texts that are equal if every bit is."""
+    """Results of a run without times and paths, as strings that are equal exactly if every bit is."""
     state = torch.load(folder / "checkpoints/last.ckpt", weights_only=True, map_location="cpu")
-    found = dict(_leaves(state, "checkpoint"))
+    leaves = dict(_leaves(state, "checkpoint"))
     with (folder / "history.csv").open(newline="", encoding="utf-8") as file:
-        found |= _leaves(list(csv.DictReader(file)), "history")
+        leaves |= _leaves(list(csv.DictReader(file)), "history")
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    return found | dict(
+    return leaves | dict(
         _leaves({key: summary[key] for key in ("train_loss", "val_loss", "val_auroc", "test", "monitor")}, "summary")
     )
 
 
-def _leaves(content: Any, name: str) -> Iterator[tuple[str, str]]:  # noqa: ANN401  # whatever a checkpoint holds
+def _leaves(content: Any, name: str) -> Iterator[tuple[str, str]]:  # noqa: ANN401  # any value in a checkpoint
     if isinstance(content, dict):
         for key, value in content.items():
-            if key not in TIMES and key not in COUNTED and not str(key).endswith(COUNTED):
+            if key not in TIME_KEYS and key not in IGNORED_KEYS and not str(key).endswith(IGNORED_KEYS):
                 yield from _leaves(value, f"{name}/{Path(str(key)).name}")  # some keys are paths
     elif isinstance(content, list | tuple):
-        for place, value in enumerate(content):
-            yield from _leaves(value, f"{name}/{place}")
+        for position, value in enumerate(content):
+            yield from _leaves(value, f"{name}/{position}")
     elif isinstance(content, torch.Tensor):
         array = content.contiguous().numpy()
         yield name, f"{array.dtype} {array.shape} {hashlib.sha256(array.tobytes()).hexdigest()}"

@@ -1,9 +1,9 @@
-"""Images per second into the training process: from prepared images, and decoded from PNG each time.
+"""Measure images per second into the training process: prepared ones, and ones decoded from PNG each time.
 
     uv run -m benchmarks.loader_speed --folder FOLDER [--root NIH_FOLDER]
 
-Makes a generated set and its cache in FOLDER (about 2.2 GB at 320 px). PNGs are those of --root in NIH's layout, or 200
-synthetic ones of 1024 x 1024 pixels. Prints ratios of things that were timed in turns.
+It writes a generated set and its cache to FOLDER (about 2.2 GB at 320 px). PNGs are those of --root in NIH's layout,
+or 200 synthetic ones of 1024 x 1024 pixels. It prints ratios of cases that are timed in turns.
 """
 
 import argparse
@@ -23,8 +23,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from benchmarks.made import make_nih
-from benchmarks.pairs import interleave, machine, ratios, show
+from benchmarks.generated_nih import generate_nih_set
+from benchmarks.paired_timing import describe_machine, print_rates, speed_ratios, time_in_turns
 from cxr_lightning.data.cache import CacheSpec, prepare
 from cxr_lightning.data.dataloader import hand_over
 from cxr_lightning.data.datamodule import ChestXRayDataModule
@@ -38,8 +38,8 @@ GENERATED = (20_000, 200)
 COPIES = 5
 
 
-class UsualChain(Dataset[Tensor]):
-    """What most projects do: PIL, RGB, resize, float, normalise, one image at a time."""
+class UsualTransforms(Dataset[Tensor]):
+    """The usual transforms of one image at a time: PIL, RGB, resize, float, normalize."""
 
     def __init__(self, paths: list[str], size: int) -> None:
         self.paths = paths
@@ -56,8 +56,8 @@ class UsualChain(Dataset[Tensor]):
         return len(self.paths)
 
     def __getitem__(self, index: int) -> Tensor:
-        changed: Tensor = self.transform(Image.open(self.paths[index]).convert("RGB"))
-        return changed
+        image: Tensor = self.transform(Image.open(self.paths[index]).convert("RGB"))
+        return image
 
 
 def main() -> None:
@@ -66,17 +66,17 @@ def main() -> None:
     arguments.add_argument("--root", type=Path)
     arguments.add_argument("--image-size", type=int, default=320)
     parsed = arguments.parse_args()
-    print(machine())
-    from_cache(parsed.folder, parsed.image_size)
+    print(describe_machine())
+    time_cache(parsed.folder, parsed.image_size)
     paths = png_paths(parsed.folder, parsed.root)
     torch.set_num_threads(1)
-    from_png(paths, parsed.image_size)
-    preparing(paths, parsed.image_size, parsed.folder)
+    time_png(paths, parsed.image_size)
+    time_preparation(paths, parsed.image_size, parsed.folder)
 
 
-def from_cache(folder: Path, size: int) -> None:
-    """Shuffled epochs over a map that is in the page cache."""
-    root = make_nih(folder / f"made-{sum(GENERATED)}", GENERATED)
+def time_cache(folder: Path, size: int) -> None:
+    """Time shuffled epochs over a memory map that is in the page cache."""
+    root = generate_nih_set(folder / f"made-{sum(GENERATED)}", GENERATED)
     print(f"\nprepared images, {size} px, shuffled, batches of {BATCH}, map of {GENERATED[0] * size**2 / 1e9:.1f} GB")
     loaders = {}
     for workers in (0, 1, 2):
@@ -101,11 +101,11 @@ def from_cache(folder: Path, size: int) -> None:
     started = time.perf_counter()
     first()
     print(f"first epoch of a process, which fills its page tables: {images / (time.perf_counter() - started):,.0f}")
-    show(interleave({name: epoch(loader) for name, loader in loaders.items()}), images)
+    print_rates(time_in_turns({name: epoch(loader) for name, loader in loaders.items()}), images)
 
 
 def png_paths(folder: Path, root: Path | None) -> list[str]:
-    """PNGs of 1024 x 1024 pixels."""
+    """List PNGs of 1024 x 1024 pixels: those of the NIH folder, or of a synthetic set that is built."""
     if root is not None:
         found = sorted(str(path) for path in (root / "images").glob("*.png"))
         if not found:
@@ -116,22 +116,24 @@ def png_paths(folder: Path, root: Path | None) -> list[str]:
     return sorted(str(path) for path in (source.folder(folder / "phantom") / "images").glob("*.png"))
 
 
-def from_png(paths: list[str], size: int) -> None:
-    """One core."""
+def time_png(paths: list[str], size: int) -> None:
+    """Time decoding of PNGs on one core."""
     print(f"\nfrom {len(paths)} PNGs to {size} px, one core")
     ours = ChestXRayDataset(ImageFiles(paths, size), np.zeros((len(paths), 14), dtype=np.float32))
     cases = {
-        "PIL, RGB, resize, normalise": lambda: sum(1 for _ in DataLoader(UsualChain(paths, size), batch_size=BATCH)),
+        "PIL, RGB, resize, normalise": lambda: sum(
+            1 for _ in DataLoader(UsualTransforms(paths, size), batch_size=BATCH)
+        ),
         "ours, decoding every time": lambda: sum(1 for _ in DataLoader(ours, batch_size=BATCH, collate_fn=hand_over)),
     }
-    show(interleave(cases, 3), len(paths), "PIL, RGB, resize, normalise")
+    print_rates(time_in_turns(cases, 3), len(paths), "PIL, RGB, resize, normalise")
 
 
-def preparing(paths: list[str], size: int, folder: Path) -> None:
-    """All cores: with everything around it, and nothing but Pillow in as many processes that are running already."""
+def time_preparation(paths: list[str], size: int, folder: Path) -> None:
+    """Time the preparation of a cache on all cores, beside Pillow alone in a pool of as many running processes."""
     cores = usable_cores()
-    with TemporaryDirectory(dir=folder) as place, Pool(cores) as pool:
-        root, made = Path(place) / "images", count()
+    with TemporaryDirectory(dir=folder) as temporary, Pool(cores) as pool:
+        root, numbers = Path(temporary) / "images", count()
         root.mkdir()
         for copy in range(COPIES):
             for path in paths:
@@ -139,16 +141,20 @@ def preparing(paths: list[str], size: int, folder: Path) -> None:
         names = sorted(path.name for path in root.iterdir())
         print(f"\npreparing {len(names):,} PNGs at {size} px on {cores} cores")
         cases = {
-            "Pillow alone": lambda: pool.map(partial(_bare, size=size), [str(root / name) for name in names]),
-            "prepare": lambda: prepare(names, CacheSpec(root, size), Path(place) / str(next(made)), progress=False),
+            "Pillow alone": lambda: pool.map(
+                partial(_decode_with_pillow, size=size), [str(root / name) for name in names]
+            ),
+            "prepare": lambda: prepare(
+                names, CacheSpec(root, size), Path(temporary) / str(next(numbers)), progress=False
+            ),
         }
-        seconds = interleave(cases)
-    show(seconds, len(names), "Pillow alone")
-    share = statistics.median(ratios(seconds, "Pillow alone", "prepare"))
-    print(f"preparing runs at {100 * share:.0f} % of the machine's bare rate")
+        seconds = time_in_turns(cases)
+    print_rates(seconds, len(names), "Pillow alone")
+    fraction = statistics.median(speed_ratios(seconds, "Pillow alone", "prepare"))
+    print(f"preparing runs at {100 * fraction:.0f} % of the machine's bare rate")
 
 
-def _bare(path: str, size: int) -> int:
+def _decode_with_pillow(path: str, size: int) -> int:
     with Image.open(path) as image:
         return len(image.convert("L").resize((size, size), Image.Resampling.BILINEAR).tobytes())
 

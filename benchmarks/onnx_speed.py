@@ -1,4 +1,4 @@
-"""onnxruntime beside torch on this processor, in turns: ``uv run -m benchmarks.onnx_speed``."""
+"""Time onnxruntime and torch on this processor in turns: ``uv run -m benchmarks.onnx_speed``."""
 
 import argparse
 from functools import partial
@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from benchmarks.pairs import ROUNDS, interleave, machine, show
+from benchmarks.paired_timing import ROUNDS, describe_machine, print_rates, time_in_turns
 from cxr_lightning.checkpoints.onnx import export_onnx
 from cxr_lightning.inference.backends import Network, OnnxNetwork, TorchNetwork
 from cxr_lightning.labels import NIH_LABELS
@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--image-size", type=int, default=224)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parsed = parser.parse_args()
-    print(machine())
+    print(describe_machine())
     classifier = ChestXRayClassifier(NIH_LABELS, backbone=parsed.backbone, image_size=parsed.image_size).eval()
     with TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"
@@ -32,7 +32,7 @@ def main() -> None:
             images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
             print(f"batches of {batch}")
             cases = {name: partial(network.probabilities, images) for name, network in networks.items()}
-            show(interleave(cases, parsed.rounds), batch, "torch")
+            print_rates(time_in_turns(cases, parsed.rounds), batch, "torch")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""What the synthetic set can be learned from: the network, thumbnails, or age, sex and view.
+"""Compare models that learn the synthetic set: the network, and linear ones on thumbnails or on age, sex and view.
 
-``uv run benchmarks/phantom_baselines.py --data-seed 7`` makes the set with that seed, trains the main job on it and two
-linear models beside it, and prints their test AUROC. A linear model that comes near the network would mean that the
-findings are told by something other than the findings.
+``uv run benchmarks/phantom_baselines.py --data-seed 7`` builds the set with that seed, trains the main job and the
+linear models on it, and prints their test AUROC. A linear model that comes near the network would mean that something
+other than the findings reveals the labels.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -54,10 +55,10 @@ def main() -> None:
         "16x16 thumbnails": linear_auroc(thumbnails, tables, labels),
         "age, sex, view": linear_auroc(metadata, tables, labels),
     }
-    show(columns, labels, summary)
+    print_scores(columns, labels, summary)
 
 
-def train_network(data_seed: int, overrides: list[str]) -> dict:  # type: ignore[type-arg]
+def train_network(data_seed: int, overrides: list[str]) -> dict[str, Any]:
     """Run the main job as a user would, and return its summary."""
     with tempfile.TemporaryDirectory() as logs:
         command = [sys.executable, str(ROOT / "train.py"), "data.subset=true", f"data.seed={data_seed}"]
@@ -69,7 +70,7 @@ def train_network(data_seed: int, overrides: list[str]) -> dict:  # type: ignore
 
 
 def thumbnail_features(table: pd.DataFrame) -> NDArray[np.float64]:
-    """Grey values of 16x16 thumbnails, ``(N, 256)``."""
+    """Gray values of 16x16 thumbnails, ``(N, 256)``."""
     return np.stack([resize(read_grey(Path(path)), 16).ravel() for path in table["path"]]).astype(np.float64)
 
 
@@ -80,7 +81,7 @@ def metadata_features(table: pd.DataFrame) -> NDArray[np.float64]:
 
 
 def linear_auroc(features: Features, tables: dict[str, pd.DataFrame], labels: list[str]) -> dict[str, float]:
-    """Test AUROC of logistic regression; its strength is chosen for each label on validation."""
+    """Test AUROC of logistic regression; its regularization is chosen for each label on validation."""
     scores = {}
     for label in labels:
         truth = {split: table[label].to_numpy() for split, table in tables.items()}
@@ -95,7 +96,7 @@ def linear_auroc(features: Features, tables: dict[str, pd.DataFrame], labels: li
     return scores
 
 
-def show(columns: dict[str, dict[str, float]], labels: list[str], summary: dict) -> None:  # type: ignore[type-arg]
+def print_scores(columns: dict[str, dict[str, float]], labels: list[str], summary: dict[str, Any]) -> None:
     table = Table(
         title=f"Test AUROC, SYNTHETIC DATA, data.seed={summary['data']['settings']['seed']}", show_footer=True
     )

@@ -12,7 +12,7 @@ from cxr_lightning.imaging.reader import read_grey
 from cxr_lightning.labels import NIH_LABELS
 
 ROWS, COLUMNS = 4, 5
-BOX_COLOUR = "#ffb000"
+BOX_COLOR = "#ffb000"
 
 
 def main() -> None:
@@ -25,7 +25,7 @@ def main() -> None:
     source = PhantomSource(seed=arguments.seed)
     source.prepare(Path(arguments.root))
     manifest = source.read(Path(arguments.root))
-    chosen = choose(manifest.table)
+    chosen = choose_images(manifest.table)
     figure = Figure(figsize=(COLUMNS * 2, ROWS * 2.2), layout="constrained", dpi=100)
     for axes, (title, row) in zip(figure.subplots(ROWS, COLUMNS).flat, chosen, strict=True):
         pixels = read_grey(Path(row["path"]))
@@ -37,13 +37,13 @@ def main() -> None:
             for box in manifest.boxes[manifest.boxes["image_id"] == row["image_id"]].itertuples():
                 corner = (box.x * width, box.y * height)
                 size = box.width * width, box.height * height
-                axes.add_patch(Rectangle(corner, *size, fill=False, edgecolor=BOX_COLOUR))
+                axes.add_patch(Rectangle(corner, *size, fill=False, edgecolor=BOX_COLOR))
     figure.suptitle("SYNTHETIC DATA: one image per finding, and images without finding", fontsize=10)
     figure.savefig(arguments.out)
 
 
-def choose(table: pd.DataFrame) -> list[tuple[str, pd.Series]]:
-    """For each finding the first patient's image that has it alone, then images without any."""
+def choose_images(table: pd.DataFrame) -> list[tuple[str, pd.Series]]:
+    """Choose for each finding the first image with that finding alone, then images without findings."""
     count = table[list(NIH_LABELS)].sum(axis=1)
     first = table.drop_duplicates("patient_id").index
     alone = {label: table[(table[label] == 1) & (count == 1)].iloc[0] for label in NIH_LABELS}

@@ -1,8 +1,8 @@
-"""Does bfloat16 change how training goes? Three seeds in float32 and in bfloat16, 300 steps each on the synthetic set.
+"""Compare training in float32 and bfloat16: three seeds each, 300 steps on the synthetic set.
 
     uv run -m benchmarks.precision_curves [--picture docs/precision.png]
 
-Prints, for means over 25 steps, the gap between the two precisions' mean curves beside the spread of the float32 seeds.
+For means over 25 steps, it prints the gap between the two precisions' mean curves and the spread of the float32 seeds.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from benchmarks.pairs import machine
+from benchmarks.paired_timing import describe_machine
 
 REPOSITORY = Path(__file__).parent.parent
 SEEDS = (1, 2, 3)
@@ -30,9 +30,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--picture", type=Path)
     arguments = parser.parse_args()
-    print(machine(), flush=True)
+    print(describe_machine(), flush=True)
     curves: Curves = {
-        name: np.array([losses(precision, seed) for seed in SEEDS]) for name, precision in PRECISIONS.items()
+        name: np.array([train_losses(precision, seed) for seed in SEEDS]) for name, precision in PRECISIONS.items()
     }
     steps = curves["float32"].shape[1] * WINDOW
     gap = np.abs(curves["bfloat16"].mean(0) - curves["float32"].mean(0))
@@ -50,11 +50,11 @@ def main() -> None:
     paired = np.abs(curves["bfloat16"] - curves["float32"]).mean()
     print(f"mean distance between the precisions of one seed {paired:.5f}")
     if arguments.picture:
-        draw(curves, arguments.picture)
+        draw_curves(curves, arguments.picture)
 
 
-def losses(precision: str, seed: int) -> NDArray[np.float64]:
-    """Training loss, means over ``WINDOW`` steps."""
+def train_losses(precision: str, seed: int) -> NDArray[np.float64]:
+    """Train once and return the training loss, means over ``WINDOW`` steps."""
     with TemporaryDirectory() as logs:
         settings = [f"seed={seed}", f"trainer.precision={precision}", "trainer.log_every_n_steps=1", "logger=csv"]
         settings += ["data.subset=true", "test=false", f"paths.log_dir={logs}", "callbacks.progress_bar=null"]
@@ -68,15 +68,15 @@ def losses(precision: str, seed: int) -> NDArray[np.float64]:
     return means
 
 
-def draw(curves: Curves, path: Path) -> None:
-    """Every seed as a thin line, the mean as a thick one."""
+def draw_curves(curves: Curves, path: Path) -> None:
+    """Draw every seed as a thin line and the mean as a thick one."""
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
-    for (name, values), colour in zip(curves.items(), ("#1f4e79", "#c0504d"), strict=True):
+    for (name, values), color in zip(curves.items(), ("#1f4e79", "#c0504d"), strict=True):
         steps = (np.arange(values.shape[1]) + 1) * WINDOW
         for seed in values:
-            axes.plot(steps, seed, color=colour, linewidth=0.8, alpha=0.5)
-        axes.plot(steps, values.mean(0), color=colour, linewidth=2.2, label=f"{name}, mean of {len(values)} seeds")
+            axes.plot(steps, seed, color=color, linewidth=0.8, alpha=0.5)
+        axes.plot(steps, values.mean(0), color=color, linewidth=2.2, label=f"{name}, mean of {len(values)} seeds")
     axes.set(
         xlabel="training step",
         ylabel=f"training loss, mean of {WINDOW} steps",

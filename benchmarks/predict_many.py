@@ -1,4 +1,4 @@
-"""cxr predict on many files, some of them bad: results, reasons, memory; interrupted and resumed.
+"""Run cxr predict on many files, some of them bad: results, reasons, memory; then interrupted and resumed.
 
 uv run -m benchmarks.predict_many [--files 1000] [--bad 20] [--rounds 3]
 """
@@ -21,42 +21,42 @@ from PIL import Image
 from cxr_lightning.checkpoints.foreign.convert import save_model
 from cxr_lightning.labels import NIH_LABELS
 from cxr_lightning.models.classifier import ChestXRayClassifier
-from cxr_lightning.phantom.reference import reference_picture
+from cxr_lightning.phantom.reference import reference_image
 
-BAD = (b"", b"<html>", b"version https://git-lfs", b"\x89PNG\r\n\x1a\n cut off", b"no image at all")
-RUN = """
+BAD_CONTENTS = (b"", b"<html>", b"version https://git-lfs", b"\x89PNG\r\n\x1a\n cut off", b"no image at all")
+PROGRAM = """
 import resource, sys
 from cxr_lightning.cli.main import main
 code = main(sys.argv[1:])
 print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 sys.exit(code)
 """
-"""Says the process's largest memory in MiB."""
+"""Program that runs `cxr` and prints the peak memory of its process in MiB."""
 
 
 def write_files(folder: Path, files: int, bad: int) -> None:
-    """Synthetic films of 1024 pixels, each with other noise, and bad files among them."""
+    """Write synthetic films of 1024 pixels, each with different noise, with bad files among them."""
     folder.mkdir()
-    film = np.asarray(Image.fromarray(reference_picture(256, "bilinear")).resize((1024, 1024)))
-    wrong = set(np.linspace(0, files - 1, bad).round().astype(int).tolist())
+    film = np.asarray(Image.fromarray(reference_image(256, "bilinear")).resize((1024, 1024)))
+    bad_numbers = set(np.linspace(0, files - 1, bad).round().astype(int).tolist())
     for number in range(files):
         path = folder / f"{number:05}.png"
-        if number in wrong:
-            path.write_bytes(BAD[number % len(BAD)])
+        if number in bad_numbers:
+            path.write_bytes(BAD_CONTENTS[number % len(BAD_CONTENTS)])
             continue
         noise = np.random.default_rng(number).integers(0, 8, film.shape, dtype=np.uint8)
         Image.fromarray(np.minimum(film, 247) + noise).save(path, compress_level=1)
 
 
 def run(arguments: list[str], stop_after: tuple[Path, int] | None = None) -> tuple[int, float, int]:
-    """Exit code, seconds and MiB of one run; ended by Ctrl-C when a folder has so many results, if it is to be."""
+    """Run once and return exit code, seconds and MiB; a Ctrl-C may end it once a folder holds a number of results."""
     started = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, "-c", RUN, *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        [sys.executable, "-c", PROGRAM, *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     )
     if stop_after is not None:
         out, results = stop_after
-        while not (out / "results.jsonl").is_file() or len(lines(out)) < results:
+        while not (out / "results.jsonl").is_file() or len(read_lines(out)) < results:
             time.sleep(0.2)
         process.send_signal(signal.SIGINT)
     output = process.communicate()[0].decode()
@@ -64,8 +64,8 @@ def run(arguments: list[str], stop_after: tuple[Path, int] | None = None) -> tup
     return process.returncode, time.perf_counter() - started, memory[0]
 
 
-def lines(out: Path) -> list[dict[str, Any]]:
-    """What is in results.jsonl, without a line that is being written."""
+def read_lines(out: Path) -> list[dict[str, Any]]:
+    """Results in results.jsonl, without an incomplete last line."""
     text = (out / "results.jsonl").read_text()
     return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
 
@@ -83,19 +83,21 @@ def main() -> None:
         write_files(folder / "many", parsed.files, parsed.bad)
         model = folder / "model.ckpt"
         save_model(ChestXRayClassifier(NIH_LABELS, backbone=parsed.backbone).eval(), model)
-        for number in range(parsed.rounds):  # the peak depends on how two threads meet: it is another one every time
+        for number in range(parsed.rounds):  # the peak varies from run to run with the timing of two threads
             for which in ("few", "many"):
                 out = folder / f"out-{which}-{number}"
                 code, seconds, memory = run(["predict", str(folder / which), "--model", str(model), "--out", str(out)])
-                counts = Counter(str(line["status"]) for line in lines(out))
+                counts = Counter(str(line["status"]) for line in read_lines(out))
                 files = sum(counts.values())
                 print(f"{which}: exit code {code}, {dict(counts)}, {files / seconds:.1f} files/s, peak {memory} MiB")
         out = folder / "out-stopped"
         arguments = ["predict", str(folder / "many"), "--model", str(model), "--out", str(out)]
         code, _, _ = run(arguments, stop_after=(out, parsed.files // 3))
-        kept = len(lines(out))
+        kept = len(read_lines(out))
         again, _, _ = run([*arguments, "--resume"])
-        whole, parts = ({str(line["file"]): line for line in lines(where)} for where in (folder / "out-many-0", out))
+        whole, parts = (
+            {str(line["file"]): line for line in read_lines(where)} for where in (folder / "out-many-0", out)
+        )
         print(
             f"stopped by Ctrl-C: exit code {code}, {kept} kept; resumed: exit code {again}, same files and reasons: "
             f"{reasons(whole) == reasons(parts)}, largest difference {difference(whole, parts):.1e}"
@@ -103,12 +105,12 @@ def main() -> None:
 
 
 def reasons(results: Mapping[str, Any]) -> dict[str, list[str]]:
-    """By file, the codes of what was said of it."""
+    """Codes of the reasons by file."""
     return {name: [reason["code"] for reason in line["reasons"]] for name, line in results.items()}
 
 
 def difference(results: Mapping[str, Any], others: Mapping[str, Any]) -> float:
-    """The largest of a probability; batches of other sizes are added up in another order."""
+    """Largest difference of a probability; it is not 0 because batches of other sizes are summed in another order."""
     pairs = ((results[name]["findings"], others[name]["findings"]) for name in results)
     return max(
         (

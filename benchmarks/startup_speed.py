@@ -1,4 +1,4 @@
-"""Seconds until a command answers, medians of five: uv run -m benchmarks.startup_speed."""
+"""Measure the seconds that a command takes, medians of five: uv run -m benchmarks.startup_speed."""
 
 import os
 import statistics
@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.pairs import interleave, machine
+from benchmarks.paired_timing import describe_machine, time_in_turns
 
 REPOSITORY = Path(__file__).parent.parent
 COMMANDS = {
@@ -20,7 +20,7 @@ COMMANDS = {
 
 
 def main() -> None:
-    print(machine())
+    print(describe_machine())
     with TemporaryDirectory() as folder:
         places = {"CXR_LOG_DIR": f"{folder}/logs", "CXR_CACHE_DIR": os.environ.get("CXR_CACHE_DIR", f"{folder}/cache")}
 
@@ -29,7 +29,7 @@ def main() -> None:
             subprocess.run(command, cwd=REPOSITORY, env={**os.environ, **places}, check=True, capture_output=True)
 
         cases = {name: lambda arguments=arguments: run(arguments) for name, arguments in COMMANDS.items()}
-        for name, seconds in interleave(cases).items():
+        for name, seconds in time_in_turns(cases).items():
             print(f"{name:<36} {statistics.median(seconds):6.2f} s   ({min(seconds):.2f} to {max(seconds):.2f})")
 
 

@@ -1,10 +1,10 @@
-"""Training and inference steps of DenseNet-121 on one resident batch, beside plain torch float32 and Keras.
+"""Time training and inference steps of DenseNet-121 on one resident batch, beside plain torch float32 and Keras.
 
     uv run -m benchmarks.step_speed [--image-size 224] [--batch-size 8]
     uv run --with tensorflow-cpu -m benchmarks.step_speed          (Keras too)
 
-On whatever device is there. Plain torch: torchvision's network, AdamW, images float32 and normalised beforehand. Ours:
-grey uint8 images, the model, loss and optimizer as configured, with the precision that train.py chooses.
+It runs on the GPU if there is one. Plain torch: torchvision's network, AdamW, float32 images normalized beforehand.
+Ours: gray uint8 images, the model, loss and optimizer as configured, with the precision that train.py chooses.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import torch
 import torchvision
 from torch import Tensor
 
-from benchmarks.pairs import interleave, machine, show
+from benchmarks.paired_timing import describe_machine, print_rates, time_in_turns
 from cxr_lightning.data.augment import Augmentation
 from cxr_lightning.labels import NIH_LABELS
 from cxr_lightning.losses.bce import MultilabelBCE
@@ -24,7 +24,7 @@ from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.utils.precision import exact_float32
 
 Case = Callable[[], object]
-RATE = 1e-4
+LEARNING_RATE = 1e-4
 
 
 def main() -> None:
@@ -36,7 +36,7 @@ def main() -> None:
     arguments = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     size, batch = arguments.image_size, arguments.batch_size
-    print(machine())
+    print(describe_machine())
     print(f"DenseNet-121, {size} px, batch {batch}, medians of rounds in turns")
     images = torch.randint(0, 256, (batch, 1, size, size), dtype=torch.uint8, device=device)
     targets = (torch.rand(batch, len(NIH_LABELS), device=device) < 0.06).float()
@@ -47,11 +47,11 @@ def main() -> None:
     for kind, cases in (("training", training), ("inference", inference)):
         print(f"\n{kind}")
         repeated = {name: repeat(case, arguments.steps, device) for name, case in cases.items()}
-        show(interleave(repeated, settle=True), batch * arguments.steps, "plain torch float32")
+        print_rates(time_in_turns(repeated, settle=True), batch * arguments.steps, "plain torch float32")
 
 
 def repeat(case: Case, steps: int, device: torch.device) -> Case:
-    """Several steps, until the device has done them."""
+    """Repeat a case several times and wait for the device."""
 
     def run() -> None:
         for _ in range(steps):
@@ -63,10 +63,10 @@ def repeat(case: Case, steps: int, device: torch.device) -> Case:
 
 
 def training_cases(images: Tensor, targets: Tensor, *, compiled: bool) -> dict[str, Case]:
-    """Steps: forward, loss, backward, optimizer."""
+    """List the training steps to compare: forward, loss, backward, optimizer."""
     pixels = (images.float() / 255).expand(-1, 3, -1, -1).contiguous()
     network = torchvision.models.densenet121(num_classes=len(NIH_LABELS)).to(images.device)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=RATE)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE)
 
     def plain() -> None:
         optimizer.zero_grad()
@@ -92,12 +92,12 @@ def our_step(
     low: bool,
     fused: bool = True,
     augmentation: Augmentation | None = None,
-    **options: Any,  # noqa: ANN401  # of the model
+    **options: Any,  # noqa: ANN401  # settings of the model
 ) -> Case:
-    """A training step as the trainer makes it, without the trainer."""
+    """Build a training step that equals the trainer's, without the trainer."""
     loss = MultilabelBCE(len(NIH_LABELS))
     model = ChestXRayClassifier(NIH_LABELS, loss=loss, **options).to(images.device).train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=RATE, fused=fused)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, fused=fused)
     indices = torch.arange(len(images))
 
     def step() -> None:
@@ -115,7 +115,7 @@ def our_step(
 
 
 def inference_cases(images: Tensor) -> dict[str, Case]:
-    """Probabilities of a batch."""
+    """List the ways to compute probabilities of a batch."""
     pixels = (images.float() / 255).expand(-1, 3, -1, -1).contiguous()
     network = torchvision.models.densenet121(num_classes=len(NIH_LABELS)).to(images.device).eval()
     model = ChestXRayClassifier(NIH_LABELS).to(images.device).eval()
@@ -137,7 +137,7 @@ def inference_cases(images: Tensor) -> dict[str, Case]:
 
 
 def keras_cases(size: int, batch: int) -> tuple[Case, Case] | None:
-    """The same steps by Keras on TensorFlow; None if that is not installed."""
+    """Build the same training and inference steps in Keras on TensorFlow; None if these are not installed."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         import keras
@@ -153,7 +153,7 @@ def keras_cases(size: int, batch: int) -> tuple[Case, Case] | None:
     network = keras.applications.DenseNet121(
         weights=None, input_shape=(size, size, 3), classes=len(NIH_LABELS), classifier_activation="sigmoid"
     )
-    network.compile(optimizer=keras.optimizers.Adam(RATE), loss="binary_crossentropy")
+    network.compile(optimizer=keras.optimizers.Adam(LEARNING_RATE), loss="binary_crossentropy")
     predict = tf.function(lambda: network(pixels, training=False))
     return (lambda: network.train_on_batch(pixels, targets)), (lambda: predict().numpy())
 

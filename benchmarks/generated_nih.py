@@ -1,4 +1,4 @@
-"""Data sets for benchmarks: NIH's layout, its number of images, and hardly any disk: many names for few files."""
+"""Generated data sets in NIH's layout and size that need little disk space: many file names for few random images."""
 
 import os
 from pathlib import Path
@@ -9,24 +9,24 @@ from PIL import Image
 from cxr_lightning.data.datasets.nih import BOX_LIST, SPLIT_LISTS
 from cxr_lightning.labels import NIH_LABELS
 
-FULL = (86_524, 25_596)
-"""Images of NIH's official lists: for training and validation, and for testing."""
-HEADER = (
+OFFICIAL_COUNTS = (86_524, 25_596)
+"""Numbers of images in NIH's official lists: training and validation, test."""
+LABEL_TABLE_HEADER = (
     "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,"
     "OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y]"
 )
-_FILES = 64
-_PER_PATIENT = 4
+_NUM_FILES = 64
+_IMAGES_PER_PATIENT = 4
 
 
-def make_nih(folder: Path, images: tuple[int, int] = FULL, *, side: int = 64, seed: int = 0) -> Path:
-    """Write random pictures and findings in NIH's layout.
+def generate_nih_set(folder: Path, images: tuple[int, int] = OFFICIAL_COUNTS, *, side: int = 64, seed: int = 0) -> Path:
+    """Write random images and findings in NIH's layout.
 
     Args:
-        folder: Where; nothing is done if it is there already.
-        images: Number for training and validation, and for testing.
-        side: Of the image files in pixels.
-        seed: Draws pixels and findings.
+        folder: Folder to write; if it exists, nothing is done.
+        images: Numbers of images for training and validation, and for testing.
+        side: Height and width of the image files in pixels.
+        seed: Seed of pixels and findings.
 
     Returns:
         The folder.
@@ -36,18 +36,18 @@ def make_nih(folder: Path, images: tuple[int, int] = FULL, *, side: int = 64, se
     unfinished = folder.with_name(f"{folder.name}.tmp")
     (unfinished / "images").mkdir(parents=True)
     generator = np.random.default_rng(seed)
-    sources = [unfinished / f"{number}.png" for number in range(_FILES)]
+    sources = [unfinished / f"{number}.png" for number in range(_NUM_FILES)]
     for source in sources:
         Image.fromarray(generator.integers(0, 256, (side, side), dtype=np.uint8)).save(source)
     names, rows = [], []
     for number in range(sum(images)):
-        patient, visit = divmod(number, _PER_PATIENT)
+        patient, visit = divmod(number, _IMAGES_PER_PATIENT)
         names.append(f"{patient + 1:08d}_{visit:03d}.png")
-        os.link(sources[number % _FILES], unfinished / "images" / names[-1])
+        os.link(sources[number % _NUM_FILES], unfinished / "images" / names[-1])
         findings = [label for label, drawn in zip(NIH_LABELS, generator.random(14), strict=True) if drawn < 0.06]
         text = "|".join(findings) or "No Finding"
         rows.append(f"{names[-1]},{text},{visit},{patient + 1},50,M,PA,{side},{side},0.14,0.14")
-    (unfinished / "Data_Entry_2017_v2020.csv").write_text("\n".join([HEADER, *rows]) + "\n")
+    (unfinished / "Data_Entry_2017_v2020.csv").write_text("\n".join([LABEL_TABLE_HEADER, *rows]) + "\n")
     (unfinished / BOX_LIST).write_text("Image Index,Finding Label,Bbox [x,y,w,h],,,\n")
     start = 0
     for name, count in zip(SPLIT_LISTS.values(), images, strict=True):

@@ -1,4 +1,4 @@
-"""Times things beside each other: in turns, in one process, so that the machine's moods meet all of them."""
+"""Paired timing: cases run in turns within one process, so that fluctuations of the machine affect all of them."""
 
 import platform
 import statistics
@@ -11,16 +11,16 @@ import torch
 ROUNDS = 5
 
 
-def interleave(
+def time_in_turns(
     cases: Mapping[str, Callable[[], object]], rounds: int = ROUNDS, *, settle: bool = False
 ) -> dict[str, list[float]]:
-    """Seconds of every case in every round, after one call of each that is not counted.
+    """Measure the seconds of every case in every round, after one warm-up call of each.
 
     Args:
-        cases: What is timed.
-        rounds: How often.
-        settle: Call each case twice in every round and time the second: memory that another case gave back has to be
-            fetched from the system again, which a loop that runs alone does not do.
+        cases: Functions to time, by name.
+        rounds: Number of rounds.
+        settle: Call each case twice in every round and time the second call: memory that another case has returned to
+            the system is requested again, which does not happen in a loop of one case.
     """
     for case in cases.values():
         case()
@@ -35,23 +35,23 @@ def interleave(
     return seconds
 
 
-def ratios(seconds: Mapping[str, list[float]], base: str, name: str) -> list[float]:
-    """How many times as fast a case is as the base, round by round."""
+def speed_ratios(seconds: Mapping[str, list[float]], base: str, name: str) -> list[float]:
+    """Speed of a case as a multiple of the base's speed, round by round."""
     return [slow / fast for slow, fast in zip(seconds[base], seconds[name], strict=True)]
 
 
-def show(seconds: Mapping[str, list[float]], images: int, base: str | None = None) -> None:
-    """A line per case: images per second, and the ratio to the base with its range."""
+def print_rates(seconds: Mapping[str, list[float]], images: int, base: str | None = None) -> None:
+    """Print a line per case: images per second, and the ratio to the base with its range."""
     for name, values in seconds.items():
         line = f"{name:<44} {images / statistics.median(values):>12,.1f} images/s"
         if base is not None and name != base:
-            found = ratios(seconds, base, name)
-            line += f"   {statistics.median(found):.2f} times {base} ({min(found):.2f} to {max(found):.2f})"
+            ratios = speed_ratios(seconds, base, name)
+            line += f"   {statistics.median(ratios):.2f} times {base} ({min(ratios):.2f} to {max(ratios):.2f})"
         print(line, flush=True)
 
 
-def machine() -> str:
-    """What the numbers are of."""
+def describe_machine() -> str:
+    """Description of the machine and of the library versions."""
     names = ("torch", "torchvision", "pytorch-lightning", "numpy", "pillow")
     versions = ", ".join(f"{name} {version(name)}" for name in names)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
