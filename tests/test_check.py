@@ -14,7 +14,7 @@ from cxr_lightning.imaging.reader import resize
 from cxr_lightning.inference.predictor import load_model
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.models.reference import exact_probabilities
-from cxr_lightning.phantom.reference import reference_picture
+from cxr_lightning.phantom.reference import reference_image
 from tests.conftest import Run
 
 
@@ -25,10 +25,10 @@ def classifier_with_reference() -> ChestXRayClassifier:
 
 
 def test_the_reference_picture_is_always_the_same() -> None:
-    picture = reference_picture(64, "bilinear")
+    picture = reference_image(64, "bilinear")
     assert picture.shape == (64, 64)
     assert picture.std() > 30
-    assert (picture == resize(reference_picture(256, "bilinear"), 64)).all()
+    assert (picture == resize(reference_image(256, "bilinear"), 64)).all()
 
 
 def test_a_saved_model_is_computed_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -64,7 +64,7 @@ def test_what_is_not_a_number_is_found(tmp_path: Path, capsys: pytest.CaptureFix
     torch.save(content, path)
     assert main(["check", str(path), "--device", "cpu"]) == 1
     assert "differ by nan" in capsys.readouterr().err
-    Image.fromarray(reference_picture(64, "bilinear")).save(tmp_path / "x.png")
+    Image.fromarray(reference_image(64, "bilinear")).save(tmp_path / "x.png")
     assert main(["predict", str(tmp_path / "x.png"), "--model", str(path), "--device", "cpu"]) == 1
     assert "values that are not numbers" in capsys.readouterr().err
 

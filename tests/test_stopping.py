@@ -220,7 +220,7 @@ def test_an_epoch_without_a_number_is_never_the_best(
     run: Run, small: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     means = iter([(math.nan, 0), (0.25, 1), (math.nan, 0), (0.5, 1)])  # the last is of the test
-    monkeypatch.setattr("cxr_lightning.models.classifier.macro", lambda _: next(means))
+    monkeypatch.setattr("cxr_lightning.models.classifier.macro_mean", lambda _: next(means))
     monkeypatch.setattr(EarlyStopping, "on_validation_end", lambda *_: None)
     code, folder = run(*small, *MORE)
     assert code == 0

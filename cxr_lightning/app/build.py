@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 def build_model(config: DictConfig, datamodule: "ChestXRayDataModule") -> "ChestXRayClassifier":
     """The model with what comes from the training data: labels, loss weights, pixel statistics, record."""
     from cxr_lightning.checkpoints.reference import give_reference
-    from cxr_lightning.losses.bce import constant_loss
+    from cxr_lightning.losses.bce import constant_prediction_loss
 
     targets = datamodule.targets("train")
     loss = instantiate(config.loss, _convert_="all")(targets)
@@ -48,7 +48,7 @@ def build_model(config: DictConfig, datamodule: "ChestXRayDataModule") -> "Chest
         "data": datamodule.record(),
         "prevalence": dict(zip(datamodule.labels, prevalence.tolist(), strict=True)),
         "constant_loss": {
-            split: constant_loss(loss, prevalence, datamodule.targets(split)) for split in ("train", "val")
+            split: constant_prediction_loss(loss, prevalence, datamodule.targets(split)) for split in ("train", "val")
         },
         "precision": config.trainer.precision,
         "monitor": config.monitor.name,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cxr_lightning.evaluation.results import Evaluation
     from cxr_lightning.explain.explanation import Explanation
     from cxr_lightning.inference.predictions import Predictions
-    from cxr_lightning.metrics.operating import Rule
+    from cxr_lightning.metrics.operating_points import ThresholdRule
     from cxr_lightning.models.postprocess import Fitted
 
 _ELSEWHERE = {
@@ -48,7 +48,7 @@ def evaluate(config: DictConfig) -> float | None:
     """
     _check_plan(config)
     from cxr_lightning.evaluation.evaluate import check_settings, evaluate_predictions
-    from cxr_lightning.metrics.operating import parse_rules
+    from cxr_lightning.metrics.operating_points import parse_rules
 
     rules, prevalences = parse_rules(config.operating_points), list(config.prevalences)
     check_settings(prevalences, config.replicates)
@@ -139,7 +139,7 @@ def _check_plan(config: DictConfig) -> None:
             raise ValueError(f"Expected no '{name}' beside `predictions`: nothing is predicted. Leave it out.")
 
 
-def _fit(validation: "Predictions", rules: "tuple[Rule, ...]", seed: int) -> "Fitted":
+def _fit(validation: "Predictions", rules: "tuple[ThresholdRule, ...]", seed: int) -> "Fitted":
     from cxr_lightning.models.postprocess import fit
 
     patients = len(set(validation.patient_ids))
@@ -151,7 +151,7 @@ def _fit(validation: "Predictions", rules: "tuple[Rule, ...]", seed: int) -> "Fi
     )
 
 
-def _only(rules: "tuple[Rule, ...]", stored: "Fitted | None") -> "Fitted | None":
+def _only(rules: "tuple[ThresholdRule, ...]", stored: "Fitted | None") -> "Fitted | None":
     """What is stored, with the operating points that are asked for."""
     from dataclasses import replace
 

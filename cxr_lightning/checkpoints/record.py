@@ -10,10 +10,10 @@ from typing import Any
 from cxr_lightning.checkpoints.load import read_checkpoint
 from cxr_lightning.checkpoints.save import write_checkpoint
 from cxr_lightning.data.manifest import Manifest
-from cxr_lightning.metrics.ranking import macro
+from cxr_lightning.metrics.ranking import macro_mean
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.training.run_folder import SUMMARY_FILE
-from cxr_lightning.utils.io import whole_file
+from cxr_lightning.utils.io import atomic_write_text
 from cxr_lightning.utils.torch_io import RECORD_KEY
 
 LEFT_OUT_FILE = "left_out.csv"
@@ -41,7 +41,7 @@ def summarize(
     Returns:
         Plain values; what is not defined is None.
     """
-    mean, defined = macro(model.test_auroc_by_label.values())
+    mean, defined = macro_mean(model.test_auroc_by_label.values())
     speed = [row["images_per_second"] for row in history]
     test = {
         "macro_auroc": _number(mean),
@@ -67,7 +67,7 @@ def summarize(
 def write_summary(summary: dict[str, Any], folder: Path) -> None:
     """Write summary.json; adds the run's folder."""
     summary["run_folder"] = str(folder)
-    with whole_file(folder / SUMMARY_FILE) as file:
+    with atomic_write_text(folder / SUMMARY_FILE) as file:
         file.write(json.dumps(summary, indent=2, allow_nan=False) + "\n")
 
 

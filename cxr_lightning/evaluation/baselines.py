@@ -8,7 +8,7 @@ from cxr_lightning.evaluation.results import Control, Mean
 from cxr_lightning.evaluation.subgroups import UNKNOWN, group_names
 from cxr_lightning.inference.predictions import Predictions
 from cxr_lightning.metrics.logistic import fit_logistic
-from cxr_lightning.metrics.ranking import Array, auroc, macro, rank
+from cxr_lightning.metrics.ranking import FloatArray, auroc, macro_mean, rank_by_score
 from cxr_lightning.metrics.resampling import Estimate, Resampling, bootstrap_scores, mean_estimate
 
 METADATA, SHUFFLED = "view, age and sex", "shuffled targets"
@@ -41,7 +41,7 @@ def metadata_control(
         return Control(METADATA, words, None, {}, "the label file has no view, age or sex")
     targets = targets_of(train, predictions.labels).astype(np.float64)
     rankings = [
-        rank(features @ _fit(fitted, column), truth)
+        rank_by_score(features @ _fit(fitted, column), truth)
         for column, truth in zip(targets.T, predictions.targets.T, strict=True)
     ]
     values = [ranking.score()[0] for ranking in rankings]
@@ -49,14 +49,14 @@ def metadata_control(
     return Control(METADATA, words, mean, dict(zip(predictions.labels, values, strict=True)))
 
 
-def _fit(features: Array, targets: Array) -> Array:
+def _fit(features: FloatArray, targets: FloatArray) -> FloatArray:
     known = ~np.isnan(targets)
     if not known.any():
         return np.zeros(features.shape[1])
     return fit_logistic(features[known], targets[known], penalty=_PENALTY)
 
 
-def _features(table: pd.DataFrame, train: pd.DataFrame) -> Array:
+def _features(table: pd.DataFrame, train: pd.DataFrame) -> FloatArray:
     """A column of ones, one for each sex and view of the training images, age in standard units and its square."""
     columns = [np.ones(len(table))]
     groups, known = group_names(table), group_names(train)
@@ -84,11 +84,11 @@ def shuffled_control(predictions: Predictions, seed: int) -> Control:
     for row in values:
         dealt = predictions.targets[generator.permutation(len(predictions.targets))]
         row[:] = [auroc(*pair) for pair in zip(predictions.probabilities.T, dealt.T, strict=True)]
-    means = np.array([macro(row.tolist())[0] for row in values])
+    means = np.array([macro_mean(row.tolist())[0] for row in values])
     words = f"targets dealt out to the images at random, {_SHUFFLES} times; the range is that of 95 % of them"
     if np.isnan(means).all():
         return Control(SHUFFLED, words, None, {}, "no finding has both positives and negatives")
     low, high = np.quantile(means, [0.025, 0.975])
     by_label = dict(zip(predictions.labels, values.mean(axis=0).tolist(), strict=True))
-    labels = macro(by_label.values())[1]
+    labels = macro_mean(by_label.values())[1]
     return Control(SHUFFLED, words, Mean(Estimate(float(means.mean()), float(low), float(high)), labels), by_label)

@@ -9,7 +9,7 @@ import numpy as np
 from cxr_lightning.data.manifest import first_five
 from cxr_lightning.evaluation.per_label import rank_labels
 from cxr_lightning.inference.predictions import Predictions
-from cxr_lightning.metrics.ranking import Array, macro
+from cxr_lightning.metrics.ranking import FloatArray, macro_mean
 from cxr_lightning.metrics.resampling import (
     Estimate,
     bootstrap_scores,
@@ -99,7 +99,7 @@ def compare(first: Predictions, second: Predictions, *, replicates: int = 2000, 
             labels, *scores, change.T, p_values, adjust_holm(p_values), strict=True
         )
     }
-    (value, defined), (other, _) = macro(scores[0]), macro(scores[1])
+    (value, defined), (other, _) = macro_mean(scores[0]), macro_mean(scores[1])
     changes = [two - one for one, two in zip(*scores, strict=True)]
     mean = mean_estimate(changes, change)[0]
     p_value = math.nan if math.isnan(mean.low) else _p_value(row_means(change[:, ~np.isnan(changes)]))
@@ -108,7 +108,7 @@ def compare(first: Predictions, second: Predictions, *, replicates: int = 2000, 
         Difference(value, other, mean, p_value, p_value),
         defined,
         images=len(a.image_ids),
-        patients=resampling.patients,
+        patients=resampling.num_patients,
         replicates=replicates,
         not_shared=tuple(sorted({*first.labels} ^ {*second.labels})),
     )
@@ -136,7 +136,7 @@ def _aligned(first: Predictions, second: Predictions) -> tuple[Predictions, Pred
     return first, ordered
 
 
-def _p_value(change: Array) -> float:
+def _p_value(change: FloatArray) -> float:
     """Two-sided: twice the smaller share of replicates on one side of zero, zero counting on both."""
     defined = change[~np.isnan(change)]
     if len(defined) < 2:

@@ -14,7 +14,7 @@ from cxr_lightning.evaluation.published import OFFICIAL_SPLIT
 from cxr_lightning.evaluation.results import Control, Evaluation, LabelResult, Mean, Published
 from cxr_lightning.evaluation.subgroups import score_subgroups
 from cxr_lightning.inference.predictions import Predictions
-from cxr_lightning.metrics.resampling import LEVEL, draw_patients
+from cxr_lightning.metrics.resampling import CONFIDENCE_LEVEL, draw_patients
 from cxr_lightning.models.postprocess import Fitted
 from cxr_lightning.utils.versions import versions
 
@@ -112,7 +112,7 @@ def evaluate_predictions(
         synthetic=bool(subject.data["synthetic"]),
         split=subject.split,
         images=len(predictions.image_ids),
-        patients=resampling.patients,
+        patients=resampling.num_patients,
         labels=labels,
         auroc=auroc,
         average_precision=average_precision,
@@ -130,7 +130,7 @@ def evaluate_predictions(
         settings={
             "replicates": replicates,
             "seed": seed,
-            "interval": f"{100 * LEVEL:g} % percentile interval of a bootstrap over patients",
+            "interval": f"{100 * CONFIDENCE_LEVEL:g} % percentile interval of a bootstrap over patients",
             "prevalences": list(prevalences),
             "predicted with": subject.accelerator or "predictions from elsewhere",
             "data": dict(subject.data),

@@ -7,9 +7,9 @@ import numpy as np
 
 from cxr_lightning.evaluation.results import CalibrationResult, Curve, LabelResult, Mean, OperatingPoint
 from cxr_lightning.inference.predictions import Predictions
-from cxr_lightning.metrics.calibration import brier, expected_calibration_error, reliability
-from cxr_lightning.metrics.operating import at_prevalence, confusion
-from cxr_lightning.metrics.ranking import Array, Ranking, count_by_threshold, rank
+from cxr_lightning.metrics.calibration import brier, expected_calibration_error, reliability_curve
+from cxr_lightning.metrics.operating_points import confusion, predictive_values
+from cxr_lightning.metrics.ranking import FloatArray, Ranking, count_by_threshold, rank_by_score
 from cxr_lightning.metrics.resampling import (
     Estimate,
     Resampling,
@@ -24,7 +24,7 @@ from cxr_lightning.models.postprocess import Fitted
 def rank_labels(predictions: Predictions) -> list[Ranking]:
     """Each label's ranking."""
     pairs = zip(predictions.probabilities.T, predictions.targets.T, strict=True)
-    return [rank(scores, truth) for scores, truth in pairs]
+    return [rank_by_score(scores, truth) for scores, truth in pairs]
 
 
 def score_labels(
@@ -56,7 +56,7 @@ def score_labels(
                 ece=expected_calibration_error(probabilities, targets),
                 roc=roc,
                 precision_recall=precision_recall,
-                reliability=reliability(probabilities, targets),
+                reliability=reliability_curve(probabilities, targets),
                 calibration=None
                 if fitted is None or label not in fitted.calibrators
                 else _calibration(fitted, label, probabilities, targets),
@@ -77,35 +77,35 @@ def mean_without_interval(values: Sequence[float]) -> Mean:
     return Mean(Estimate(math.fsum(defined) / len(defined) if defined else math.nan), len(defined))
 
 
-def _curves(probabilities: Array, targets: Array) -> tuple[Curve, Curve]:
+def _curves(probabilities: FloatArray, targets: FloatArray) -> tuple[Curve, Curve]:
     """ROC and precision-recall curve; empty without a positive or without a negative."""
     counts = count_by_threshold(probabilities, targets)
     if not (counts.positives and counts.negatives):
         empty = Curve(np.empty(0), np.empty(0))
         return empty, empty
-    recall = counts.true / counts.positives
+    recall = counts.true_positives / counts.positives
     return (
-        Curve(np.append(0, counts.false / counts.negatives), np.append(0, recall)),
-        Curve(recall, counts.true / (counts.true + counts.false)),
+        Curve(np.append(0, counts.false_positives / counts.negatives), np.append(0, recall)),
+        Curve(recall, counts.true_positives / (counts.true_positives + counts.false_positives)),
     )
 
 
-def _calibration(fitted: Fitted, label: str, probabilities: Array, targets: Array) -> CalibrationResult:
+def _calibration(fitted: Fitted, label: str, probabilities: FloatArray, targets: FloatArray) -> CalibrationResult:
     calibrator = fitted.calibrators[label]
     calibrated = calibrator(probabilities)
     return CalibrationResult(
         calibrator,
         brier(calibrated, targets),
         expected_calibration_error(calibrated, targets),
-        reliability(calibrated, targets),
+        reliability_curve(calibrated, targets),
     )
 
 
 def _operating_points(
     fitted: Fitted,
     label: str,
-    probabilities: Array,
-    targets: Array,
+    probabilities: FloatArray,
+    targets: FloatArray,
     resampling: Resampling,
     prevalences: Sequence[float],
 ) -> tuple[OperatingPoint, ...]:
@@ -127,7 +127,7 @@ def _operating_points(
                 confusion(probabilities, targets, threshold),
                 sensitivity,
                 specificity,
-                tuple(at_prevalence(sensitivity.value, specificity.value, share) for share in (own, *prevalences)),
+                tuple(predictive_values(sensitivity.value, specificity.value, share) for share in (own, *prevalences)),
             )
         )
     return tuple(points)

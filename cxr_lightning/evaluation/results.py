@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cxr_lightning.metrics.calibration import Calibrator, Reliability
-from cxr_lightning.metrics.operating import AtPrevalence, Confusion
-from cxr_lightning.metrics.ranking import Array
+from cxr_lightning.metrics.calibration import Calibrator, ReliabilityCurve
+from cxr_lightning.metrics.operating_points import Confusion, PredictiveValues
+from cxr_lightning.metrics.ranking import FloatArray
 from cxr_lightning.metrics.resampling import Estimate
 
 
@@ -19,8 +19,8 @@ class Curve:
         y: True positive rate (ROC), or precision.
     """
 
-    x: Array
-    y: Array
+    x: FloatArray
+    y: FloatArray
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class OperatingPoint:
     counts: Confusion
     sensitivity: Estimate
     specificity: Estimate
-    at: tuple[AtPrevalence, ...]
+    at: tuple[PredictiveValues, ...]
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class CalibrationResult:
     calibrator: Calibrator
     brier: float
     ece: float
-    reliability: Reliability
+    reliability: ReliabilityCurve
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class LabelResult:
     ece: float
     roc: Curve
     precision_recall: Curve
-    reliability: Reliability
+    reliability: ReliabilityCurve
     calibration: CalibrationResult | None = None
     operating_points: tuple[OperatingPoint, ...] | None = None
 

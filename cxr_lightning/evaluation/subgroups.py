@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cxr_lightning.evaluation.per_label import rank_labels
 from cxr_lightning.evaluation.results import Mean, Subgroup
 from cxr_lightning.inference.predictions import Predictions
-from cxr_lightning.metrics.ranking import Array
+from cxr_lightning.metrics.ranking import FloatArray
 from cxr_lightning.metrics.resampling import Estimate, Resampling, bootstrap_scores, estimate, mean_estimate
 
 AGE_BANDS = ((0, 20), (20, 40), (40, 60), (60, 80), (80, 200))
@@ -53,9 +53,9 @@ class _Scores:
 
     images: int
     patients: int
-    auroc: Array
+    auroc: FloatArray
     positives: list[int]
-    replicates: Array
+    replicates: FloatArray
 
 
 def _score(predictions: Predictions, chosen: NDArray[np.bool_], resampling: Resampling) -> _Scores:
@@ -63,9 +63,9 @@ def _score(predictions: Predictions, chosen: NDArray[np.bool_], resampling: Resa
     rankings = rank_labels(inside)
     return _Scores(
         int(chosen.sum()),
-        len(np.unique(resampling.patient[chosen])),
+        len(np.unique(resampling.patient_index[chosen])),
         np.array([ranking.score()[0] for ranking in rankings]),
-        [len(ranking.positives) for ranking in rankings],
+        [len(ranking.positive_rows) for ranking in rankings],
         bootstrap_scores(rankings, resampling)[0],
     )
 
@@ -85,7 +85,7 @@ def _subgroup(
     return Subgroup(attribute, name, own.images, own.patients, mean, by_label, reference, difference)
 
 
-def _mean(values: Array, replicates: Array) -> Mean:
+def _mean(values: FloatArray, replicates: FloatArray) -> Mean:
     """Over labels that have an interval: in a small group a finding's only patient would say nothing about others."""
     kept = np.where(np.isnan(replicates).all(axis=0), np.nan, values)
     return Mean(*mean_estimate(kept.tolist(), replicates))

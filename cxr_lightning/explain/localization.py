@@ -16,12 +16,12 @@ from cxr_lightning.inference.predictions import Predictions
 from cxr_lightning.metrics.localization import (
     IOBB_THRESHOLDS,
     IOU_THRESHOLDS,
-    best_overlap,
+    best_possible_iou,
     box_mask,
-    hits,
-    overlap,
+    iou_and_iobb,
+    pointing_game_hit,
 )
-from cxr_lightning.metrics.ranking import Array
+from cxr_lightning.metrics.ranking import FloatArray
 from cxr_lightning.metrics.resampling import Estimate, Resampling, draw_patients, estimate, proportion
 
 ALL = "all"
@@ -36,11 +36,11 @@ class _Pairs:
     patient: NDArray[np.object_]
     hit: NDArray[np.bool_]
     reachable: NDArray[np.bool_]
-    random: Array
+    random: FloatArray
     centre: NDArray[np.bool_]
-    iou: Array
-    iobb: Array
-    best: Array
+    iou: FloatArray
+    iobb: FloatArray
+    best: FloatArray
     empty: NDArray[np.bool_]
 
 
@@ -96,17 +96,17 @@ def _measure(
         for (row, label), cells in zip(part, normalise(maps).numpy(), strict=True):
             truth = boxes_of(boxes, str(predictions.image_ids[row]), label)
             centres = box_mask(truth, *cells.shape)
-            iou, iobb = overlap(cells, truth, size)
+            iou, iobb = iou_and_iobb(cells, truth, size)
             values: Mapping[str, object] = {
                 "label": label,
                 "patient": predictions.patient_ids[row],
-                "hit": hits(cells, truth),
+                "hit": pointing_game_hit(cells, truth),
                 "reachable": bool(centres.any()),
                 "random": float(centres.mean()),  # each cell is as likely as any other to be the hottest
                 "centre": bool(box_mask(truth, 1, 1)[0, 0]),
                 "iou": iou,
                 "iobb": iobb,
-                "best": best_overlap(truth, len(cells), size),
+                "best": best_possible_iou(truth, len(cells), size),
                 "empty": not bool((cells > 0).any()),
             }
             for name, value in values.items():
@@ -137,8 +137,8 @@ def _summarize(label: str, pairs: _Pairs, chosen: NDArray[np.bool_], replicates:
     )
 
 
-def _mean(values: Array, resampling: Resampling) -> Estimate:
+def _mean(values: FloatArray, resampling: Resampling) -> Estimate:
     """The mean over pairs with its interval; without one where all are equal or of one patient: no draw would vary."""
-    if resampling.patients < 2 or (values == values[0]).all():
+    if resampling.num_patients < 2 or (values == values[0]).all():
         return Estimate(float(values.mean()))
     return estimate(float(values.mean()), resampling.sums(values) / resampling.sums(np.ones(len(values))))

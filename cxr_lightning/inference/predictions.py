@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cxr_lightning.data.csv_reader import read_header, read_table
 from cxr_lightning.data.manifest import COLUMNS, first_five, targets_of
-from cxr_lightning.utils.io import whole_file
+from cxr_lightning.utils.io import atomic_write_text
 
 IMAGE, PATIENT = "Image Index", "Patient ID"
 RAW, CALIBRATED, TARGET = "prob_", "calibrated_", "target_"
@@ -119,7 +119,7 @@ def write_predictions(predictions: Predictions, path: Path) -> None:
                 (prefix + label, [text(number) for number in column.tolist()])
                 for label, column in zip(predictions.labels, values.T, strict=True)
             ]
-    with whole_file(path) as file:
+    with atomic_write_text(path) as file:
         writer = csv.writer(file)
         writer.writerow([name for name, _ in columns])
         writer.writerows(zip(*(cells for _, cells in columns), strict=True))

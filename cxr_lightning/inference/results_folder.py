@@ -12,7 +12,7 @@ from typing import Any, Self
 from cxr_lightning.inference.image_files import absolute
 from cxr_lightning.inference.results import Result, result_of
 from cxr_lightning.report.metrics_table import escaped
-from cxr_lightning.utils.io import whole_file
+from cxr_lightning.utils.io import atomic_write_text
 
 RESULTS_FILE, TABLE_FILE, ABOUT_FILE = "results.jsonl", "results.csv", "about.json"
 _LONGEST_LINE = 1 << 20
@@ -58,7 +58,7 @@ class ResultsFolder:
             _drop_torn_line(path)
             self.done = {absolute(result.path) for result in read_results(path) if finished(result)}
         else:
-            with whole_file(folder / ABOUT_FILE) as file:
+            with atomic_write_text(folder / ABOUT_FILE) as file:
                 file.write(json.dumps(about, indent=2) + "\n")
         self._file = path.open("a", encoding="utf-8")
 
@@ -89,7 +89,7 @@ class ResultsFolder:
     ) -> None:
         """Write the table, also of what was done before a fault."""
         self._file.close()
-        with whole_file(self.folder / TABLE_FILE, errors="backslashreplace") as file:
+        with atomic_write_text(self.folder / TABLE_FILE, errors="backslashreplace") as file:
             table = csv.writer(file, lineterminator="\n")
             table.writerow(table_header(self._labels))
             table.writerows(map(table_row, read_results(self.folder / RESULTS_FILE)))

@@ -15,7 +15,7 @@ from torchmetrics import MeanMetric
 
 from cxr_lightning.labels import check_labels
 from cxr_lightning.losses.bce import MultilabelBCE
-from cxr_lightning.metrics.ranking import macro
+from cxr_lightning.metrics.ranking import macro_mean
 from cxr_lightning.metrics.streaming import LabelAUROC
 from cxr_lightning.models.backbones import EPSILON, build_backbone, freeze_all_but_head
 from cxr_lightning.models.preprocess import Mode, Preprocess
@@ -200,7 +200,7 @@ class ChestXRayClassifier(pl.LightningModule):
     def _log_auroc(self, stage: str, metric: LabelAUROC) -> dict[str, float]:
         values = dict(zip(self.labels, metric.compute(), strict=True))
         metric.reset()
-        mean, defined = macro(values.values())
+        mean, defined = macro_mean(values.values())
         self.log(f"{stage}/auroc", mean, prog_bar=True)
         self.log(f"{stage}/defined_labels", float(defined))
         self.log_dict({f"{stage}/auroc/{label}": value for label, value in values.items() if not math.isnan(value)})

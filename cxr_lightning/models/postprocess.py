@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from cxr_lightning.inference.predictions import Predictions
-from cxr_lightning.metrics.calibration import Calibrator, Method, fit_calibrator
-from cxr_lightning.metrics.operating import Rule, select_threshold
-from cxr_lightning.metrics.ranking import Array
+from cxr_lightning.metrics.calibration import CalibrationMethod, Calibrator, fit_calibrator
+from cxr_lightning.metrics.operating_points import ThresholdRule, select_threshold
+from cxr_lightning.metrics.ranking import FloatArray
 from cxr_lightning.utils.validation import check_choice
 
 
@@ -30,7 +30,7 @@ class Fitted:
     thresholds: Mapping[str, Mapping[str, float]]
     positives: Mapping[str, int]
 
-    def calibrate(self, labels: Sequence[str], probabilities: Array) -> Array:
+    def calibrate(self, labels: Sequence[str], probabilities: FloatArray) -> FloatArray:
         """Calibrated probabilities, ``(N, C)``; raw ones of a label for which nothing was fitted.
 
         Args:
@@ -56,7 +56,7 @@ class Fitted:
         }
 
 
-def fit(validation: Predictions, rules: Sequence[Rule], *, seed: int, source: str) -> Fitted:
+def fit(validation: Predictions, rules: Sequence[ThresholdRule], *, seed: int, source: str) -> Fitted:
     """Fit calibration and thresholds.
 
     Args:
@@ -77,8 +77,8 @@ def fit(validation: Predictions, rules: Sequence[Rule], *, seed: int, source: st
     )
 
 
-def _calibrator(method: Method, slope: float, intercept: float, reason: str = "") -> Calibrator:
-    return Calibrator(check_choice("method", method, Method), float(slope), float(intercept), str(reason))
+def _calibrator(method: CalibrationMethod, slope: float, intercept: float, reason: str = "") -> Calibrator:
+    return Calibrator(check_choice("method", method, CalibrationMethod), float(slope), float(intercept), str(reason))
 
 
 def fitted_from_record(record: Mapping[str, Any]) -> Fitted:

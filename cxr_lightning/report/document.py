@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from cxr_lightning.evaluation.results import Evaluation, LabelResult
 from cxr_lightning.explain.explanation import Explanation, Overlay
-from cxr_lightning.metrics.resampling import LEVEL
+from cxr_lightning.metrics.resampling import CONFIDENCE_LEVEL
 from cxr_lightning.report.captions import description, facts
 from cxr_lightning.report.metrics_file import published_beside
 from cxr_lightning.report.metrics_table import operating_point, rule_names
@@ -56,7 +56,7 @@ def render_html(
             script=Markup(script),
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
             notice=NOT_FOR_CLINICAL_USE,
-            level=f"{LEVEL * 100:.0f} %",
+            level=f"{CONFIDENCE_LEVEL * 100:.0f} %",
             verdict=_VERDICTS[evaluation.protocol.comparable],
             ranked=_ranked(evaluation),
             rules=rule_names(evaluation),

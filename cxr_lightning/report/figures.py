@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from cxr_lightning.evaluation.results import Curve, Evaluation, LabelResult
-from cxr_lightning.metrics.calibration import Reliability
-from cxr_lightning.metrics.ranking import Array
+from cxr_lightning.metrics.calibration import ReliabilityCurve
+from cxr_lightning.metrics.ranking import FloatArray
 from cxr_lightning.report.panels import frame, small_multiples
 from cxr_lightning.report.tables import interval, number
 from cxr_lightning.report.theme import BLUE, MUTED, ORANGE, PAPER, shortened
@@ -95,7 +95,7 @@ def reliability(evaluation: Evaluation) -> Figure:
     )
 
 
-def thinned(curve: Curve) -> tuple[Array, Array]:
+def thinned(curve: Curve) -> tuple[FloatArray, FloatArray]:
     """A curve's points without those that could not be told apart when drawn; the ends stay.
 
     Example:
@@ -108,7 +108,7 @@ def thinned(curve: Curve) -> tuple[Array, Array]:
     return curve.x[kept], curve.y[kept]
 
 
-def _limit(*diagrams: Reliability) -> float:
+def _limit(*diagrams: ReliabilityCurve) -> float:
     """The round number above all points."""
     highest = max(
         (float(points.max()) for d in diagrams for points in (d.predicted, d.observed) if len(points)), default=1

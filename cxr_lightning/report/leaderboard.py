@@ -16,7 +16,7 @@ from cxr_lightning.report.drawing import save_png
 from cxr_lightning.report.metrics_table import escaped
 from cxr_lightning.report.tables import NOT_FOR_CLINICAL_USE, number
 from cxr_lightning.report.theme import BLUE, MUTED, ORANGE, drawing, shortened
-from cxr_lightning.utils.io import whole_file
+from cxr_lightning.utils.io import atomic_write_text
 
 CSV_FILE, FIGURE_FILE = "leaderboard.csv", "leaderboard.png"
 _MOST_DRAWN = 30
@@ -78,7 +78,7 @@ def leaderboard_figure(board: Leaderboard) -> Figure:
 def _write_csv(board: Leaderboard, path: Path) -> None:
     names = sorted({name for standing in board.standings for name in standing.settings})
     columns = ["rank", *map(escaped, names), "monitor", "mean", "sd", "seeds", "jobs", "test_auroc", "test_sd"]
-    with whole_file(path) as file:
+    with atomic_write_text(path) as file:
         writer = csv.writer(file)
         writer.writerow(columns)
         for place, standing in enumerate(board.standings, start=1):

@@ -20,7 +20,7 @@ from cxr_lightning.explain.explanation import Explanation
 from cxr_lightning.report.explanation_file import explanation_json
 from cxr_lightning.report.plain_values import plain, plain_estimate, plain_number
 from cxr_lightning.report.tables import NOT_FOR_CLINICAL_USE
-from cxr_lightning.utils.io import whole_file
+from cxr_lightning.utils.io import atomic_write_text
 
 FORMAT = 1
 """Raised when a key changes its meaning or goes; the schema says which it describes."""
@@ -35,7 +35,7 @@ def metrics_schema() -> dict[str, Any]:
 
 def write_metrics_json(evaluation: Evaluation, path: Path, explanation: Explanation | None = None) -> None:
     """Write metrics.json, all or nothing."""
-    with whole_file(path) as file:
+    with atomic_write_text(path) as file:
         file.write(json.dumps(metrics_json(evaluation, explanation), indent=2, allow_nan=False) + "\n")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cxr_lightning.evaluation.results import Evaluation, LabelResult, Mean, OperatingPoint
 from cxr_lightning.metrics.resampling import Estimate
-from cxr_lightning.utils.io import whole_file
+from cxr_lightning.utils.io import atomic_write_text
 
 _MEANS = ("auroc", "average_precision", "brier", "ece")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -25,7 +25,7 @@ def write_metrics_csv(evaluation: Evaluation, path: Path) -> None:
     rules = rule_names(evaluation)
     rows = [{"finding": escaped(result.label), **_row(result, rules)} for result in evaluation.labels]
     mean = {"finding": "mean", **{key: value for name in _MEANS for key, value in _mean(evaluation, name).items()}}
-    with whole_file(path, errors="replace") as file:
+    with atomic_write_text(path, errors="replace") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0] if rows else mean), restval="")
         writer.writeheader()
         writer.writerows([*rows, mean])

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cxr_lightning.evaluation.results import Evaluation, Mean
-from cxr_lightning.metrics.resampling import LEVEL, Estimate
+from cxr_lightning.metrics.resampling import CONFIDENCE_LEVEL, Estimate
 
 NOT_FOR_CLINICAL_USE = "Not for clinical use."
 
@@ -53,7 +53,9 @@ def evaluation_table(evaluation: Evaluation) -> Table:
     """
     table = Table(
         title=Text(evaluation.title, style="table.title"),
-        caption=Text(f"[low-high]: {LEVEL * 100:.0f} % interval. {NOT_FOR_CLINICAL_USE}", style="table.caption"),
+        caption=Text(
+            f"[low-high]: {CONFIDENCE_LEVEL * 100:.0f} % interval. {NOT_FOR_CLINICAL_USE}", style="table.caption"
+        ),
         box=box.SIMPLE_HEAD,
         show_footer=True,
         show_edge=False,

@@ -13,7 +13,7 @@ from cxr_lightning.report.metrics_file import write_metrics_json
 from cxr_lightning.report.metrics_table import write_metrics_csv
 from cxr_lightning.report.overlays import overlay_figure
 from cxr_lightning.report.theme import evaluation_title
-from cxr_lightning.utils.io import whole_file
+from cxr_lightning.utils.io import atomic_write_text
 
 FIGURES = {
     "auroc": intervals.auroc,
@@ -46,7 +46,7 @@ def write_report(evaluation: Evaluation, folder: Path, explanation: Explanation 
     write_metrics_json(evaluation, folder / "metrics.json", explanation)
     write_metrics_csv(evaluation, folder / "metrics.csv")
     page = folder / "report.html"
-    with whole_file(page, errors="replace") as file:
+    with atomic_write_text(page, errors="replace") as file:
         file.write(render_html(evaluation, drawings, explanation, pictures))
     return page
 

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks.input_warnings import WRONG, remarks_on
+from benchmarks.input_warnings import CORRUPTIONS, flags_of
 from cxr_lightning.data.datasets.sources import PhantomSource
 from cxr_lightning.imaging.decoded_image import Picture
 from cxr_lightning.imaging.quality_flags import AVERAGE_CHEST, check_picture, resemblance
@@ -39,11 +39,11 @@ def test_chests_are_not_remarked_upon(chests: list[Grey]) -> None:
     assert [codes for pixels in chests if (codes := codes_of(pixels))] == []
 
 
-@pytest.mark.parametrize("name", list(WRONG))
+@pytest.mark.parametrize("name", list(CORRUPTIONS))
 def test_what_was_made_wrong_is_named(name: str, chests: list[Grey]) -> None:
-    make, codes = WRONG[name]
+    make, codes = CORRUPTIONS[name]
     size = 224 if name == "96 pixels" else 96
-    caught = [any(remark.code in codes for remark in remarks_on(make(pixels), size)) for pixels in chests]
+    caught = [any(remark.code in codes for remark in flags_of(make(pixels), size)) for pixels in chests]
     assert np.mean(caught) >= 0.95
 
 

@@ -14,15 +14,15 @@ from scipy.stats import norm
 
 from cxr_lightning.evaluation.comparison import adjust_holm, compare
 from cxr_lightning.inference.predictions import Predictions
-from cxr_lightning.metrics.ranking import Array
+from cxr_lightning.metrics.ranking import FloatArray
 
 Draw = Callable[..., tuple[Predictions, pd.DataFrame]]
 
 
-def delong(first: Array, second: Array, targets: Array) -> tuple[float, float]:
+def delong(first: FloatArray, second: FloatArray, targets: FloatArray) -> tuple[float, float]:
     """Difference of AUROC and its standard error: DeLong, DeLong and Clarke-Pearson, Biometrics 1988."""
 
-    def placements(scores: Array) -> tuple[Array, Array]:
+    def placements(scores: FloatArray) -> tuple[FloatArray, FloatArray]:
         pairs = scores[targets == 1][:, None] - scores[targets == 0][None, :]
         right = (pairs > 0) + 0.5 * (pairs == 0)
         return right.mean(axis=1), right.mean(axis=0)

@@ -15,7 +15,7 @@ from cxr_lightning.evaluation.comparability import Origin
 from cxr_lightning.evaluation.evaluate import Subject, evaluate_predictions
 from cxr_lightning.evaluation.results import Evaluation
 from cxr_lightning.inference.predictions import Predictions
-from cxr_lightning.metrics.operating import parse_rules
+from cxr_lightning.metrics.operating_points import parse_rules
 from cxr_lightning.metrics.ranking import Ranking
 from cxr_lightning.models.postprocess import fit, fitted_from_record
 

@@ -18,7 +18,7 @@ from cxr_lightning.explain.heatmaps import best_labels, boxes_of, choose_gallery
 from cxr_lightning.explain.localization import localise
 from cxr_lightning.explain.sanity import check_sanity, rank_correlation
 from cxr_lightning.inference.predictions import Predictions, of_table
-from cxr_lightning.metrics.calibration import Reliability
+from cxr_lightning.metrics.calibration import ReliabilityCurve
 from cxr_lightning.metrics.resampling import Estimate
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.models.postprocess import Fitted
@@ -29,7 +29,7 @@ LABELS = ("Mass", "Edema")
 
 def result(label: str, auroc: float) -> LabelResult:
     nothing = np.empty(0)
-    curve, bins = Curve(nothing, nothing), Reliability(nothing, nothing, np.empty(0, dtype=np.int64))
+    curve, bins = Curve(nothing, nothing), ReliabilityCurve(nothing, nothing, np.empty(0, dtype=np.int64))
     return LabelResult(label, 9, 3, Estimate(auroc), Estimate(), 0.1, 0.1, curve, curve, bins)
 
 

@@ -23,13 +23,13 @@ from cxr_lightning.evaluation.results import (
 )
 from cxr_lightning.explain.explanation import Explanation, Localisation, Overlay, Sanity
 from cxr_lightning.labels import NIH_LABELS
-from cxr_lightning.metrics.calibration import Calibrator, Reliability
-from cxr_lightning.metrics.operating import AtPrevalence, Confusion
+from cxr_lightning.metrics.calibration import Calibrator, ReliabilityCurve
+from cxr_lightning.metrics.operating_points import Confusion, PredictiveValues
 from cxr_lightning.metrics.resampling import Estimate
 
 HOSTILE_LABELS = ("<script>alert(1)</script>", "=1+1", "$\\frac{", "x" * 200, "a_b & 'c' \"d\" onload=e", "[bold]f[/]")
 NOTHING = Curve(np.empty(0), np.empty(0))
-NO_BINS = Reliability(np.empty(0), np.empty(0), np.empty(0, dtype=np.int64))
+NO_BINS = ReliabilityCurve(np.empty(0), np.empty(0), np.empty(0, dtype=np.int64))
 
 
 def around(value: float, half: float = 0.02) -> Estimate:
@@ -45,7 +45,7 @@ def operating_point(name: str, sensitivity: float, specificity: float, n: int, p
         alerts = sensitivity * prevalence + (1 - specificity) * (1 - prevalence)
         rest = 1 - alerts
         ppv, npv = sensitivity * prevalence / alerts, specificity * (1 - prevalence) / rest
-        at.append(AtPrevalence(prevalence, ppv, npv, 1000 * alerts))
+        at.append(PredictiveValues(prevalence, ppv, npv, 1000 * alerts))
     return OperatingPoint(name, 0.25, 0.125, counts, around(sensitivity), around(specificity), tuple(at))
 
 
@@ -58,8 +58,8 @@ def label_result(label: str, *, seed: int = 0, points: int = 60, n: int = 2000) 
     recall = np.linspace(0.01, 1, points)
     precision = positives / n + (1 - positives / n) * (1 - recall) ** 2
     predicted = np.linspace(0.02, 0.8, 10)
-    bins = Reliability(predicted, predicted**1.6, np.full(10, n // 10))
-    better = Reliability(predicted, predicted**1.05, np.full(10, n // 10))
+    bins = ReliabilityCurve(predicted, predicted**1.6, np.full(10, n // 10))
+    better = ReliabilityCurve(predicted, predicted**1.05, np.full(10, n // 10))
     return LabelResult(
         label=label,
         n=n,

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from cxr_lightning.evaluation.results import Curve, Evaluation
-from cxr_lightning.metrics.calibration import Reliability
+from cxr_lightning.metrics.calibration import ReliabilityCurve
 from cxr_lightning.report.drawing import save_png, to_svg
 from cxr_lightning.report.figures import reliability, roc, thinned
 from cxr_lightning.report.theme import shortened
@@ -125,7 +125,7 @@ def test_operating_points_lie_at_their_rates(plain_evaluation: Evaluation) -> No
 def test_a_reliability_diagram_is_as_large_as_its_points(
     plain_evaluation: Evaluation, highest: float, limit: float
 ) -> None:
-    points = Reliability(np.array([0.0, highest]), np.array([0.0, highest / 2]), np.array([5, 5]))
+    points = ReliabilityCurve(np.array([0.0, highest]), np.array([0.0, highest / 2]), np.array([5, 5]))
     result = replace(plain_evaluation.labels[0], reliability=points, calibration=None)
     panel = reliability(replace(plain_evaluation, labels=(result,))).axes[0]
     assert panel.get_xticks()[-1] == panel.get_yticks()[-1] == limit

@@ -9,7 +9,7 @@ from typing import Any
 import pytorch_lightning as pl
 
 from cxr_lightning.report.curves import loss_curve
-from cxr_lightning.utils.io import whole_file
+from cxr_lightning.utils.io import atomic_write_text
 
 HISTORY_FILE = "history.csv"
 CURVE_FILE = "loss_curve.png"
@@ -92,7 +92,7 @@ class History(pl.Callback):
 def write_history(rows: list[dict[str, float]], path: Path) -> None:
     """Write the rows; the old file stays until the new one is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as file:
+    with atomic_write_text(path) as file:
         writer = csv.DictWriter(file, _COLUMNS)
         writer.writeheader()
         writer.writerows(rows)
