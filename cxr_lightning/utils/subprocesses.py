@@ -1,4 +1,4 @@
-"""Work in other processes, each a fresh interpreter that reads one task and answers line by line.
+"""Work in other processes, each a fresh interpreter that reads one task and writes its results line by line.
 
 Not a ``ProcessPoolExecutor``: its safe start methods import the caller's main script again in each worker (seconds for
 one that imports torch, and an error for one without a ``__main__`` guard), and plain forking is unsafe once torch has
@@ -18,7 +18,7 @@ from typing import IO
 
 import cxr_lightning
 
-_QUICK_ARRAYS = {
+_WORKER_VARIABLES = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MALLOC_MMAP_THRESHOLD_": "100000000",  # glibc keeps freed arrays instead of returning them: a quarter less time
@@ -28,12 +28,12 @@ _QUICK_ARRAYS = {
 
 
 def usable_cores() -> int:
-    """Cores that this process may use."""
+    """Number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 
 
 def check_workers(workers: int) -> int:
-    """The number, if it is one of processes.
+    """The number of worker processes, if it is possible.
 
     Raises:
         ValueError: If it is below 1.
@@ -46,51 +46,72 @@ def check_workers(workers: int) -> int:
     return workers
 
 
-def run_in_processes(module: str, function: str, tasks: Sequence[str], answered: Callable[[str], object]) -> None:
+def helper_environment(**extra: str) -> dict[str, str]:
+    """Environment variables of a process that runs a module of this package, the same copy of it as this process.
+
+    Args:
+        **extra: Variables to set in addition, or instead of this process's.
+
+    Returns:
+        This process's variables, with the folder of the package first on ``PYTHONPATH``.
+
+    Example:
+        >>> environment = helper_environment(OMP_NUM_THREADS="1")
+        >>> environment["OMP_NUM_THREADS"]
+        '1'
+        >>> Path(environment["PYTHONPATH"].split(os.pathsep)[0], "cxr_lightning").is_dir()
+        True
+    """
+    package_root = str(Path(cxr_lightning.__file__).absolute().parent.parent)
+    paths = [package_root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **extra}
+
+
+def run_in_processes(module: str, function: str, tasks: Sequence[str], handle_line: Callable[[str], object]) -> None:
     """Run a function in one process per task.
 
     Args:
-        module: Where the function is.
-        function: Takes nothing: it reads its task from stdin, and writes lines to stdout.
-        tasks: What each process reads.
-        answered: Given each line that a process writes, without its end; never called twice at once.
+        module: Module that holds the function.
+        function: Name of a function without arguments, which reads its task from stdin and writes lines to stdout.
+        tasks: Text on each process's stdin.
+        handle_line: Called with each line that a process writes, without its line end; calls never overlap.
 
     Raises:
-        ChildProcessError: If a process was ended from outside, as for want of memory.
+        ChildProcessError: If a process was ended from outside, for example because memory ran out.
         RuntimeError: If a process fails; its message is passed on.
     """
     code = f"from {module} import {function}; {function}()"
-    turn = Lock()
+    lock = Lock()
 
-    def answer(line: str) -> None:
-        with turn:
-            answered(line)
+    def handle_line_alone(line: str) -> None:
+        with lock:
+            handle_line(line)
 
     with ThreadPoolExecutor(len(tasks)) as threads, _processes(code, len(tasks)) as processes:  # processes end first
         pairs = zip(processes, tasks, strict=True)
-        for outcome in as_completed([threads.submit(_follow, *process, task, answer) for process, task in pairs]):
-            outcome.result()
+        futures = [threads.submit(_run_task, *process, task, handle_line_alone) for process, task in pairs]
+        for future in as_completed(futures):
+            future.result()
 
 
 @contextmanager
 def _processes(code: str, count: int) -> Iterator[list[tuple["subprocess.Popen[str]", IO[str]]]]:
-    """Started interpreters and where each writes its messages; ended when the block is left for whatever reason."""
-    package_root = str(Path(cxr_lightning.__file__).parent.parent)
-    paths = [package_root, *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **_QUICK_ARRAYS}
-    # A file each: a pipe that nobody reads yet would stop a process that says much (libtiff does, of damaged files).
+    """Started interpreters, each with the file of its stderr; they are ended when the block is left for any reason."""
+    environment = helper_environment(**_WORKER_VARIABLES)
+    # A file each: a full pipe that nobody reads yet would block a process that writes much (libtiff does, of damaged
+    # files).
     files = [TemporaryFile("w+", encoding="utf-8", errors="replace") for _ in range(count)]  # noqa: SIM115
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", code],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=messages,
+            stderr=stderr,
             text=True,
             encoding="utf-8",
             env=environment,
         )
-        for messages in files
+        for stderr in files
     ]
     try:
         yield list(zip(processes, files, strict=True))
@@ -105,22 +126,25 @@ def _processes(code: str, count: int) -> Iterator[list[tuple["subprocess.Popen[s
             file.close()
 
 
-def _follow(process: "subprocess.Popen[str]", messages: IO[str], task: str, answered: Callable[[str], object]) -> None:
+def _run_task(
+    process: "subprocess.Popen[str]", stderr: IO[str], task: str, handle_line: Callable[[str], object]
+) -> None:
+    """Send a process its task, pass on its lines, and raise an error if it fails."""
     assert process.stdin is not None
     assert process.stdout is not None
-    with suppress(BrokenPipeError):  # a process that died says why below
+    with suppress(BrokenPipeError):  # the error of a process that has died is raised below
         process.stdin.write(task)
         process.stdin.close()
     for line in process.stdout:
-        answered(line.rstrip("\n"))
+        handle_line(line.rstrip("\n"))
     if process.wait() < 0:
         raise ChildProcessError(
             f"Expected a worker process to finish but it was ended by signal {-process.returncode}. "
             "Free memory if that is what it lacked, and start again: what was finished is kept."
         )
     if process.returncode != 0:
-        messages.seek(0)
-        message = messages.read()
+        stderr.seek(0)
+        message = stderr.read()
         raise RuntimeError(
             f"Expected a worker process to finish but it ended with status {process.returncode}: {message[-2000:]} "
             "Use workers=1 to see the error where it happens."
