@@ -13,8 +13,10 @@ from hydra.core.global_hydra import GlobalHydra
 
 import evaluate
 import train
-from cxr_lightning.checkpoints.foreign.read import read_source
-from cxr_lightning.checkpoints.foreign.source import BLOCKS
+from cxr_lightning.checkpoints.foreign.build import build_foreign_classifier, save_model
+from cxr_lightning.checkpoints.foreign.reader import read_foreign_weights
+from cxr_lightning.checkpoints.foreign.resolve import ForeignSettings, resolve_foreign_model
+from cxr_lightning.checkpoints.foreign.weights import DENSENET_BLOCKS
 from cxr_lightning.checkpoints.load import load_model
 from cxr_lightning.imaging.reader import read_grey, resize
 from cxr_lightning.inference.predictions import read_predictions
@@ -27,8 +29,8 @@ Run = Callable[..., tuple[int, Path]]
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs a program, knowing the small DenseNet of the manifests; gives its exit code and its newest folder."""
-    monkeypatch.setitem(BLOCKS, "densenet_small", (2, 1, 1, 1))
+    """Function that runs a program with the manifests' small DenseNet registered; returns its exit code and folder."""
+    monkeypatch.setitem(DENSENET_BLOCKS, "densenet_small", (2, 1, 1, 1))
     settings = {"growth_rate": 32, "block_config": (2, 1, 1, 1), "num_init_features": 64}
     monkeypatch.setitem(backbones._DENSENETS, "densenet_small", settings)
     monkeypatch.setitem(backbones._HEADS, "densenet_small", "classifier")
@@ -48,7 +50,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     return run_with
 
 
-def test_evaluate_takes_a_keras_file_directly(run: Run, make_nih: Callable[..., Path], tmp_path: Path) -> None:
+def test_evaluate_reads_a_keras_file_directly(run: Run, make_nih: Callable[..., Path], tmp_path: Path) -> None:
     root, weights = make_nih(tmp_path / "nih", size=64), build("keras2_flat_dense.save_weights.h5", tmp_path)
     settings = [f"ckpt={weights}", "data=nih", f"root={root}", "source.image_size=64", "replicates=20"]
     code, folder = run(evaluate.run, *settings, "progress_bar=false", "num_workers=0")
@@ -58,19 +60,19 @@ def test_evaluate_takes_a_keras_file_directly(run: Run, make_nih: Callable[..., 
     assert found["model"]["source"]["format"].startswith("Keras 2")
     assert found["protocol"]["facts"]["training data"] == "unknown"
     assert found["protocol"]["comparable"] is False
-    # The pixels' statistics are those of the training images; the whole way to a probability, once more by hand.
+    # The pixels' statistics are those of the training images; the probability is computed once more by hand.
     model = found["model"]["hyperparameters"]
     predictions = read_predictions(folder / "predictions.csv")
     pixels = resize(read_grey(root / "images" / predictions.image_ids[0]), 64, "nearest").astype(np.float32)
     image = torch.from_numpy((pixels - model["mean"]) / model["std"])[None, None].expand(-1, 3, -1, -1)
     network = backbones.build_backbone("densenet_small", 14, batch_norm_epsilon=1.001e-5).eval()
-    network.load_state_dict(dict(read_source(weights).state), strict=False)
+    network.load_state_dict(dict(read_foreign_weights(weights).state), strict=False)
     with torch.no_grad():
         expected = network(image).sigmoid()[0].numpy()
     assert predictions.probabilities[0] == pytest.approx(expected, abs=1e-4)
 
 
-def test_evaluate_says_what_a_bare_file_lacks(
+def test_evaluate_names_the_settings_that_a_bare_file_lacks(
     run: Run, make_nih: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = make_nih(tmp_path / "nih", size=64)
@@ -81,13 +83,13 @@ def test_evaluate_says_what_a_bare_file_lacks(
         "'source.preprocessing'": [f"ckpt={weights}", "data=nih", f"root={root}", "source.preprocessing=histogram"],
         "14 labels": [f"ckpt={weights}", "data=nih", f"root={root}", "source.labels=[Mass]"],
     }
-    for words, overrides in cases.items():
+    for message, overrides in cases.items():
         assert run(evaluate.run, *overrides, "num_workers=0")[0] == 1
         (line,) = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
-        assert words in line
+        assert message in line
 
 
-def test_training_starts_from_a_file_without_a_last_layer_and_says_that_it_is_new(
+def test_training_starts_from_a_file_without_a_last_layer_and_reports_a_new_one(
     run: Run, make_nih: Callable[..., Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     root, weights = make_nih(tmp_path / "nih", size=64), build("keras2_notop.save_weights.h5", tmp_path)
@@ -101,7 +103,7 @@ def test_training_starts_from_a_file_without_a_last_layer_and_says_that_it_is_ne
     assert model.hparams["batch_norm_epsilon"] == 1.001e-5
     assert model.record["initial_weights"] == str(weights)
     assert model.labels == NIH_LABELS
-    kernel = read_source(weights).state["features.conv0.weight"]
+    kernel = read_foreign_weights(weights).state["features.conv0.weight"]
     assert torch.equal(model.network.state_dict()["features.conv0.weight"], kernel)  # a rate of zero
 
 
@@ -117,11 +119,11 @@ def test_weights_of_another_network_are_refused(
 def test_a_converted_checkpoint_cannot_be_resumed(
     run: Run, make_nih: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from cxr_lightning.checkpoints.foreign.convert import Settings, build_model, read_foreign, save_model
-
     root = make_nih(tmp_path / "nih", size=64)
-    foreign = read_foreign(str(build("keras2_flat_dense.save.h5", tmp_path)), Settings(preprocessing="none"))
-    save_model(build_model(foreign), tmp_path / "model.ckpt")
+    foreign = resolve_foreign_model(
+        str(build("keras2_flat_dense.save.h5", tmp_path)), ForeignSettings(preprocessing="none")
+    )
+    save_model(build_foreign_classifier(foreign), tmp_path / "model.ckpt")
     settings = ["data=nih", f"data.root={root}", "data.num_workers=0", "model=densenet_micro", "logger=none"]
     assert run(train.run, *settings, f"ckpt_path={tmp_path / 'model.ckpt'}")[0] == 1
     assert "holds a model alone" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Keras files of every layout, built from descriptions of what real Keras wrote."""
+"""Fixtures: Keras files of every layout, built from descriptions of what real Keras wrote."""
 
 import json
 from collections.abc import Callable
@@ -7,15 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cxr_lightning.checkpoints.foreign import hdf5, hdf5_reader
+from cxr_lightning.checkpoints.foreign import hdf5, hdf5_worker
+from tests.conversion.layouts import rebuild
 
 MANIFESTS = Path(__file__).parent / "manifests"
 
 
 def build(name: str, folder: Path, seed: int = 0) -> Path:
-    """A file of a layout, with random numbers; its ending is that of the layout."""
-    from tests.conversion.layouts import rebuild
-
+    """Write a file of a layout, with random numbers and the suffix of the layout."""
     described = json.loads((MANIFESTS / f"{name}.json").read_text())
     return rebuild(described, folder / name, np.random.default_rng(seed))
 
@@ -32,17 +31,18 @@ def keras_file(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Read HDF5 in this process: the same code without two seconds for a process of its own."""
+    """Read HDF5 in this process: the same code without the two seconds that another process takes."""
 
-    def run(path: Path, arguments: list[str], given: str) -> str:
+    def run_worker(display_path: Path, arguments: list[str], stdin: str) -> str:
         try:
             if len(arguments) == 1:
-                return json.dumps(hdf5_reader.describe(Path(arguments[0])))
-            hdf5_reader.extract(Path(arguments[0]), json.loads(given), Path(arguments[1]))
-        except hdf5_reader.Fault as fault:
-            raise ValueError(f"Expected an HDF5 file with weights in '{path}' but {fault}.") from fault
+                return json.dumps(hdf5_worker.list_objects(Path(arguments[0])))
+            hdf5_worker.extract_arrays(Path(arguments[0]), json.loads(stdin), Path(arguments[1]))
+        except hdf5_worker.UnsafeFileError as error:
+            raise ValueError(f"Expected an HDF5 file with weights in '{display_path}' but {error}.") from error
         except (OSError, RuntimeError, KeyError, ValueError) as error:
-            raise ValueError(f"Expected an HDF5 file with weights in '{path}' but it is damaged ({error}).") from error
+            message = f"Expected an HDF5 file with weights in '{display_path}' but it is damaged ({error})."
+            raise ValueError(message) from error
         return ""
 
-    monkeypatch.setattr(hdf5, "_run", run)
+    monkeypatch.setattr(hdf5, "_run_worker", run_worker)

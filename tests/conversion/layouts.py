@@ -1,4 +1,4 @@
-"""The structure of Keras weight files: read it, trim it, write it as JSON, and build a file of random numbers from it.
+"""Structure of Keras weight files: described without the numbers, trimmed, written as JSON, and rebuilt at random.
 
 Needs h5py, numpy and zipfile alone. `tests/tools/write_keras_files.py` writes the files with real Keras and describes
 them with `manifest`; tests give the descriptions in `manifests/` to `rebuild`.
@@ -17,9 +17,9 @@ import numpy.typing as npt
 JSON_ATTRIBUTES = ("model_config", "training_config")
 """Root attributes of a whole model's HDF5 file that hold JSON text."""
 _WEIGHTS_MEMBER = "model.weights.h5"
-_LINE = 320  # one layer of a model's configuration
-_NO_READER_NEEDS = ("_initializer", "_regularizer", "_constraint")
-_NO_READER_NEEDS_EITHER = frozenset(
+_MAX_LINE_LENGTH = 320  # one layer of a model's configuration
+_UNUSED_SUFFIXES = ("_initializer", "_regularizer", "_constraint")
+_UNUSED_KEYS = frozenset(
     (
         "activity",
         "batch_input_shapes",
@@ -47,7 +47,7 @@ _NO_READER_NEEDS_EITHER = frozenset(
 
 
 def manifest(path: Path) -> dict[str, Any]:
-    """Describe everything in an HDF5 file or a `.keras` archive but the numbers.
+    """Describe everything in an HDF5 file or a `.keras` archive except the numbers.
 
     Args:
         path: A file that Keras wrote.
@@ -75,10 +75,10 @@ def manifest(path: Path) -> dict[str, Any]:
 
 
 def trim(described: dict[str, Any]) -> dict[str, Any]:
-    """Parse a manifest's JSON texts and leave out of them what changes neither the network nor its layout.
+    """Parse a manifest's JSON texts and drop from them what changes neither the network nor its layout.
 
-    Initializers, regularizers, constraints and Keras's defaults go; class and layer names, shapes, epsilons,
-    activations and the inbound layers stay. Keras still builds the model from what is left.
+    Initializers, regularizers, constraints and Keras's defaults are dropped; class and layer names, shapes, epsilons,
+    activations and the inbound layers are kept. Keras still builds the model from the result.
 
     Args:
         described: What `manifest` returned.
@@ -158,7 +158,7 @@ def _describe(file: h5py.File) -> dict[str, Any]:
             groups[name] = _attributes(node)
             return
         datasets[name] = [str(node.dtype), list(node.shape)]
-        if node.chunks or node.compression or node.external:  # never seen; say so rather than lose it
+        if node.chunks or node.compression or node.external:  # not seen so far; recorded rather than lost
             datasets[name].append({"chunks": node.chunks, "compression": node.compression})
         if len(node.attrs):
             dataset_attributes[name] = _attributes(node)
@@ -236,7 +236,7 @@ def _trim_config(node: Any) -> Any:
     return {
         key: _trim_config(value)
         for key, value in node.items()
-        if not key.endswith(_NO_READER_NEEDS) and (key not in _NO_READER_NEEDS_EITHER or _is_tensor(node))
+        if not key.endswith(_UNUSED_SUFFIXES) and (key not in _UNUSED_KEYS or _is_tensor(node))
     }
 
 
@@ -245,9 +245,9 @@ def _is_tensor(node: dict[str, Any]) -> bool:
 
 
 def _lines(node: Any, indent: int, used: int) -> str:
-    """Indent JSON, but leave on one line what fits there."""
+    """Indent JSON, but keep on one line whatever fits there."""
     flat = json.dumps(node, ensure_ascii=False)
-    if not isinstance(node, dict | list) or indent + used + len(flat) <= _LINE:
+    if not isinstance(node, dict | list) or indent + used + len(flat) <= _MAX_LINE_LENGTH:
         return flat
     pad = " " * (indent + 1)
     if isinstance(node, dict):

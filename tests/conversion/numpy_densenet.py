@@ -1,6 +1,6 @@
-"""A DenseNet in NumPy that takes a Keras file's weights in the order of its layers: the second source of conversions.
+"""A DenseNet in NumPy that takes a Keras file's weights in the order of its layers: a second source for conversions.
 
-It knows no layer's name: convolutions and batch normalisations are used up one after the other, as the network runs.
+It uses no layer's name: it takes convolutions and batch normalizations one after the other, as the network runs.
 """
 
 import re
@@ -14,12 +14,12 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-EPSILON = 1.001e-5
+BATCH_NORM_EPSILON = 1.001e-5
 NORMALIZATION = ("gamma", "beta", "moving_mean", "moving_variance")
 
 
 def weights_in_order(file: h5py.File) -> tuple[list[Array], list[list[Array]], list[Array]]:
-    """Kernels of the convolutions, the four vectors of each batch normalisation, and the dense layer's two."""
+    """Kernels of the convolutions, the four vectors of each batch normalization, and the dense layer's two."""
     root = file.get("model_weights", file)
     layers = list(_named(root)) if "layer_names" in root.attrs else list(_numbered(file))
     kernels = [layer[0] for layer in layers if layer[0].ndim == 4]
@@ -60,7 +60,7 @@ def forward(path: Path, image: Array, blocks: tuple[int, ...], *, final_relu: bo
         path: An HDF5 file.
         image: ``(H, W, 3)``.
         blocks: Dense layers in each block.
-        final_relu: Whether an activation follows the last batch normalisation.
+        final_relu: Whether an activation follows the last batch normalization.
     """
     with h5py.File(path, "r") as file:
         kernels, normalizations, dense = weights_in_order(file)
@@ -92,7 +92,7 @@ def _convolve(x: Array, kernel: Array, *, stride: int = 1, padding: int = 0) -> 
 
 def _normalize(x: Array, parameters: list[Array]) -> Array:
     gamma, beta, mean, variance = parameters
-    return (x - mean) / np.sqrt(variance + EPSILON) * gamma + beta
+    return (x - mean) / np.sqrt(variance + BATCH_NORM_EPSILON) * gamma + beta
 
 
 def _relu(x: Array) -> Array:
@@ -100,7 +100,7 @@ def _relu(x: Array) -> Array:
 
 
 def _pool(x: Array) -> Array:
-    """The largest of 3 x 3 at every second place; padded with zeros, as Keras does."""
+    """Maximum of 3 x 3 windows with a stride of 2; padded with zeros, as Keras does."""
     windows = sliding_window_view(np.pad(x, ((1, 1), (1, 1), (0, 0))), (3, 3), axis=(0, 1))[::2, ::2]
-    largest: Array = windows.max(axis=(3, 4))
-    return largest
+    pooled: Array = windows.max(axis=(3, 4))
+    return pooled

@@ -1,4 +1,4 @@
-"""HDF5 files that are damaged or mean harm: one clear error, no crash, nothing read that is not the file's own."""
+"""HDF5 files that are damaged or hostile: one clear error, no crash, and nothing is read from outside the file."""
 
 import random
 import struct
@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from cxr_lightning.checkpoints.foreign.hdf5 import list_contents, read_arrays
-from cxr_lightning.checkpoints.foreign.read import read_source
+from cxr_lightning.checkpoints.foreign.reader import read_foreign_weights
 
 KerasFile = Callable[..., Path]
 
@@ -98,23 +98,23 @@ HOSTILE: dict[str, tuple[Callable[[h5py.File], None], str]] = {
 
 @pytest.mark.usefixtures("in_process")
 @pytest.mark.parametrize("name", HOSTILE)
-def test_what_is_no_plain_weights_file_is_refused(name: str, keras_file: KerasFile) -> None:
+def test_an_unsafe_hdf5_file_is_refused(name: str, keras_file: KerasFile) -> None:
     change, message = HOSTILE[name]
     path = keras_file("keras2_flat_dense.save_weights.h5")
     with h5py.File(path, "r+") as file:
         change(file)
     with pytest.raises(ValueError, match=message):
-        read_source(path)
+        read_foreign_weights(path)
 
 
-def test_a_refusal_crosses_the_processes_and_is_quick(keras_file: KerasFile) -> None:
+def test_a_refusal_of_the_worker_is_passed_on_and_quick(keras_file: KerasFile) -> None:
     path = keras_file("keras2_flat_dense.save_weights.h5")
     with h5py.File(path, "r+") as file:
         huge(file)
     started = time.perf_counter()
     with pytest.raises(ValueError, match=r"HDF5 file with weights in '.*' but 'bn/huge' claims .* Download or save it"):
-        read_source(path)
-    assert time.perf_counter() - started < 20  # two seconds are asked; a busy machine is slower
+        read_foreign_weights(path)
+    assert time.perf_counter() - started < 20  # two seconds are required; a busy machine is slower
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from Linux's /proc")
@@ -124,8 +124,8 @@ def test_a_hostile_file_takes_little_memory(keras_file: KerasFile) -> None:
         bomb(file)
     # VmHWM is the process's own peak; ru_maxrss would be that of the process it was forked from.
     code = (
-        "import sys\nfrom pathlib import Path\nfrom cxr_lightning.checkpoints.foreign import hdf5_reader\n"
-        "try:\n    hdf5_reader.describe(Path(sys.argv[1]))\nexcept hdf5_reader.Fault:\n"
+        "import sys\nfrom pathlib import Path\nfrom cxr_lightning.checkpoints.foreign import hdf5_worker\n"
+        "try:\n    hdf5_worker.list_objects(Path(sys.argv[1]))\nexcept hdf5_worker.UnsafeFileError:\n"
         "    print(Path('/proc/self/status').read_text().partition('VmHWM:')[2].split()[0])"
     )
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
@@ -143,10 +143,10 @@ def test_a_hostile_file_takes_little_memory(keras_file: KerasFile) -> None:
         (b"\x89HDF\r\n\x1a\n", "it is damaged"),
     ],
 )
-def test_other_files_named_h5_are_told_apart(tmp_path: Path, content: bytes, message: str) -> None:
+def test_other_files_named_h5_are_identified(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "pretrained_model.h5").write_bytes(content)
     with pytest.raises(ValueError, match=message):
-        read_source(tmp_path / "pretrained_model.h5")
+        read_foreign_weights(tmp_path / "pretrained_model.h5")
 
 
 @pytest.mark.usefixtures("in_process")
@@ -156,10 +156,10 @@ def test_a_file_cut_off_anywhere_is_refused(keras_file: KerasFile, tmp_path: Pat
     for part in range(100):
         path.write_bytes(content[: len(content) * part // 100])
         with pytest.raises(ValueError, match=r"cut\.h5"):
-            read_source(path)
+            read_foreign_weights(path)
 
 
-def test_numbers_come_as_float32_in_the_order_asked_for(tmp_path: Path) -> None:
+def test_arrays_are_float32_in_the_requested_order(tmp_path: Path) -> None:
     path = tmp_path / "x.h5"
     with h5py.File(path, "w") as file:
         file["a"] = np.arange(6, dtype="f8").reshape(2, 3)
@@ -173,22 +173,22 @@ def test_numbers_come_as_float32_in_the_order_asked_for(tmp_path: Path) -> None:
 
 
 def fuzz(path: Path, rounds: int, seed: int) -> None:
-    """Change random bytes, and a length or an address now and then; what is read must be finite."""
+    """Read the file with random bytes changed, and sometimes a length or an address: refused, or all numbers finite."""
     content, generator = path.read_bytes(), random.Random(seed)
     for _ in range(rounds):
-        changed = bytearray(content)
+        corrupted = bytearray(content)
         for _ in range(generator.choice([1, 1, 2, 8, 64])):
-            place = generator.randrange(min(len(changed), generator.choice([4096, 65536, len(changed)])))
-            changed[place] = generator.randrange(256)
+            place = generator.randrange(min(len(corrupted), generator.choice([4096, 65536, len(corrupted)])))
+            corrupted[place] = generator.randrange(256)
         if generator.random() < 0.3:
             place = generator.randrange(0, 8192, 8)
-            changed[place : place + 8] = struct.pack("<Q", generator.choice([0, 1, 2**31, 2**63, len(content)]))
-        path.write_bytes(changed)
+            corrupted[place : place + 8] = struct.pack("<Q", generator.choice([0, 1, 2**31, 2**63, len(content)]))
+        path.write_bytes(corrupted)
         try:
-            source = read_source(path)
+            weights = read_foreign_weights(path)
         except ValueError:
             continue
-        assert all(torch.isfinite(tensor).all() for tensor in source.state.values())
+        assert all(torch.isfinite(tensor).all() for tensor in weights.state.values())
 
 
 @pytest.mark.parametrize("name", ["keras2_flat_dense.save_weights.h5", "keras3_flat_dense.keras"])
@@ -202,16 +202,16 @@ def test_many_random_changes_never_crash_or_give_numbers_that_are_not_finite(nam
     fuzz(keras_file(name), rounds=200, seed=1)
 
 
-def test_the_reader_loads_neither_torch_nor_keras() -> None:
+def test_the_worker_imports_neither_torch_nor_keras() -> None:
     code = (
-        "import sys; import cxr_lightning.checkpoints.foreign.hdf5_reader; "
+        "import sys; import cxr_lightning.checkpoints.foreign.hdf5_worker; "
         "print([name for name in ('torch', 'pandas', 'tensorflow', 'keras') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
-def test_texts_that_fill_the_memory_are_one_error(tmp_path: Path) -> None:
+def test_texts_that_fill_the_memory_are_refused(tmp_path: Path) -> None:
     # 300 texts of one object of eight million letters: 2.4 GB where the file has eight million.
     path = tmp_path / "texts.h5"
     with h5py.File(path, "w") as file:
@@ -222,7 +222,7 @@ def test_texts_that_fill_the_memory_are_one_error(tmp_path: Path) -> None:
         list_contents(path)
 
 
-def test_nothing_is_run_from_the_folder_that_one_is_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_module_is_imported_from_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "h5py.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["a"] = np.zeros(3, "f4")

@@ -14,39 +14,38 @@ import torch
 from torch.nn import functional as F
 from torchvision.models import DenseNet
 
-from cxr_lightning.checkpoints.foreign.keras import read_archive, read_hdf5
-from cxr_lightning.checkpoints.foreign.read import read_source
-from cxr_lightning.checkpoints.foreign.source import Source
+from cxr_lightning.checkpoints.foreign.keras import read_keras_archive, read_keras_hdf5
+from cxr_lightning.checkpoints.foreign.reader import read_foreign_weights
+from cxr_lightning.checkpoints.foreign.weights import ForeignWeights
 from tests.conversion.conftest import MANIFESTS
 from tests.conversion.numpy_densenet import forward
 
+# Real Keras wrote files of these layouts; the network in all of them is small: blocks (2, 1, 1, 1), growth rate 32.
 LAYOUTS = sorted(path.name.removesuffix(".json") for path in MANIFESTS.glob("*.json"))
 KerasFile = Callable[..., Path]
-# Real Keras wrote these; the network in all of them is small: 64 stem channels, growth 32.
-BLOCKS = {name: (2, 1, 1, 1) for name in LAYOUTS}
 
 
-def logits(source: Source, image: np.ndarray) -> np.ndarray:
-    """By torchvision's own network; pooled features where there is no last layer."""
-    network = DenseNet(32, source.blocks, 64, num_classes=source.outputs or 1).eval()
+def logits(weights: ForeignWeights, image: np.ndarray) -> np.ndarray:
+    """Logits of torchvision's network with the weights; pooled features where there is no last layer."""
+    network = DenseNet(32, weights.blocks, 64, num_classes=weights.num_outputs or 1).eval()
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
-            module.eps = source.batch_norm_epsilon
-    left = network.load_state_dict(dict(source.state), strict=False)
-    assert not left.unexpected_keys
+            module.eps = weights.batch_norm_epsilon
+    result = network.load_state_dict(dict(weights.state), strict=False)
+    assert not result.unexpected_keys
     assert all(
-        name.endswith("num_batches_tracked") or (source.outputs is None and name.startswith("classifier"))
-        for name in left.missing_keys
+        name.endswith("num_batches_tracked") or (weights.num_outputs is None and name.startswith("classifier"))
+        for name in result.missing_keys
     )
     with torch.no_grad():
         features = network.features(torch.from_numpy(image.transpose(2, 0, 1)[None]).float())
-        features = F.relu(features) if source.final_relu else features
+        features = F.relu(features) if weights.final_relu else features
         pooled = features.mean(dim=(2, 3))
-        return np.asarray((pooled if source.outputs is None else network.classifier(pooled))[0])
+        return np.asarray((pooled if weights.num_outputs is None else network.classifier(pooled))[0])
 
 
 def hdf5_of(path: Path, folder: Path) -> Path:
-    """The HDF5 file in an archive, or the file itself."""
+    """The HDF5 file in an archive, unpacked, or the file itself."""
     if not zipfile.is_zipfile(path):
         return path
     with zipfile.ZipFile(path) as archive:
@@ -58,34 +57,34 @@ def hdf5_of(path: Path, folder: Path) -> Path:
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_every_layout_gives_the_logits_that_numpy_computes(name: str, keras_file: KerasFile, tmp_path: Path) -> None:
     path = keras_file(name)
-    source = read_source(path)
+    weights = read_foreign_weights(path)
     image = np.random.default_rng(1).normal(size=(64, 64, 3))
-    expected = forward(hdf5_of(path, tmp_path), image, source.blocks, final_relu="no_final_relu" not in name)
-    assert source.final_relu is ("no_final_relu" not in name)
-    assert source.outputs == (None if "notop" in name else 14)
-    assert source.batch_norm_epsilon == 1.001e-5
+    expected = forward(hdf5_of(path, tmp_path), image, weights.blocks, final_relu="no_final_relu" not in name)
+    assert weights.final_relu is ("no_final_relu" not in name)
+    assert weights.num_outputs == (None if "notop" in name else 14)
+    assert weights.batch_norm_epsilon == 1.001e-5
     # float32 against float64; zero variances amplify by 1 / sqrt(1e-5).
-    np.testing.assert_allclose(logits(source, image), expected, rtol=2e-4, atol=2e-4 * np.abs(expected).max())
+    np.testing.assert_allclose(logits(weights, image), expected, rtol=2e-4, atol=2e-4 * np.abs(expected).max())
 
 
 @pytest.mark.usefixtures("in_process")
-def test_negative_gammas_and_zero_variances_are_taken_as_they_are(keras_file: KerasFile) -> None:
-    source = read_source(keras_file("keras2_flat_dense.save_weights.h5"))
-    gammas = torch.cat([value for name, value in source.state.items() if "norm" in name and name.endswith("weight")])
-    variances = torch.cat([value for name, value in source.state.items() if name.endswith("running_var")])
+def test_negative_gammas_and_zero_variances_are_not_changed(keras_file: KerasFile) -> None:
+    weights = read_foreign_weights(keras_file("keras2_flat_dense.save_weights.h5"))
+    gammas = torch.cat([value for name, value in weights.state.items() if "norm" in name and name.endswith("weight")])
+    variances = torch.cat([value for name, value in weights.state.items() if name.endswith("running_var")])
     assert (gammas < 0).any()
     assert (variances == 0).any()
 
 
-def test_a_file_is_read_in_a_process_of_its_own_and_told_by_its_content(keras_file: KerasFile, tmp_path: Path) -> None:
+def test_a_file_is_read_in_a_separate_process_and_identified_by_content(keras_file: KerasFile, tmp_path: Path) -> None:
     path = keras_file("keras3_flat_dense.weights.h5")
     renamed = path.rename(tmp_path / "weights.bin")
-    assert read_source(renamed).parameters == 256_254
+    assert read_foreign_weights(renamed).num_parameters == 256_254
     archive = keras_file("keras3_flat_dense.keras").rename(tmp_path / "model.zip")
-    assert read_source(archive).parameters == 256_254
+    assert read_foreign_weights(archive).num_parameters == 256_254
 
 
-def spoil(path: Path, change: Callable[[h5py.File], None]) -> Path:
+def corrupt(path: Path, change: Callable[[h5py.File], None]) -> Path:
     with h5py.File(path, "r+") as file:
         change(file)
     return path
@@ -109,7 +108,7 @@ def reshape(file: h5py.File) -> None:
     file[CONV][CONV]["kernel:0"] = np.zeros((3, 3, 8, 8), "f4")
 
 
-def spoil_number(file: h5py.File) -> None:
+def nan_weight(file: h5py.File) -> None:
     file["bn/bn/gamma:0"][3] = np.nan
 
 
@@ -159,7 +158,7 @@ WRONG: dict[str, tuple[Callable[[h5py.File], None], str]] = {
         reshape,
         r"1 of its tensors have another shape .*kernel:0 \(3, 3, 8, 8\) for \(1, 1, 64, 128\)",
     ),
-    "a weight is NaN": (spoil_number, r"1 tensors hold NaN.*features\.norm5\.weight"),
+    "a weight is NaN": (nan_weight, r"1 tensors hold NaN.*features\.norm5\.weight"),
     "a variance is negative": (negative, r"negative variance: features\.norm5\.running_var"),
     "there are two dense layers": (second_head, r"2 dense layers, \['dense', 'hidden'\]"),
     "a dataset is in no list": (unlisted, r"1 datasets that its lists do not name, \['dense_9/dense_9/kernel:0'\]"),
@@ -172,11 +171,11 @@ WRONG: dict[str, tuple[Callable[[h5py.File], None], str]] = {
 
 @pytest.mark.usefixtures("in_process")
 @pytest.mark.parametrize("name", WRONG)
-def test_what_is_not_exactly_a_densenet_is_refused_with_names(name: str, keras_file: KerasFile) -> None:
+def test_a_file_that_is_not_exactly_a_densenet_is_refused_with_names(name: str, keras_file: KerasFile) -> None:
     change, message = WRONG[name]
-    path = spoil(keras_file("keras2_flat_dense.save_weights.h5"), change)
+    path = corrupt(keras_file("keras2_flat_dense.save_weights.h5"), change)
     with pytest.raises(ValueError, match=message):
-        read_source(path)
+        read_foreign_weights(path)
 
 
 @pytest.mark.usefixtures("in_process")
@@ -188,21 +187,21 @@ def test_numbered_layers_in_another_order_are_refused(keras_file: KerasFile) -> 
             del layers[f"{name}/vars/0"]
             layers[f"{name}/vars/0"] = value
 
-    path = spoil(keras_file("keras2_nested.weights.h5".replace("nested", "flat_dense")), exchange)
+    path = corrupt(keras_file("keras2_nested.weights.h5".replace("nested", "flat_dense")), exchange)
     with pytest.raises(ValueError, match="its convolution number 2 is"):
-        read_source(path)
+        read_foreign_weights(path)
 
 
 @pytest.mark.usefixtures("in_process")
-def test_lists_of_names_kept_in_parts_are_put_together(keras_file: KerasFile) -> None:
+def test_lists_of_names_stored_in_parts_are_joined(keras_file: KerasFile) -> None:
     def split(file: h5py.File) -> None:
         names = list(file.attrs["layer_names"])
         del file.attrs["layer_names"]
         file.attrs["layer_names0"], file.attrs["layer_names1"] = names[:20], names[20:]
 
     path = keras_file("keras2_flat_dense.save_weights.h5")
-    before = read_source(path)
-    after = read_source(spoil(path, split))
+    before = read_foreign_weights(path)
+    after = read_foreign_weights(corrupt(path, split))
     assert before.state.keys() == after.state.keys()
 
 
@@ -216,15 +215,15 @@ def test_other_networks_are_refused(tmp_path: Path) -> None:
             file[f"{layer}/{layer}/kernel:0"] = np.zeros(shape, "f4")
             file[f"{layer}/{layer}/bias:0"] = np.zeros(shape[-1], "f4")
     with pytest.raises(ValueError, match=r"Keras DenseNet in '.*vgg\.h5' but it is not a whole DenseNet.*block1_conv1"):
-        read_source(path)
+        read_foreign_weights(path)
     with h5py.File(path, "w") as file:
         file["data"] = np.zeros(3, "f4")
     with pytest.raises(ValueError, match=r"it holds 'data', which is no layer's weight"):
-        read_hdf5(path)
+        read_keras_hdf5(path)
     with h5py.File(path, "w"):
         pass
     with pytest.raises(ValueError, match="none of Keras' layouts"):
-        read_hdf5(path)
+        read_keras_hdf5(path)
 
 
 def archive_with(path: Path, **members: bytes) -> Path:
@@ -240,8 +239,11 @@ def test_hostile_archives_are_refused(tmp_path: Path) -> None:
         file["x"] = np.zeros(3, "f4")
     cases = {
         "bomb": ({"model__weights__h5": bytes(50_000_000)}, "claims 50,000,000 bytes unpacked from"),
-        "outside": ({"..//model__weights__h5": b"", "model__weights__h5": weights.getvalue()}, "outside of itself"),
-        "absolute": ({"//etc//passwd": b"x"}, "outside of itself"),
+        "outside": (
+            {"..//model__weights__h5": b"", "model__weights__h5": weights.getvalue()},
+            "leads out of the archive",
+        ),
+        "absolute": ({"//etc//passwd": b"x"}, "leads out of the archive"),
         "none": ({"config__json": b"{}"}, r"its members are \['config.json'\]"),
         "no hdf5": ({"model__weights__h5": b"<html>"}, r"it is damaged"),
     }
@@ -250,14 +252,14 @@ def test_hostile_archives_are_refused(tmp_path: Path) -> None:
             tmp_path / f"{name}.keras", **{key.replace("//", "/"): value for key, value in members.items()}
         )
         with pytest.raises(ValueError, match=rf"'.*{name}\.keras' but .*{message}"):
-            read_archive(path)
+            read_keras_archive(path)
     (tmp_path / "cut.keras").write_bytes((tmp_path / "none.keras").read_bytes()[:-30])
     with pytest.raises(ValueError, match=r"cut\.keras' but it is damaged"):
-        read_source(tmp_path / "cut.keras")
+        read_foreign_weights(tmp_path / "cut.keras")
 
 
 @pytest.mark.usefixtures("in_process")
-def test_the_configuration_says_epsilon_and_final_activation(keras_file: KerasFile) -> None:
+def test_epsilon_and_final_activation_are_those_of_the_configuration(keras_file: KerasFile) -> None:
     path = keras_file("keras2_flat_dense.save.h5")
 
     def change(file: h5py.File) -> None:
@@ -268,9 +270,9 @@ def test_the_configuration_says_epsilon_and_final_activation(keras_file: KerasFi
         del file.attrs["model_config"]
         file.attrs["model_config"] = json.dumps(config)
 
-    source = read_source(spoil(path, change))
-    assert source.batch_norm_epsilon == 0.001
-    assert any("as the model's configuration says" in words for words in source.decisions)
+    weights = read_foreign_weights(corrupt(path, change))
+    assert weights.batch_norm_epsilon == 0.001
+    assert any("as the model's configuration says" in decision for decision in weights.decisions)
 
 
 def change_config(path: Path, change: Callable[[list[dict[str, Any]]], None]) -> Path:
@@ -280,7 +282,7 @@ def change_config(path: Path, change: Callable[[list[dict[str, Any]]], None]) ->
         del file.attrs["model_config"]
         file.attrs["model_config"] = json.dumps(config)
 
-    return spoil(path, rewrite)
+    return corrupt(path, rewrite)
 
 
 def layer_of(layers: list[dict[str, Any]], kind: str) -> dict[str, Any]:
@@ -321,15 +323,15 @@ def endless_epsilon(layers: list[dict[str, Any]]) -> None:
     ],
 )
 @pytest.mark.parametrize("name", ["keras2_flat_dense.save.h5", "keras3_flat_dense.save.h5"])
-def test_models_that_do_something_else_are_refused(
+def test_models_that_compute_something_else_are_refused(
     name: str, change: Callable[[list[dict[str, Any]]], None], message: str, keras_file: KerasFile
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        read_source(change_config(keras_file(name), change))
+        read_foreign_weights(change_config(keras_file(name), change))
 
 
 @pytest.mark.usefixtures("in_process")
-def test_the_final_activation_is_found_by_what_follows_whatever_its_name(keras_file: KerasFile) -> None:
+def test_the_final_activation_is_found_by_its_input_whatever_its_name(keras_file: KerasFile) -> None:
     path = keras_file("keras2_flat_dense.save.h5")
 
     def rename(file: h5py.File) -> None:
@@ -341,24 +343,24 @@ def test_the_final_activation_is_found_by_what_follows_whatever_its_name(keras_f
         del file.attrs["model_config"]
         file.attrs["model_config"] = config
 
-    assert read_source(spoil(path, rename)).final_relu is True
+    assert read_foreign_weights(corrupt(path, rename)).final_relu is True
 
 
 @pytest.mark.usefixtures("in_process")
 @pytest.mark.parametrize(
     "text", ["[" * 100_000, '{"config": {"layers": [{"config": [1]}, 7, {"config": 3}]}}', "{", "[]"]
 )
-def test_configurations_that_are_none_are_passed_over(text: str, keras_file: KerasFile) -> None:
+def test_invalid_configurations_are_ignored(text: str, keras_file: KerasFile) -> None:
     def replace(file: h5py.File) -> None:
         del file.attrs["model_config"]
         if len(text) < 60_000:
             file.attrs["model_config"] = text
 
-    source = read_source(spoil(keras_file("keras2_flat_dense.save.h5"), replace))
-    assert source.batch_norm_epsilon == 1.001e-5
+    weights = read_foreign_weights(corrupt(keras_file("keras2_flat_dense.save.h5"), replace))
+    assert weights.batch_norm_epsilon == 1.001e-5
 
 
-def test_a_compressed_archive_with_changed_bytes_is_one_error(keras_file: KerasFile, tmp_path: Path) -> None:
+def test_a_compressed_archive_with_changed_bytes_is_refused(keras_file: KerasFile, tmp_path: Path) -> None:
     path = keras_file("keras3_flat_dense.keras")
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
@@ -372,4 +374,4 @@ def test_a_compressed_archive_with_changed_bytes_is_one_error(keras_file: KerasF
         changed[place : place + 50] = bytes(50)
         deflated.write_bytes(changed)
         with pytest.raises(ValueError, match=r"deflated\.keras"):
-            read_source(deflated)
+            read_foreign_weights(deflated)

@@ -1,6 +1,6 @@
-"""Write DenseNet weight files with real Keras, in every layout that Keras 2 and Keras 3 have, with Keras's own outputs.
+"""Write DenseNet weight files with real Keras, in every layout of Keras 2 and Keras 3, with the outputs of Keras.
 
-The project does not depend on TensorFlow; this script runs in an environment of its own:
+The project does not depend on TensorFlow; this script runs in a separate environment:
 
     uv run --no-project --with tensorflow-cpu --with tf_keras --with h5py tests/tools/write_keras_files.py OUT_FOLDER
 
@@ -78,7 +78,7 @@ def make_images(size: int) -> Array:
 
 
 def draw_weights(layer: str, kind: str, shapes: list[tuple[int, ...]]) -> list[Array]:
-    """Draw the weights of a layer, the same whatever the Keras version calls it.
+    """Draw the weights of a layer, the same whatever its name is in the version of Keras.
 
     Args:
         layer: The layer's name. Keras 2's slashes and the head's name make no difference.
@@ -130,8 +130,8 @@ def build_base(keras: ModuleType, architecture: Architecture, **options: Any) ->
 
     Args:
         keras: The module `keras` or `tf_keras`.
-        architecture: Which.
-        **options: For the constructor; without any, there is no head.
+        architecture: Architecture of the models.
+        **options: Options of the constructor; without any, there is no head.
 
     Returns:
         The model.
@@ -156,9 +156,9 @@ def add_head(
     Args:
         keras: The module `keras` or `tf_keras`.
         inputs: The model's input.
-        features: What to put the head on.
-        activation: Of the dense layer.
-        name: Of the dense layer; `None` lets Keras choose.
+        features: Features that the head gets.
+        activation: Activation of the dense layer.
+        name: Name of the dense layer; `None` lets Keras choose.
 
     Returns:
         The model.
@@ -194,7 +194,7 @@ def compile_model(keras: ModuleType, model: Any, optimizer: Any = None) -> Any:
     Args:
         keras: The module `keras` or `tf_keras`.
         model: The model.
-        optimizer: Adam, if none is given.
+        optimizer: Optimizer; Adam by default.
 
     Returns:
         The model.
@@ -213,11 +213,11 @@ def write_keras2(keras: ModuleType, architecture: Architecture, folder: Path) ->
 
     Args:
         keras: The module `tf_keras`.
-        architecture: Which.
-        folder: Where to.
+        architecture: Architecture of the models.
+        folder: Folder to write to.
 
     Yields:
-        Names of models and the models, of which to record outputs.
+        Names of models and the models, whose outputs are to be recorded.
     """
     keras.backend.clear_session()
     base = build_base(keras, architecture)
@@ -268,8 +268,8 @@ def write_graph_mode(keras: ModuleType, architecture: Architecture, folder: Path
 
     Args:
         keras: The module `tf_keras`.
-        architecture: Which.
-        folder: Where to.
+        architecture: Architecture of the models.
+        folder: Folder to write to.
     """
     tensorflow = importlib.import_module("tensorflow")
     with tensorflow.Graph().as_default():
@@ -285,11 +285,11 @@ def write_keras3(keras: ModuleType, architecture: Architecture, folder: Path) ->
 
     Args:
         keras: The module `keras`.
-        architecture: Which.
-        folder: Where to.
+        architecture: Architecture of the models.
+        folder: Folder to write to.
 
     Yields:
-        Names of models and the models, of which to record outputs.
+        Names of models and the models, whose outputs are to be recorded.
     """
     keras.backend.clear_session()
     base = build_base(keras, architecture)
@@ -325,13 +325,13 @@ def write_keras3(keras: ModuleType, architecture: Architecture, folder: Path) ->
 
 
 def write_version(keras: ModuleType, architecture: Architecture, folder: Path, prefix: str) -> None:
-    """Write the main layouts with whatever version of Keras there is.
+    """Write the main layouts with the version of Keras that is installed.
 
     Args:
         keras: The module `keras`.
-        architecture: Which.
-        folder: Where to; it is made.
-        prefix: What the files' names start with.
+        architecture: Architecture of the models.
+        folder: Folder to write to; it is created.
+        prefix: Start of the files' names.
     """
     folder.mkdir(parents=True, exist_ok=True)
     base = build_base(keras, architecture)
@@ -343,13 +343,13 @@ def write_version(keras: ModuleType, architecture: Architecture, folder: Path, p
         model.save(str(folder / f"{prefix}_{name}.keras"))  # HDF5, before Keras 2.13
         try:
             model.save(str(folder / f"{prefix}_{name}.save.h5"))
-        except ValueError as error:  # Keras 3.0 cannot: the nested layers' weights have no names of their own
+        except ValueError as error:  # Keras 3.0 cannot: the nested layers' weights have no distinct names
             (folder / f"{prefix}_{name}.save.h5").unlink(missing_ok=True)
             print(f"{prefix}: no {name}.save.h5: {error}")
 
 
 def record_outputs(models: Iterable[tuple[str, Any]], images: Array) -> dict[str, Array]:
-    """Run models on images.
+    """Record the outputs of models for images.
 
     Args:
         models: Names and models.
@@ -373,7 +373,7 @@ def check_outputs(keras2: dict[str, Array], keras3: dict[str, Array]) -> dict[st
         keras3: Outputs of Keras 3's models.
 
     Returns:
-        The largest difference of each comparison. None may exceed 1e-3.
+        Maximum difference of each comparison; none may exceed 1e-3.
     """
     pairs = {f"keras2 {name} - keras3 {name}": (keras2[name], keras3[name]) for name in keras2.keys() & keras3.keys()}
     pairs |= {
@@ -390,7 +390,7 @@ def check_outputs(keras2: dict[str, Array], keras3: dict[str, Array]) -> dict[st
 
 
 def sigmoid(logits: Array) -> Array:
-    """Turn logits into probabilities."""
+    """Convert logits to probabilities."""
     return np.asarray(1 / (1 + np.exp(-logits.astype(np.float64))), np.float32)
 
 
@@ -398,8 +398,8 @@ def write_architecture(architecture: Architecture, folder: Path) -> None:
     """Write all files of one architecture and Keras's outputs for them.
 
     Args:
-        architecture: Which.
-        folder: Where to; it is made.
+        architecture: Architecture of the models.
+        folder: Folder to write to; it is created.
     """
     folder.mkdir(parents=True, exist_ok=True)
     images = make_images(architecture.size)
@@ -429,10 +429,10 @@ def write_manifests(files: Path, folder: Path) -> None:
 
     Args:
         files: The folder with the weight files.
-        folder: Where to; it is made.
+        folder: Folder to write to; it is created.
     """
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-    from tests.conversion.layouts import manifest, to_json, trim
+    from tests.conversion.layouts import manifest, to_json, trim  # on the path only now
 
     folder.mkdir(parents=True, exist_ok=True)
     for path in sorted(files.iterdir()):

@@ -1,1 +1,1 @@
-"""Foreign weight files, one format a module, to the tensors of our networks."""
+"""Weight files in foreign formats, a module for each format, converted to tensors with torchvision's names."""

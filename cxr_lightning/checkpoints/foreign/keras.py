@@ -1,4 +1,4 @@
-"""Keras files of a DenseNet: HDF5 in any layout, or a ``.keras`` archive."""
+"""Keras weight files of a DenseNet: HDF5 in any layout, or a ``.keras`` archive."""
 
 import tempfile
 import zipfile
@@ -10,116 +10,132 @@ from typing import Any
 import numpy as np
 import torch
 
-from cxr_lightning.checkpoints.foreign.hdf5 import list_contents, read_arrays
-from cxr_lightning.checkpoints.foreign.keras_config import check_config, epsilon, final_relu, parse_config
-from cxr_lightning.checkpoints.foreign.keras_densenet import plan, turned
-from cxr_lightning.checkpoints.foreign.keras_layouts import read_layers
-from cxr_lightning.checkpoints.foreign.source import Source, check_finite
+from cxr_lightning.checkpoints.foreign.hdf5 import HDF5Contents, list_contents, read_arrays
+from cxr_lightning.checkpoints.foreign.keras_config import (
+    check_keras_config,
+    infer_batch_norm_epsilon,
+    infer_final_relu,
+    parse_keras_config,
+)
+from cxr_lightning.checkpoints.foreign.keras_layouts import read_keras_layers
+from cxr_lightning.checkpoints.foreign.keras_mapping import map_weights, to_torch_layout
+from cxr_lightning.checkpoints.foreign.weights import ForeignWeights, check_finite
+from cxr_lightning.utils.paths import escapes_root
 
-_WEIGHTS, _CONFIG = "model.weights.h5", "config.json"
-_MOST_BYTES = 1 << 30
-_MOST_CONFIG = 20_000_000
-_MOST_EXPANSION = 20
+WEIGHTS_MEMBER = "model.weights.h5"
+"""Name of the HDF5 file in a ``.keras`` archive."""
+
+_CONFIG_MEMBER = "config.json"
+_MAX_WEIGHTS_BYTES = 1 << 30
+_MAX_CONFIG_BYTES = 20_000_000
+_MAX_COMPRESSION_RATIO = 20
+_COMPRESSION_ALLOWANCE = 65_536
 
 
-def read_hdf5(path: Path, config: Mapping[str, Any] | None = None, *, origin: Path | None = None) -> Source:
-    """The network in a Keras HDF5 file.
+def read_keras_hdf5(
+    path: Path, config: Mapping[str, Any] | None = None, *, display_path: Path | None = None
+) -> ForeignWeights:
+    """Read the network in a Keras HDF5 file.
 
     Args:
         path: The file.
-        config: The model's configuration, if it is elsewhere.
-        origin: What messages call the file, if it is a part of another.
+        config: The model's configuration, if it is stored elsewhere.
+        display_path: Path that messages name instead, if the file was unpacked from another.
 
     Raises:
         ValueError: If it is damaged, hostile, or not exactly a DenseNet with at most one dense layer.
     """
-    named = origin or path
-    contents = list_contents(path, origin=named)
-    own = config if config is not None else parse_config(str(contents.attributes[""].get("model_config", "")))
+    shown = display_path or path
+    contents = list_contents(path, display_path=shown)
+    if config is None:
+        config = parse_keras_config(str(contents.attributes[""].get("model_config", "")))
     try:
-        layers = read_layers(contents)
-        found = plan(layers, contents.shapes)
-        check_config(own)
-        decisions = (epsilon(own), final_relu(own, contents))
+        layers = read_keras_layers(contents)
+        mapping = map_weights(layers, contents.shapes)
+        check_keras_config(config)
+        epsilon, epsilon_decision = infer_batch_norm_epsilon(config)
+        final_relu, final_relu_decision = infer_final_relu(config, contents)
     except ValueError as error:
         raise ValueError(
-            f"Expected the weights of a Keras DenseNet in '{named}' but {error}. "
+            f"Expected the weights of a Keras DenseNet in '{shown}' but {error}. "
             "Give a file of DenseNet-121, -169 or -201."
         ) from error
-    names, paths = list(found.sources), list(found.sources.values())
-    arrays = read_arrays(path, paths, origin=named)
+    arrays = read_arrays(path, list(mapping.datasets.values()), display_path=shown)
     state = {
-        name: torch.from_numpy(turned(name, array.astype(np.float32, copy=False)))
-        for name, array in zip(names, arrays, strict=True)
+        name: torch.from_numpy(to_torch_layout(name, array.astype(np.float32, copy=False)))
+        for name, array in zip(mapping.datasets, arrays, strict=True)
     }
-    check_finite(state, named)
-    version = contents.attributes[""].get("keras_version") or contents.attributes.get("model_weights", {}).get(
-        "keras_version", "of unknown version"
-    )
-    return Source(
+    check_finite(state, shown)
+    return ForeignWeights(
         state=state,
-        blocks=found.blocks,
-        outputs=found.outputs,
-        batch_norm_epsilon=decisions[0][0],
-        final_relu=decisions[1][0],
+        blocks=mapping.blocks,
+        num_outputs=mapping.num_outputs,
+        batch_norm_epsilon=epsilon,
+        final_relu=final_relu,
         labels=None,
-        format=f"Keras {version}, {len(layers)} layers with weights",
-        decisions=tuple(words for _, words in decisions),
-        keras=True,
-        head=found.head,
+        format=f"Keras {_keras_version(contents)}, {len(layers)} layers with weights",
+        decisions=(epsilon_decision, final_relu_decision),
+        from_keras=True,
+        head_name=mapping.head_name,
     )
 
 
-def read_archive(path: Path) -> Source:
-    """The network in a ``.keras`` archive; errors as in :func:`read_hdf5`."""
+def _keras_version(contents: HDF5Contents) -> object:
+    """Version of Keras that wrote the file, as its attributes state it."""
+    version = contents.attributes[""].get("keras_version")
+    return version or contents.attributes.get("model_weights", {}).get("keras_version", "of unknown version")
+
+
+def read_keras_archive(path: Path) -> ForeignWeights:
+    """Read the network in a ``.keras`` archive; errors as in :func:`read_keras_hdf5`."""
     try:
         with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:
-            weights, config = _members(archive, path)
-            unpacked = Path(folder) / _WEIGHTS
+            weights, config = _find_members(archive, path)
+            unpacked = Path(folder) / WEIGHTS_MEMBER
             _unpack(archive, weights, unpacked, path)
             text = archive.read(config).decode("utf-8", errors="replace") if config is not None else ""
-            return read_hdf5(unpacked, parse_config(text) or {}, origin=path)
+            return read_keras_hdf5(unpacked, parse_keras_config(text) or {}, display_path=path)
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError) as error:
-        raise ValueError(_broken(path, f"it is damaged ({' '.join(str(error).split())[:200]})")) from error
+        raise ValueError(_refusal(path, f"it is damaged ({' '.join(str(error).split())[:200]})")) from error
 
 
-def _members(archive: zipfile.ZipFile, path: Path) -> tuple[zipfile.ZipInfo, zipfile.ZipInfo | None]:
-    """The member with weights, and the one with the configuration if there is one."""
+def _find_members(archive: zipfile.ZipFile, path: Path) -> tuple[zipfile.ZipInfo, zipfile.ZipInfo | None]:
+    """The member with the weights, and the one with the configuration if there is one; unsafe archives are refused."""
     members = archive.infolist()
-    outside = [member.filename for member in members if _leads_out(member.filename)]
+    outside = [member.filename for member in members if escapes_root(member.filename)]
     if outside:
-        raise ValueError(_broken(path, f"it has a member outside of itself, {outside[0]!r}"))
+        raise ValueError(_refusal(path, f"the path of its member {outside[0]!r} leads out of the archive"))
     if any(member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for member in members):
-        raise ValueError(_broken(path, "it is compressed in another way than Keras does"))
+        raise ValueError(_refusal(path, "it is compressed by another method than Keras uses"))
     by_name = {member.filename: member for member in members}
-    if len(by_name) != len(members) or _WEIGHTS not in by_name:
-        raise ValueError(_broken(path, f"its members are {list(by_name)[:5]}, where one {_WEIGHTS} is needed"))
-    config = by_name.get(_CONFIG)
-    for member, most in ((by_name[_WEIGHTS], _MOST_BYTES), (config, _MOST_CONFIG)):
-        if member is not None and member.file_size > min(most, _MOST_EXPANSION * member.compress_size + 65_536):
+    if len(by_name) != len(members) or WEIGHTS_MEMBER not in by_name:
+        raise ValueError(_refusal(path, f"its members are {list(by_name)[:5]}, where one {WEIGHTS_MEMBER} is needed"))
+    config = by_name.get(_CONFIG_MEMBER)
+    for member, max_bytes in ((by_name[WEIGHTS_MEMBER], _MAX_WEIGHTS_BYTES), (config, _MAX_CONFIG_BYTES)):
+        if member is not None and member.file_size > min(max_bytes, _max_unpacked(member)):
             raise ValueError(
-                _broken(
+                _refusal(
                     path,
                     f"'{member.filename}' claims {member.file_size:,} bytes unpacked from {member.compress_size:,}",
                 )
             )
-    return by_name[_WEIGHTS], config
+    return by_name[WEIGHTS_MEMBER], config
 
 
-def _leads_out(name: str) -> bool:
-    return name.startswith(("/", "\\")) or ".." in name.replace("\\", "/").split("/") or ":" in name[:3]
+def _max_unpacked(member: zipfile.ZipInfo) -> int:
+    return _MAX_COMPRESSION_RATIO * member.compress_size + _COMPRESSION_ALLOWANCE
 
 
 def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, path: Path) -> None:
-    """Copy a member's bytes, no more than it claimed."""
-    left = member.file_size
-    with archive.open(member) as source, target.open("wb") as file:
-        while chunk := source.read(1 << 20):
-            left -= len(chunk)
-            if left < 0:
-                raise ValueError(_broken(path, f"'{member.filename}' unpacks to more than it claims"))
+    """Copy a member's bytes to a file, and refuse a member that unpacks to more than it claims."""
+    remaining = member.file_size
+    with archive.open(member) as stream, target.open("wb") as file:
+        while chunk := stream.read(1 << 20):
+            remaining -= len(chunk)
+            if remaining < 0:
+                raise ValueError(_refusal(path, f"'{member.filename}' unpacks to more than it claims"))
             file.write(chunk)
 
 
-def _broken(path: Path, reason: str) -> str:
+def _refusal(path: Path, reason: str) -> str:
     return f"Expected a .keras archive in '{path}' but {reason}. Download or save it again."

@@ -1,4 +1,4 @@
-"""What a Keras model's configuration says that its weights do not, and what in it we cannot follow."""
+"""Configuration of a Keras model: what it states about the network beyond the weights, and what cannot be converted."""
 
 import json
 import math
@@ -6,49 +6,53 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cxr_lightning.checkpoints.foreign.hdf5 import Contents
-from cxr_lightning.checkpoints.foreign.keras_densenet import EPSILON
+from cxr_lightning.checkpoints.foreign.hdf5 import HDF5Contents
+from cxr_lightning.checkpoints.foreign.keras_mapping import KERAS_BATCH_NORM_EPSILON
 
-Config = Mapping[str, Any]
+KerasConfig = Mapping[str, Any]
 
-_PREPARES = ("Rescaling", "Normalization", "Resizing")
-_OTHER_POOLING = ("GlobalMaxPooling2D", "Flatten")
-_OUTPUTS = ("sigmoid", "linear")
-_DEEPEST = 10
-_LARGEST_EPSILON = 0.1
+_PREPROCESSING_LAYERS = ("Rescaling", "Normalization", "Resizing")
+_UNSUPPORTED_POOLING = ("GlobalMaxPooling2D", "Flatten")
+_OUTPUT_ACTIVATIONS = ("sigmoid", "linear")
+_MAX_DEPTH = 10
+_MAX_EPSILON = 0.1
 
 
-def parse_config(text: str) -> Config | None:
-    """A configuration's JSON; None if it is none or cannot be read."""
+def parse_keras_config(text: str) -> KerasConfig | None:
+    """Parse a configuration's JSON text; None if it cannot be parsed or is no object."""
     try:
-        found = json.loads(text)
+        parsed = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, Mapping) else None
+    return parsed if isinstance(parsed, Mapping) else None
 
 
-def check_config(config: Config | None) -> None:
-    """Refuse what a network of ours would not do.
+def check_keras_config(config: KerasConfig | None) -> None:
+    """Refuse a model that does something that the converted network would not do.
 
     Raises:
         ValueError: If the model prepares images itself, pools by maximum, or ends in another activation than sigmoid;
             the message is a clause that begins with "it".
     """
     for layer in _layers(config):
-        kind, settings = layer.get("class_name"), _settings(layer)
-        if kind in _PREPARES:
-            raise ValueError(f"it prepares images by a layer {kind}, which is not converted")
-        if kind in _OTHER_POOLING:
-            raise ValueError(f"it has a layer {kind}, where a DenseNet averages over the image")
-        if kind == "Dense" and settings.get("activation", "linear") not in _OUTPUTS:
+        class_name, settings = layer.get("class_name"), _settings(layer)
+        if class_name in _PREPROCESSING_LAYERS:
+            raise ValueError(f"it prepares images by a layer {class_name}, which is not converted")
+        if class_name in _UNSUPPORTED_POOLING:
+            raise ValueError(f"it has a layer {class_name}, where a DenseNet averages over the image")
+        if class_name == "Dense" and settings.get("activation", "linear") not in _OUTPUT_ACTIVATIONS:
             raise ValueError(f"its last layer's activation is {settings['activation']}, not sigmoid")
 
 
-def epsilon(config: Config | None) -> tuple[float, str]:
-    """Of the batch normalisations, and why: as the configuration says, else Keras' own for a DenseNet.
+def infer_batch_norm_epsilon(config: KerasConfig | None) -> tuple[float, str]:
+    """Epsilon of the batch normalizations, from the configuration or else Keras' default for a DenseNet.
+
+    Returns:
+        The epsilon, and a phrase that states where it is from.
 
     Raises:
-        ValueError: If it says several, or none that is possible.
+        ValueError: If the configuration has several, or an impossible one; the message is a clause that begins with
+            "its".
     """
     found = {
         float(value) if isinstance(value, int | float) and abs(value) < 1 else math.inf
@@ -56,35 +60,40 @@ def epsilon(config: Config | None) -> tuple[float, str]:
         if layer.get("class_name") == "BatchNormalization" and (value := _settings(layer).get("epsilon")) is not None
     }
     if not found:
-        return EPSILON, f"batch-norm epsilon {EPSILON:g}, Keras' for a DenseNet; the file does not say"
-    if len(found) > 1 or not all(0 < value <= _LARGEST_EPSILON for value in found):
+        epsilon = KERAS_BATCH_NORM_EPSILON
+        return epsilon, f"batch-norm epsilon {epsilon:g}, Keras' for a DenseNet; the file does not say"
+    if len(found) > 1 or not all(0 < value <= _MAX_EPSILON for value in found):
         raise ValueError(
-            f"its batch normalisations have the epsilons {sorted(found)}, where one small number is needed"
+            f"its batch normalizations have the epsilons {sorted(found)}, where one small number is needed"
         )
-    value = found.pop()
-    return value, f"batch-norm epsilon {value:g}, as the model's configuration says"
+    epsilon = found.pop()
+    return epsilon, f"batch-norm epsilon {epsilon:g}, as the model's configuration says"
 
 
-def final_relu(config: Config | None, contents: Contents) -> tuple[bool, str]:
-    """Whether an activation follows the last batch normalisation, and why: by the configuration, else by layers."""
+def infer_final_relu(config: KerasConfig | None, contents: HDF5Contents) -> tuple[bool, str]:
+    """Whether an activation follows the last batch normalization, from the configuration or else from the layers.
+
+    Returns:
+        Whether it does, and a phrase that states why.
+    """
     layers = list(_layers(config))
     if any(_settings(layer).get("name") == "bn" for layer in layers):
-        found = any(_is_relu(layer) for layer in layers if "bn" in _inbound(layer))
+        found = any(_is_relu(layer) for layer in layers if "bn" in _input_layers(layer))
         return found, f"{'a' if found else 'no'} final ReLU, as the model's configuration says"
     names = _layer_names(contents)
     if "bn" in names:
         return "relu" in names, f"{'a' if 'relu' in names else 'no'} final ReLU, as the list of layers says"
-    activations = sum(_is_numbered(name, "activation") for name in contents.attributes)
-    normalizations = sum(_is_numbered(name, "batch_normalization") for name in contents.attributes)
+    activations = sum(_is_numbered(path, "activation") for path in contents.attributes)
+    normalizations = sum(_is_numbered(path, "batch_normalization") for path in contents.attributes)
     if activations and normalizations - activations in (0, 1):
         found = activations == normalizations
         return found, f"{'a' if found else 'no'} final ReLU, as the number of activations says"
     return True, "a final ReLU, as Keras has had since 2018; the file does not say (older ones have none)"
 
 
-def _layers(node: object, depth: int = 0) -> Iterator[Config]:
+def _layers(node: object, depth: int = 0) -> Iterator[KerasConfig]:
     """Every layer's entry in a configuration, nested models included."""
-    if depth > _DEEPEST or not isinstance(node, Mapping):
+    if depth > _MAX_DEPTH or not isinstance(node, Mapping):
         return
     inner = node.get("config")
     layers = inner.get("layers") if isinstance(inner, Mapping) else inner  # Keras 2.0 kept a Sequential's as a list
@@ -94,35 +103,36 @@ def _layers(node: object, depth: int = 0) -> Iterator[Config]:
             yield from _layers(layer, depth + 1)
 
 
-def _settings(layer: Config) -> Config:
-    found = layer.get("config")
-    return found if isinstance(found, Mapping) else {}
+def _settings(layer: KerasConfig) -> KerasConfig:
+    settings = layer.get("config")
+    return settings if isinstance(settings, Mapping) else {}
 
 
-def _is_relu(layer: Config) -> bool:
-    kind = layer.get("class_name")
-    return kind == "ReLU" or (kind == "Activation" and _settings(layer).get("activation") == "relu")
+def _is_relu(layer: KerasConfig) -> bool:
+    class_name = layer.get("class_name")
+    return class_name == "ReLU" or (class_name == "Activation" and _settings(layer).get("activation") == "relu")
 
 
-def _inbound(layer: Config) -> set[str]:
+def _input_layers(layer: KerasConfig) -> set[str]:
     """Names of the layers whose outputs a layer takes: the first entries of lists such as ``["bn", 0, 0]``."""
-    return set(_origins(layer.get("inbound_nodes"), 0))
+    return set(_find_input_names(layer.get("inbound_nodes"), 0))
 
 
-def _origins(node: object, depth: int) -> Iterator[str]:
-    if depth > 2 * _DEEPEST:
+def _find_input_names(node: object, depth: int) -> Iterator[str]:
+    if depth > 2 * _MAX_DEPTH:
         return
     if isinstance(node, Mapping):
         for value in node.values():
-            yield from _origins(value, depth + 1)
+            yield from _find_input_names(value, depth + 1)
     elif isinstance(node, list):
         if len(node) >= 3 and isinstance(node[0], str) and all(isinstance(value, int) for value in node[1:3]):
             yield node[0]
         for value in node:
-            yield from _origins(value, depth + 1)
+            yield from _find_input_names(value, depth + 1)
 
 
-def _layer_names(contents: Contents) -> list[str]:
+def _layer_names(contents: HDF5Contents) -> list[str]:
+    """Names of the model's layers, those without weights included, as the file lists them."""
     for root in ("", "model_weights"):
         attributes = contents.attributes.get(root, {})
         parts = [value for name, value in attributes.items() if re.fullmatch(r"layer_names\d*", name)]
@@ -131,5 +141,6 @@ def _layer_names(contents: Contents) -> list[str]:
     return [str(attributes["name"]) for attributes in contents.attributes.values() if "name" in attributes]
 
 
-def _is_numbered(path: str, kind: str) -> bool:
-    return re.fullmatch(rf"(.*/)?{kind}(_\d+)?", path) is not None
+def _is_numbered(path: str, class_name: str) -> bool:
+    """Whether the last part of a path is a class of layers, with or without a number."""
+    return re.fullmatch(rf"(.*/)?{class_name}(_\d+)?", path) is not None

@@ -1,0 +1,104 @@
+"""Classifiers built from foreign weights, and their checkpoints."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cxr_lightning.checkpoints.foreign.resolve import ForeignModel
+from cxr_lightning.checkpoints.reference import give_reference
+from cxr_lightning.data.datamodule import ChestXRayDataModule
+from cxr_lightning.models.classifier import ChestXRayClassifier
+from cxr_lightning.models.preprocess import featurewise_statistics
+from cxr_lightning.utils.versions import versions
+
+STATISTICS_IMAGES = 500
+"""Number of training images from which the mean and standard deviation of the pixels are computed, at most."""
+
+
+def training_statistics(datamodule: ChestXRayDataModule) -> tuple[float, float]:
+    """Mean and standard deviation of training pixels in [0, 255], of images drawn with the data's seed.
+
+    Args:
+        datamodule: Loaded, with training images on disk.
+    """
+    return featurewise_statistics(datamodule.sample_images("train", STATISTICS_IMAGES))
+
+
+def build_foreign_classifier(
+    foreign: ForeignModel, mean: float | None = None, std: float | None = None, statistics_source: str = "given"
+) -> ChestXRayClassifier:
+    """Build the classifier of a foreign network, in evaluation mode.
+
+    Args:
+        foreign: From :func:`~cxr_lightning.checkpoints.foreign.resolve.resolve_foreign_model`.
+        mean: Mean of the training pixels, where ``foreign.needs_statistics``.
+        std: Standard deviation of the training pixels, where ``foreign.needs_statistics``.
+        statistics_source: Where these two are from, for the record.
+
+    Raises:
+        ValueError: If the two are required and not given, or the tensors are not those of the whole network.
+    """
+    settings = foreign.settings
+    mean, std = (settings.mean, settings.std) if not foreign.needs_statistics else (mean, std)
+    if settings.preprocessing == "featurewise" and (mean is None or std is None):
+        raise ValueError(
+            f"Expected the mean and standard deviation of training pixels for '{foreign.path}', which is normalized by "
+            "them (feature-wise), but they are not given. Give `mean` and `std`, a folder of training images, or "
+            "another `preprocessing`."
+        )
+    featurewise = settings.preprocessing == "featurewise"
+    try:
+        model = ChestXRayClassifier(
+            foreign.labels,
+            backbone=foreign.backbone,
+            weights=foreign.weights.state,
+            image_size=settings.image_size or 224,
+            interpolation=settings.interpolation or "bilinear",
+            preprocessing=settings.preprocessing or "imagenet",
+            mean=mean if featurewise else None,
+            std=std if featurewise else None,
+            batch_norm_epsilon=foreign.weights.batch_norm_epsilon,
+            final_relu=bool(settings.final_relu),
+        )
+    except ValueError as error:
+        raise ValueError(f"Expected a whole {foreign.backbone} in '{foreign.path}' but: {error}") from error
+    give_reference(model)
+    model.record |= {
+        "initial_weights": foreign.path.name,
+        "source": {
+            "file": foreign.path.name,
+            "sha256": foreign.sha256,
+            "format": foreign.weights.format,
+            "decisions": list(foreign.decisions),
+            "pixel statistics": f"{statistics_source}: {mean}, {std}" if featurewise else "none",
+        },
+    }
+    return model.eval()
+
+
+def save_model(model: ChestXRayClassifier, path: Path) -> None:
+    """Write a model as a checkpoint that this package and Lightning load; it holds no training state.
+
+    Raises:
+        ValueError: If the file exists already.
+    """
+    if path.exists():
+        raise ValueError(f"Expected a new file but '{path}' exists already. Choose another name.")
+    content: dict[str, Any] = {
+        "epoch": -1,
+        "global_step": 0,
+        "pytorch-lightning_version": versions()["pytorch-lightning"],
+        "state_dict": model.state_dict(),
+        "hyper_parameters": dict(model.hparams),
+    }
+    model.on_save_checkpoint(content)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.tmp")
+    try:
+        with unfinished.open("wb") as file:
+            torch.save(content, file)
+        unfinished.replace(path)
+    except (OSError, RuntimeError) as error:
+        unfinished.unlink(missing_ok=True)
+        raise OSError(f"Expected to write '{path}' but that failed ({error}). Choose another folder.") from error
