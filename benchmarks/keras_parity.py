@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cxr_lightning.checkpoints.foreign.read import read_source
-from cxr_lightning.checkpoints.foreign.source import Source
+from cxr_lightning.checkpoints.foreign.reader import read_foreign_weights
+from cxr_lightning.checkpoints.foreign.weights import ForeignWeights
 from cxr_lightning.models.backbones import build_backbone
 
 
@@ -23,7 +23,7 @@ def main() -> None:
         images = torch.from_numpy(np.load(folder / "inputs.npy")).permute(0, 3, 1, 2)
         for path in sorted(path for path in folder.iterdir() if path.suffix in (".h5", ".keras")):
             started = time.perf_counter()
-            source = read_source(path)
+            source = read_foreign_weights(path)
             seconds = time.perf_counter() - started
             difference = compare(source, images, folder, path)
             worst = max(worst, difference)
@@ -31,17 +31,17 @@ def main() -> None:
     print(f"largest difference of a probability or pooled feature: {worst:.1e}")
 
 
-def compare(source: Source, images: torch.Tensor, folder: Path, path: Path) -> float:
+def compare(source: ForeignWeights, images: torch.Tensor, folder: Path, path: Path) -> float:
     """Largest difference of a probability; without a last layer, of a pooled feature relative to the largest one."""
     network = build_backbone(
-        source.backbone(path),
-        source.outputs or 1,
+        source.backbone_name(path),
+        source.num_outputs or 1,
         batch_norm_epsilon=source.batch_norm_epsilon,
         final_relu=source.final_relu,
     ).eval()
     network.load_state_dict(dict(source.state), strict=False)
     with torch.no_grad():
-        if source.outputs is None:
+        if source.num_outputs is None:
             features = torch.relu(network.get_submodule("features")(images)).mean(dim=(2, 3)).numpy()
             expected = np.load(folder / "pooled_features.npy")
             return float(np.abs(features - expected).max() / np.abs(expected).max())

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from cxr_lightning.checkpoints.foreign.convert import save_model
+from cxr_lightning.checkpoints.foreign.build import save_model
 from cxr_lightning.labels import NIH_LABELS
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.phantom.reference import reference_image

@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from cxr_lightning.checkpoints.foreign.convert import save_model
+from cxr_lightning.checkpoints.foreign.build import save_model
 from cxr_lightning.checkpoints.load import load_model as load_classifier
 from cxr_lightning.checkpoints.reference import give_reference
 from cxr_lightning.cli.main import main

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from cxr_lightning.checkpoints import onnx as export
-from cxr_lightning.checkpoints.foreign.convert import save_model
+from cxr_lightning.checkpoints.foreign.build import save_model
 from cxr_lightning.checkpoints.load import load_model as load_classifier
 from cxr_lightning.checkpoints.onnx import export_onnx
 from cxr_lightning.checkpoints.safetensors import description

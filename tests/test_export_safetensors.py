@@ -8,8 +8,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from cxr_lightning.checkpoints.foreign.convert import save_model
-from cxr_lightning.checkpoints.foreign.read import is_foreign, read_source
+from cxr_lightning.checkpoints.foreign.build import save_model
+from cxr_lightning.checkpoints.foreign.reader import is_foreign_file, read_foreign_weights
 from cxr_lightning.checkpoints.initial_weights import read_initial
 from cxr_lightning.checkpoints.load import load_model as load_classifier
 from cxr_lightning.checkpoints.load import read_checkpoint
@@ -60,7 +60,7 @@ def test_any_program_can_read_it(exported: Path, model_file: Path) -> None:
 def test_commands_take_it_like_a_checkpoint(
     model_file: Path, exported: Path, films: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert not is_foreign(str(exported))
+    assert not is_foreign_file(str(exported))
     assert main(["export", str(exported), str(tmp_path / "again.safetensors")]) == 0
     assert "largest difference 0.0e+00" in capsys.readouterr().out
     for once, again in zip(*(content_of(path) for path in (exported, tmp_path / "again.safetensors")), strict=True):
@@ -178,4 +178,4 @@ def test_a_changed_file_is_refused_and_not_taken_for_a_foreign_one(
     assert main(["check", str(path)]) == 1
     assert "that `cxr export` wrote" in capsys.readouterr().err
     with pytest.raises(ValueError, match="`cxr export` wrote it"):
-        read_source(path)
+        read_foreign_weights(path)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from cxr_lightning.checkpoints.foreign.convert import save_model
+from cxr_lightning.checkpoints.foreign.build import save_model
 from cxr_lightning.cli.main import main
 from cxr_lightning.inference.predictor import Model, Predicted
 from cxr_lightning.models.classifier import ChestXRayClassifier

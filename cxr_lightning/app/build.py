@@ -60,7 +60,7 @@ def _pixel_statistics(datamodule: "ChestXRayDataModule", path: Path) -> dict[str
     """Mean and standard deviation of training pixels: computed by one of a run's processes, read by the others."""
     from filelock import FileLock
 
-    from cxr_lightning.checkpoints.foreign.convert import STATISTICS_IMAGES, training_statistics
+    from cxr_lightning.checkpoints.foreign.build import STATISTICS_IMAGES, training_statistics
 
     images = datamodule.record()["splits"]["train"]
     with FileLock(path.with_suffix(".lock")):

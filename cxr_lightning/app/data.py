@@ -17,14 +17,15 @@ logger = logging.getLogger(__name__)
 
 def load_foreign(path: str, config: DictConfig) -> tuple["ChestXRayClassifier", "ChestXRayDataModule"]:
     """A model from a foreign file, with pixel statistics of the data's training images where they are wanted."""
-    from cxr_lightning.checkpoints.foreign.convert import Settings, build_model, read_foreign, training_statistics
+    from cxr_lightning.checkpoints.foreign.build import build_foreign_classifier, training_statistics
+    from cxr_lightning.checkpoints.foreign.resolve import ForeignSettings, resolve_foreign_model
 
     if "data" not in config:
         raise ValueError(
             f"Expected `data` beside '{path}', which says nothing of its data. Such as data=nih root=FOLDER."
         )
     given: Any = OmegaConf.to_container(config.source)
-    foreign = read_foreign(path, Settings(**given))
+    foreign = resolve_foreign_model(path, ForeignSettings(**given))
     size = {"image_size": foreign.settings.image_size, "interpolation": foreign.settings.interpolation}
     datamodule = build_datamodule(config, {}, foreign.labels, size)
     # Of the training images a few hundred are looked at, for their statistics: they are not all prepared for that.
@@ -37,7 +38,7 @@ def load_foreign(path: str, config: DictConfig) -> tuple["ChestXRayClassifier", 
     for decision in foreign.decisions:
         logger.info("%s", decision)
     origin = "given" if statistics[0] is None else f"computed from training images in '{datamodule.root}'"
-    return build_model(foreign, *statistics, origin=origin), datamodule
+    return build_foreign_classifier(foreign, *statistics, statistics_source=origin), datamodule
 
 
 def build_datamodule(

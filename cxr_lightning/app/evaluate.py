@@ -86,7 +86,7 @@ def _check_plan(config: DictConfig) -> None:
             if config.ckpt and OmegaConf.is_missing(config.data, "labels"):
                 config.data.labels = None  # the checkpoint has them
         check_config(config, EVALUATE)
-    from cxr_lightning.checkpoints.foreign.read import is_foreign
+    from cxr_lightning.checkpoints.foreign.reader import is_foreign_file
 
     if bool(config.ckpt) == bool(config.predictions):
         raise ValueError(
@@ -99,7 +99,7 @@ def _check_plan(config: DictConfig) -> None:
         raise ValueError("Expected `predictions` beside `val_predictions` but got none. A checkpoint predicts both.")
     if config.predictions and any(value is not None for value in config.source.values()):
         raise ValueError("Expected no `source` settings beside `predictions`: they say how a weight file is used.")
-    if config.save_calibrated and config.ckpt and is_foreign(config.ckpt):
+    if config.save_calibrated and config.ckpt and is_foreign_file(config.ckpt):
         raise ValueError(f"Expected a checkpoint for `save_calibrated` but got '{config.ckpt}'. First: cxr convert.")
     if config.allow_missing and not config.predictions:
         raise ValueError(

@@ -69,7 +69,7 @@ def from_checkpoint(config: DictConfig) -> Inputs:
         FileNotFoundError: If the checkpoint or the data is not there.
         ValueError: If one is not usable.
     """
-    from cxr_lightning.checkpoints.foreign.read import is_foreign
+    from cxr_lightning.checkpoints.foreign.reader import is_foreign_file
     from cxr_lightning.checkpoints.load import load_model
     from cxr_lightning.data.manifest import file_sha256
     from cxr_lightning.evaluation.comparability import Origin
@@ -77,7 +77,7 @@ def from_checkpoint(config: DictConfig) -> Inputs:
     from cxr_lightning.models.postprocess import fitted_from_record
 
     path = _find_checkpoint(config)
-    if is_foreign(path):
+    if is_foreign_file(path):
         model, datamodule = load_foreign(path, config)
     elif any(value is not None for value in config.source.values()):
         raise ValueError(f"Expected no `source` settings beside '{path}': a checkpoint says it all. Leave them out.")

@@ -7,12 +7,12 @@ from typing import Any
 
 from torch import Tensor
 
-from cxr_lightning.checkpoints.foreign.read import read_source
-from cxr_lightning.checkpoints.foreign.source import BLOCKS, Source, check_finite
+from cxr_lightning.checkpoints.foreign.reader import read_foreign_weights
+from cxr_lightning.checkpoints.foreign.weights import DENSENET_BLOCKS, ForeignWeights, check_finite
 from cxr_lightning.checkpoints.load import read_checkpoint
 from cxr_lightning.data.manifest import file_sha256
 from cxr_lightning.labels import WALKTHROUGH_LABELS
-from cxr_lightning.models.backbones import EPSILON, head_name
+from cxr_lightning.models.backbones import TORCHVISION_BATCH_NORM_EPSILON, head_name
 from cxr_lightning.utils.torch_io import RECORD_KEY, check_weights_path, exported_text, load_safely, named_tensors
 
 
@@ -45,8 +45,8 @@ def read_initial(path: str, backbone: str, labels: Sequence[str]) -> Initial:
         ValueError: If it cannot be read, or is of another DenseNet.
     """
     check_weights_path(path)
-    source, known = _own(path) if _is_own(path) else (read_source(path), None)
-    found = next((name for name, blocks in BLOCKS.items() if blocks == source.blocks), backbone)
+    source, known = _own(path) if _is_own(path) else (read_foreign_weights(path), None)
+    found = next((name for name, blocks in DENSENET_BLOCKS.items() if blocks == source.blocks), backbone)
     if found != backbone:
         raise ValueError(f"Expected weights of {backbone} in '{path}' but they are of {found}. Set 'model={found}'.")
     known = known or source.labels or (WALKTHROUGH_LABELS if source.walkthrough else None)
@@ -66,16 +66,16 @@ def _is_own(path: str) -> bool:
     return isinstance(content, dict) and RECORD_KEY in content
 
 
-def _own(path: str) -> tuple[Source, tuple[str, ...]]:
+def _own(path: str) -> tuple[ForeignWeights, tuple[str, ...]]:
     """Our own checkpoint as a source, and its labels."""
     content = read_checkpoint(path)
     settings = content["hyper_parameters"]
-    epsilon, relu = settings.get("batch_norm_epsilon", EPSILON), settings.get("final_relu", True)
+    epsilon, relu = settings.get("batch_norm_epsilon", TORCHVISION_BATCH_NORM_EPSILON), settings.get("final_relu", True)
     state = named_tensors(content, path)
     check_finite(state, Path(path))
     prepared = f"{settings['preprocessing']}, {settings['image_size']} px, {settings['interpolation']}"
     words = (f"batch-norm epsilon {epsilon:g}, final ReLU {relu}", f"it was trained on images prepared as {prepared}")
-    source = Source(state, (), None, epsilon, relu, None, "a checkpoint of cxr_lightning", words)
+    source = ForeignWeights(state, (), None, epsilon, relu, None, "a checkpoint of cxr_lightning", words)
     return source, tuple(settings["labels"])
 
 

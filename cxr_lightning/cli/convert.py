@@ -48,10 +48,11 @@ def run(parsed: argparse.Namespace) -> int:
         raise ValueError("Expected --training-data beside --layout and --seed, which say how it is read.")
     if parsed.training_data is not None and (parsed.mean is not None or parsed.std is not None):
         raise ValueError("Expected either --training-data or --mean and --std but got both.")
-    from cxr_lightning.checkpoints.foreign.convert import Settings, build_model, read_foreign, save_model
+    from cxr_lightning.checkpoints.foreign.build import build_foreign_classifier, save_model
+    from cxr_lightning.checkpoints.foreign.resolve import ForeignSettings, resolve_foreign_model
 
-    given = {field.name: getattr(parsed, field.name) for field in fields(Settings)}
-    foreign = read_foreign(parsed.file, Settings(**given))
+    given = {field.name: getattr(parsed, field.name) for field in fields(ForeignSettings)}
+    foreign = resolve_foreign_model(parsed.file, ForeignSettings(**given))
     statistics: tuple[float | None, float | None] = (None, None)
     origin = "given"
     if parsed.training_data:
@@ -59,11 +60,11 @@ def run(parsed: argparse.Namespace) -> int:
             raise ValueError(f"Expected no --training-data with the preprocessing {foreign.settings.preprocessing}.")
         statistics = _statistics(parsed, foreign.settings.image_size, foreign.settings.interpolation)
         origin = f"computed from training images in '{parsed.training_data}', seed {parsed.seed or 0}"
-    model = build_model(foreign, *statistics, origin=origin)
+    model = build_foreign_classifier(foreign, *statistics, statistics_source=origin)
     save_model(model, parsed.out)
-    source = foreign.source
+    source = foreign.weights
     print(f"{parsed.file}: {source.format}, sha256 {foreign.sha256}")
-    print(f"{foreign.backbone}, {len(source.state)} tensors, each used once; {source.parameters:,} parameters")
+    print(f"{foreign.backbone}, {len(source.state)} tensors, each used once; {source.num_parameters:,} parameters")
     for decision in foreign.decisions:
         print(f"  {decision}")
     mean, std = model.hparams["mean"], model.hparams["std"]
@@ -75,7 +76,7 @@ def run(parsed: argparse.Namespace) -> int:
 
 def _statistics(parsed: argparse.Namespace, size: int | None, interpolation: str | None) -> tuple[float, float]:
     """Mean and standard deviation of a folder's training images."""
-    from cxr_lightning.checkpoints.foreign.convert import training_statistics
+    from cxr_lightning.checkpoints.foreign.build import training_statistics
     from cxr_lightning.data.datamodule import ChestXRayDataModule
     from cxr_lightning.data.datasets.sources import build_source
     from cxr_lightning.imaging.reader import Interpolation

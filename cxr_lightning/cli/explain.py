@@ -28,7 +28,7 @@ def add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Do it."""
-    from cxr_lightning.checkpoints.foreign.read import is_foreign
+    from cxr_lightning.checkpoints.foreign.reader import is_foreign_file
     from cxr_lightning.checkpoints.load import load_model
     from cxr_lightning.explain.heatmaps import explain_image
     from cxr_lightning.imaging.reader import read_grey, resize
@@ -37,7 +37,7 @@ def run(parsed: argparse.Namespace) -> int:
 
     if parsed.top < 1:
         raise ValueError(f"Expected --top to be at least 1 but got {parsed.top}.")
-    if is_foreign(parsed.model):
+    if is_foreign_file(parsed.model):
         raise ValueError(f"Expected a checkpoint as --model but got '{parsed.model}'. First: cxr convert.")
     model = load_model(parsed.model)
     labels = parsed.labels or _best_known(model.val_auroc_by_label, parsed.top, parsed.model)

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cxr_lightning.checkpoints.foreign.convert import Settings, build_model, read_foreign
-from cxr_lightning.checkpoints.foreign.read import is_foreign
+from cxr_lightning.checkpoints.foreign.build import build_foreign_classifier
+from cxr_lightning.checkpoints.foreign.reader import is_foreign_file
+from cxr_lightning.checkpoints.foreign.resolve import ForeignSettings, resolve_foreign_model
 from cxr_lightning.checkpoints.load import load_model as load_classifier
 from cxr_lightning.imaging.decoded_image import ImageRejectedError
 from cxr_lightning.imaging.quality_flags import Remark, check_picture
@@ -225,7 +226,11 @@ def load_model(path: str | Path, *, operating_point: str | None = None, device: 
             raise ValueError(f"Expected the device cpu for '{path}' but got '{device}'. Leave it out.")
         return Model(OnnxNetwork(Path(path)), operating_point)
     name = str(path)
-    classifier = build_model(read_foreign(name, Settings())) if is_foreign(name) else load_classifier(name)
+    classifier = (
+        build_foreign_classifier(resolve_foreign_model(name, ForeignSettings()))
+        if is_foreign_file(name)
+        else load_classifier(name)
+    )
     chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         if torch.device(chosen).type == "meta":

@@ -25,7 +25,7 @@ _HEADS: dict[str, str] = {
 
 BACKBONES = tuple(_HEADS)
 
-EPSILON = 1e-5
+TORCHVISION_BATCH_NORM_EPSILON = 1e-5
 """Of torchvision's batch normalisations."""
 
 _DENSENETS: dict[str, dict[str, Any]] = {
@@ -61,7 +61,7 @@ def build_backbone(
     name: str,
     num_labels: int,
     *,
-    batch_norm_epsilon: float = EPSILON,
+    batch_norm_epsilon: float = TORCHVISION_BATCH_NORM_EPSILON,
     final_relu: bool = True,
     drop_rate: float = 0.0,
 ) -> nn.Module:
@@ -94,7 +94,7 @@ def build_backbone(
             num_classes=num_labels,
             **_DENSENETS[name],
         )
-    if batch_norm_epsilon != EPSILON or not final_relu or drop_rate:
+    if batch_norm_epsilon != TORCHVISION_BATCH_NORM_EPSILON or not final_relu or drop_rate:
         raise ValueError(
             f"Expected a DenseNet for another batch-norm epsilon, no final ReLU or a drop rate but got {name!r}. "
             "Leave them out."

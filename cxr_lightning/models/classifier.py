@@ -17,7 +17,7 @@ from cxr_lightning.labels import check_labels
 from cxr_lightning.losses.bce import MultilabelBCE
 from cxr_lightning.metrics.ranking import macro_mean
 from cxr_lightning.metrics.streaming import LabelAUROC
-from cxr_lightning.models.backbones import EPSILON, build_backbone, freeze_all_but_head
+from cxr_lightning.models.backbones import TORCHVISION_BATCH_NORM_EPSILON, build_backbone, freeze_all_but_head
 from cxr_lightning.models.preprocess import Mode, Preprocess
 from cxr_lightning.models.reference import Reference, exact_probabilities
 from cxr_lightning.models.weights import load_initial_weights
@@ -68,7 +68,7 @@ class ChestXRayClassifier(pl.LightningModule):
         preprocessing: Mode = "imagenet",
         mean: float | None = None,
         std: float | None = None,
-        batch_norm_epsilon: float = EPSILON,
+        batch_norm_epsilon: float = TORCHVISION_BATCH_NORM_EPSILON,
         final_relu: bool = True,
         drop_rate: float = 0.0,
         freeze_backbone: bool = False,

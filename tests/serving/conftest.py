@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from cxr_lightning.checkpoints.foreign.convert import save_model
+from cxr_lightning.checkpoints.foreign.build import save_model
 from cxr_lightning.data.datasets.sources import PhantomSource
 from cxr_lightning.inference.predictor import Model, load_model
 from cxr_lightning.metrics.calibration import Calibrator

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 import cxr_lightning
-from cxr_lightning.checkpoints.foreign.convert import save_model
+from cxr_lightning.checkpoints.foreign.build import save_model
 from cxr_lightning.data.dataloader import Share, image_loader
 from cxr_lightning.data.dataset import ChestXRayDataset, ImageFiles
 from cxr_lightning.inference.dataloader import predict
