@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from cxr_lightning.data.datasets.nih import NIHSource
-from cxr_lightning.data.datasets.sources import WalkthroughSource
+from cxr_lightning.data.datasets.nih import NIHLayout
+from cxr_lightning.data.datasets.walkthrough import WalkthroughLayout
 from cxr_lightning.data.manifest import Manifest
 from cxr_lightning.data.splits import PatientOverlapError, assign_splits
-from cxr_lightning.imaging.reader import read_grey
-from cxr_lightning.imaging.signatures import find_broken
+from cxr_lightning.imaging.reader import read_gray
+from cxr_lightning.imaging.signatures import find_unreadable
 from cxr_lightning.labels import NIH_LABELS
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -36,7 +36,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def full(tables: Path) -> Manifest:
-    return NIHSource().read(tables)
+    return NIHLayout().read(tables)
 
 
 @pytest.fixture(scope="module")
@@ -47,15 +47,15 @@ def rows(tables: Path) -> list[dict[str, str]]:
 
 
 def test_the_sample_is_read_whole() -> None:
-    manifest = NIHSource().read(SAMPLE)
+    manifest = NIHLayout().read(SAMPLE)
     assert len(manifest.table) == manifest.table["patient_id"].nunique() == 200
     assert manifest.table["split"].value_counts().to_dict() == {"train_val": 151, "test": 49}
     assert not manifest.table["path"].isna().any()
     assert not manifest.synthetic
-    assert find_broken([Path(path) for path in manifest.table["path"]]) == []
+    assert find_unreadable([Path(path) for path in manifest.table["path"]]) == []
 
 
-def test_the_samples_colour_images_are_read_as_the_grey_they_show() -> None:
+def test_the_samples_color_images_are_read_as_the_gray_they_show() -> None:
     modes: Counter[str] = Counter()
     for path in sorted((SAMPLE / "images").glob("*.png")):
         with Image.open(path) as image:
@@ -66,13 +66,13 @@ def test_the_samples_colour_images_are_read_as_the_grey_they_show() -> None:
         assert alpha.min() == 255
         np.testing.assert_array_equal(red, green)
         np.testing.assert_array_equal(red, blue)
-        np.testing.assert_array_equal(read_grey(path), red)
-    # The colour-type bytes of the PNG headers say the same; the folder's README says 197 and 3.
+        np.testing.assert_array_equal(read_gray(path), red)
+    # The color-type bytes of the PNG headers say the same; the folder's README says 197 and 3.
     assert modes == {"L": 196, "RGBA": 4}
 
 
 def test_a_sample_image_keeps_size_and_range() -> None:
-    pixels = read_grey(SAMPLE / "images" / "00000002_000.png")
+    pixels = read_gray(SAMPLE / "images" / "00000002_000.png")
     assert pixels.shape == (1024, 1024)
     assert pixels.min() < 20
     assert pixels.max() > 200
@@ -122,7 +122,7 @@ def test_the_official_split_is_divided_by_patient(full: Manifest) -> None:
 
 
 def test_the_course_files_leak_and_the_leak_can_be_dropped() -> None:
-    manifest = WalkthroughSource().read(COURSE)
+    manifest = WalkthroughLayout().read(COURSE)
     assert manifest.table["split"].value_counts().to_dict() == {"train": 875, "val": 109, "test": 420}
     with pytest.raises(PatientOverlapError, match="11 patients have images in more than one split"):
         assign_splits(manifest, "walkthrough")
@@ -133,7 +133,7 @@ def test_the_course_files_leak_and_the_leak_can_be_dropped() -> None:
 
 
 def test_the_course_files_labels_equal_an_independent_count() -> None:
-    manifest = WalkthroughSource().read(COURSE)
+    manifest = WalkthroughLayout().read(COURSE)
     for split, name in (("train", "train-small.csv"), ("val", "valid-small.csv"), ("test", "test.csv")):
         with (COURSE / name).open(newline="") as file:
             listed = list(csv.DictReader(file))

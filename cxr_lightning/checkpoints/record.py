@@ -1,6 +1,5 @@
 """What a run leaves to be read later: summary.json, and what is added to or checked in a checkpoint."""
 
-import csv
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -9,14 +8,11 @@ from typing import Any
 
 from cxr_lightning.checkpoints.load import read_checkpoint
 from cxr_lightning.checkpoints.save import write_checkpoint
-from cxr_lightning.data.manifest import Manifest
 from cxr_lightning.metrics.ranking import macro_mean
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.training.run_folder import SUMMARY_FILE
 from cxr_lightning.utils.io import atomic_write_text
 from cxr_lightning.utils.torch_io import RECORD_KEY
-
-LEFT_OUT_FILE = "left_out.csv"
 
 
 def summarize(
@@ -69,15 +65,6 @@ def write_summary(summary: dict[str, Any], folder: Path) -> None:
     summary["run_folder"] = str(folder)
     with atomic_write_text(folder / SUMMARY_FILE) as file:
         file.write(json.dumps(summary, indent=2, allow_nan=False) + "\n")
-
-
-def write_left_out(manifest: Manifest, folder: Path) -> None:
-    """Write left_out.csv, the images that the label file has and the run has not, with the reason; if there are any."""
-    reasons = {"not on disk": manifest.skipped, "patient in a later split": manifest.leaked}
-    rows = [*manifest.rejected.items(), *((name, reason) for reason, names in reasons.items() for name in names)]
-    if rows:
-        with (folder / LEFT_OUT_FILE).open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([("image_id", "reason"), *rows])
 
 
 def check_resumable(

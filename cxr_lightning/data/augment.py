@@ -1,8 +1,8 @@
-"""Training transforms of a batch in one operation, each sample with parameters of its own.
+"""Training transforms of a batch in one operation, with separate parameters for each sample.
 
-The parameters are drawn from ``(seed, epoch, index)``: neither the batch's make-up, nor the number of loader
-processes, nor a resumed run changes what happens to an image. Nothing is mirrored: that would move the heart to
-the other side.
+The parameters are drawn from ``(seed, epoch, index)``: neither the batch's composition, nor the number of loader
+processes, nor a resumed run changes how an image is transformed. By default nothing is mirrored: that would move the
+heart to the other side.
 """
 
 from collections.abc import Sequence
@@ -20,11 +20,11 @@ class Augmentation:
     """Mild geometric and photometric changes; each value is drawn uniformly within plus or minus its limit.
 
     Args:
-        rotation: Degrees.
-        shift: Share of the image's side, along either axis.
-        scale: Share of the size.
-        brightness: Share of the full range, added.
-        contrast: Share of the deviations from the image's mean.
+        rotation: Angle in degrees.
+        shift: Shift along either axis, as a fraction of the image's side.
+        scale: Change of the size, as a fraction of it.
+        brightness: Offset, as a fraction of the full range.
+        contrast: Change of the deviations from the image's mean, as a fraction of them.
         flip: Probability of mirroring left and right; 0 for chest radiographs unless you know why.
     """
 
@@ -36,18 +36,20 @@ class Augmentation:
     flip: float = 0.0
 
     def __post_init__(self) -> None:
-        # A scale or contrast of 1 could leave nothing of the picture.
+        # A scale or contrast of 1 could remove all content of the image.
         limits = {"rotation": 180, "shift": 1, "scale": 0.9, "brightness": 1, "contrast": 0.9, "flip": 1}
-        for name, most in limits.items():
-            if not 0 <= getattr(self, name) <= most:
-                raise ValueError(f"Expected `{name}` of the augmentation in [0, {most}] but got {getattr(self, name)}.")
+        for name, maximum in limits.items():
+            if not 0 <= getattr(self, name) <= maximum:
+                raise ValueError(
+                    f"Expected `{name}` of the augmentation in [0, {maximum}] but got {getattr(self, name)}."
+                )
 
     def draw(self, indices: Tensor, *, seed: int, epoch: int) -> Tensor:
-        """What a batch's changes are computed from.
+        """Draw the random numbers that a batch's transforms are computed from.
 
         Args:
-            indices: ``(B,)``, the samples' row numbers; in the processor's memory, for reading numbers back from
-                another device would have to wait for it.
+            indices: ``(B,)``, the samples' row numbers; on the CPU, because reading them back from a GPU would wait for
+                it.
             seed: The run's seed.
             epoch: The epoch's number, from 0.
 
@@ -56,29 +58,29 @@ class Augmentation:
         """
         return torch.from_numpy(draw_uniform(indices.tolist(), seed=seed, epoch=epoch, count=7))
 
-    def __call__(self, images: Tensor, unit: Tensor) -> Tensor:
+    def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
         """Transform a batch.
 
         Args:
             images: ``(B, 1, S, S)`` uint8.
-            unit: ``(B, 7)``, from :meth:`draw`, on the same device.
+            draws: ``(B, 7)``, from :meth:`draw`, on the same device.
 
         Returns:
-            ``(B, 1, S, S)`` float32 in [0, 255]; what comes in from outside the picture is black before brightness
-            and contrast are changed.
+            ``(B, 1, S, S)`` float32 in [0, 255]; areas from outside the image are black before brightness and
+            contrast are changed.
         """
-        moved = self._move(images.float(), unit)
-        mean = moved.mean(dim=(1, 2, 3), keepdim=True)
-        gain = 1 + self.contrast * unit[:, 4].view(-1, 1, 1, 1)
-        offset = 255 * self.brightness * unit[:, 5].view(-1, 1, 1, 1)
-        return (mean + gain * (moved - mean) + offset).clamp(0, 255)
+        warped = self._warp(images.float(), draws)
+        mean = warped.mean(dim=(1, 2, 3), keepdim=True)
+        gain = 1 + self.contrast * draws[:, 4].view(-1, 1, 1, 1)
+        offset = 255 * self.brightness * draws[:, 5].view(-1, 1, 1, 1)
+        return (mean + gain * (warped - mean) + offset).clamp(0, 255)
 
-    def _move(self, images: Tensor, unit: Tensor) -> Tensor:
-        angle = torch.deg2rad(self.rotation * unit[:, 0])
-        size = 1 / (1 + self.scale * unit[:, 1])
-        mirror = torch.where((unit[:, 6] + 1) / 2 < self.flip, -1.0, 1.0)
+    def _warp(self, images: Tensor, draws: Tensor) -> Tensor:
+        angle = torch.deg2rad(self.rotation * draws[:, 0])
+        size = 1 / (1 + self.scale * draws[:, 1])
+        mirror = torch.where((draws[:, 6] + 1) / 2 < self.flip, -1.0, 1.0)
         cosine, sine = size * angle.cos(), size * angle.sin()
-        shift = 2 * self.shift * unit[:, 2:4]  # the grid spans [-1, 1]
+        shift = 2 * self.shift * draws[:, 2:4]  # the grid spans [-1, 1]
         rows = (
             torch.stack([mirror * cosine, -sine, shift[:, 0]], 1),
             torch.stack([mirror * sine, cosine, shift[:, 1]], 1),
@@ -88,7 +90,7 @@ class Augmentation:
 
 
 def draw_uniform(indices: Sequence[int], *, seed: int, epoch: int, count: int) -> NDArray[np.float32]:
-    """Numbers in [-1, 1) that depend on nothing but seed, epoch and index.
+    """Draw numbers in [-1, 1) that depend on nothing but seed, epoch and index.
 
     Returns:
         ``(B, count)`` float32.

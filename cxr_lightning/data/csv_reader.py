@@ -1,4 +1,4 @@
-"""Reading text tables and image folders strictly: nothing is guessed, shifted or dropped in silence."""
+"""Strict readers of text tables and image folders: nothing is guessed, shifted or dropped in silence."""
 
 import csv
 import math
@@ -9,9 +9,10 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 _AGE = re.compile(r"(\d{1,3})([YMD]?)")
-_YEARS = {"": 1.0, "Y": 1.0, "M": 1 / 12, "D": 1 / 365.25}
-_OLDEST = 120
-_TRUTH = {"": math.nan, "0": 0.0, "0.0": 0.0, "1": 1.0, "1.0": 1.0}
+_YEARS_PER_UNIT = {"": 1.0, "Y": 1.0, "M": 1 / 12, "D": 1 / 365.25}
+_MAX_AGE = 120
+"""Years; a higher age is taken for an error of the file."""
+_TARGET_VALUES = {"": math.nan, "0": 0.0, "0.0": 0.0, "1": 1.0, "1.0": 1.0}
 
 
 def read_table(
@@ -29,17 +30,17 @@ def read_table(
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no text, a column is missing or doubled, or a line has too many or too few fields.
+        ValueError: If it is not text, a column is missing or duplicated, or a line has too many or too few fields.
     """
     header, rows = _parse(path)
     header = fix_header(header) if fix_header else header
-    columns = list(dict.fromkeys(columns))  # one column may play two parts
+    columns = list(dict.fromkeys(columns))  # one column may have two uses
     while header and not header[-1]:  # commas at a line's end add nothing
         header.pop()
     for row in rows:
         while len(row) > len(header) and not row[-1].strip():
             row.pop()
-    positions = [_position(header, column, path) for column in columns]
+    positions = [_column_position(header, column, path) for column in columns]
     wrong = [line for line, row in enumerate(rows) if row and len(row) != len(header)]
     if wrong:
         raise ValueError(
@@ -51,7 +52,7 @@ def read_table(
 
 
 def read_header(path: Path) -> list[str]:
-    """The column names of a CSV file."""
+    """Read the column names of a CSV file."""
     return _parse(path)[0]
 
 
@@ -61,7 +62,9 @@ def _parse(path: Path) -> tuple[list[str], list[list[str]]]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             lines = list(csv.reader(file, strict=True))
     except FileNotFoundError:
-        raise FileNotFoundError(f"Expected a label file at '{path}' but there is none. {_nearby(path)}") from None
+        raise FileNotFoundError(
+            f"Expected a label file at '{path}' but there is none. {_describe_folder(path)}"
+        ) from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(
             f"Expected UTF-8 comma-separated text in '{path}' but it cannot be read ({error}). Export it again as CSV."
@@ -73,15 +76,15 @@ def _parse(path: Path) -> tuple[list[str], list[list[str]]]:
     return [name.strip() for name in lines[0]], lines[1:]
 
 
-def _nearby(path: Path) -> str:
-    """What else is in the folder, for the message about a file that is not."""
+def _describe_folder(path: Path) -> str:
+    """What the folder of a missing file holds, as a sentence for the error message."""
     if not path.parent.is_dir():
         return f"The folder '{path.parent}' does not exist either: set `data.root`."
     names = sorted(entry.name for entry in path.parent.iterdir())[:5]
     return f"The folder holds {', '.join(names) or 'nothing'}: check `data.root`."
 
 
-def _position(header: list[str], column: str, path: Path) -> int:
+def _column_position(header: list[str], column: str, path: Path) -> int:
     if header.count(column) != 1:
         found = "it is there twice" if column in header else f"the columns are {header[:30]}"
         raise ValueError(
@@ -91,8 +94,8 @@ def _position(header: list[str], column: str, path: Path) -> int:
     return header.index(column)
 
 
-def read_names(path: Path) -> list[str]:
-    """The image names of a split list, one a line.
+def read_image_list(path: Path) -> list[str]:
+    """Read the image names of a split list, one a line.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -107,13 +110,13 @@ def read_names(path: Path) -> list[str]:
     return names
 
 
-def parse_truth(cells: pd.Series, path: Path) -> pd.Series:
-    """A label column's text as 1, 0 or NaN (empty: unknown).
+def parse_targets(cells: pd.Series, path: Path) -> pd.Series:
+    """Convert a label column's text to 1, 0 or NaN (empty: unknown).
 
     Raises:
         ValueError: If a cell holds anything else; the message names the first one's line.
     """
-    values = cells.map(_TRUTH)
+    values = cells.map(_TARGET_VALUES)
     wrong = cells.index[values.isna() & (cells != "")]
     if len(wrong):
         raise ValueError(
@@ -124,7 +127,7 @@ def parse_truth(cells: pd.Series, path: Path) -> pd.Series:
 
 
 def parse_age(text: str) -> float:
-    """Years of age; NaN where the text holds none or an impossible one.
+    """Age in years; NaN if the text holds no age or an impossible one.
 
     Example:
         >>> parse_age("058Y"), parse_age("57"), parse_age("006M"), parse_age("414")
@@ -133,16 +136,16 @@ def parse_age(text: str) -> float:
     match = _AGE.fullmatch(text.strip().upper())
     if not match:
         return math.nan
-    years = int(match[1]) * _YEARS[match[2]]
-    return years if years <= _OLDEST else math.nan
+    years = int(match[1]) * _YEARS_PER_UNIT[match[2]]
+    return years if years <= _MAX_AGE else math.nan
 
 
 def index_images(root: Path, folders: Iterable[str] = ("", "images*", "images*/images")) -> dict[str, Path]:
-    """Every file in an image folder, by name; the first folder that holds a name wins.
+    """Find every file in the image folders, by name; the first folder that holds a name wins.
 
     Args:
         root: The data set's folder.
-        folders: Glob patterns of the folders below it to look into; not deeper.
+        folders: Glob patterns of the folders below it; their subfolders are not searched.
     """
     found: dict[str, Path] = {}
     for pattern in folders:
@@ -162,9 +165,9 @@ def check_image_names(names: pd.Series, path: Path, *, relative: bool = False) -
         relative: Whether a path below the root is allowed; never an absolute one or one with ``..``.
 
     Raises:
-        ValueError: If a name is not of that kind.
+        ValueError: If a name is not allowed.
     """
-    wrong = names[[_leads_out(str(name)) or (not relative and _has_folder(str(name))) for name in names]]
+    wrong = names[[_escapes_root(str(name)) or (not relative and _has_folder(str(name))) for name in names]]
     if len(wrong):
         expected = "paths below the data folder" if relative else "file names without a folder"
         raise ValueError(
@@ -177,5 +180,5 @@ def _has_folder(name: str) -> bool:
     return "/" in name or "\\" in name
 
 
-def _leads_out(name: str) -> bool:
+def _escapes_root(name: str) -> bool:
     return PurePosixPath(name).is_absolute() or ".." in re.split(r"[/\\]", name) or "\\" in name or ":" in name[:3]

@@ -1,4 +1,4 @@
-"""Rows of the table to samples."""
+"""The dataset: images and targets of one split, to samples and batches."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,37 +10,37 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from cxr_lightning.imaging.reader import Interpolation, read_grey, resize
+from cxr_lightning.imaging.reader import Interpolation, read_gray, resize
 
 
 class Sample(TypedDict):
-    """What the loader gives, for one image or (stacked) for a batch."""
+    """What a loader yields, for one image or (stacked) for a batch."""
 
     image: Tensor
     """uint8, ``(1, S, S)`` or ``(B, 1, S, S)``."""
     target: Tensor
     """float32, ``(C,)`` or ``(B, C)``; 1 present, 0 absent, NaN unknown."""
     index: Tensor
-    """int64, the row's number in the split's table."""
+    """int64, ``()`` or ``(B,)``; the row's number in the split's table."""
     draws: NotRequired[Tensor]
-    """What a training batch's augmentation is computed from."""
+    """float32, ``(B, 7)``; random numbers of a training batch's augmentation."""
 
 
-class Images(Protocol):
-    """Grey images by number."""
+class ImageStore(Protocol):
+    """Gray images of one size that are read by their numbers."""
 
     def __len__(self) -> int:
-        """How many there are, N."""
+        """Number of images, N."""
 
     def read(self, indices: Sequence[int]) -> NDArray[np.uint8]:
-        """Some of them, ``(B, S, S)`` uint8; an array of the caller's own."""
+        """Read some of the images into a new array, ``(B, S, S)`` uint8."""
 
 
 class ImageFiles:
-    """Images that are decoded and resized whenever they are read.
+    """Image files that are decoded and resized whenever they are read.
 
     Args:
-        paths: Of the files.
+        paths: The files.
         image_size: Side to resize to, in pixels, S.
         interpolation: How to resize.
     """
@@ -62,7 +62,7 @@ class ImageFiles:
         Raises:
             ImageRejectedError: If a file is no usable image.
         """
-        decoded = [read_grey(Path(self.paths[index])) for index in indices]
+        decoded = [read_gray(Path(self.paths[index])) for index in indices]
         return np.stack([resize(pixels, self.image_size, self.interpolation) for pixels in decoded])
 
 
@@ -70,11 +70,11 @@ class ChestXRayDataset(Dataset[Sample]):
     """The images of one split; a loader fetches a batch at once.
 
     Args:
-        images: N of them.
+        images: The split's N images.
         targets: Ground truth, ``(N, C)`` float32; 1 present, 0 absent, NaN unknown.
     """
 
-    def __init__(self, images: Images, targets: NDArray[np.float32]) -> None:
+    def __init__(self, images: ImageStore, targets: NDArray[np.float32]) -> None:
         if len(images) != len(targets):
             raise ValueError(f"Expected targets of {len(images)} images but got {len(targets)}.")
         self.images = images
@@ -84,12 +84,12 @@ class ChestXRayDataset(Dataset[Sample]):
         return len(self.images)
 
     def __getitem__(self, index: int) -> Sample:
-        """One sample; errors as of the images."""
+        """Read one sample; raises the errors of ``images.read``."""
         batch = self.__getitems__([index])
         return {"image": batch["image"][0], "target": batch["target"][0], "index": batch["index"][0]}
 
     def __getitems__(self, indices: list[int]) -> Sample:
-        """A batch, stacked already; errors as of the images."""
+        """Read a batch, stacked already; raises the errors of ``images.read``."""
         index = torch.tensor(indices)
         image = torch.from_numpy(self.images.read(indices))[:, None]
         return {"image": image, "target": self.targets[index], "index": index}

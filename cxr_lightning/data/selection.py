@@ -1,7 +1,8 @@
-"""Which images of a data set a run uses, and for what."""
+"""Selection of the images that a run uses, and their division into splits."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Self
 
 from cxr_lightning.data.manifest import SPLITS, Manifest
 from cxr_lightning.data.splits import (
@@ -18,7 +19,7 @@ from cxr_lightning.utils.validation import check_choice
 
 @dataclass(frozen=True)
 class Selection:
-    """How images are chosen and divided; the arguments are those of the data module, which explains them."""
+    """Settings that select and divide images; the arguments are those of the data module, which explains them."""
 
     split: SplitMethod = "official"
     seed: int = 0
@@ -40,11 +41,23 @@ class Selection:
                 f"Expected `data.subset_images` to be three positive numbers but got {list(self.subset_images)}."
             )
 
-    def choose(self, manifest: Manifest, required: Sequence[str], images: Sequence[str]) -> Manifest:
-        """The rows that are used, each in its split.
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> Self:
+        """Build a selection from plain values by name; lists become tuples, other settings are ignored."""
+        known = {field.name: settings[field.name] for field in fields(cls) if field.name in settings}
+        values: Any = {name: tuple(value) if isinstance(value, list) else value for name, value in known.items()}
+        return cls(**values)
+
+    def to_settings(self) -> dict[str, Any]:
+        """The settings as plain values by name; tuples become lists."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+    def apply(self, manifest: Manifest, required: Sequence[str], images: Sequence[str]) -> Manifest:
+        """Select the rows that are used, and assign each its split.
 
         Args:
-            manifest: All of the data set.
+            manifest: The whole table as the layout reads it.
             required: Splits that must not be empty.
             images: Splits whose images must be on disk.
 
@@ -52,7 +65,7 @@ class Selection:
             ValueError: If a patient is in two splits, or a split is empty.
             FileNotFoundError: If an image is not on disk.
         """
-        # First the splits: they are the same whatever part of the images is on disk.
+        # Splits first: they are the same whatever part of the images is on disk.
         divided = assign_splits(
             keep_views(manifest, self.views),
             self.split,
@@ -62,8 +75,8 @@ class Selection:
             drop_leaked=self.drop_leaked,
             required=required,
         )
-        there = require_splits(resolve_missing(divided, self.on_missing, images, required), required)
-        return self._draw_subsets(there) if self.subset else there
+        available = require_splits(resolve_missing(divided, self.on_missing, images, required), required)
+        return self._draw_subsets(available) if self.subset else available
 
     def _draw_subsets(self, manifest: Manifest) -> Manifest:
         kept = []

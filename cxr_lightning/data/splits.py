@@ -1,4 +1,4 @@
-"""Which image is for training, validation or test: by patient, seeded, checked for leaks."""
+"""Division of the images into training, validation and test: by patient, seeded, checked for leaks."""
 
 import logging
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from cxr_lightning.data.manifest import SPLITS, Manifest, first_five, targets_of
+from cxr_lightning.data.manifest import SPLITS, Manifest, preview, target_array
 from cxr_lightning.utils.validation import check_choice
 
 SplitMethod = Literal["official", "walkthrough", "patient", "all"]
@@ -33,12 +33,12 @@ def keep_views(manifest: Manifest, views: Sequence[str] | None) -> Manifest:
     """
     if views is None:
         return manifest
-    wanted = [str(view).upper() for view in views]
+    requested = [str(view).upper() for view in views]
     known = manifest.table["view_position"].dropna().unique()
-    kept = manifest.table[manifest.table["view_position"].isin(wanted)]
+    kept = manifest.table[manifest.table["view_position"].isin(requested)]
     if kept.empty:
         raise ValueError(
-            f"Expected images with a view among {wanted} but the label file has {sorted(known) or 'no views'}. "
+            f"Expected images with a view among {requested} but the label file has {sorted(known) or 'no views'}. "
             "Correct `data.views` or set it to null."
         )
     return manifest.with_table(kept)
@@ -50,7 +50,7 @@ def resolve_missing(
     splits: Sequence[str] = SPLITS,
     required: Sequence[str] = SPLITS,
 ) -> Manifest:
-    """Stop if images are not on disk, or leave them out and remember which.
+    """Stop if images are not on disk, or exclude them and record which.
 
     Args:
         manifest: Divided into splits.
@@ -64,16 +64,16 @@ def resolve_missing(
     """
     check_choice("data.on_missing", on_missing, MissingPolicy)
     split, absent = manifest.table["split"], manifest.table["path"].isna()
-    needed = split.isin(splits)
-    missing = needed & absent
+    looked_for = split.isin(splits)
+    missing = looked_for & absent
     if not missing.any():
         return manifest
     names = manifest.table["image_id"][missing].tolist()
-    found = f"{len(names)} of {int(needed.sum())} images in the label file are not on disk: {first_five(names)}"
-    whole = [name for name in splits if name not in required and absent[split == name].all()]
-    nothing = bool(missing[needed].all())
-    if nothing or (on_missing == "error" and (missing & ~split.isin(whole)).any()):
-        remedy = "" if nothing else ", or set 'data.on_missing=skip' to go on without them"
+    found = f"{len(names)} of {int(looked_for.sum())} images in the label file are not on disk: {preview(names)}"
+    fully_absent = [name for name in splits if name not in required and absent[split == name].all()]
+    all_missing = bool(missing[looked_for].all())
+    if all_missing or (on_missing == "error" and (missing & ~split.isin(fully_absent)).any()):
+        remedy = "" if all_missing else ", or set 'data.on_missing=skip' to go on without them"
         raise FileNotFoundError(
             f"Expected every image of the label file below the data folder but {found}. "
             f"Unpack the image archives, check `data.root`{remedy}."
@@ -95,14 +95,14 @@ def assign_splits(
     """Give every image one split, no patient in two of them.
 
     Args:
-        manifest: The table; its ``split`` column is what the files say.
+        manifest: The table; its ``split`` column holds what the files state.
         method: ``official`` and ``walkthrough`` follow the files (a ``train_val`` part is divided by patient);
             ``patient`` ignores them and divides all patients at random; with ``all`` every image is for testing.
         seed: Draws the division.
-        val_fraction: Share of the images for validation: of the ``train_val`` part, or of all with ``patient``.
-        test_fraction: Share of the images for testing with ``patient``.
-        drop_leaked: Leave patients of the validation and test sets out of the training set, and of the test set out
-            of the validation set, instead of stopping.
+        val_fraction: Fraction of the images for validation: of the ``train_val`` part, or of all with ``patient``.
+        test_fraction: Fraction of the images for testing with ``patient``.
+        drop_leaked: Exclude patients of the validation and test sets from the training set, and those of the test
+            set from the validation set, instead of stopping.
         required: Splits that must not be empty.
 
     Raises:
@@ -117,7 +117,7 @@ def assign_splits(
     elif method == "patient":
         table["split"] = _divide(table["patient_id"], {"test": test_fraction, "val": val_fraction}, seed)
     else:
-        table["split"] = _given_splits(table, method)
+        table["split"] = _splits_from_files(table, method)
         pool = table["split"] == "train_val"
         table.loc[pool, "split"] = _divide(table.loc[pool, "patient_id"], {"val": val_fraction}, seed)
     leaked = _find_leaked(table, allowed=drop_leaked)
@@ -127,7 +127,7 @@ def assign_splits(
 
 
 def require_splits(manifest: Manifest, required: Sequence[str] = SPLITS) -> Manifest:
-    """The manifest, if each of these splits has images.
+    """Return the manifest if each of these splits has images.
 
     Raises:
         ValueError: If one is empty.
@@ -142,49 +142,49 @@ def require_splits(manifest: Manifest, required: Sequence[str] = SPLITS) -> Mani
     return manifest
 
 
-def _given_splits(table: pd.DataFrame, method: SplitMethod) -> pd.Series:
-    given = table["split"].replace({"valid": "val", "validation": "val"})
-    if given.isna().all():
+def _splits_from_files(table: pd.DataFrame, method: SplitMethod) -> pd.Series:
+    stated = table["split"].replace({"valid": "val", "validation": "val"})
+    if stated.isna().all():
         raise ValueError(
             f"Expected the files to say which image is in which split (data.split={method}) but they do not. "
             "Add the split lists (train_val_list.txt, test_list.txt) or a split column, or set 'data.split=patient'."
         )
-    unplaced = table["image_id"][~given.isin([*SPLITS, "train_val"])].tolist()
+    unplaced = table["image_id"][~stated.isin([*SPLITS, "train_val"])].tolist()
     if unplaced:
         raise ValueError(
             f"Expected every image in a split (train, val, test or train_val) but {len(unplaced)} are in none: "
-            f"{first_five(unplaced)}. Complete the split lists, or set 'data.split=patient'."
+            f"{preview(unplaced)}. Complete the split lists, or set 'data.split=patient'."
         )
-    return given
+    return stated
 
 
 def _divide(patients: pd.Series, fractions: dict[str, float], seed: int) -> pd.Series:
-    """Take patients in a seeded random order until each part has its share of the images; the rest is ``train``."""
+    """Take patients in a seeded random order until each part has its fraction of the images; the rest is ``train``."""
     if not all(0 <= fraction < 1 for fraction in fractions.values()) or sum(fractions.values()) >= 1:
         raise ValueError(f"Expected fractions in [0, 1) that leave images for training but got {fractions}.")
     if patients.empty:
         return patients.astype(object)
     sizes = patients.value_counts().sort_index()
     order = sizes.iloc[np.random.default_rng(seed).permutation(len(sizes))]
-    share = (order.cumsum() - order / 2) / len(patients)  # a patient belongs where the middle of its images falls
+    middle = (order.cumsum() - order / 2) / len(patients)  # a patient belongs where the middle of its images falls
     split_of = pd.Series("train", index=order.index)
     start = 0.0
     for split, fraction in fractions.items():
-        split_of[(share >= start) & (share < start + fraction)] = split
+        split_of[(middle >= start) & (middle < start + fraction)] = split
         start += fraction
     return patients.map(split_of)
 
 
 def _find_leaked(table: pd.DataFrame, *, allowed: bool) -> pd.Series:
-    """Which rows are of patients that are in a later split too; stops if there are any and that is not allowed."""
+    """Mark the rows of patients that are in a later split too; stop if there are any and that is not allowed."""
     leaked = pd.Series(False, index=table.index)
     for split, later in (("train", ["val", "test"]), ("val", ["test"])):
-        elsewhere = set(table["patient_id"][table["split"].isin(later)])
-        leaked |= (table["split"] == split) & table["patient_id"].isin(elsewhere)
+        in_later = set(table["patient_id"][table["split"].isin(later)])
+        leaked |= (table["split"] == split) & table["patient_id"].isin(in_later)
     if not leaked.any():
         return leaked
     patients = sorted(table["patient_id"][leaked].unique(), key=lambda name: (len(str(name)), str(name)))
-    found = f"{len(patients)} patients have images in more than one split: {first_five(patients)}"
+    found = f"{len(patients)} patients have images in more than one split: {preview(patients)}"
     if not allowed:
         raise PatientOverlapError(
             f"Expected no patient in two splits but {found}. "
@@ -205,7 +205,7 @@ def draw_subset(table: pd.DataFrame, labels: Sequence[str], size: int, seed: int
     Args:
         table: Rows of one split.
         labels: Label columns.
-        size: Wished number of images; all are kept if there are no more.
+        size: Requested number of images; all are kept if there are no more.
         seed: Draws the order.
 
     Returns:
@@ -216,7 +216,7 @@ def draw_subset(table: pd.DataFrame, labels: Sequence[str], size: int, seed: int
     patients = np.random.default_rng(seed).permutation(np.sort(table["patient_id"].unique()))
     rank = pd.Series(np.arange(len(patients)), index=patients)
     first = table["patient_id"].map(rank).to_numpy()
-    targets = targets_of(table, labels)
+    targets = target_array(table, labels)
     chosen = {int(first[side].min()) for column in targets.T for side in (column == 1, column == 0) if side.any()}
     images = np.bincount(first, minlength=len(patients))
     total = int(images[list(chosen)].sum())

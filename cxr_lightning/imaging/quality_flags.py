@@ -1,11 +1,11 @@
-"""What is suspicious about a decoded image: signs that it is not what a model was trained on."""
+"""Quality flags of a decoded image: signs that it is not what a model was trained on."""
 
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_lightning.imaging.decoded_image import Picture
+from cxr_lightning.imaging.decoded_image import DecodedImage
 from cxr_lightning.imaging.reader import resize
 
 AVERAGE_CHEST = np.array(
@@ -22,37 +22,45 @@ AVERAGE_CHEST = np.array(
     dtype=np.float64,
 )
 """The mean of 300 images of the synthetic set, 8 x 8 pixels: dark lungs beside a bright spine, above a bright belly."""
-UNLIKE, INVERTED = 0.3, -0.2
-"""Correlations with it, below which an image is no upright frontal chest, and below which it is one turned over."""
-BLANK, FLAT = 4.0, 15.0
-"""Standard deviations of the pixels, of 255."""
-COLOURED = 0.02
-"""Share of the pixels."""
-LONG = 1.5
-"""Ratio of the sides."""
+MIN_CHEST_CORRELATION = 0.3
+"""Correlation with the average chest below which an image is not an upright frontal chest."""
+MAX_INVERTED_CORRELATION = -0.2
+"""Correlation with the average chest below which an image is inverted or upside down."""
+MAX_BLANK_DEVIATION = 4.0
+"""Standard deviation of the pixels, of 255, below which an image is nearly blank."""
+MAX_LOW_CONTRAST_DEVIATION = 15.0
+"""Standard deviation of the pixels, of 255, below which an image has low contrast."""
+MIN_COLOR_FRACTION = 0.02
+"""Fraction of colored pixels from which on an image counts as colored."""
+MAX_ASPECT_RATIO = 1.5
+"""Ratio of the longer to the shorter side above which an image counts as cropped."""
 _LATERAL = ("LL", "RL", "LAT", "LATERAL", "LEFT LATERAL", "RIGHT LATERAL")
 
 
-class Remark(NamedTuple):
-    """Something suspicious."""
+class QualityFlag(NamedTuple):
+    """One sign that an image is not what a model was trained on."""
 
     code: str
-    """For programs."""
-    words: str
-    """For people, a clause."""
+    """The kind of sign, for programs."""
+    message: str
+    """The description for people, a clause."""
 
 
-def check_picture(picture: Picture, image_size: int) -> list[Remark]:
-    """Everything suspicious about an image; nothing of it makes it unusable.
+def find_quality_flags(image: DecodedImage, image_size: int) -> list[QualityFlag]:
+    """All quality flags of an image; none of them makes the image unusable.
 
     Args:
-        picture: Decoded.
-        image_size: Side that the model is given, in pixels.
+        image: The decoded file.
+        image_size: Side of the model's input in pixels.
     """
-    return [*_check_values(picture), *_check_shape(picture.pixels.shape, image_size), *_check_view(picture.view)]
+    return [
+        *_value_flags(image),
+        *_shape_flags(image.pixels.shape, image_size),
+        *_view_flags(image.view_position),
+    ]
 
 
-def resemblance(pixels: NDArray[np.uint8]) -> float:
+def chest_correlation(pixels: NDArray[np.uint8]) -> float:
     """Correlation of an image with the average chest, in [-1, 1]; 0 for one without contrast.
 
     Args:
@@ -64,39 +72,43 @@ def resemblance(pixels: NDArray[np.uint8]) -> float:
     return float(np.corrcoef(small.ravel(), AVERAGE_CHEST.ravel())[0, 1])
 
 
-def _check_values(picture: Picture) -> list[Remark]:
-    pixels = picture.pixels
-    found = []
-    if picture.colour >= COLOURED:
-        found.append(Remark("colour", f"{picture.colour:.0%} of its pixels are coloured, as of a photograph"))
+def _value_flags(image: DecodedImage) -> list[QualityFlag]:
+    pixels = image.pixels
+    flags = []
+    if image.color_fraction >= MIN_COLOR_FRACTION:
+        flags.append(QualityFlag("colour", f"{image.color_fraction:.0%} of its pixels are colored, as in a photograph"))
     deviation = float(pixels.std())
     if pixels.max(initial=0) <= 1:
-        return [*found, Remark("scaled_to_1", "its values end at 1, not at 255: all of it is black")]
-    if deviation < BLANK:
-        return [*found, Remark("nearly_blank", f"it is nearly blank (standard deviation {deviation:.1f} of 255)")]
-    if deviation < FLAT:
-        found.append(Remark("low_contrast", f"it has very low contrast (standard deviation {deviation:.1f} of 255)"))
-    likeness = resemblance(pixels)
-    if likeness < INVERTED:
-        words = "it is likely inverted (bones are to be bright) or upside down"
-        found.append(Remark("inverted", f"{words}: correlation {likeness:.2f} with an average chest"))
-    elif likeness < UNLIKE:
-        words = "it does not look like an upright frontal chest radiograph"
-        found.append(Remark("unlike_chest", f"{words}: correlation {likeness:.2f} with an average one"))
-    return found
+        return [*flags, QualityFlag("scaled_to_1", "its values end at 1, not at 255: all of it is black")]
+    if deviation < MAX_BLANK_DEVIATION:
+        message = f"it is nearly blank (standard deviation {deviation:.1f} of 255)"
+        return [*flags, QualityFlag("nearly_blank", message)]
+    if deviation < MAX_LOW_CONTRAST_DEVIATION:
+        message = f"it has very low contrast (standard deviation {deviation:.1f} of 255)"
+        flags.append(QualityFlag("low_contrast", message))
+    correlation = chest_correlation(pixels)
+    if correlation < MAX_INVERTED_CORRELATION:
+        message = "it is likely inverted (bones are to be bright) or upside down"
+        flags.append(QualityFlag("inverted", f"{message}: correlation {correlation:.2f} with an average chest"))
+    elif correlation < MIN_CHEST_CORRELATION:
+        message = "it does not look like an upright frontal chest radiograph"
+        flags.append(QualityFlag("unlike_chest", f"{message}: correlation {correlation:.2f} with an average one"))
+    return flags
 
 
-def _check_shape(shape: tuple[int, ...], image_size: int) -> list[Remark]:
+def _shape_flags(shape: tuple[int, ...], image_size: int) -> list[QualityFlag]:
     height, width = shape
-    found = []
+    flags = []
     if min(height, width) < image_size:
-        found.append(Remark("tiny", f"it has {width}x{height} pixels, less than the {image_size} that the model sees"))
-    if max(height, width) > LONG * min(height, width):
-        found.append(Remark("cropped", f"its sides are {width} and {height}: it is cropped, or will be squeezed"))
-    return found
+        message = f"it has {width}x{height} pixels, less than the {image_size} that the model sees"
+        flags.append(QualityFlag("tiny", message))
+    if max(height, width) > MAX_ASPECT_RATIO * min(height, width):
+        message = f"its sides are {width} and {height}: it is cropped, or will be squeezed"
+        flags.append(QualityFlag("cropped", message))
+    return flags
 
 
-def _check_view(view: str) -> list[Remark]:
-    if view not in _LATERAL:
+def _view_flags(view_position: str) -> list[QualityFlag]:
+    if view_position not in _LATERAL:
         return []
-    return [Remark("lateral", f"its header says that it is a lateral view ({view})")]
+    return [QualityFlag("lateral", f"its header says that it is a lateral view ({view_position})")]

@@ -1,4 +1,4 @@
-"""Image files to grey uint8 arrays, and the reason wherever that is not possible."""
+"""Image files to gray uint8 arrays, or the reason why a file cannot be read."""
 
 import struct
 from collections.abc import Sequence
@@ -11,83 +11,77 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION, TiffImageFile
 
-from cxr_lightning.imaging.decoded_image import (
-    ImageRejectedError,
-    Picture,
-    bulk,
-    check_size,
-    share_of_colour,
-    signed_to_8_bits,
-    to_8_bits,
-)
+from cxr_lightning.imaging.bit_depth import robust_range, signed_to_8_bits, unsigned_to_8_bits
+from cxr_lightning.imaging.decoded_image import DecodedImage, ImageRejectedError, check_size, color_fraction
 from cxr_lightning.imaging.dicom import decode_dicom, is_dicom
 from cxr_lightning.imaging.signatures import (
-    CUT,
-    FORMATS,
-    HEAD,
+    CUT_OFF_PNG,
+    IMAGE_FORMATS,
     PNG_SIGNATURE,
-    UNIDENTIFIED,
-    check_file,
-    masquerade,
-    rejection_of,
+    SIGNATURE_BYTES,
+    UNKNOWN_FORMAT,
+    check_regular_file,
+    identify_non_image,
 )
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 BadImagePolicy = Literal["error", "skip"]
 
-_WIDE_GREY = ("I;16", "I;16B", "I;16L", "I;16N", "I")
+_WIDE_GRAY_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 
 
-def read_grey(path: Path) -> NDArray[np.uint8]:
-    """Decode an image file to 8-bit grey: the pixels of :func:`read_picture`."""
-    return read_picture(path).pixels
+def read_gray(path: Path) -> NDArray[np.uint8]:
+    """Decode an image file to 8-bit gray: the pixels of :func:`read_image`."""
+    return read_image(path).pixels
 
 
-def read_picture(path: Path, *, force: bool = False) -> Picture:
+def read_image(path: Path, *, force: bool = False) -> DecodedImage:
     """Decode an image file.
 
-    Transparency is dropped; colour is turned to luminance; 16-bit values are scaled (:func:`to_8_bits`). DICOM's values
-    go through its tables, and MONOCHROME1 is inverted.
+    Transparency is dropped; color is converted to luminance; 16-bit values are scaled (:func:`unsigned_to_8_bits`).
+    DICOM values go through the file's tables, and MONOCHROME1 is inverted.
 
     Args:
-        path: A file in one of ``FORMATS``, or DICOM.
-        force: Go on with a DICOM file that is no chest radiograph by its header.
+        path: A file in one of ``IMAGE_FORMATS``, or DICOM.
+        force: Decode a DICOM file although its header states that it is no chest radiograph.
 
     Raises:
         ImageRejectedError: If it cannot be read, is no image, is damaged or too large.
     """
     try:
-        check_file(path)
+        check_regular_file(path)
         content = path.read_bytes()
     except OSError as error:
-        raise ImageRejectedError.unreadable(path, error) from error
+        raise ImageRejectedError.from_os_error(path, error) from error
     except MemoryError as error:
-        raise _no_memory(path) from error
-    return decode_picture(content, path, force=force)
+        raise _memory_rejection(path) from error
+    return decode_image(content, path, force=force)
 
 
-def decode_picture(content: bytes, path: Path | str, *, force: bool = False) -> Picture:
-    """Like :func:`read_picture`, from the file's bytes; ``path`` is for messages only."""
-    head = content[:HEAD]
-    if reason := masquerade(head, len(content)):
-        raise rejection_of(path, reason)
+def decode_image(content: bytes, path: Path | str, *, force: bool = False) -> DecodedImage:
+    """Decode an image file's bytes as :func:`read_image` does; ``path`` is only shown in messages."""
+    head = content[:SIGNATURE_BYTES]
+    if found := identify_non_image(head, len(content)):
+        raise found.rejection(path)
     try:
         if is_dicom(head):
             return decode_dicom(content, path, force=force)
-        with Image.open(BytesIO(content), formats=FORMATS) as image:
+        with Image.open(BytesIO(content), formats=IMAGE_FORMATS) as image:
             check_size(*image.size, path)
             ImageOps.exif_transpose(image, in_place=True)
-            return Picture(_to_grey(image), _coloured(image))
+            return DecodedImage(_to_gray(image), _color_fraction(image))
     except ImageRejectedError:
         raise
     except MemoryError as error:
-        raise _no_memory(path) from error
+        raise _memory_rejection(path) from error
     except UnidentifiedImageError as error:
-        raise rejection_of(path, CUT if content.startswith(PNG_SIGNATURE) else UNIDENTIFIED) from error
+        unidentified = CUT_OFF_PNG if content.startswith(PNG_SIGNATURE) else UNKNOWN_FORMAT
+        raise unidentified.rejection(path) from error
     except Image.DecompressionBombError as error:
-        raise ImageRejectedError.of(path, f"it is too large: {error}", code="too_large") from error
+        raise ImageRejectedError.from_reason(path, f"it is too large: {error}", code="too_large") from error
     except (OSError, SyntaxError, ValueError, struct.error, EOFError) as error:
-        raise ImageRejectedError.of(path, f"it cannot be decoded ({error})", "Download or export it again.") from error
+        reason = f"it cannot be decoded ({error})"
+        raise ImageRejectedError.from_reason(path, reason, "Download or export it again.") from error
 
 
 def resize(pixels: NDArray[np.uint8], size: int, interpolation: Interpolation = "bilinear") -> NDArray[np.uint8]:
@@ -107,12 +101,15 @@ def resize(pixels: NDArray[np.uint8], size: int, interpolation: Interpolation = 
     return np.asarray(Image.fromarray(pixels).resize((size, size), method))
 
 
-def refusal(rejections: Sequence[ImageRejectedError], listed_in: Path | None = None) -> ValueError:
-    """An error about images that cannot be used: their number, the first five with their reasons, and what to do.
+def rejected_images_error(
+    rejections: Sequence[ImageRejectedError], total: int, listed_in: Path | None = None
+) -> ValueError:
+    """Build an error about images that cannot be read: their number, the first five with reasons, and what to do.
 
     Args:
         rejections: At least one.
-        listed_in: A file that names all of them, if there is one.
+        total: Number of images that were looked at.
+        listed_in: A file that lists all of the rejected images, if there is one.
     """
     skip = "or set 'data.on_bad_image=skip' to go on without"
     if len(rejections) == 1:
@@ -121,21 +118,21 @@ def refusal(rejections: Sequence[ImageRejectedError], listed_in: Path | None = N
     more = "; and more" if len(rejections) > 5 else ""
     where = f" All are listed in '{listed_in}'." if listed_in else ""
     return ValueError(
-        f"Expected images but {len(rejections):,} broken: {first}{more}.{where} Replace them, {skip} them."
+        f"{len(rejections):,} of {total:,} images cannot be read: {first}{more}.{where} Replace them, {skip} them."
     )
 
 
-def _no_memory(path: Path | str) -> ImageRejectedError:
+def _memory_rejection(path: Path | str) -> ImageRejectedError:
     reason, remedy = "there is not enough memory for it", "Stop other programs, or use a machine with more."
-    return ImageRejectedError.of(path, reason, remedy, code="no_memory", lasting=False)
+    return ImageRejectedError.from_reason(path, reason, remedy, code="no_memory", permanent=False)
 
 
-def _to_grey(image: ImageFile.ImageFile) -> NDArray[np.uint8]:
-    if image.mode in _WIDE_GREY:
+def _to_gray(image: ImageFile.ImageFile) -> NDArray[np.uint8]:
+    if image.mode in _WIDE_GRAY_MODES:
         # convert("L") would clip 16-bit values at 255.
         values = np.asarray(image).astype(np.int64)
-        grey = signed_to_8_bits(values, 16) if bulk(values)[0] < 0 else to_8_bits(values, 16)
-        return 255 - grey if _white_is_zero(image) else grey
+        gray = signed_to_8_bits(values, 16) if robust_range(values)[0] < 0 else unsigned_to_8_bits(values, 16)
+        return 255 - gray if _white_is_zero(image) else gray
     if image.mode == "F":
         raise ValueError("floating-point pixels have no fixed range")
     if image.mode == "P":
@@ -144,12 +141,12 @@ def _to_grey(image: ImageFile.ImageFile) -> NDArray[np.uint8]:
 
 
 def _white_is_zero(image: ImageFile.ImageFile) -> bool:
-    """Whether a TIFF says so; Pillow itself inverts those of up to 8 bits."""
+    """Whether a TIFF stores white as zero; Pillow itself inverts those of up to 8 bits."""
     return isinstance(image, TiffImageFile) and image.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == 0
 
 
-def _coloured(image: ImageFile.ImageFile) -> float:
-    """Share of the pixels that are no grey."""
-    if image.mode in (*_WIDE_GREY, "F", "L", "LA", "La", "1"):
+def _color_fraction(image: ImageFile.ImageFile) -> float:
+    """Fraction of the pixels that are not gray."""
+    if image.mode in (*_WIDE_GRAY_MODES, "F", "L", "LA", "La", "1"):
         return 0.0
-    return share_of_colour(np.asarray(image.convert("RGB")))
+    return color_fraction(np.asarray(image.convert("RGB")))

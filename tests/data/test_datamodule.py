@@ -1,10 +1,12 @@
 """Settings in, loaders out; everything wrong with the data is found at setup."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 
@@ -13,7 +15,7 @@ from cxr_lightning.data.cache import ImageMap
 from cxr_lightning.data.dataloader import EpochSampler
 from cxr_lightning.data.datamodule import ChestXRayDataModule
 from cxr_lightning.data.dataset import ImageFiles
-from cxr_lightning.data.datasets.nih import NIHSource
+from cxr_lightning.data.datasets.nih import NIHLayout
 from cxr_lightning.data.splits import PatientOverlapError
 from cxr_lightning.labels import NIH_LABELS
 from cxr_lightning.utils.subprocesses import usable_cores
@@ -21,7 +23,7 @@ from cxr_lightning.utils.subprocesses import usable_cores
 
 def module(folder: Path, **options: Any) -> ChestXRayDataModule:
     settings = {"val_fraction": 0.25, "image_size": 32, "batch_size": 4, "num_workers": 0, **options}
-    return ChestXRayDataModule(str(folder), NIHSource(), **settings)
+    return ChestXRayDataModule(str(folder), NIHLayout(), **settings)
 
 
 def ready(folder: Path, **options: Any) -> ChestXRayDataModule:
@@ -76,7 +78,7 @@ def test_only_training_is_shuffled(datamodule: ChestXRayDataModule) -> None:
     assert torch.cat([batch["index"] for batch in datamodule.test_dataloader()]).tolist() == list(range(8))
 
 
-def test_a_last_training_batch_of_one_image_is_left_out(nih_folder: Path) -> None:
+def test_a_last_training_batch_of_one_image_is_dropped(nih_folder: Path) -> None:
     # Eighteen training images: 17 + 1, and a batch that is larger than the set.
     assert [len(batch["index"]) for batch in ready(nih_folder, batch_size=17).train_dataloader()] == [17]
     assert [len(batch["index"]) for batch in ready(nih_folder, batch_size=64).train_dataloader()] == [18]
@@ -105,7 +107,9 @@ def test_a_subset_is_smaller_keeps_both_sides_and_is_recorded(make_nih: Callable
     )
 
 
-def test_the_record_is_plain_json_and_says_what_the_data_is(datamodule: ChestXRayDataModule, nih_folder: Path) -> None:
+def test_the_record_is_plain_json_and_states_what_the_data_is(
+    datamodule: ChestXRayDataModule, nih_folder: Path
+) -> None:
     datamodule.setup()
     record = datamodule.record()
     assert json.loads(json.dumps(record)) == record
@@ -120,9 +124,28 @@ def test_the_records_settings_are_the_constructors_options(datamodule: ChestXRay
     datamodule.setup()
     settings = datamodule.record()["settings"]
     settings.pop("source")
-    again = ChestXRayDataModule(settings.pop("root"), NIHSource(), **settings)
+    again = ChestXRayDataModule(settings.pop("root"), NIHLayout(), **settings)
     again.setup()
     assert again.record()["splits"] == datamodule.record()["splits"]
+
+
+def test_the_data_is_divided_again_as_a_record_states_without_its_files(
+    make_nih: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = make_nih(tmp_path / "nih", patients=40, size=8)
+    options: dict[str, Any] = {"subset": True, "subset_images": (12, 6, 10), "views": ["PA"], "on_missing": "skip"}
+    cache = {"cache": True, "cache_dir": str(tmp_path / "cache")}
+    earlier = ready(folder, seed=5, labels=["Mass", "Effusion"], on_bad_image="skip", **options, **cache)
+    present = ready(folder)
+    few = ready(folder, labels=["Nodule"])
+    shutil.rmtree(folder / "images")
+    columns = ["image_id", "patient_id", "split"]
+    for datamodule in (few, present):  # `few` reads the tables again, for the labels that it lacks
+        table = datamodule.resplit(json.loads(json.dumps(earlier.record()))).table
+        pd.testing.assert_frame_equal(table[columns], earlier.manifest.table[columns])
+        (folder / "Data_Entry_2017_v2020.csv").unlink(missing_ok=True)
+    assert len(present.label_table.table) == 80
+    assert len(present.manifest.table) == 80
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -144,7 +167,7 @@ def test_prepared_images_are_those_that_are_decoded_every_time(nih_folder: Path,
     ]
 
 
-def test_only_images_that_are_decoded_want_loader_processes(nih_folder: Path, tmp_path: Path) -> None:
+def test_only_images_that_are_decoded_need_loader_processes(nih_folder: Path, tmp_path: Path) -> None:
     decoding = ready(nih_folder, num_workers=None)
     prepared = ready(nih_folder, num_workers=None, cache=True, cache_dir=str(tmp_path / "cache"))
     assert decoding.train_dataloader().num_workers == max(0, min(8, usable_cores() - 1))
@@ -153,7 +176,7 @@ def test_only_images_that_are_decoded_want_loader_processes(nih_folder: Path, tm
     assert forced.train_dataloader().num_workers == 2
 
 
-def test_only_the_splits_that_are_asked_for_are_prepared(nih_folder: Path, tmp_path: Path) -> None:
+def test_only_the_splits_that_are_requested_are_prepared(nih_folder: Path, tmp_path: Path) -> None:
     datamodule = module(nih_folder, cache=True, cache_dir=str(tmp_path / "cache"))
     datamodule.load(prepared=("test",))
     assert isinstance(datamodule.dataset("test").images, ImageMap)
@@ -162,7 +185,7 @@ def test_only_the_splits_that_are_asked_for_are_prepared(nih_folder: Path, tmp_p
     assert len(index.read_text().splitlines()) == 1 + len(datamodule.rows("test"))
 
 
-def test_broken_images_are_left_out_if_that_is_asked_for(
+def test_unreadable_images_are_excluded_if_that_is_requested(
     nih_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     whole = ready(nih_folder).manifest.table.set_index("image_id")["split"]
@@ -186,14 +209,15 @@ def test_broken_images_are_left_out_if_that_is_asked_for(
         ready(nih_folder, on_bad_image="skip", **cached)
 
 
-def test_a_broken_image_is_found_at_setup(nih_folder: Path) -> None:
+def test_an_unreadable_image_is_found_at_setup(nih_folder: Path) -> None:
     images = sorted((nih_folder / "images").iterdir())
     images[3].write_bytes(b"")
     with pytest.raises(ValueError, match=rf"image in '{images[3]}' but the file is empty\. Download it again, or set"):
         ready(nih_folder)
     images[5].write_text("version https://git-lfs.github.com/spec/v1\n")
     with pytest.raises(
-        ValueError, match=rf"2 broken: '{images[3]}': the file is empty; '{images[5]}': it is a Git-LFS"
+        ValueError,
+        match=rf"2 of 32 images cannot be read: '{images[3]}': the file is empty; '{images[5]}': it is a Git-LFS",
     ):
         ready(nih_folder)
 

@@ -9,13 +9,13 @@ import torch
 from PIL import Image
 
 from cxr_lightning.data.dataset import ChestXRayDataset, ImageFiles
-from cxr_lightning.data.manifest import targets_of
+from cxr_lightning.data.manifest import target_array
 from cxr_lightning.imaging.decoded_image import ImageRejectedError
 
 
 @pytest.fixture
 def table(tmp_path: Path) -> pd.DataFrame:
-    """Three 16 x 16 images, the k-th all of grey 10 * k; its index does not start at 0."""
+    """Three 16 x 16 images, the k-th all of gray 10 * k; its index does not start at 0."""
     for number in range(3):
         Image.new("L", (16, 16), 10 * number).save(tmp_path / f"{number}.png")
     columns = {"path": [str(tmp_path / f"{number}.png") for number in range(3)], "Mass": [0.0, 1.0, np.nan]}
@@ -23,7 +23,7 @@ def table(tmp_path: Path) -> pd.DataFrame:
 
 
 def dataset_of(table: pd.DataFrame, labels: list[str], size: int) -> ChestXRayDataset:
-    return ChestXRayDataset(ImageFiles(list(table["path"]), size), targets_of(table, labels))
+    return ChestXRayDataset(ImageFiles(list(table["path"]), size), target_array(table, labels))
 
 
 def test_a_sample_has_the_designs_shapes_types_and_values(table: pd.DataFrame) -> None:
@@ -53,10 +53,10 @@ def test_a_batch_is_its_samples_stacked(table: pd.DataFrame) -> None:
 
 def test_targets_of_another_number_of_images_are_refused(table: pd.DataFrame) -> None:
     with pytest.raises(ValueError, match="targets of 3 images but got 2"):
-        ChestXRayDataset(ImageFiles(list(table["path"]), 24), targets_of(table, ["Mass"])[:2])
+        ChestXRayDataset(ImageFiles(list(table["path"]), 24), target_array(table, ["Mass"])[:2])
 
 
-def test_a_broken_image_is_named(table: pd.DataFrame, tmp_path: Path) -> None:
+def test_an_unreadable_image_is_named(table: pd.DataFrame, tmp_path: Path) -> None:
     (tmp_path / "1.png").write_bytes(b"")
     with pytest.raises(ImageRejectedError, match=r"1\.png' but the file is empty"):
         dataset_of(table, ["Mass"], 24)[1]

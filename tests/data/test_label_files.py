@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxr_lightning.data.datasets.nih import NIHSource
-from cxr_lightning.data.datasets.sources import CsvSource
+from cxr_lightning.data.datasets.csv_table import CsvLayout
+from cxr_lightning.data.datasets.nih import NIHLayout
 from cxr_lightning.labels import NIH_LABELS
 
 HEADER = [
@@ -82,7 +82,7 @@ def test_nihs_label_file_is_read_as_the_csv_module_reads_it_or_refused(content: 
     with TemporaryDirectory() as folder:
         (Path(folder) / "Data_Entry_2017_v2020.csv").write_text(content, newline="")
         try:
-            table = NIHSource().read(Path(folder)).table
+            table = NIHLayout().read(Path(folder)).table
         except ValueError as error:
             table, refused = None, str(error)
     if table is None:
@@ -111,9 +111,9 @@ def test_a_truth_that_is_not_0_or_1_is_an_error_never_a_zero(values: list[tuple[
         known = all(cell.strip() in meant for pair in values for cell in pair)
         if not known:
             with pytest.raises(ValueError, match=r"Expected 0, 1 or nothing"):
-                CsvSource().read(Path(folder), ["A", "B"])
+                CsvLayout().read(Path(folder), ["A", "B"])
             return
-        table = CsvSource().read(Path(folder), ["A", "B"]).table
+        table = CsvLayout().read(Path(folder), ["A", "B"]).table
     for (first, second), row in zip(values, table.to_dict("records"), strict=True):
         for text, value in ((first, row["A"]), (second, row["B"])):
             wanted = meant[text.strip()]

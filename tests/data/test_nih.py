@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cxr_lightning.data.datasets.nih import NIHSource
+from cxr_lightning.data.datasets.nih import NIHLayout
 from cxr_lightning.data.manifest import fingerprint
 from cxr_lightning.labels import NIH_LABELS
 
@@ -22,7 +22,7 @@ def edit(path: Path, old: str, new: str) -> None:
 
 
 def test_the_table_is_what_the_csv_module_reads(nih_folder: Path, nih_rows: Rows) -> None:
-    manifest = NIHSource().read(nih_folder)
+    manifest = NIHLayout().read(nih_folder)
     rows = nih_rows(nih_folder / V2020)
     table = manifest.table
     assert table["image_id"].tolist() == [row["Image Index"] for row in rows]
@@ -40,7 +40,7 @@ def test_the_table_is_what_the_csv_module_reads(nih_folder: Path, nih_rows: Rows
 
 
 def test_the_split_is_what_the_lists_say(nih_folder: Path) -> None:
-    table = NIHSource().read(nih_folder).table
+    table = NIHLayout().read(nih_folder).table
     for split, name in (("train_val", "train_val_list.txt"), ("test", "test_list.txt")):
         listed = (nih_folder / name).read_text().split()
         assert table["image_id"][table["split"] == split].tolist() == listed
@@ -49,11 +49,11 @@ def test_the_split_is_what_the_lists_say(nih_folder: Path) -> None:
 def test_without_lists_there_is_no_split(nih_folder: Path) -> None:
     (nih_folder / "train_val_list.txt").unlink()
     (nih_folder / "test_list.txt").unlink()
-    assert NIHSource().read(nih_folder).table["split"].isna().all()
+    assert NIHLayout().read(nih_folder).table["split"].isna().all()
 
 
 def test_labels_may_be_chosen_and_ordered(nih_folder: Path) -> None:
-    everything, chosen = NIHSource().read(nih_folder), NIHSource().read(nih_folder, ["Mass", "Effusion"])
+    everything, chosen = NIHLayout().read(nih_folder), NIHLayout().read(nih_folder, ["Mass", "Effusion"])
     assert chosen.labels == ("Mass", "Effusion")
     columns = [NIH_LABELS.index("Mass"), NIH_LABELS.index("Effusion")]
     np.testing.assert_array_equal(chosen.targets(), everything.targets()[:, columns])
@@ -69,7 +69,7 @@ def test_labels_may_be_chosen_and_ordered(nih_folder: Path) -> None:
 )
 def test_unusable_labels_are_refused(nih_folder: Path, labels: list[str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        NIHSource().read(nih_folder, labels)
+        NIHLayout().read(nih_folder, labels)
 
 
 SIZES, SPACING = "OriginalImage[Width,Height]", "OriginalImagePixelSpacing[x,y]"
@@ -87,19 +87,19 @@ SIZES, SPACING = "OriginalImage[Width,Height]", "OriginalImagePixelSpacing[x,y]"
     ids=["quoted", "spaces", "2017-trailing-comma", "header-only-comma", "byte-order-mark"],
 )
 def test_every_editions_header_reads_the_same(nih_folder: Path, old: str, new: str, row_end: str) -> None:
-    expected = NIHSource().read(nih_folder)
+    expected = NIHLayout().read(nih_folder)
     header, *rows = (nih_folder / V2020).read_text().splitlines()
     assert len(rows[0].split(",")) == 11
     lines = [header.replace(old, new), *(row + row_end for row in rows)]
     (nih_folder / V2020).write_text("\r\n".join(lines) + "\r\n")
-    pd.testing.assert_frame_equal(NIHSource().read(nih_folder).table, expected.table)
+    pd.testing.assert_frame_equal(NIHLayout().read(nih_folder).table, expected.table)
 
 
 def test_the_2017_edition_with_its_ages_is_read_where_it_is_the_only_one(nih_folder: Path) -> None:
     path = (nih_folder / V2020).rename(nih_folder / "Data_Entry_2017.csv")
     edit(path, ",1,21,F,", ",1,021Y,F,")
     edit(path, ",1,21,F,", ",1,414Y,F,")
-    manifest = NIHSource().read(nih_folder)
+    manifest = NIHLayout().read(nih_folder)
     assert manifest.table["age"][0] == 21
     assert np.isnan(manifest.table["age"][1])
     assert next(iter(manifest.files)) == "Data_Entry_2017.csv"
@@ -107,13 +107,13 @@ def test_the_2017_edition_with_its_ages_is_read_where_it_is_the_only_one(nih_fol
 
 def test_of_two_editions_the_later_is_used_and_said_so(nih_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     (nih_folder / "Data_Entry_2017.csv").write_text("never read")
-    assert V2020 in NIHSource().read(nih_folder).files
+    assert V2020 in NIHLayout().read(nih_folder).files
     assert f"holds both label editions; using {V2020}" in caplog.text
 
 
 def test_the_label_file_may_be_named(nih_folder: Path) -> None:
     (nih_folder / V2020).rename(nih_folder / "mine.csv")
-    assert "mine.csv" in NIHSource("mine.csv").read(nih_folder).files
+    assert "mine.csv" in NIHLayout("mine.csv").read(nih_folder).files
 
 
 @pytest.mark.parametrize("layout", ["images", "images_001/images", ".", "images_001"])
@@ -122,26 +122,26 @@ def test_images_are_found_in_every_layout(nih_folder: Path, layout: str) -> None
     target.mkdir(parents=True, exist_ok=True)
     for image in sorted((nih_folder / "images").iterdir()):
         image.rename(target / image.name)
-    paths = NIHSource().read(nih_folder).table["path"]
+    paths = NIHLayout().read(nih_folder).table["path"]
     assert all(Path(path).parent.resolve() == target.resolve() for path in paths)
 
 
 def test_a_missing_image_has_no_path(nih_folder: Path) -> None:
     (nih_folder / "images" / "00000001_000.png").unlink()
-    table = NIHSource().read(nih_folder).table
+    table = NIHLayout().read(nih_folder).table
     assert table["image_id"][table["path"].isna()].tolist() == ["00000001_000.png"]
 
 
 def test_a_missing_folder_or_label_file_says_what_is_there(nih_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"data set's folder at '.*absent' .* Set `data\.root`"):
-        NIHSource().read(tmp_path / "absent")
+        NIHLayout().read(tmp_path / "absent")
     with pytest.raises(FileNotFoundError, match=r"folder at '.*v2020\.csv'"):
-        NIHSource().read(nih_folder / V2020)
+        NIHLayout().read(nih_folder / V2020)
     (nih_folder / V2020).unlink()
     with pytest.raises(
         FileNotFoundError, match=rf"Expected {V2020} or .* holds BBox_List_2017\.csv, images, test_list"
     ):
-        NIHSource().read(nih_folder)
+        NIHLayout().read(nih_folder)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_a_missing_folder_or_label_file_says_what_is_there(nih_folder: Path, tmp
 def test_a_malformed_label_file_is_refused(nih_folder: Path, old: str, new: str, message: str) -> None:
     edit(nih_folder / V2020, old, new)
     with pytest.raises(ValueError, match=message):
-        NIHSource().read(nih_folder)
+        NIHLayout().read(nih_folder)
 
 
 def test_the_unknown_findings_line_is_its_line_in_the_file(nih_folder: Path) -> None:
@@ -172,18 +172,18 @@ def test_the_unknown_findings_line_is_its_line_in_the_file(nih_folder: Path) -> 
     lines.insert(3, "")  # a blank line counts
     (nih_folder / V2020).write_text("\n".join(lines))
     with pytest.raises(ValueError, match="line 9 holds 'Efusion'"):
-        NIHSource().read(nih_folder)
+        NIHLayout().read(nih_folder)
 
 
 def test_split_lists_that_share_an_image_are_refused(nih_folder: Path) -> None:
     with (nih_folder / "test_list.txt").open("a") as file:
         file.write("00000001_000.png\n")
     with pytest.raises(ValueError, match=r"share no image but they share 1, first 00000001_000\.png"):
-        NIHSource().read(nih_folder)
+        NIHLayout().read(nih_folder)
 
 
 def test_boxes_are_fractions_of_the_image_with_the_label_files_spelling(nih_folder: Path, nih_rows: Rows) -> None:
-    boxes = NIHSource().read(nih_folder).boxes
+    boxes = NIHLayout().read(nih_folder).boxes
     listed = nih_rows(nih_folder / "BBox_List_2017.csv")
     assert len(listed) > 0
     assert boxes["image_id"].tolist() == [row["Image Index"] for row in listed]
@@ -194,7 +194,7 @@ def test_boxes_are_fractions_of_the_image_with_the_label_files_spelling(nih_fold
 
 def test_without_a_box_list_there_are_no_boxes(nih_folder: Path) -> None:
     (nih_folder / "BBox_List_2017.csv").unlink()
-    boxes = NIHSource().read(nih_folder).boxes
+    boxes = NIHLayout().read(nih_folder).boxes
     assert boxes.columns.tolist() == ["image_id", "label", "x", "y", "width", "height"]
     assert boxes.empty
 
@@ -218,19 +218,19 @@ def test_without_a_box_list_there_are_no_boxes(nih_folder: Path) -> None:
 def test_a_malformed_box_list_is_refused(nih_folder: Path, old: str, new: str, message: str) -> None:
     edit(nih_folder / "BBox_List_2017.csv", old, new)
     with pytest.raises(ValueError, match=message):
-        NIHSource().read(nih_folder)
+        NIHLayout().read(nih_folder)
 
 
 def test_a_marked_folder_is_synthetic(nih_folder: Path) -> None:
     (nih_folder / "phantom.json").write_text("{}")
-    manifest = NIHSource().read(nih_folder)
+    manifest = NIHLayout().read(nih_folder)
     assert manifest.synthetic
     assert fingerprint(manifest)["synthetic"] is True
 
 
 def test_the_fingerprint_names_every_file_that_was_read(nih_folder: Path) -> None:
-    files = NIHSource().read(nih_folder).files
+    files = NIHLayout().read(nih_folder).files
     assert set(files) == {V2020, "train_val_list.txt", "test_list.txt", "BBox_List_2017.csv"}
     before = files[V2020]
     edit(nih_folder / V2020, "2500", "2501")
-    assert NIHSource().read(nih_folder).files[V2020] != before
+    assert NIHLayout().read(nih_folder).files[V2020] != before

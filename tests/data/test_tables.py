@@ -11,12 +11,12 @@ from cxr_lightning.data.csv_reader import (
     check_image_names,
     index_images,
     parse_age,
-    parse_truth,
+    parse_targets,
     read_header,
-    read_names,
+    read_image_list,
     read_table,
 )
-from cxr_lightning.data.manifest import check_table, first_five, names_sha256
+from cxr_lightning.data.manifest import check_table, names_sha256, preview
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 7861\n"
 
@@ -41,7 +41,7 @@ def write(folder: Path, content: str | bytes, name: str = "labels.csv") -> Path:
         "a,b,c,\n1,2,3\n4,5,6\n",
         "c,a,b\n3,1,2\n6,4,5\n",
     ],
-    ids=["plain", "crlf", "mark", "blank", "quoted", "spaces", "trailing", "rows-only", "header-only", "other-order"],
+    ids=["plain", "crlf", "bom", "blank", "quoted", "spaces", "trailing", "rows-only", "header-only", "other-order"],
 )
 def test_every_spelling_of_one_table_reads_the_same(tmp_path: Path, content: str) -> None:
     table = read_table(write(tmp_path, content), ["c", "a"])
@@ -60,7 +60,7 @@ def test_the_index_is_the_line_of_the_file_less_two(tmp_path: Path) -> None:
     assert [index + 2 for index in table.index] == [2, 4]
 
 
-def test_a_column_may_be_asked_for_twice(tmp_path: Path) -> None:
+def test_a_column_may_be_requested_twice(tmp_path: Path) -> None:
     table = read_table(write(tmp_path, "a,b\n1,2\n"), ["a", "a"])
     assert table["a"].tolist() == ["1"]
 
@@ -79,14 +79,14 @@ def test_a_column_may_be_asked_for_twice(tmp_path: Path) -> None:
         ("", r"text from the first line of '.*labels\.csv' on but that is empty"),
         ("\n\n", "text from the first line of .* on but that is empty"),
     ],
-    ids=["missing", "doubled", "too-many", "too-few", "latin", "utf-16", "open-quote", "pointer", "empty", "blank"],
+    ids=["missing", "duplicated", "too-many", "too-few", "latin", "utf-16", "open-quote", "pointer", "empty", "blank"],
 )
 def test_a_malformed_table_is_refused(tmp_path: Path, content: str | bytes, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         read_table(write(tmp_path, content), ["a", "b"])
 
 
-def test_a_missing_table_is_told_with_what_is_there(tmp_path: Path) -> None:
+def test_a_missing_table_is_reported_with_what_is_there(tmp_path: Path) -> None:
     for name in "fedcba":
         (tmp_path / name).touch()
     with pytest.raises(FileNotFoundError, match=r"label file at '.*labels\.csv' .* The folder holds a, b, c, d, e:"):
@@ -99,8 +99,8 @@ def test_read_header_gives_the_columns(tmp_path: Path) -> None:
     assert read_header(write(tmp_path, "\ufeffa, b\n1,2\n")) == ["a", "b"]
 
 
-def test_read_names_gives_one_name_a_line(tmp_path: Path) -> None:
-    assert read_names(write(tmp_path, "\ufeffb.png\r\n\r\na.png\r\n   \r\n  \r\n")) == ["b.png", "a.png"]
+def test_an_image_list_gives_one_name_a_line(tmp_path: Path) -> None:
+    assert read_image_list(write(tmp_path, "\ufeffb.png\r\n\r\na.png\r\n   \r\n  \r\n")) == ["b.png", "a.png"]
 
 
 @pytest.mark.parametrize(
@@ -114,20 +114,20 @@ def test_read_names_gives_one_name_a_line(tmp_path: Path) -> None:
 )
 def test_a_malformed_list_is_refused(tmp_path: Path, content: str | bytes, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        read_names(write(tmp_path, content, "list.txt"))
+        read_image_list(write(tmp_path, content, "list.txt"))
 
 
-def test_truth_is_one_zero_or_unknown() -> None:
-    values = parse_truth(pd.Series(["1", "0", "", "1.0", "0.0"]), Path("labels.csv"))
+def test_targets_are_one_zero_or_unknown() -> None:
+    values = parse_targets(pd.Series(["1", "0", "", "1.0", "0.0"]), Path("labels.csv"))
     assert values.tolist()[:2] + values.tolist()[3:] == [1.0, 0.0, 1.0, 0.0]
     assert math.isnan(values[2])
     assert values.dtype == "float32"
 
 
 @pytest.mark.parametrize("wrong", ["-1", "yes", "2", "0.5", "nan", "True"])
-def test_any_other_truth_is_refused_with_its_line(wrong: str) -> None:
+def test_any_other_target_is_refused_with_its_line(wrong: str) -> None:
     with pytest.raises(ValueError, match=rf"column 'Mass' of 'labels\.csv' but 2 cells .* first '{wrong}' on line 3"):
-        parse_truth(pd.Series(["1", wrong, "0", wrong], name="Mass"), Path("labels.csv"))
+        parse_targets(pd.Series(["1", wrong, "0", wrong], name="Mass"), Path("labels.csv"))
 
 
 @pytest.mark.parametrize(
@@ -193,9 +193,9 @@ def test_a_table_that_cannot_be_trusted_is_refused(rows: list[tuple[str, str]], 
         check_table(pd.DataFrame(rows, columns=["image_id", "patient_id"], dtype=object), Path("l.csv"))
 
 
-def test_first_five_says_when_there_are_more() -> None:
-    assert first_five(list("abcde")) == "a, b, c, d, e"
-    assert first_five(list("abcdef")) == "a, b, c, d, e, ..."
+def test_a_preview_of_names_shows_when_there_are_more() -> None:
+    assert preview(list("abcde")) == "a, b, c, d, e"
+    assert preview(list("abcdef")) == "a, b, c, d, e, ..."
 
 
 def test_the_names_sha256_is_that_of_the_sorted_lines() -> None:

@@ -1,7 +1,7 @@
-"""Images decoded and resized once, in a file of pixels that runs map into memory."""
+"""Images that are decoded and resized once, in a file of pixels that runs map into memory."""
 
-from cxr_lightning.data.cache.build import Prepared, prepare
+from cxr_lightning.data.cache.build import PreparedImages, prepare_images
 from cxr_lightning.data.cache.pixels import ImageMap
 from cxr_lightning.data.cache.store import CacheSpec
 
-__all__ = ["CacheSpec", "ImageMap", "Prepared", "prepare"]
+__all__ = ["CacheSpec", "ImageMap", "PreparedImages", "prepare_images"]

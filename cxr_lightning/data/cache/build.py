@@ -1,4 +1,4 @@
-"""Brings a cache up to date: finds what is missing in it, and has that decoded."""
+"""Brings a cache up to date: finds the images that are missing in it, and has them decoded."""
 
 import csv
 import logging
@@ -10,20 +10,20 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from cxr_lightning.data.cache.decode import Answer, decode
-from cxr_lightning.data.cache.pixels import ImageMap, identity
-from cxr_lightning.data.cache.request import Wish, changed, damaged, rejected, states
-from cxr_lightning.data.cache.store import PIXELS_FILE, CacheSpec, Entry, Index, Journal, read_index
+from cxr_lightning.data.cache.decode import DecodeResult, decode_images
+from cxr_lightning.data.cache.pixels import ImageMap, file_identity
+from cxr_lightning.data.cache.request import CacheRequest, corrupted_files, read_states, rejected_files, stale_files
+from cxr_lightning.data.cache.store import PIXELS_FILE, CacheIndex, CacheSpec, CacheWriter, IndexEntry, read_index
 from cxr_lightning.imaging.decoded_image import ImageRejectedError
-from cxr_lightning.imaging.reader import BadImagePolicy, refusal
-from cxr_lightning.imaging.signatures import find_broken
+from cxr_lightning.imaging.reader import BadImagePolicy, rejected_images_error
+from cxr_lightning.imaging.signatures import find_unreadable
 from cxr_lightning.utils.progress import progress_bar
 from cxr_lightning.utils.subprocesses import check_workers, usable_cores
 
 REJECTED_FILE = "rejected.csv"
 _LOCK_FILE = ".lock"
-_SPARE_BYTES = 100_000_000
-"""To be left free on the disk beside the pixels."""
+_MIN_FREE_BYTES = 100_000_000
+"""Disk space that must stay free beside the pixels."""
 _REMEDY = (
     "Free disk space, set `paths.cache_dir` (cxr prepare: --cache-dir) to a place that you may write to, or prepare "
     "nothing: data.cache=false (evaluate.py: cache=false)."
@@ -32,31 +32,31 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedImages:
     """Images of a data set that are ready to be read.
 
     Attributes:
-        folder: The cache.
+        folder: The cache's folder.
         image_size: Side in pixels, S.
         rows: Row in the file of pixels, by image file relative to the data set's folder.
         rejected: Images that cannot be used, by image file.
-        made: Number of images that were decoded just now.
-        identity: Of the file of pixels; None if there is none.
+        num_decoded: Number of images that were decoded in this call.
+        identity: Identity of the file of pixels; None if there is none.
     """
 
     folder: Path
     image_size: int
     rows: dict[str, int]
     rejected: dict[str, ImageRejectedError]
-    made: int = 0
+    num_decoded: int = 0
     identity: tuple[int, int] | None = None
 
     def images(self, files: Sequence[str]) -> ImageMap:
-        """Some of the images, in this order."""
+        """Some of the images, in the order of ``files``."""
         return ImageMap(self.folder / PIXELS_FILE, [self.rows[file] for file in files], self.image_size, self.identity)
 
 
-def prepare(
+def prepare_images(
     files: Sequence[str],
     spec: CacheSpec,
     cache_dir: Path,
@@ -65,19 +65,20 @@ def prepare(
     workers: int | None = None,
     progress: bool = True,
     verify: bool = False,
-) -> Prepared:
+) -> PreparedImages:
     """Decode and resize images once.
 
-    What is there already, from the same files, is kept; an interrupted run is continued. Of several processes that
-    want the same cache one works and the others wait. Images that cannot be used are listed in ``rejected.csv``.
+    Images that are prepared already, from the same files, are kept; an interrupted run is continued. Of several
+    processes that request the same cache one works and the others wait. Images that cannot be used are listed in
+    ``rejected.csv``.
 
     Args:
         files: Images relative to ``spec.root``.
-        spec: The data set's folder, and the pixels that are wanted.
-        cache_dir: Where caches are kept; made if missing.
-        on_bad_image: ``error``: stop if an image cannot be used; ``skip``: only say so.
-        workers: Processes; None for one per usable core, 1 for this process only.
-        progress: Whether to show how far it is.
+        spec: The data set's folder, and what decides the pixels.
+        cache_dir: Folder of all caches; made if missing.
+        on_bad_image: ``error``: stop if an image cannot be used; ``skip``: only list it.
+        workers: Number of processes; None for one per usable core, 1 for this process only.
+        progress: Whether to show a progress bar.
         verify: Compare all pixels with their checksums, not only a few.
 
     Raises:
@@ -86,44 +87,51 @@ def prepare(
         RuntimeError: If a process fails.
     """
     workers = usable_cores() if workers is None else check_workers(workers)
-    wish = Wish(cache_dir / spec.folder_name, spec, states(spec.root, files), on_bad_image, verify)
-    with _explained(wish.folder):
-        return _prepare(wish, workers, progress)
+    states = read_states(spec.root, files)
+    request = CacheRequest(cache_dir / spec.folder_name, spec, states, on_bad_image, verify)
+    with _explain_os_errors(request.folder):
+        return _prepare(request, workers, progress)
 
 
-def _prepare(wish: Wish, workers: int, progress: bool) -> Prepared:
-    spec = wish.spec
-    index = read_index(wish.folder, spec)
-    made = 0
-    if wish.on_bad_image == "error" and (known := rejected(wish, index)):
-        raise refusal(list(known.values()), wish.folder / REJECTED_FILE)
-    if changed(wish, index) or damaged(wish, index):
-        with _locked(wish.folder):
-            index = read_index(wish.folder, spec)
-            made = _bring_up_to_date(wish, index, workers, progress)
-    bad = rejected(wish, index)
-    if bad and wish.on_bad_image == "error":
-        raise refusal(list(bad.values()), wish.folder / REJECTED_FILE)
-    entries = [index.entries[file] for file in wish.state]
+def _prepare(request: CacheRequest, workers: int, progress: bool) -> PreparedImages:
+    spec = request.spec
+    index = read_index(request.folder, spec)
+    num_decoded = 0
+    _check_rejected(request, index)
+    if stale_files(request, index) or corrupted_files(request, index):
+        with _lock(request.folder):
+            index = read_index(request.folder, spec)
+            num_decoded = _update(request, index, workers, progress)
+    rejected = _check_rejected(request, index)
+    entries = [index.entries[file] for file in request.states]
     rows = {entry.file: entry.row for entry in entries if entry.row is not None}
-    pixels = identity(wish.folder / PIXELS_FILE) if rows else None
-    return Prepared(wish.folder, spec.image_size, rows, bad, made, pixels)
+    identity = file_identity(request.folder / PIXELS_FILE) if rows else None
+    return PreparedImages(request.folder, spec.image_size, rows, rejected, num_decoded, identity)
+
+
+def _check_rejected(request: CacheRequest, index: CacheIndex) -> dict[str, ImageRejectedError]:
+    """The rejected images, if the request allows them; else an error."""
+    rejected = rejected_files(request, index)
+    if rejected and request.on_bad_image == "error":
+        listed_in = request.folder / REJECTED_FILE
+        raise rejected_images_error(list(rejected.values()), len(request.states), listed_in)
+    return rejected
 
 
 @contextmanager
-def _explained(folder: Path) -> Iterator[None]:
-    """Says what the system's own errors (disk full, no permission, a folder in a file's place) were about."""
+def _explain_os_errors(folder: Path) -> Iterator[None]:
+    """Add folder and remedy to the system's own errors (disk full, no permission, a folder in a file's place)."""
     try:
         yield
     except OSError as error:
-        if error.errno is None:  # one of ours
+        if error.errno is None:  # raised by this package, with a message that is complete
             raise
         raise OSError(f"Expected to keep prepared images in '{folder}' but got: {error}. {_REMEDY}") from error
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Alone in the folder."""
+def _lock(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock, waiting for another process if needed."""
     lock = FileLock(folder / _LOCK_FILE)
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -137,85 +145,92 @@ def _locked(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _bring_up_to_date(wish: Wish, index: Index, workers: int, progress: bool) -> int:
-    """Add to the cache what is missing in it; returns the number of images that were decoded."""
-    folder, size = wish.folder, wish.spec.image_size
-    renewed, spoilt = changed(wish, index), damaged(wish, index)
-    wanted = list(dict.fromkeys([*renewed, *spoilt]))
-    if not wanted:  # another process was quicker
+def _update(request: CacheRequest, index: CacheIndex, workers: int, progress: bool) -> int:
+    """Add to the cache the images that are missing in it; returns the number of images that were decoded."""
+    folder, size = request.folder, request.spec.image_size
+    stale, corrupted = stale_files(request, index), corrupted_files(request, index)
+    missing = list(dict.fromkeys([*stale, *corrupted]))
+    if not missing:  # another process was quicker
         return 0
-    for reason in _reasons(wish, index, renewed, spoilt):
+    for reason in _reasons(request, index, stale, corrupted):
         logger.warning("%s", reason)
-    _check_space(folder, len(wanted) * size**2)
-    logger.info("preparing %s images of %d px in '%s'", f"{len(wanted):,}", size, folder)
-    files = {wish.spec.root / file: file for file in wanted}
+    _check_free_space(folder, len(missing) * size**2)
+    logger.info("preparing %s images of %d px in '%s'", f"{len(missing):,}", size, folder)
+    files = {request.spec.root / file: file for file in missing}
     # A look at the first and last bytes takes seconds; decoding all may take an hour.
-    broken = {files[Path(rejection.path)]: rejection for rejection in find_broken(list(files))}
-    whole = [] if broken and wish.on_bad_image == "error" else [file for file in wanted if file not in broken]
+    unreadable = {files[Path(rejection.path)]: rejection for rejection in find_unreadable(list(files))}
+    stop = unreadable and request.on_bad_image == "error"
+    readable = [] if stop else [file for file in missing if file not in unreadable]
     try:
-        with Journal(folder, wish.spec, index) as journal:
-            for file, rejection in broken.items():
-                entry = Entry(file, *wish.state[file], reason=rejection.reason, remedy=rejection.remedy)
-                journal.add(entry, lasting=rejection.lasting)
-            _decode(wish, whole, journal, workers, progress)
+        with CacheWriter(folder, request.spec, index) as writer:
+            for file, rejection in unreadable.items():
+                entry = IndexEntry(file, *request.states[file], reason=rejection.reason, remedy=rejection.remedy)
+                writer.add(entry, permanent=rejection.permanent)
+            _decode(request, readable, writer, workers, progress)
     finally:
-        _write_rejected(wish, index)
-    return len(whole)
+        _write_rejected(request, index)
+    return len(readable)
 
 
-def _decode(wish: Wish, files: Sequence[str], journal: Journal, workers: int, progress: bool) -> None:
-    spec, first = wish.spec, journal.index.rows
+def _decode(request: CacheRequest, files: Sequence[str], writer: CacheWriter, workers: int, progress: bool) -> None:
+    spec, first = request.spec, writer.index.next_row
     images = [(spec.root / file, row) for row, file in enumerate(files, start=first)]
     with progress_bar("Preparing images", len(files), shown=progress) as advance:
 
-        def done(answer: Answer) -> None:
-            row, lasting = answer.pop("row"), answer.pop("lasting", True)
+        def on_result(result: DecodeResult) -> None:
+            row, permanent = result.pop("row"), result.pop("permanent", True)
             file = files[row - first]
-            entry = Entry(file, *wish.state[file], row=row if "crc32" in answer else None, **answer)
-            journal.add(entry, lasting=lasting)
+            entry = IndexEntry(file, *request.states[file], row=row if "crc32" in result else None, **result)
+            writer.add(entry, permanent=permanent)
             advance()
 
-        pixels = wish.folder / PIXELS_FILE
-        decode(images, pixels, spec.image_size, spec.interpolation, workers=workers, done=done)
+        pixels = request.folder / PIXELS_FILE
+        decode_images(images, pixels, spec.image_size, spec.interpolation, workers=workers, on_result=on_result)
 
 
-def _reasons(wish: Wish, index: Index, renewed: Sequence[str], spoilt: Sequence[str]) -> list[str]:
-    """Why what was prepared before is not used."""
+def _reasons(request: CacheRequest, index: CacheIndex, stale: Sequence[str], corrupted: Sequence[str]) -> list[str]:
+    """Why images that were prepared before are not used."""
+    folder = request.folder
     reasons = []
-    if index.fault:
-        reasons.append(f"the prepared images in '{wish.folder}' cannot all be used: {index.fault}")
-    if again := [file for file in renewed if file in index.entries]:
-        reasons.append(f"{len(again):,} image files have changed since they were prepared, first '{again[0]}'")
-    if spoilt:
+    if index.error:
+        reasons.append(f"the prepared images in '{folder}' cannot all be used: {index.error}")
+    if modified := [file for file in stale if file in index.entries]:
+        reasons.append(f"{len(modified):,} image files have changed since they were prepared, first '{modified[0]}'")
+    if corrupted:
         reasons.append(
-            f"{len(spoilt):,} images in '{wish.folder}' have changed since they were written, first '{spoilt[0]}'"
+            f"{len(corrupted):,} images in '{folder}' have changed since they were written, first '{corrupted[0]}'"
         )
-    if not index.entries and (others := wish.spec.others(wish.folder.parent)):
+    if not index.entries and (others := request.spec.other_versions(folder.parent)):
         reasons.append(f"images prepared by another version are not used: '{others[0]}'; it may be deleted")
     return reasons
 
 
-def _check_space(folder: Path, needed: int) -> None:
+def _check_free_space(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
-    if needed + _SPARE_BYTES > free:
+    if needed + _MIN_FREE_BYTES > free:
         raise ValueError(
             f"Expected {needed / 1e9:.1f} GB to be free for prepared images in '{folder}' but there are "
-            f"{max(0, free - _SPARE_BYTES) / 1e9:.1f} GB. {_REMEDY}"
+            f"{max(0, free - _MIN_FREE_BYTES) / 1e9:.1f} GB. {_REMEDY}"
         )
 
 
-def _write_rejected(wish: Wish, index: Index) -> None:
-    """List all images of the cache that cannot be used, those that are gone aside; no list if there are none."""
-    path = wish.folder / REJECTED_FILE
-    bad = [entry for entry in index.entries.values() if entry.row is None]
-    there = [entry for entry in bad if entry.file in wish.state or (wish.spec.root / entry.file).exists()]
-    listed = sorted(there, key=lambda entry: entry.file)
-    if not listed:
+def _write_rejected(request: CacheRequest, index: CacheIndex) -> None:
+    """Write the list of all images of the cache that cannot be used; without those that no longer exist.
+
+    There is no list if there are no such images.
+    """
+    path = request.folder / REJECTED_FILE
+    rejected = [entry for entry in index.entries.values() if entry.row is None]
+    existing = [
+        entry for entry in rejected if entry.file in request.states or (request.spec.root / entry.file).exists()
+    ]
+    if not existing:
         path.unlink(missing_ok=True)
         return
     unfinished = path.with_suffix(".tmp")
     with unfinished.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(("image", "reason", "remedy"))
+        listed = sorted(existing, key=lambda entry: entry.file)
         writer.writerows((entry.file, entry.reason, entry.remedy) for entry in listed)
     unfinished.replace(path)

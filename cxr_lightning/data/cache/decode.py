@@ -12,54 +12,54 @@ from pathlib import Path
 from typing import Any
 
 from cxr_lightning.imaging.decoded_image import ImageRejectedError
-from cxr_lightning.imaging.reader import Interpolation, read_grey, resize
+from cxr_lightning.imaging.reader import Interpolation, read_gray, resize
 from cxr_lightning.utils.subprocesses import run_in_processes
 
-_PER_PROCESS = 32
+_MIN_PER_PROCESS = 32
 """Fewer images than this are not worth another process."""
 
-Answer = dict[str, Any]
-"""About one image: its ``row``, and ``crc32``, or ``reason``, ``remedy`` and ``lasting`` if it was rejected."""
+DecodeResult = dict[str, Any]
+"""The outcome for one image: its ``row``, and ``crc32``, or ``reason``, ``remedy`` and ``permanent`` if rejected."""
 
 
-def decode(
+def decode_images(
     images: Sequence[tuple[Path, int]],
     pixels: Path,
     size: int,
     interpolation: Interpolation,
     *,
     workers: int,
-    done: Callable[[Answer], object],
+    on_result: Callable[[DecodeResult], object],
 ) -> None:
-    """Decode, resize and write images.
+    """Decode and resize images, and write their pixels.
 
     Args:
         images: Files, and the row of each.
-        pixels: The file of rows, which is there.
+        pixels: The file of rows, which must exist.
         size: Side in pixels.
         interpolation: How to resize.
-        workers: Processes at most; 1 for this process.
-        done: Called after each image.
+        workers: Maximum number of processes; 1 for this process.
+        on_result: Called after each image.
 
     Raises:
         OSError: If the pixels cannot be written.
         RuntimeError: If a process fails.
     """
-    processes = min(workers, 1 + len(images) // _PER_PROCESS)
+    processes = min(workers, 1 + len(images) // _MIN_PER_PROCESS)
     if processes == 1:
-        _fill_rows(images, pixels, size, interpolation, done)
+        _fill_rows(images, pixels, size, interpolation, on_result)
         return
     settings = {"pixels": str(pixels), "size": size, "interpolation": interpolation}
     plain = [(str(path), row) for path, row in images]
     tasks = [json.dumps({**settings, "images": plain[start::processes]}) for start in range(processes)]
 
-    def answered(line: str) -> None:
-        answer = json.loads(line)
-        if "failed" in answer:
-            raise OSError(*answer["failed"])
-        done(answer)
+    def on_line(line: str) -> None:
+        result = json.loads(line)
+        if "failed" in result:
+            raise OSError(*result["failed"])
+        on_result(result)
 
-    run_in_processes(__name__, serve.__name__, tasks, answered)
+    run_in_processes(__name__, run_decode_worker.__name__, tasks, on_line)
 
 
 def _fill_rows(
@@ -67,38 +67,38 @@ def _fill_rows(
     pixels: Path,
     size: int,
     interpolation: Interpolation,
-    done: Callable[[Answer], object],
+    on_result: Callable[[DecodeResult], object],
 ) -> None:
     with pixels.open("r+b", buffering=0) as file:
         for path, row in images:
             try:
-                content = resize(read_grey(path), size, interpolation).tobytes()
-            except ImageRejectedError as rejection:
-                told = {"reason": rejection.reason, "remedy": rejection.remedy, "lasting": rejection.lasting}
-                done({"row": row, **told})
+                content = resize(read_gray(path), size, interpolation).tobytes()
+            except ImageRejectedError as error:
+                details = {"reason": error.reason, "remedy": error.remedy, "permanent": error.permanent}
+                on_result({"row": row, **details})
                 continue
             file.seek(row * len(content))
-            _write(file, content)
-            done({"row": row, "crc32": zlib.crc32(content)})
+            _write_all(file, content)
+            on_result({"row": row, "crc32": zlib.crc32(content)})
 
 
-def _write(file: RawIOBase, content: bytes) -> None:
-    """All of it; a disk that is nearly full takes a part, and refuses the next."""
+def _write_all(file: RawIOBase, content: bytes) -> None:
+    """Write in several steps where needed: a disk that is nearly full accepts a part, and refuses the next."""
     rest = memoryview(content)
     while rest:
         rest = rest[file.write(rest) or 0 :]
 
 
-def serve() -> None:
-    """What a process does: reads its task, and writes an answer as a line of JSON after each image."""
+def run_decode_worker() -> None:
+    """Read a task from standard input, and write a line of JSON after each image; runs in the other processes."""
 
-    def tell(answer: Answer) -> None:
-        sys.stdout.write(json.dumps(answer) + "\n")
+    def write_line(result: DecodeResult) -> None:
+        sys.stdout.write(json.dumps(result) + "\n")
         sys.stdout.flush()
 
     task = json.loads(sys.stdin.read())
     images = [(Path(path), row) for path, row in task["images"]]
     try:
-        _fill_rows(images, Path(task["pixels"]), task["size"], task["interpolation"], tell)
+        _fill_rows(images, Path(task["pixels"]), task["size"], task["interpolation"], write_line)
     except OSError as error:
-        tell({"failed": [error.errno, error.strerror]})
+        write_line({"failed": [error.errno, error.strerror]})

@@ -1,4 +1,4 @@
-"""Reads rows of a file of pixels."""
+"""Reads rows of a file of pixels, and compares them with their checksums."""
 
 import zlib
 from collections.abc import Iterable, Sequence
@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_lightning.data.cache.store import PIXELS_FILE, Entry
+from cxr_lightning.data.cache.store import PIXELS_FILE, IndexEntry
 
 
 class ImageMap:
@@ -18,7 +18,7 @@ class ImageMap:
         path: The file.
         rows: ``(N,)``, the row of each image.
         image_size: Side in pixels, S.
-        identity: From :func:`identity` when the rows were looked up; any file if None.
+        identity: From :func:`file_identity` when the rows were looked up; None accepts any file.
     """
 
     def __init__(
@@ -38,36 +38,36 @@ class ImageMap:
         return len(self._rows)
 
     def read(self, indices: Sequence[int]) -> NDArray[np.uint8]:
-        """Images by number, copied out of the map.
+        """Copy images out of the map by their numbers.
 
         Returns:
             ``(B, S, S)`` uint8.
         """
         if self._pixels is None:
-            if self.identity is not None and identity(self.path) != self.identity:
+            if self.identity is not None and file_identity(self.path) != self.identity:
                 raise OSError(f"Expected the prepared images in '{self.path}' that the run began with. Start it again.")
             shape = (int(self._rows.max()) + 1, self.image_size, self.image_size)
             self._pixels = np.memmap(self.path, dtype=np.uint8, mode="r", shape=shape).view(np.ndarray)
         return self._pixels[self._rows[indices]]
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the map, which each process makes for itself."""
+        """Leave the map out: each process makes its own."""
         return {**self.__dict__, "_pixels": None}
 
 
-def identity(path: Path) -> tuple[int, int]:
-    """What tells a file from another one of the same name that took its place."""
+def file_identity(path: Path) -> tuple[int, int]:
+    """Device and inode of a file, which differ for another file that takes its name."""
     state = path.stat()
     return state.st_dev, state.st_ino
 
 
-def find_damaged(folder: Path, entries: Iterable[Entry], image_size: int) -> list[str]:
-    """The files of those prepared images whose pixels are not what was written."""
+def find_corrupted(folder: Path, entries: Iterable[IndexEntry], image_size: int) -> list[str]:
+    """Image files whose prepared pixels differ from their checksum."""
     with (folder / PIXELS_FILE).open("rb") as file:
         return [entry.file for entry in entries if _crc32(file, entry, image_size) != entry.crc32]
 
 
-def _crc32(file: BinaryIO, entry: Entry, image_size: int) -> int:
+def _crc32(file: BinaryIO, entry: IndexEntry, image_size: int) -> int:
     assert entry.row is not None
     file.seek(entry.row * image_size**2)
     return zlib.crc32(file.read(image_size**2))

@@ -1,4 +1,4 @@
-"""What a caller wants of a cache, beside what its index says: what is missing, changed, damaged or rejected."""
+"""A caller's request beside the cache's index: which images are stale, corrupted or rejected."""
 
 import math
 from collections.abc import Sequence
@@ -6,81 +6,92 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from cxr_lightning.data.cache.pixels import find_damaged
-from cxr_lightning.data.cache.store import CacheSpec, Index
+from cxr_lightning.data.cache.pixels import find_corrupted
+from cxr_lightning.data.cache.store import CacheIndex, CacheSpec
 from cxr_lightning.imaging.decoded_image import ImageRejectedError
 from cxr_lightning.imaging.reader import BadImagePolicy
 
-_SAMPLE = 8
-"""At most so many images' checksums are compared before a cache is used."""
+_MAX_CHECKED = 8
+"""Maximum number of images whose checksums are compared before a cache is used."""
 
-State = dict[str, tuple[int, int]]
-"""Size and modification time of each file."""
+FileStates = dict[str, tuple[int, int]]
+"""Size in bytes and modification time in nanoseconds of each image file."""
 
-_UNKNOWN = (-1, -1)
-"""State of a file that cannot be looked at."""
+_INACCESSIBLE = (-1, -1)
+"""State of a file that the system does not let us look at."""
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What a caller of :func:`prepare` asks for, and where."""
+class CacheRequest:
+    """The images that a caller of :func:`~cxr_lightning.data.cache.prepare_images` requests.
+
+    Attributes:
+        folder: The cache's folder.
+        spec: What decides the pixels.
+        states: The requested image files, as they are on disk now.
+        on_bad_image: ``error`` or ``skip``.
+        verify: Compare all pixels with their checksums.
+    """
 
     folder: Path
     spec: CacheSpec
-    state: State
+    states: FileStates
     on_bad_image: BadImagePolicy
     verify: bool
 
 
-def rejected(wish: Wish, index: Index) -> dict[str, ImageRejectedError]:
-    """Files that were looked at as they are on disk now, and cannot be used."""
-    found = [
+def rejected_files(request: CacheRequest, index: CacheIndex) -> dict[str, ImageRejectedError]:
+    """Requested files that were read in their present state and cannot be used."""
+    entries = [
         entry
-        for file, state in wish.state.items()
+        for file, state in request.states.items()
         if (entry := index.entries.get(file)) is not None
         and entry.row is None
         and (entry.size, entry.mtime_ns) == state
     ]
     return {
-        entry.file: ImageRejectedError.of(wish.spec.root / entry.file, entry.reason, entry.remedy) for entry in found
+        entry.file: ImageRejectedError.from_reason(request.spec.root / entry.file, entry.reason, entry.remedy)
+        for entry in entries
     }
 
 
-def states(root: Path, files: Sequence[str]) -> State:
-    """Asks the disk, in several threads: over a network each answer takes its time."""
+def read_states(root: Path, files: Sequence[str]) -> FileStates:
+    """Read size and modification time of files, in several threads: over a network each answer takes its time."""
 
-    def ask(part: Sequence[str]) -> list[tuple[int, int]]:
+    def read_part(part: Sequence[str]) -> list[tuple[int, int]]:
         return [_state(root / file) for file in part]
 
     parts = [files[start : start + 500] for start in range(0, len(files), 500)]
     with ThreadPoolExecutor(max_workers=16) as pool:
-        return dict(zip(files, (state for part in pool.map(ask, parts) for state in part), strict=True))
+        return dict(zip(files, (state for part in pool.map(read_part, parts) for state in part), strict=True))
 
 
 def _state(path: Path) -> tuple[int, int]:
     try:
         found = path.stat()
-    except OSError:  # reading it will say why
-        return _UNKNOWN
+    except OSError:  # reading the file will give the reason
+        return _INACCESSIBLE
     return found.st_size, found.st_mtime_ns
 
 
-def changed(wish: Wish, index: Index) -> list[str]:
-    """Files that are not in the index as they are on disk now."""
+def stale_files(request: CacheRequest, index: CacheIndex) -> list[str]:
+    """Requested files that are not in the index, or have changed since they were prepared."""
     entries = index.entries
     return [
         file
-        for file, state in wish.state.items()
+        for file, state in request.states.items()
         if (entry := entries.get(file)) is None or (entry.size, entry.mtime_ns) != state
     ]
 
 
-def damaged(wish: Wish, index: Index) -> list[str]:
-    """Files whose pixels are not what was written; all are compared if one of a few is."""
-    there = [entry for file in wish.state if (entry := index.entries.get(file)) is not None and entry.row is not None]
-    if not there:
+def corrupted_files(request: CacheRequest, index: CacheIndex) -> list[str]:
+    """Requested files whose prepared pixels differ from their checksums; all are compared if one of a few differs."""
+    entries = [
+        entry for file in request.states if (entry := index.entries.get(file)) is not None and entry.row is not None
+    ]
+    if not entries:
         return []
-    few = there[:: math.ceil(len(there) / _SAMPLE)]
-    if not wish.verify and not find_damaged(wish.folder, few, wish.spec.image_size):
+    few = entries[:: math.ceil(len(entries) / _MAX_CHECKED)]
+    if not request.verify and not find_corrupted(request.folder, few, request.spec.image_size):
         return []
-    return find_damaged(wish.folder, there, wish.spec.image_size)
+    return find_corrupted(request.folder, entries, request.spec.image_size)

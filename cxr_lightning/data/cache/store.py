@@ -1,9 +1,9 @@
-"""One cache on disk: a file of pixels, and an index that says what each row of it is.
+"""One cache on disk: a file of pixels, and an index that describes each row of it.
 
 ``pixels.u8`` holds images of S x S bytes, one after another. ``index.jsonl`` is its sidecar: a first line with the
 settings, then a line per image with its file's size and modification time, its row and the row's checksum, or the
-reason why it was rejected. Both only ever grow, and pixels are on disk before their line is: so a run that is killed
-leaves nothing that is wrong, and runs that read are not disturbed by one that adds.
+reason why it was rejected. Both files only grow, and pixels are on disk before their line is: a run that is
+killed leaves nothing wrong behind, and runs that read are not disturbed by one that adds.
 """
 
 import hashlib
@@ -20,18 +20,18 @@ import PIL
 
 from cxr_lightning.imaging.reader import Interpolation
 
-FORMAT = 3
+CACHE_FORMAT = 3
 PIXELS_FILE = "pixels.u8"
 INDEX_FILE = "index.jsonl"
-_SAVE_SECONDS = 2.0
-"""Of work that is lost at most when a run is killed."""
-_LONGEST_NAME = 40
-"""Letters of the data set's folder in the cache's name; file systems allow 255 bytes in all."""
+_MAX_UNSAVED_SECONDS = 2.0
+"""Maximum duration of work that is lost when a run is killed."""
+_MAX_NAME_LENGTH = 40
+"""Maximum number of letters of the data set's folder in the cache's name; file systems allow 255 bytes in all."""
 
 
 @dataclass(frozen=True)
 class CacheSpec:
-    """What decides the pixels, beside the image files.
+    """Settings that decide the pixels, beside the image files.
 
     Attributes:
         root: The data set's folder; files are named relative to it.
@@ -45,9 +45,9 @@ class CacheSpec:
 
     @property
     def header(self) -> dict[str, Any]:
-        """The index's first line. Another version of Pillow may decode or resize to other pixels."""
+        """First line of the index. It names Pillow because other versions may decode or resize to other pixels."""
         return {
-            "format": FORMAT,
+            "format": CACHE_FORMAT,
             "root": str(self.root.resolve()),
             "image_size": self.image_size,
             "interpolation": self.interpolation,
@@ -55,17 +55,17 @@ class CacheSpec:
         }
 
     def files(self, paths: Iterable[str]) -> list[str]:
-        """Image files as the cache names them: relative to the data set's folder."""
+        """Image files relative to the data set's folder, as the cache names them."""
         prefix = f"{self.root}{os.sep}"
         return [path.removeprefix(prefix) for path in paths]
 
     @property
     def folder_name(self) -> str:
-        """Different for every header, so that nothing is ever prepared over what another run may be reading."""
-        return f"{self._family}-pillow{PIL.__version__}-v{FORMAT}"
+        """Name of the cache's folder, different for every header: no run overwrites pixels that another may read."""
+        return f"{self._family}-pillow{PIL.__version__}-v{CACHE_FORMAT}"
 
-    def others(self, cache_dir: Path) -> list[Path]:
-        """Caches of the same images by other versions, which this one cannot use."""
+    def other_versions(self, cache_dir: Path) -> list[Path]:
+        """Folders of caches of the same images by other versions, which this version cannot use."""
         found = cache_dir.glob(f"{self._family}-pillow*")
         return sorted(folder for folder in found if folder.name != self.folder_name)
 
@@ -73,20 +73,20 @@ class CacheSpec:
     def _family(self) -> str:
         root = self.root.resolve()
         digest = hashlib.sha256(str(root).encode()).hexdigest()[:8]
-        name = "".join(letter if letter.isalnum() else "_" for letter in root.name[:_LONGEST_NAME])
+        name = "".join(letter if letter.isalnum() else "_" for letter in root.name[:_MAX_NAME_LENGTH])
         return f"{name}-{digest}-{self.image_size}px-{self.interpolation}"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class IndexEntry:
     """One line of the index.
 
     Attributes:
-        file: The image, relative to the data set's folder.
-        size: Of the file in bytes, when it was read.
-        mtime_ns: Its modification time then.
-        row: Where its pixels are; None if it was rejected.
-        crc32: Of the row's pixels.
+        file: The image file, relative to the data set's folder.
+        size: Size of the image file in bytes when it was read.
+        mtime_ns: Modification time of the image file when it was read.
+        row: Row of its pixels; None if it was rejected.
+        crc32: Checksum of the row's pixels.
         reason: Why it was rejected, as a clause.
         remedy: What to do, as a sentence.
     """
@@ -99,111 +99,111 @@ class Entry:
     reason: str = ""
     remedy: str = ""
 
-    def line(self) -> bytes:
-        """As in the index; without what is not set."""
+    def to_line(self) -> bytes:
+        """The line of the index; without attributes that are not set."""
         values = {name: value for name, value in asdict(self).items() if value not in (None, "")}
         return json.dumps(values).encode() + b"\n"
 
 
 @dataclass
-class Index:
-    """What is in a cache.
+class CacheIndex:
+    """Content of a cache.
 
     Attributes:
-        entries: By file; the last line about a file counts.
-        rows: Where new rows begin.
-        length: Bytes of the index file that were understood; what follows is the torn end of a killed run.
-        fault: Why an index that is there cannot be used; empty otherwise.
+        entries: Entries by image file; the last line about a file counts.
+        next_row: Row from which on new images are written.
+        valid_bytes: Bytes of the index file that were understood; the rest is the incomplete end of a killed run.
+        error: Why an existing index cannot be used; empty otherwise.
     """
 
-    entries: dict[str, Entry] = field(default_factory=dict)
-    rows: int = 0
-    length: int = 0
-    fault: str = ""
+    entries: dict[str, IndexEntry] = field(default_factory=dict)
+    next_row: int = 0
+    valid_bytes: int = 0
+    error: str = ""
 
 
-def read_index(folder: Path, spec: CacheSpec) -> Index:
-    """The index of a cache, as far as it can be trusted; empty if there is none."""
-    index = Index()
+def read_index(folder: Path, spec: CacheSpec) -> CacheIndex:
+    """Read the index of a cache, as far as it is valid; it is empty if there is none."""
+    index = CacheIndex()
     try:
         with (folder / INDEX_FILE).open("rb") as file:
             _read_lines(file, spec.header, index)
     except (FileNotFoundError, NotADirectoryError):
         pass
-    except (ValueError, TypeError, KeyError) as error:  # a damaged line: what follows it is not trusted
-        index.fault = f"its index is damaged after {index.length:,} bytes ({error})"
+    except (ValueError, TypeError, KeyError) as error:  # a corrupted line: the lines after it are not used
+        index.error = f"its index is damaged after {index.valid_bytes:,} bytes ({error})"
     pixels = folder / PIXELS_FILE
     size = pixels.stat().st_size if pixels.is_file() else 0
-    there = size // spec.image_size**2
-    cut = [entry.file for entry in index.entries.values() if entry.row is not None and entry.row >= there]
-    for name in cut:
+    complete = size // spec.image_size**2
+    cut_off = [entry.file for entry in index.entries.values() if entry.row is not None and entry.row >= complete]
+    for name in cut_off:
         del index.entries[name]
-    if cut:
-        index.fault = f"its pixels are cut off: {len(cut):,} images are missing"
-    # After all that was ever there: another run may be reading rows that this index does not know.
-    index.rows = max(index.rows, math.ceil(size / spec.image_size**2))
+    if cut_off:
+        index.error = f"its pixels are cut off: {len(cut_off):,} images are missing"
+    # After all rows of the file: another run may be reading rows that this index does not know.
+    index.next_row = max(index.next_row, math.ceil(size / spec.image_size**2))
     return index
 
 
-def _read_lines(file: BinaryIO, header: Mapping[str, Any], index: Index) -> None:
-    taken: set[int] = set()
+def _read_lines(file: BinaryIO, header: Mapping[str, Any], index: CacheIndex) -> None:
+    used_rows: set[int] = set()
     for line in file:
         if not line.endswith(b"\n"):
             return
         content = json.loads(line)
-        if index.length == 0:
+        if index.valid_bytes == 0:
             if content != header:
                 raise ValueError(f"its settings are {content}, not {header}")
         else:
-            entry = Entry(**content)
-            if not _is_sound(entry):
-                raise ValueError(f"it says {content}")
-            if entry.row in taken:
+            entry = IndexEntry(**content)
+            if not _is_valid(entry):
+                raise ValueError(f"a line holds {content}")
+            if entry.row in used_rows:
                 raise ValueError(f"it names row {entry.row} twice")
             if entry.row is not None:
-                taken.add(entry.row)
+                used_rows.add(entry.row)
             index.entries[entry.file] = entry
-            index.rows = max(index.rows, 0 if entry.row is None else entry.row + 1)
-        index.length += len(line)
+            index.next_row = max(index.next_row, 0 if entry.row is None else entry.row + 1)
+        index.valid_bytes += len(line)
 
 
-def _is_sound(entry: Entry) -> bool:
-    """Whether a line says either where pixels are, or why there are none."""
+def _is_valid(entry: IndexEntry) -> bool:
+    """Whether an entry has either a row with a checksum, or a reason for its rejection."""
     if entry.row is None:
         return isinstance(entry.reason, str) and bool(entry.reason)
     return type(entry.row) is int and entry.row >= 0 and type(entry.crc32) is int
 
 
-class Journal:
-    """Adds to a cache; leaving the block saves what was added, for whatever reason it is left.
+class CacheWriter:
+    """Adds images to a cache; what was added is saved when the ``with`` block ends, also by an exception.
 
     Args:
-        folder: The cache's, which is there.
-        spec: The cache's.
-        index: As read; grows with what is added.
+        folder: The cache's folder, which must exist.
+        spec: Settings of the cache.
+        index: The index as read; it grows with the added entries.
     """
 
-    def __init__(self, folder: Path, spec: CacheSpec, index: Index) -> None:
+    def __init__(self, folder: Path, spec: CacheSpec, index: CacheIndex) -> None:
         self.index = index
         self._pixels = (folder / PIXELS_FILE).open("ab")
         self._file = (folder / INDEX_FILE).open("ab")
-        sound = index.length and not index.fault
-        self._file.truncate(index.length if sound else 0)
-        # A faulty index is written anew: what it lost must not come back when the file of pixels has grown again.
-        kept = [entry.line() for entry in index.entries.values()]
-        self._unsaved = [] if sound else [json.dumps(spec.header).encode() + b"\n", *kept]
+        valid = index.valid_bytes and not index.error
+        self._file.truncate(index.valid_bytes if valid else 0)
+        # An invalid index is rewritten: entries that it lost must not return when the file of pixels has grown again.
+        kept = [entry.to_line() for entry in index.entries.values()]
+        self._unsaved = [] if valid else [json.dumps(spec.header).encode() + b"\n", *kept]
         self._saved = time.monotonic()
 
-    def add(self, entry: Entry, *, lasting: bool = True) -> None:
-        """Take note of an image whose pixels are written, or that was rejected; if not ``lasting``, for now only."""
+    def add(self, entry: IndexEntry, *, permanent: bool = True) -> None:
+        """Add an image whose pixels are written or that was rejected; unless ``permanent``, for this run only."""
         self.index.entries[entry.file] = entry
-        if lasting:
-            self._unsaved.append(entry.line())
-        if time.monotonic() - self._saved > _SAVE_SECONDS:
+        if permanent:
+            self._unsaved.append(entry.to_line())
+        if time.monotonic() - self._saved > _MAX_UNSAVED_SECONDS:
             self.save()
 
     def save(self) -> None:
-        """Have the pixels on the disk, then the lines about them."""
+        """Write the pixels to the disk, then the lines about them."""
         os.fsync(self._pixels.fileno())
         self._file.writelines(self._unsaved)
         self._file.flush()

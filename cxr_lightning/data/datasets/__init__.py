@@ -1,1 +1,1 @@
-"""Layouts of data sets on disk, a module each."""
+"""Layouts of data sets on disk, one module each, and the registry of their names."""

@@ -9,14 +9,16 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from cxr_lightning.data.csv_reader import check_image_names, index_images, parse_age, read_names, read_table
-from cxr_lightning.data.manifest import BOX_COLUMNS, COLUMNS, Manifest, check_table, file_sha256, is_synthetic
+from cxr_lightning.data.csv_reader import check_image_names, index_images, parse_age, read_image_list, read_table
+from cxr_lightning.data.datasets.base import check_data_root
+from cxr_lightning.data.manifest import BOX_COLUMNS, MANIFEST_COLUMNS, Manifest, check_table, file_sha256, is_synthetic
 from cxr_lightning.labels import BOX_LIST_SPELLING, NIH_LABELS, check_labels, decode_findings
 
 LABEL_FILES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
 SPLIT_LISTS = {"train_val": "train_val_list.txt", "test": "test_list.txt"}
 BOX_LIST = "BBox_List_2017.csv"
-_ROUNDING = 1e-6
+_BOX_TOLERANCE = 1e-6
+"""Fraction of a side that a box may reach beyond the image by rounding."""
 BOX_FRAME = 1024
 """Side, in pixels, of the frame that the box list's numbers are in, whatever the image files' size."""
 
@@ -32,8 +34,8 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class NIHSource:
-    """The official layout.
+class NIHLayout:
+    """The official files in one folder.
 
     Args:
         label_file: Name of the label CSV; by default the v2020 edition if it is there, else the 2017 one.
@@ -47,10 +49,10 @@ class NIHSource:
     default_labels: ClassVar[tuple[str, ...]] = NIH_LABELS
 
     def prepare(self, root: Path) -> None:
-        """Nothing to make: the files are the user's."""
+        """Do nothing: the files are the user's."""
 
     def folder(self, root: Path) -> Path:
-        """Where the files are."""
+        """Folder that the files are in."""
         return root
 
     def read(self, root: Path, labels: Sequence[str] | None = None) -> Manifest:
@@ -64,16 +66,16 @@ class NIHSource:
             FileNotFoundError: If the folder or the label CSV is not there.
             ValueError: If a table is malformed or names an unknown finding.
         """
-        folder = check_root(self.folder(root))
-        chosen = _check_known(self.default_labels if labels is None else labels)
-        path = folder / (self.label_file or _edition(folder))
+        folder = check_data_root(self.folder(root))
+        chosen = _check_nih_labels(self.default_labels if labels is None else labels)
+        path = folder / (self.label_file or _newest_edition(folder))
         table = _read_labels(path, chosen)
         present = [path] + [folder / name for name in (*SPLIT_LISTS.values(), BOX_LIST) if (folder / name).is_file()]
         table["split"] = _read_split(folder, table["image_id"])
         images = index_images(folder)
         table["path"] = [str(images[name]) if name in images else None for name in table["image_id"]]
         return Manifest(
-            table=table[[*COLUMNS, *chosen]],
+            table=table[[*MANIFEST_COLUMNS, *chosen]],
             labels=chosen,
             source=self.name,
             synthetic=is_synthetic(folder, table["path"]),
@@ -84,18 +86,7 @@ class NIHSource:
         )
 
 
-def check_root(root: Path) -> Path:
-    """The folder, if it is one.
-
-    Raises:
-        FileNotFoundError: If it is not.
-    """
-    if not root.is_dir():
-        raise FileNotFoundError(f"Expected the data set's folder at '{root}' but there is none. Set `data.root`.")
-    return root
-
-
-def _check_known(labels: Sequence[str]) -> tuple[str, ...]:
+def _check_nih_labels(labels: Sequence[str]) -> tuple[str, ...]:
     unknown = [label for label in check_labels(labels) if label not in NIH_LABELS]
     if unknown:
         raise ValueError(
@@ -104,7 +95,7 @@ def _check_known(labels: Sequence[str]) -> tuple[str, ...]:
     return tuple(labels)
 
 
-def _edition(folder: Path) -> str:
+def _newest_edition(folder: Path) -> str:
     found = [name for name in LABEL_FILES if (folder / name).is_file()]
     if not found:
         names = sorted(entry.name for entry in folder.iterdir())[:5]
@@ -117,16 +108,16 @@ def _edition(folder: Path) -> str:
     return found[0]
 
 
-def _unquoted(header: list[str]) -> list[str]:
-    """The header with ``"OriginalImage[Width,Height]"`` as the two columns that it stands for in every edition."""
+def _split_header(header: list[str]) -> list[str]:
+    """Split ``"OriginalImage[Width,Height]"`` into the two columns that it stands for in every edition."""
     return [name.strip() for name in ",".join(header).split(",")]
 
 
 def _read_labels(path: Path, labels: Sequence[str]) -> pd.DataFrame:
-    raw = read_table(path, list(_FIELDS), fix_header=_unquoted).rename(columns=_FIELDS)
+    raw = read_table(path, list(_FIELDS), fix_header=_split_header).rename(columns=_FIELDS)
     check_table(raw, path)
     check_image_names(raw["image_id"], path)
-    findings = {text: _decode(text, raw, path) for text in raw["findings"].unique()}
+    findings = {text: _decode_cell(text, raw, path) for text in raw["findings"].unique()}
     table = raw.drop(columns="findings")
     for label in labels:
         table[label] = raw["findings"].map({text: np.float32(label in names) for text, names in findings.items()})
@@ -136,7 +127,7 @@ def _read_labels(path: Path, labels: Sequence[str]) -> pd.DataFrame:
     return table.reset_index(drop=True)
 
 
-def _decode(text: str, raw: pd.DataFrame, path: Path) -> frozenset[str]:
+def _decode_cell(text: str, raw: pd.DataFrame, path: Path) -> frozenset[str]:
     try:
         return decode_findings(text)
     except ValueError as error:
@@ -148,8 +139,8 @@ def _decode(text: str, raw: pd.DataFrame, path: Path) -> frozenset[str]:
 
 
 def _read_split(folder: Path, images: pd.Series) -> pd.Series:
-    """``train_val`` or ``test`` per image; missing where there are no lists."""
-    lists = {split: read_names(folder / name) for split, name in SPLIT_LISTS.items() if (folder / name).is_file()}
+    """The split of each image, ``train_val`` or ``test``; missing where there are no lists."""
+    lists = {split: read_image_list(folder / name) for split, name in SPLIT_LISTS.items() if (folder / name).is_file()}
     if not lists:
         return pd.Series(None, index=images.index, dtype=object)
     both = sorted(set(lists.get("train_val", [])) & set(lists.get("test", [])))
@@ -162,9 +153,9 @@ def _read_split(folder: Path, images: pd.Series) -> pd.Series:
 
 
 def _read_boxes(path: Path) -> pd.DataFrame:
-    """The box list, its four numbers as fractions of the image's sides."""
+    """Read the box list; its four numbers become fractions of the image's sides."""
     numbers = ["Bbox [x", "y", "w", "h]"]
-    raw = read_table(path, ["Image Index", "Finding Label", *numbers], fix_header=_box_header)
+    raw = read_table(path, ["Image Index", "Finding Label", *numbers], fix_header=_fix_box_header)
     corners = [pd.to_numeric(raw[name], errors="coerce").astype("float64") / BOX_FRAME for name in numbers]
     boxes = pd.DataFrame(dict(zip(BOX_COLUMNS[2:], corners, strict=True)))
     wrong = raw.index[~np.isfinite(boxes.to_numpy()).all(axis=1)]
@@ -176,8 +167,8 @@ def _read_boxes(path: Path) -> pd.DataFrame:
     outside = (
         (boxes[["x", "y"]] < 0).any(axis=1)
         | (boxes[["width", "height"]] <= 0).any(axis=1)
-        | (boxes["x"] + boxes["width"] > 1 + _ROUNDING)
-        | (boxes["y"] + boxes["height"] > 1 + _ROUNDING)
+        | (boxes["x"] + boxes["width"] > 1 + _BOX_TOLERANCE)
+        | (boxes["y"] + boxes["height"] > 1 + _BOX_TOLERANCE)
     )
     if outside.any():
         raise ValueError(
@@ -192,7 +183,7 @@ def _read_boxes(path: Path) -> pd.DataFrame:
     return boxes.reset_index(drop=True)
 
 
-def _box_header(header: list[str]) -> list[str]:
-    """``Bbox [x,y,w,h],,,`` as the four columns that it stands for: it spans six of which three are empty."""
+def _fix_box_header(header: list[str]) -> list[str]:
+    """Split ``Bbox [x,y,w,h],,,`` into the four columns that it stands for: it spans six of which three are empty."""
     names = ",".join(header).split(",")
     return names[: names.index("h]") + 1] if "h]" in names else names

@@ -20,16 +20,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from cxr_lightning.data.cache import CacheSpec, ImageMap, Prepared, build, prepare, request, store
-from cxr_lightning.data.cache.decode import decode
-from cxr_lightning.imaging.reader import read_grey, resize
+from cxr_lightning.data.cache import CacheSpec, ImageMap, PreparedImages, build, prepare_images, request, store
+from cxr_lightning.data.cache.decode import decode_images
+from cxr_lightning.imaging.reader import read_gray, resize
 
 SIZE = 24
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Twelve random pictures of 40 x 32 pixels."""
+    """Twelve random images of 40 x 32 pixels."""
     generator = np.random.default_rng(0)
     (tmp_path / "set").mkdir()
     for number in range(12):
@@ -40,7 +40,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _keep(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "_SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(store, "_MAX_UNSAVED_SECONDS", 0.0)
 
 
 def files(root: Path) -> list[str]:
@@ -51,33 +51,33 @@ def spec_of(root: Path) -> CacheSpec:
     return CacheSpec(root, SIZE, "bicubic")
 
 
-def prepared(root: Path, names: list[str] | None = None, **options: object) -> Prepared:
-    wanted = files(root) if names is None else names
+def prepared(root: Path, names: list[str] | None = None, **options: object) -> PreparedImages:
+    requested = files(root) if names is None else names
     settings = {"workers": 1, "progress": False, **options}
-    return prepare(wanted, spec_of(root), root.parent / "cache", **settings)  # type: ignore[arg-type]
+    return prepare_images(requested, spec_of(root), root.parent / "cache", **settings)  # type: ignore[arg-type]
 
 
 def folder_of(root: Path) -> Path:
     return root.parent / "cache" / spec_of(root).folder_name
 
 
-def check(found: Prepared, root: Path) -> None:
+def check(found: PreparedImages, root: Path) -> None:
     """The pixels are those of a fresh decoding."""
     images = found.images(list(found.rows))
     assert len(images) == len(found.rows)
     for number, name in enumerate(found.rows):
-        expected = resize(read_grey(root / name), SIZE, "bicubic")
+        expected = resize(read_gray(root / name), SIZE, "bicubic")
         np.testing.assert_array_equal(images.read([number])[0], expected)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_prepared_images_are_what_decoding_gives(root: Path, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cxr_lightning.data.cache.decode._PER_PROCESS", 4)
+    monkeypatch.setattr("cxr_lightning.data.cache.decode._MIN_PER_PROCESS", 4)
     found = prepared(root, workers=workers)
-    assert (found.made, list(found.rows), found.rejected) == (12, files(root), {})
+    assert (found.num_decoded, list(found.rows), found.rejected) == (12, files(root), {})
     check(found, root)
     again = prepared(root)
-    assert (again.made, again.rows) == (0, found.rows)
+    assert (again.num_decoded, again.rows) == (0, found.rows)
     lines = (folder_of(root) / "index.jsonl").read_text().splitlines()
     assert json.loads(lines[0])["image_size"] == SIZE
     assert json.loads(lines[0])["interpolation"] == "bicubic"
@@ -119,7 +119,7 @@ def test_a_cache_grows_and_leaves_alone_what_another_run_reads(root: Path) -> No
     reading = first.images(files(root)[:5])
     before = reading.read(range(5))
     second = prepared(root)
-    assert (first.made, second.made) == (5, 7)
+    assert (first.num_decoded, second.num_decoded) == (5, 7)
     assert {name: second.rows[name] for name in first.rows} == first.rows
     np.testing.assert_array_equal(reading.read(range(5)), before)
     check(second, root)
@@ -127,41 +127,43 @@ def test_a_cache_grows_and_leaves_alone_what_another_run_reads(root: Path) -> No
 
 def test_another_size_is_another_cache(root: Path) -> None:
     prepared(root)
-    other = prepare(files(root), CacheSpec(root, 16), root.parent / "cache", workers=1)
-    assert other.made == 12
+    other = prepare_images(files(root), CacheSpec(root, 16), root.parent / "cache", workers=1)
+    assert other.num_decoded == 12
     assert other.folder != folder_of(root)
-    assert prepared(root).made == 0
+    assert prepared(root).num_decoded == 0
 
 
 def test_an_interrupted_run_goes_on_where_it_was(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(images: list[tuple[Path, int]], *arguments: object, done: Callable[..., object], **_: object) -> None:
-        decode(images[:7], *arguments, done=done, workers=1)  # type: ignore[arg-type]
+    def interrupt(
+        images: list[tuple[Path, int]], *arguments: object, on_result: Callable[..., object], **_: object
+    ) -> None:
+        decode_images(images[:7], *arguments, on_result=on_result, workers=1)  # type: ignore[arg-type]
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(build, "decode", interrupt)
+    monkeypatch.setattr(build, "decode_images", interrupt)
     with pytest.raises(KeyboardInterrupt):
         prepared(root)
-    monkeypatch.setattr(build, "decode", decode)
+    monkeypatch.setattr(build, "decode_images", decode_images)
     found = prepared(root)
-    assert found.made == 5
+    assert found.num_decoded == 5
     check(found, root)
 
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from cxr_lightning.data.cache import CacheSpec, prepare, store, build
-store._SAVE_SECONDS = 0.0
-add, counted = store.Journal.add, []
-def add_or_die(journal, entry, **options):
-    add(journal, entry, **options)
+from cxr_lightning.data.cache import CacheSpec, prepare_images, store, build
+store._MAX_UNSAVED_SECONDS = 0.0
+add, counted = store.CacheWriter.add, []
+def add_or_die(writer, entry, **options):
+    add(writer, entry, **options)
     counted.append(entry)
     if len(counted) == 6:
         os.kill(os.getpid(), signal.SIGKILL)
-store.Journal.add = add_or_die
+store.CacheWriter.add = add_or_die
 root = Path(sys.argv[1])
 names = sorted(path.name for path in root.iterdir())
-prepare(names, CacheSpec(root, 24, "bicubic"), root.parent / "cache", workers=1)
+prepare_images(names, CacheSpec(root, 24, "bicubic"), root.parent / "cache", workers=1)
 """
 
 
@@ -169,18 +171,18 @@ def test_a_killed_run_leaves_what_it_had_done(root: Path) -> None:
     killed = subprocess.run([sys.executable, "-c", KILLED, str(root)], check=False, capture_output=True)
     assert killed.returncode == -signal.SIGKILL
     found = prepared(root)
-    assert found.made == 6
+    assert found.num_decoded == 6
     check(found, root)
 
 
 BUILDER = """
 import sys
 from pathlib import Path
-from cxr_lightning.data.cache import CacheSpec, prepare
+from cxr_lightning.data.cache import CacheSpec, prepare_images
 root = Path(sys.argv[1])
 names = sorted(path.name for path in root.iterdir())[int(sys.argv[2]):int(sys.argv[3])]
 sys.stdin.readline()
-print(prepare(names, CacheSpec(root, 24, "bicubic"), root.parent / "cache", workers=1).made)
+print(prepare_images(names, CacheSpec(root, 24, "bicubic"), root.parent / "cache", workers=1).num_decoded)
 """
 
 
@@ -203,7 +205,7 @@ def test_of_several_processes_one_prepares_and_the_others_wait(root: Path, parts
     assert sum(made) == 12
     assert len(set(parts)) > 1 or sorted(made) == [0, 0, 12]
     complete = prepared(root)
-    assert complete.made == 0
+    assert complete.num_decoded == 0
     check(complete, root)
 
 
@@ -219,28 +221,28 @@ def test_who_waits_says_so(root: Path, caplog: pytest.LogCaptureFixture, monkeyp
 
     monkeypatch.setattr(build.logger, "info", let_go)
     with caplog.at_level(logging.INFO):
-        assert prepared(root).made == 12
+        assert prepared(root).num_decoded == 12
     assert "another process prepares images" in caplog.text
 
 
-Spoil = Callable[[Path], object]
+Corrupt = Callable[[Path], object]
 
 
-def cut(name: str, length: int) -> Spoil:
-    def spoil(folder: Path) -> None:
+def cut(name: str, length: int) -> Corrupt:
+    def corrupt(folder: Path) -> None:
         content = (folder / name).read_bytes()
         (folder / name).write_bytes(content[:length])
 
-    return spoil
+    return corrupt
 
 
-def change(name: str, place: int) -> Spoil:
-    def spoil(folder: Path) -> None:
+def change(name: str, place: int) -> Corrupt:
+    def corrupt(folder: Path) -> None:
         content = bytearray((folder / name).read_bytes())
         content[place] ^= 0x55
         (folder / name).write_bytes(content)
 
-    return spoil
+    return corrupt
 
 
 def line_out_of_order(folder: Path) -> None:
@@ -259,7 +261,7 @@ def without_pixels(folder: Path) -> None:
     (folder / "pixels.u8").unlink()
 
 
-SPOILT: dict[str, tuple[Spoil, int, str]] = {
+CORRUPTED: dict[str, tuple[Corrupt, int, str]] = {
     "torn last line": (cut("index.jsonl", -5), 1, ""),
     "empty index": (cut("index.jsonl", 0), 12, ""),
     "damaged line": (line_out_of_order, 8, "its index is damaged"),
@@ -271,24 +273,24 @@ SPOILT: dict[str, tuple[Spoil, int, str]] = {
 }
 
 
-@pytest.mark.parametrize("name", SPOILT)
-def test_a_spoilt_cache_is_mended_with_the_reason(
+@pytest.mark.parametrize("name", CORRUPTED)
+def test_a_corrupted_cache_is_repaired_with_the_reason(
     root: Path, name: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(request, "_SAMPLE", 12)
-    spoil, lost, reason = SPOILT[name]
+    monkeypatch.setattr(request, "_MAX_CHECKED", 12)
+    corrupt, lost, reason = CORRUPTED[name]
     prepared(root)
-    spoil(folder_of(root))
+    corrupt(folder_of(root))
     caplog.clear()
     found = prepared(root)
-    assert found.made == lost
+    assert found.num_decoded == lost
     assert reason in caplog.text
     assert bool(reason) == any(record.levelno == logging.WARNING for record in caplog.records)
     check(found, root)
-    assert prepared(root).made == 0
+    assert prepared(root).num_decoded == 0
 
 
-def test_mending_never_writes_over_rows_that_another_run_may_read(root: Path) -> None:
+def test_repairing_never_writes_over_rows_that_another_run_may_read(root: Path) -> None:
     reading = prepared(root).images(files(root))
     before = reading.read(range(12))
     line_out_of_order(folder_of(root))
@@ -298,12 +300,12 @@ def test_mending_never_writes_over_rows_that_another_run_may_read(root: Path) ->
 
 
 def test_one_damaged_image_of_many_is_found_when_asked_for(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(request, "_SAMPLE", 2)  # the first and the seventh
+    monkeypatch.setattr(request, "_MAX_CHECKED", 2)  # the first and the seventh
     prepared(root)
     change("pixels.u8", 3 * SIZE * SIZE)(folder_of(root))
-    assert prepared(root).made == 0
+    assert prepared(root).num_decoded == 0
     found = prepared(root, verify=True)
-    assert found.made == 1
+    assert found.num_decoded == 1
     check(found, root)
 
 
@@ -311,7 +313,7 @@ def test_a_changed_file_is_prepared_again_and_no_other(root: Path, caplog: pytes
     prepared(root)
     Image.new("L", (9, 9), 77).save(root / "04.png")
     found = prepared(root)
-    assert found.made == 1
+    assert found.num_decoded == 1
     assert "1 image files have changed since they were prepared, first '04.png'" in caplog.text
     check(found, root)
 
@@ -319,7 +321,7 @@ def test_a_changed_file_is_prepared_again_and_no_other(root: Path, caplog: pytes
 def test_a_file_of_the_same_size_with_another_time_is_prepared_again(root: Path) -> None:
     prepared(root)
     os.utime(root / "04.png", ns=(1, 1))
-    assert prepared(root).made == 1
+    assert prepared(root).num_decoded == 1
 
 
 def test_images_that_cannot_be_used_are_listed_and_stop_the_run(root: Path) -> None:
@@ -339,20 +341,22 @@ def test_images_that_cannot_be_used_are_listed_and_stop_the_run(root: Path) -> N
         ("03.png", "the file is empty"),
         ("07.png", found.rejected["07.png"].reason),
     ]
-    with pytest.raises(ValueError, match=r"2 broken: .*03\.png.*07\.png.*All are listed in '.*rejected\.csv'"):
+    with pytest.raises(
+        ValueError, match=r"2 of 12 images cannot be read: .*03\.png.*07\.png.*All are listed in '.*rejected\.csv'"
+    ):
         prepared(root)
-    assert prepared(root, on_bad_image="skip").made == 0  # known: not decoded again
+    assert prepared(root, on_bad_image="skip").num_decoded == 0  # known: not decoded again
     (root / "03.png").unlink()
-    assert prepared(root, on_bad_image="skip", names=["00.png", "07.png"]).made == 0
+    assert prepared(root, on_bad_image="skip", names=["00.png", "07.png"]).num_decoded == 0
     shutil.copy(root / "00.png", root / "12.png")
     prepared(root, on_bad_image="skip")
     assert "03.png" not in (folder_of(root) / "rejected.csv").read_text()
     for name in found.rejected:
         (root / name).write_bytes(whole)
-    mended = prepared(root)
-    assert (mended.made, mended.rejected) == (2, {})
+    repaired = prepared(root)
+    assert (repaired.num_decoded, repaired.rejected) == (2, {})
     assert not (folder_of(root) / "rejected.csv").exists()
-    check(mended, root)
+    check(repaired, root)
 
 
 def test_a_disk_that_is_too_small_is_said_before_anything_is_decoded(
@@ -364,7 +368,7 @@ def test_a_disk_that_is_too_small_is_said_before_anything_is_decoded(
         prepared(root)
     assert not (folder_of(root) / "pixels.u8").exists()
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=100_000_000 + 12 * SIZE * SIZE))
-    assert prepared(root).made == 12
+    assert prepared(root).num_decoded == 12
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
@@ -372,7 +376,7 @@ def test_a_disk_that_is_too_small_is_said_before_anything_is_decoded(
 def test_a_disk_that_fills_up_is_an_error_with_the_file(root: Path, workers: int) -> None:
     images = [(root / name, row) for row, name in enumerate(files(root) * 6)]
     with pytest.raises(OSError, match="No space left on device"):
-        decode(images, Path("/dev/full"), SIZE, "bilinear", workers=workers, done=lambda _: None)
+        decode_images(images, Path("/dev/full"), SIZE, "bilinear", workers=workers, on_result=lambda _: None)
 
 
 @pytest.mark.parametrize("name", ["pixels.u8", "index.jsonl", "rejected.csv"])
@@ -387,7 +391,7 @@ def test_a_full_disk_is_an_error_with_the_folder(root: Path, monkeypatch: pytest
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(build, "decode", full)
+    monkeypatch.setattr(build, "decode_images", full)
     with pytest.raises(OSError, match=r"keep prepared images in '.*' but got: .*No space left.*paths\.cache_dir"):
         prepared(root)
 
@@ -411,11 +415,11 @@ def test_an_image_that_cannot_be_read_now_is_looked_at_again_next_time(
         "05.png": "it cannot be read (Input/output error)",
         "gone.png": "it cannot be read (No such file or directory)",
     }
-    assert found.made == 12
+    assert found.num_decoded == 12
     monkeypatch.undo()
     shutil.copy(root / "01.png", root / "gone.png")
     again = prepared(root, names)
-    assert (again.made, again.rejected) == (2, {})
+    assert (again.num_decoded, again.rejected) == (2, {})
     check(again, root)
 
 
@@ -445,12 +449,12 @@ def test_workers_below_one_are_refused(root: Path) -> None:
 def test_what_was_cut_off_does_not_come_back_when_the_file_has_grown_again(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(request, "_SAMPLE", 1)
+    monkeypatch.setattr(request, "_MAX_CHECKED", 1)
     prepared(root)
     cut("pixels.u8", 8 * SIZE * SIZE)(folder_of(root))
-    assert prepared(root, files(root)[6:10]).made == 2
+    assert prepared(root, files(root)[6:10]).num_decoded == 2
     found = prepared(root)
-    assert found.made == 2
+    assert found.num_decoded == 2
     check(found, root)
 
 
@@ -469,7 +473,7 @@ def test_a_run_never_reads_what_another_put_in_the_place_of_its_images(root: Pat
         with pytest.raises(OSError, match=r"prepared images in .* that the run began with"):
             later.read([0])
     else:
-        expected = resize(read_grey(root / "06.png"), SIZE, "bicubic")
+        expected = resize(read_gray(root / "06.png"), SIZE, "bicubic")
         np.testing.assert_array_equal(later.read([0])[0], expected)
 
 
@@ -491,5 +495,5 @@ def test_an_index_line_that_cannot_be_true_is_not_believed(root: Path, old: str,
     assert path.read_text().count(old) == 1
     path.write_text(path.read_text().replace(old, new))
     found = prepared(root)
-    assert found.made == 8  # that line, and what follows it
+    assert found.num_decoded == 8  # that line, and what follows it
     check(found, root)

@@ -1,4 +1,4 @@
-"""The order of images is decided by (seed, epoch); devices share it without repeats; a loader goes on where it was."""
+"""The order of images depends on (seed, epoch); devices divide it without repeats; a loader continues where it was."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from cxr_lightning.data.dataloader import EpochSampler, ImageLoader, Share, image_loader
+from cxr_lightning.data.dataloader import DistributedShardSampler, EpochSampler, ImageLoader, build_image_loader
 from cxr_lightning.data.dataset import ChestXRayDataset
 
 
@@ -27,7 +27,7 @@ class Plain:
 
 def loader_of(count: int, batch_size: int, workers: int = 0, **device: int) -> ImageLoader:
     dataset = ChestXRayDataset(Plain(count), np.zeros((count, 1), np.float32))
-    return image_loader(dataset, EpochSampler(count, 3, **device), batch_size, workers)
+    return build_image_loader(dataset, EpochSampler(count, 3, **device), batch_size, workers)
 
 
 def batches(loader: ImageLoader, epoch: int) -> list[list[int]]:
@@ -76,14 +76,16 @@ def test_devices_together_see_what_one_sees_in_batches_of_all(size: int, world_s
 
 @given(st.integers(0, 60), st.integers(1, 5))
 def test_every_row_is_one_devices(size: int, world_size: int) -> None:
-    shares = [list(Share(size, rank=rank, world_size=world_size)) for rank in range(world_size)]
-    assert sorted(row for share in shares for row in share) == list(range(size))
-    assert [len(Share(size, rank=rank, world_size=world_size)) for rank in range(world_size)] == [*map(len, shares)]
+    shards = [list(DistributedShardSampler(size, rank=rank, world_size=world_size)) for rank in range(world_size)]
+    assert sorted(row for shard in shards for row in shard) == list(range(size))
+    assert [len(DistributedShardSampler(size, rank=rank, world_size=world_size)) for rank in range(world_size)] == [
+        *map(len, shards)
+    ]
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("world_size", [1, 2])
-def test_a_loader_goes_on_where_another_was(workers: int, world_size: int) -> None:
+def test_a_loader_continues_where_another_was(workers: int, world_size: int) -> None:
     device = {"rank": world_size - 1, "world_size": world_size}
     whole = loader_of(40, 4, **device)
     expected = {epoch: batches(whole, epoch) for epoch in (1, 2, 3)}

@@ -8,7 +8,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from cxr_lightning.data.datasets.sources import CsvSource, PhantomSource, WalkthroughSource
+from cxr_lightning.data.datasets.csv_table import CsvLayout
+from cxr_lightning.data.datasets.phantom import PhantomLayout
+from cxr_lightning.data.datasets.walkthrough import WalkthroughLayout
 from cxr_lightning.data.splits import PatientOverlapError, assign_splits
 from cxr_lightning.labels import WALKTHROUGH_LABELS
 
@@ -34,7 +36,7 @@ def walkthrough(tmp_path: Path) -> Path:
 def test_the_walkthroughs_files_read_by_name_whatever_their_column_order(walkthrough: Path) -> None:
     headers = {(walkthrough / name).read_text().splitlines()[0] for name in FILES.values()}
     assert len(headers) == 3
-    manifest = WalkthroughSource().read(walkthrough)
+    manifest = WalkthroughLayout().read(walkthrough)
     assert manifest.labels == WALKTHROUGH_LABELS
     np.testing.assert_array_equal(manifest.targets(), np.eye(14)[:6])
     assert manifest.table["split"].tolist() == ["train", "train", "val", "val", "test", "test"]
@@ -45,10 +47,10 @@ def test_the_walkthroughs_files_read_by_name_whatever_their_column_order(walkthr
 
 
 def test_the_walkthroughs_labels_may_be_chosen(walkthrough: Path) -> None:
-    manifest = WalkthroughSource().read(walkthrough, ["Hernia", "Effusion"])
+    manifest = WalkthroughLayout().read(walkthrough, ["Hernia", "Effusion"])
     np.testing.assert_array_equal(manifest.targets().argmax(axis=0), [3, 2])
     with pytest.raises(ValueError, match="at least one label"):
-        WalkthroughSource().read(walkthrough, [])
+        WalkthroughLayout().read(walkthrough, [])
 
 
 def test_the_walkthroughs_errors_name_the_file(walkthrough: Path, tmp_path: Path) -> None:
@@ -56,29 +58,29 @@ def test_the_walkthroughs_errors_name_the_file(walkthrough: Path, tmp_path: Path
     good = path.read_text()
     path.write_text(good.replace("102", ""))
     with pytest.raises(ValueError, match=r"valid-small\.csv' to name its patient but 1 rows do not.* line 2"):
-        WalkthroughSource().read(walkthrough)
+        WalkthroughLayout().read(walkthrough)
     path.write_text(good.replace("2.png", "../2.png"))
     with pytest.raises(ValueError, match=r"without a folder as images in '.*valid-small\.csv'"):
-        WalkthroughSource().read(walkthrough)
+        WalkthroughLayout().read(walkthrough)
     path.write_text(good.splitlines()[0])
     with pytest.raises(ValueError, match=r"images in '.*valid-small\.csv' but it lists none"):
-        WalkthroughSource().read(walkthrough)
+        WalkthroughLayout().read(walkthrough)
     path.write_text(good.replace("2.png", "3.png"))
     with pytest.raises(ValueError, match=r"every image once in '.*valid-small\.csv' but 1 are listed again: 3\.png"):
-        WalkthroughSource().read(walkthrough)
+        WalkthroughLayout().read(walkthrough)
     path.write_text(good.replace("2.png", "5.png"))
     with pytest.raises(ValueError, match=r"say the same of an image but they differ on 1: 5\.png"):
-        WalkthroughSource().read(walkthrough)
+        WalkthroughLayout().read(walkthrough)
     path.unlink()
     with pytest.raises(FileNotFoundError, match=r"label file at '.*valid-small\.csv'.* The folder holds images, test"):
-        WalkthroughSource().read(walkthrough)
+        WalkthroughLayout().read(walkthrough)
     with pytest.raises(FileNotFoundError, match="data set's folder"):
-        WalkthroughSource().read(walkthrough / "absent")
+        WalkthroughLayout().read(walkthrough / "absent")
 
 
 def test_an_image_in_two_of_the_walkthroughs_files_is_a_leak_not_a_malformed_table(walkthrough: Path) -> None:
     shutil.copy(walkthrough / "train-small.csv", walkthrough / "valid-small.csv")
-    manifest = WalkthroughSource().read(walkthrough)
+    manifest = WalkthroughLayout().read(walkthrough)
     assert manifest.table["image_id"].tolist() == ["0.png", "1.png"] * 2 + ["4.png", "5.png"]
     with pytest.raises(PatientOverlapError, match="2 patients have images in more than one split: 100, 101"):
         assign_splits(manifest, "walkthrough")
@@ -88,28 +90,28 @@ def test_an_image_in_two_of_the_walkthroughs_files_is_a_leak_not_a_malformed_tab
 
 @pytest.fixture
 def csv_folder(tmp_path: Path) -> Path:
-    (tmp_path / "pictures").mkdir()
-    (tmp_path / "pictures" / "a.png").touch()
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "scans" / "a.png").touch()
     (tmp_path / "labels.csv").write_text(
         "image,patient_id,Mass,Edema,fold,view,gender,years\n"
-        "pictures/a.png,p1,1,0,train,pa,f,061Y\n"
-        "pictures/b.png,p2,,1.0,valid,,,\n"
+        "scans/a.png,p1,1,0,train,pa,f,061Y\n"
+        "scans/b.png,p2,,1.0,valid,,,\n"
         "c.png,p3,0,,test,AP,M,7\n"
     )
     return tmp_path
 
 
 def test_a_csv_reads_one_zero_and_empty_as_unknown(csv_folder: Path) -> None:
-    manifest = CsvSource().read(csv_folder, ["Edema", "Mass"])
+    manifest = CsvLayout().read(csv_folder, ["Edema", "Mass"])
     np.testing.assert_array_equal(manifest.targets(), [[0, 1], [1, np.nan], [np.nan, 0]])
     assert manifest.labels == ("Edema", "Mass")
-    assert manifest.table["path"][0] == str(csv_folder / "pictures" / "a.png")
+    assert manifest.table["path"][0] == str(csv_folder / "scans" / "a.png")
     assert manifest.table["path"].isna().tolist() == [False, True, True]
     assert manifest.table[["split", "view_position", "sex", "age"]].isna().all(axis=None)
 
 
 def test_a_csvs_own_columns_can_be_named(csv_folder: Path) -> None:
-    source = CsvSource(split_column="fold", view_column="view", sex_column="gender", age_column="years")
+    source = CsvLayout(split_column="fold", view_column="view", sex_column="gender", age_column="years")
     table = source.read(csv_folder, ["Mass"]).table.astype(object).replace({np.nan: None})
     columns = ["split", "view_position", "sex", "age"]
     assert table[columns].to_numpy().tolist() == [
@@ -120,7 +122,7 @@ def test_a_csvs_own_columns_can_be_named(csv_folder: Path) -> None:
 
 
 def test_each_image_can_be_its_own_patient(csv_folder: Path) -> None:
-    table = CsvSource(patient_column="image").read(csv_folder, ["Mass"]).table
+    table = CsvLayout(patient_column="image").read(csv_folder, ["Mass"]).table
     assert table["patient_id"].tolist() == table["image_id"].tolist()
 
 
@@ -129,40 +131,40 @@ def test_another_value_in_a_label_column_is_refused_with_its_line(csv_folder: Pa
     path = csv_folder / "labels.csv"
     path.write_text(path.read_text().replace("p2,,1.0", f"p2,{wrong},1.0"))
     with pytest.raises(ValueError, match=rf"column 'Mass' of '.*labels\.csv' .* first '{wrong}' on line 3"):
-        CsvSource().read(csv_folder, ["Mass"])
+        CsvLayout().read(csv_folder, ["Mass"])
 
 
 @pytest.mark.parametrize("name", ["../b.png", "/etc/b.png"])
 def test_an_image_outside_the_folder_is_refused(csv_folder: Path, name: str) -> None:
     path = csv_folder / "labels.csv"
-    path.write_text(path.read_text().replace("pictures/b.png", name))
+    path.write_text(path.read_text().replace("scans/b.png", name))
     with pytest.raises(ValueError, match=r"paths below the data folder as images in '.*labels\.csv'"):
-        CsvSource().read(csv_folder, ["Mass"])
+        CsvLayout().read(csv_folder, ["Mass"])
 
 
 def test_a_csvs_labels_must_be_named(csv_folder: Path) -> None:
     with pytest.raises(ValueError, match=r"`data\.labels` to name the label columns of .*'Mass', 'Edema'"):
-        CsvSource().read(csv_folder)
+        CsvLayout().read(csv_folder)
     with pytest.raises(ValueError, match="one column 'Lump'"):
-        CsvSource().read(csv_folder, ["Lump"])
+        CsvLayout().read(csv_folder, ["Lump"])
     with pytest.raises(ValueError, match="at least one label"):
-        CsvSource().read(csv_folder, [])
+        CsvLayout().read(csv_folder, [])
 
 
 def test_a_label_must_not_have_the_name_of_another_column(csv_folder: Path) -> None:
     with pytest.raises(ValueError, match=r"names that the table does not use itself but got \['split'\]"):
-        CsvSource().read(csv_folder, ["split"])
+        CsvLayout().read(csv_folder, ["split"])
 
 
-def test_a_missing_csv_says_what_is_there(csv_folder: Path) -> None:
+def test_a_missing_csv_is_reported_with_what_is_there(csv_folder: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"label file at '.*absent\.csv' .* The folder holds labels\.csv"):
-        CsvSource("absent.csv").read(csv_folder, ["Mass"])
+        CsvLayout("absent.csv").read(csv_folder, ["Mass"])
     with pytest.raises(FileNotFoundError, match="data set's folder"):
-        CsvSource().read(csv_folder / "absent", ["Mass"])
+        CsvLayout().read(csv_folder / "absent", ["Mass"])
 
 
 def test_the_synthetic_sets_folder_is_its_own_below_the_root(tmp_path: Path) -> None:
-    small, large = PhantomSource(train_images=100), PhantomSource(train_images=200)
+    small, large = PhantomLayout(train_images=100), PhantomLayout(train_images=200)
     assert small.folder(tmp_path).parent == tmp_path
     assert small.folder(tmp_path) != large.folder(tmp_path)
     with pytest.raises(FileNotFoundError, match="data set's folder"):
@@ -173,9 +175,9 @@ def test_synthetic_images_are_known_by_their_folder_whatever_the_layout(tmp_path
     (tmp_path / "made" / "images").mkdir(parents=True)
     (tmp_path / "made" / "images" / "a.png").touch()
     (tmp_path / "labels.csv").write_text("image,patient_id,Mass\nmade/images/a.png,1,1\n")
-    assert not CsvSource().read(tmp_path, ["Mass"]).synthetic
+    assert not CsvLayout().read(tmp_path, ["Mass"]).synthetic
     (tmp_path / "made" / "phantom.json").touch()
-    assert CsvSource().read(tmp_path, ["Mass"]).synthetic
+    assert CsvLayout().read(tmp_path, ["Mass"]).synthetic
 
 
 def test_a_link_out_of_the_data_folder_is_refused_unless_meant(tmp_path: Path) -> None:
@@ -189,7 +191,7 @@ def test_a_link_out_of_the_data_folder_is_refused_unless_meant(tmp_path: Path) -
     table = "image,patient_id,Mass\nkept/a.png,1,0\nlink/a.png,2,1\n"
     (root / "labels.csv").write_text(table)
     with pytest.raises(ValueError, match=r"'link/a\.png' on line 3 of '.*labels\.csv' is a link to elsewhere\. Set"):
-        CsvSource().read(root, ["Mass"])
-    assert CsvSource(follow_links=True).read(root, ["Mass"]).table["path"].notna().all()
+        CsvLayout().read(root, ["Mass"])
+    assert CsvLayout(follow_links=True).read(root, ["Mass"]).table["path"].notna().all()
     (root / "labels.csv").write_text(table.replace("link/", "inside/"))
-    assert CsvSource().read(root, ["Mass"]).table["path"].notna().all()
+    assert CsvLayout().read(root, ["Mass"]).table["path"].notna().all()

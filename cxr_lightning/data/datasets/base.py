@@ -1,0 +1,78 @@
+"""The protocol of a data set's layout, and what several layouts share."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import pandas as pd
+
+from cxr_lightning.data.csv_reader import parse_age, parse_targets, read_table
+from cxr_lightning.data.manifest import MANIFEST_COLUMNS, Manifest
+
+
+class DatasetLayout(Protocol):
+    """How a data set's label files and images are laid out on disk."""
+
+    name: ClassVar[str]
+
+    def prepare(self, root: Path) -> None:
+        """Make what must exist before the data set is read; called in one process."""
+
+    def read(self, root: Path, labels: Sequence[str] | None = None) -> Manifest:
+        """Read the table of the data set in ``root``; ``path`` is missing where an image is not on disk."""
+
+
+def layout_record(layout: DatasetLayout) -> dict[str, Any]:
+    """Name and options of a layout as plain values, from which the registry builds it again."""
+    options: dict[str, Any] = asdict(layout) if is_dataclass(layout) and not isinstance(layout, type) else {}
+    return {"name": layout.name, **options}
+
+
+def check_data_root(root: Path) -> Path:
+    """The data set's folder, if it exists.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+    """
+    if not root.is_dir():
+        raise FileNotFoundError(f"Expected the data set's folder at '{root}' but there is none. Set `data.root`.")
+    return root
+
+
+def read_label_columns(
+    path: Path, labels: Sequence[str], *, image: str, patient: str, extra: dict[str, str | None] | None = None
+) -> pd.DataFrame:
+    """Read a CSV with one row per image and one 0 / 1 / empty column per label.
+
+    Args:
+        path: The CSV.
+        labels: Names of the label columns.
+        image: Name of the column with the images.
+        patient: Name of the column with the patients.
+        extra: Names of the columns for ``split``, ``view_position``, ``sex`` and ``age``; None for those without.
+
+    Returns:
+        Columns ``image_id``, ``patient_id``, the extra ones (missing values where there is no column) and the labels.
+
+    Raises:
+        ValueError: If a label has the name of another column of the table, or a cell is malformed.
+    """
+    if clash := sorted({*labels} & {*MANIFEST_COLUMNS}):
+        raise ValueError(
+            f"Expected labels with names that the table does not use itself but got {clash}. Rename these columns of "
+            f"'{path}'."
+        )
+    columns = {name: column for name, column in (extra or {}).items() if column is not None}
+    raw = read_table(path, [image, patient, *columns.values(), *labels])
+    # One patient is "00001" in one file and "1" in another.
+    table = pd.DataFrame({"image_id": raw[image], "patient_id": raw[patient].str.replace(r"^0+(?=\d)", "", regex=True)})
+    for name in ("split", "view_position", "sex"):
+        table[name] = raw[columns[name]].replace("", None) if name in columns else None
+    for name in ("view_position", "sex"):
+        table[name] = table[name].astype("object").map(lambda text: text.upper() if isinstance(text, str) else None)
+    table["age"] = raw[columns["age"]].map(parse_age).astype("float64") if "age" in columns else np.nan
+    for label in labels:
+        table[label] = parse_targets(raw[label], path)
+    return table

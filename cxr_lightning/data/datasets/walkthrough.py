@@ -1,0 +1,85 @@
+"""The Keras walk-through's teaching files: one one-hot CSV per split."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import pandas as pd
+
+from cxr_lightning.data.csv_reader import check_image_names, index_images
+from cxr_lightning.data.datasets.base import check_data_root, read_label_columns
+from cxr_lightning.data.manifest import (
+    MANIFEST_COLUMNS,
+    Manifest,
+    check_table,
+    file_sha256,
+    is_synthetic,
+    preview,
+)
+from cxr_lightning.labels import WALKTHROUGH_LABELS, check_labels
+
+
+@dataclass(frozen=True)
+class WalkthroughLayout:
+    """One one-hot CSV per split, columns in any order, and image folders as NIH's.
+
+    Args:
+        train_file: Name of the training CSV.
+        val_file: Name of the validation CSV.
+        test_file: Name of the test CSV.
+    """
+
+    train_file: str = "train-small.csv"
+    val_file: str = "valid-small.csv"
+    test_file: str = "test.csv"
+    name: ClassVar[str] = "walkthrough"
+
+    def prepare(self, root: Path) -> None:
+        """Do nothing: the files are the user's."""
+
+    def read(self, root: Path, labels: Sequence[str] | None = None) -> Manifest:
+        """Read the tables and find the images; ``path`` is missing where an image is not on disk.
+
+        Args:
+            root: Folder with the CSVs and the image folders.
+            labels: Findings to keep, in output order; the walk-through's, in its order, by default.
+
+        Raises:
+            FileNotFoundError: If the folder or a CSV is not there.
+            ValueError: If a table is malformed, or two files differ on an image.
+        """
+        check_data_root(root)
+        chosen = check_labels(WALKTHROUGH_LABELS if labels is None else labels)
+        files = {"train": self.train_file, "val": self.val_file, "test": self.test_file}
+        parts = []
+        for split, name in files.items():
+            part = read_label_columns(root / name, chosen, image="Image", patient="PatientId")
+            check_table(part, root / name)
+            check_image_names(part["image_id"], root / name)
+            parts.append(part.assign(split=split))
+        table = pd.concat(parts)
+        _check_repeats(table, chosen, root)
+        images = index_images(root)
+        table["path"] = [str(images[name]) if name in images else None for name in table["image_id"]]
+        return Manifest(
+            table=table.reset_index(drop=True)[[*MANIFEST_COLUMNS, *chosen]],
+            labels=chosen,
+            source=self.name,
+            synthetic=is_synthetic(root, table["path"]),
+            files={name: file_sha256(root / name) for name in files.values()},
+        )
+
+
+def _check_repeats(table: pd.DataFrame, labels: Sequence[str], root: Path) -> None:
+    """Refuse an image that has other labels or another patient in another file.
+
+    An image that is the same in two files is a leak, which the splits refuse or drop.
+    """
+    facts = table[["image_id", "patient_id", *labels]].drop_duplicates()
+    differing = facts["image_id"][facts["image_id"].duplicated()].unique()
+    if len(differing):
+        raise ValueError(
+            f"Expected the files in '{root}' to say the same of an image but they differ on {len(differing)}: "
+            f"{preview(differing)}. Correct the rows."
+        )

@@ -1,0 +1,17 @@
+"""The list of images that a run excluded, for people to look at."""
+
+import csv
+from pathlib import Path
+
+from cxr_lightning.data.manifest import Manifest
+
+EXCLUDED_IMAGES_FILE = "left_out.csv"
+
+
+def write_excluded_images(manifest: Manifest, folder: Path) -> None:
+    """Write left_out.csv, the images that the label file lists and the run excluded, with reasons; if there are any."""
+    reasons = {"not on disk": manifest.skipped, "patient in a later split": manifest.leaked}
+    rows = [*manifest.rejected.items(), *((name, reason) for reason, names in reasons.items() for name in names)]
+    if rows:
+        with (folder / EXCLUDED_IMAGES_FILE).open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([("image_id", "reason"), *rows])

@@ -1,0 +1,60 @@
+"""What a run records about its data, and the division of the data by an earlier run's record."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from cxr_lightning.data.datasets.base import DatasetLayout, layout_record
+from cxr_lightning.data.image_access import ImageAccess
+from cxr_lightning.data.manifest import Manifest, fingerprint
+from cxr_lightning.data.selection import Selection
+
+
+def data_record(
+    manifest: Manifest, root: Path, layout: DatasetLayout, selection: Selection, images: ImageAccess, batch_size: int
+) -> dict[str, Any]:
+    """Fingerprint and settings of a run's data as plain values.
+
+    Args:
+        manifest: The selected and checked table.
+        root: The data set's folder.
+        layout: The layout of its files.
+        selection: Which images were selected, and how they were divided.
+        images: How images were read.
+        batch_size: Images per batch.
+
+    Returns:
+        The :func:`~cxr_lightning.data.manifest.fingerprint`, ``subset``, and ``settings``: the data module's arguments.
+    """
+    settings = selection.to_settings()
+    subset = settings.pop("subset")
+    return {
+        **fingerprint(manifest),
+        "subset": subset,
+        "settings": {
+            "root": str(root.absolute()),
+            "source": layout_record(layout),
+            "labels": list(manifest.labels),
+            **settings,
+            "on_bad_image": images.on_bad_image,
+            "image_size": images.spec.image_size,
+            "interpolation": images.spec.interpolation,
+            "batch_size": batch_size,
+        },
+    }
+
+
+def apply_recorded_selection(manifest: Manifest, record: Mapping[str, Any]) -> Manifest:
+    """Select and divide images as an earlier run did; image files are not looked at.
+
+    Args:
+        manifest: The whole table, with at least the labels of that run.
+        record: The earlier run's :func:`data_record`.
+
+    Raises:
+        ValueError: If the recorded settings do not fit the table.
+    """
+    selection = Selection.from_settings({**record["settings"], "subset": record["subset"]})
+    labels = tuple(record["settings"]["labels"])
+    return selection.apply(replace(manifest, labels=labels), required=(), images=())

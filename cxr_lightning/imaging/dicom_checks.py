@@ -1,0 +1,95 @@
+"""Which DICOM files are refused by their header: other modalities, other body parts, several frames, too large.
+
+Messages name tags and never quote their values, except for a few that are codes of the standard: other values may be
+about the patient.
+"""
+
+import re
+import zlib
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cxr_lightning.imaging.decoded_image import MAX_PIXELS, ImageRejectedError, check_size
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+_DEFLATED = "1.2.840.10008.1.2.1.99"
+_MAX_INFLATED_BYTES = 4 * MAX_PIXELS
+"""Maximum size of a deflated file after inflating it."""
+_RADIOGRAPH_MODALITIES = frozenset({"", "CR", "DX", "RG", "DR", "OT", "SC"})
+"""Modalities that a radiograph may have; the last three are not the standard's for it but occur in practice."""
+_QUOTED_MODALITIES = frozenset(
+    {"CT", "MR", "MG", "US", "NM", "PT", "XA", "RF", "IO", "PX", "ES", "SR", "ECG", "OP", "PR"}
+)
+"""Other modalities that messages may quote; any other text in this element may be about the patient."""
+_CHEST_PARTS = ("CHEST", "THORAX", "TORAX", "LUNG", "RIB")
+_OTHER_BODY_PARTS = frozenset(
+    {
+        *("ABDOMEN", "ABDOMENPELVIS", "ANKLE", "ARM", "BREAST", "CALCANEUS", "CLAVICLE", "COCCYX", "CSPINE", "ELBOW"),
+        *("EXTREMITY", "FEET", "FEMUR", "FIBULA", "FINGER", "FOOT", "FOREARM", "HAND", "HANDS", "HEAD", "HEEL", "HIP"),
+        *("HIPS", "HUMERUS", "JAW", "KNEE", "KNEES", "LEG", "LSPINE", "LUMBAR", "MANDIBLE", "MAXILLA", "NECK"),
+        *("PATELLA", "PELVIS", "RADIUS", "SACRUM", "SCAPULA", "SHOULDER", "SKULL", "SPINE", "SSPINE", "THIGH"),
+        *("THUMB", "TIBIA", "TOE", "TSPINE", "ULNA", "WRIST", "ZYGOMA"),
+    }
+)
+"""Body parts that are refused, and that messages may quote. A part that is in neither list is not refused."""
+
+
+def check_chest_radiograph(dataset: "Dataset", path: Path | str, force: bool) -> None:
+    """Refuse a file that is not a single chest radiograph, or is too large, before its pixels are decoded.
+
+    Args:
+        dataset: The file's elements.
+        path: Shown in messages.
+        force: Accept other modalities, other body parts and several frames.
+
+    Raises:
+        ImageRejectedError: If the file is refused.
+    """
+    if "PixelData" not in dataset or "Rows" not in dataset or "Columns" not in dataset:
+        reason = "its DICOM data has no pixels"
+        raise ImageRejectedError.from_reason(path, reason, "Export the image itself.", code="no_pixels")
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    check_size(int(dataset.Columns), int(dataset.Rows), path)
+    if force:
+        return
+    modality = code_string(dataset, "Modality")
+    parts = set(re.findall("[A-Z]+", code_string(dataset, "BodyPartExamined")))
+    if modality not in _RADIOGRAPH_MODALITIES:
+        quoted = f" (Modality {modality})" if modality in _QUOTED_MODALITIES else ""
+        reason = f"its header says that it is no radiograph{quoted}"
+    elif frames > 1:
+        reason = f"its header says that it has {frames:,} frames, not one"
+    elif (others := parts & _OTHER_BODY_PARTS) and not any(name in part for part in parts for name in _CHEST_PARTS):
+        reason = f"its header says that it shows another part of the body (BodyPartExamined {' '.join(sorted(others))})"
+    else:
+        return
+    remedy = "Give chest radiographs, or --force if the header is wrong."
+    raise ImageRejectedError.from_reason(path, reason, remedy, code="not_a_chest_radiograph")
+
+
+def check_inflated_size(content: bytes, path: Path | str) -> None:
+    """Refuse a file that is compressed as a whole and far larger than an image once it is inflated.
+
+    Raises:
+        ImageRejectedError: If it is.
+    """
+    if _DEFLATED.encode() not in content[:4096]:
+        return
+    start = content.find(b"DICM") + 4
+    group_length = int.from_bytes(content[start + 8 : start + 12], "little")
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    rest = BytesIO(content[start + 12 + group_length :])
+    size = 0
+    while chunk := rest.read(1 << 16):
+        size += len(inflater.decompress(chunk, _MAX_INFLATED_BYTES))
+        if size > _MAX_INFLATED_BYTES or inflater.unconsumed_tail:
+            reason = f"it is compressed and larger than {_MAX_INFLATED_BYTES:,} bytes when it is not"
+            raise ImageRejectedError.from_reason(path, reason, code="too_large")
+
+
+def code_string(dataset: "Dataset", name: str) -> str:
+    """An element's text in capitals without surrounding blanks; empty if the element is absent or empty."""
+    return str(dataset.get(name) or "").strip().upper()

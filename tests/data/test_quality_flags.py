@@ -1,0 +1,82 @@
+"""What is suspicious about an image, on synthetic chests."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from benchmarks.input_warnings import CORRUPTIONS, flags_of
+from cxr_lightning.data.datasets.phantom import PhantomLayout
+from cxr_lightning.imaging.decoded_image import DecodedImage
+from cxr_lightning.imaging.quality_flags import AVERAGE_CHEST, chest_correlation, find_quality_flags
+from cxr_lightning.imaging.reader import read_gray, resize
+
+Gray = NDArray[np.uint8]
+
+
+@pytest.fixture(scope="module")
+def chests(tmp_path_factory: pytest.TempPathFactory) -> list[Gray]:
+    """Synthetic films that the average was not made of."""
+    root = tmp_path_factory.mktemp("phantom")
+    PhantomLayout(seed=5, train_images=60, val_images=20, test_images=40, image_size=128).prepare(root)
+    return [read_gray(path) for path in sorted(root.rglob("images/*.png"))]
+
+
+def codes_of(pixels: Gray, image_size: int = 96, **facts: Any) -> set[str]:
+    return {flag.code for flag in find_quality_flags(DecodedImage(pixels, **facts), image_size)}
+
+
+def test_the_average_is_that_of_the_synthetic_set(chests: list[Gray]) -> None:
+    mean = np.mean([resize(pixels, 8).astype(float) for pixels in chests], axis=0)
+    assert np.corrcoef(mean.ravel(), AVERAGE_CHEST.ravel())[0, 1] > 0.99
+
+
+def test_chests_have_no_flags(chests: list[Gray]) -> None:
+    assert [codes for pixels in chests if (codes := codes_of(pixels))] == []
+
+
+@pytest.mark.parametrize("name", list(CORRUPTIONS))
+def test_what_was_made_wrong_is_named(name: str, chests: list[Gray]) -> None:
+    make, codes = CORRUPTIONS[name]
+    size = 224 if name == "96 pixels" else 96
+    caught = [any(flag.code in codes for flag in flags_of(make(pixels), size)) for pixels in chests]
+    assert np.mean(caught) >= 0.95
+
+
+@pytest.mark.parametrize(
+    ("change", "codes"),
+    [
+        (lambda pixels: np.zeros_like(pixels), {"scaled_to_1"}),
+        (lambda pixels: np.full_like(pixels, 255), {"nearly_blank"}),
+        (lambda pixels: pixels[:64, :64], {"tiny"}),
+        (lambda pixels: np.asarray(Image.fromarray(pixels).resize((128, 300))), {"cropped"}),
+    ],
+)
+def test_one_defect_is_one_flag(change: Callable[[Gray], Gray], codes: set[str], chests: list[Gray]) -> None:
+    assert codes <= codes_of(change(chests[0])) <= codes | {"unlike_chest"}
+
+
+@pytest.mark.parametrize("view", ["LL", "RL", "LAT"])
+def test_a_lateral_view_is_known_by_the_header(view: str, chests: list[Gray]) -> None:
+    assert codes_of(chests[0], view_position=view) == {"lateral"}
+    assert codes_of(chests[0], view_position="PA") == set()
+
+
+def test_the_chest_correlation_is_a_correlation(chests: list[Gray]) -> None:
+    value = chest_correlation(chests[0])
+    small = resize(chests[0], 8).astype(float).ravel()
+    average = AVERAGE_CHEST.ravel()
+    by_hand = ((small - small.mean()) * (average - average.mean())).mean() / (small.std() * average.std())
+    assert value == pytest.approx(by_hand, abs=1e-12)
+    assert chest_correlation(255 - chests[0]) == pytest.approx(-value, abs=0.02)
+    assert chest_correlation(np.full((20, 20), 7, np.uint8)) == 0.0
+
+
+def test_messages_give_the_numbers(tmp_path: Path) -> None:
+    (tiny, shape, *_) = find_quality_flags(DecodedImage(np.zeros((30, 60), np.uint8) + 200), 96)[::-1]
+    assert tiny.message == "its sides are 60 and 30: it is cropped, or will be squeezed"
+    assert shape.message == "it has 60x30 pixels, less than the 96 that the model sees"
