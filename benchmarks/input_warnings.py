@@ -14,8 +14,8 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from cxr_lightning.imaging.quality_flags import Remark, check_picture
-from cxr_lightning.imaging.reader import decode_picture, read_picture
+from cxr_lightning.imaging.quality_flags import QualityFlag, find_quality_flags
+from cxr_lightning.imaging.reader import decode_image, read_image
 
 GrayImage = NDArray[np.uint8]
 
@@ -54,11 +54,11 @@ CORRUPTIONS: dict[str, tuple[Callable[[GrayImage], Image.Image], set[str]]] = {
 """Corruption of an image by name, and the codes of which at least one is expected."""
 
 
-def flags_of(image: Image.Image, image_size: int) -> list[Remark]:
+def flags_of(image: Image.Image, image_size: int) -> list[QualityFlag]:
     """List the quality flags of an image that is stored as a PNG."""
     file = BytesIO()
     image.save(file, "PNG")
-    return check_picture(decode_picture(file.getvalue(), "image"), image_size)
+    return find_quality_flags(decode_image(file.getvalue(), "image"), image_size)
 
 
 def main() -> None:
@@ -69,9 +69,9 @@ def main() -> None:
     parser.add_argument("--wrong", type=int, default=50, help="images that are made wrong (default: %(default)s)")
     parsed = parser.parse_args()
     paths = sorted(parsed.folder.glob("*.png"))
-    pictures = {path: read_picture(path) for path in paths}
+    pictures = {path: read_image(path) for path in paths}
     flagged = {
-        path: found for path, picture in pictures.items() if (found := check_picture(picture, parsed.image_size))
+        path: found for path, picture in pictures.items() if (found := find_quality_flags(picture, parsed.image_size))
     }
     table = Table("images", "number", "remarked upon")
     table.add_row("as they are", str(len(paths)), f"{len(flagged) / len(paths):.1%}")
@@ -85,7 +85,7 @@ def main() -> None:
     console = Console()
     console.print(table)
     for path, found in flagged.items():
-        console.print(f"{path.name}: {'; '.join(remark.words for remark in found)}", highlight=False)
+        console.print(f"{path.name}: {'; '.join(remark.message for remark in found)}", highlight=False)
 
 
 if __name__ == "__main__":

@@ -25,12 +25,12 @@ from torchvision.transforms import v2
 
 from benchmarks.generated_nih import generate_nih_set
 from benchmarks.paired_timing import describe_machine, print_rates, speed_ratios, time_in_turns
-from cxr_lightning.data.cache import CacheSpec, prepare
-from cxr_lightning.data.dataloader import hand_over
+from cxr_lightning.data.cache import CacheSpec, prepare_images
+from cxr_lightning.data.dataloader import collate
 from cxr_lightning.data.datamodule import ChestXRayDataModule
 from cxr_lightning.data.dataset import ChestXRayDataset, ImageFiles
-from cxr_lightning.data.datasets.nih import NIHSource
-from cxr_lightning.data.datasets.sources import PhantomSource
+from cxr_lightning.data.datasets.nih import NIHLayout
+from cxr_lightning.data.datasets.phantom import PhantomLayout
 from cxr_lightning.utils.subprocesses import usable_cores
 
 BATCH = 32
@@ -82,7 +82,7 @@ def time_cache(folder: Path, size: int) -> None:
     for workers in (0, 1, 2):
         module = ChestXRayDataModule(
             str(root),
-            NIHSource(),
+            NIHLayout(),
             val_fraction=0.001,
             image_size=size,
             batch_size=BATCH,
@@ -111,7 +111,7 @@ def png_paths(folder: Path, root: Path | None) -> list[str]:
         if not found:
             raise SystemExit(f"error: Expected PNGs in '{root / 'images'}' but there are none. Correct --root.")
         return found
-    source = PhantomSource(train_images=120, val_images=40, test_images=40, image_size=1024)
+    source = PhantomLayout(train_images=120, val_images=40, test_images=40, image_size=1024)
     source.prepare(folder / "phantom")
     return sorted(str(path) for path in (source.folder(folder / "phantom") / "images").glob("*.png"))
 
@@ -124,7 +124,7 @@ def time_png(paths: list[str], size: int) -> None:
         "PIL, RGB, resize, normalise": lambda: sum(
             1 for _ in DataLoader(UsualTransforms(paths, size), batch_size=BATCH)
         ),
-        "ours, decoding every time": lambda: sum(1 for _ in DataLoader(ours, batch_size=BATCH, collate_fn=hand_over)),
+        "ours, decoding every time": lambda: sum(1 for _ in DataLoader(ours, batch_size=BATCH, collate_fn=collate)),
     }
     print_rates(time_in_turns(cases, 3), len(paths), "PIL, RGB, resize, normalise")
 
@@ -144,7 +144,7 @@ def time_preparation(paths: list[str], size: int, folder: Path) -> None:
             "Pillow alone": lambda: pool.map(
                 partial(_decode_with_pillow, size=size), [str(root / name) for name in names]
             ),
-            "prepare": lambda: prepare(
+            "prepare": lambda: prepare_images(
                 names, CacheSpec(root, size), Path(temporary) / str(next(numbers)), progress=False
             ),
         }

@@ -25,8 +25,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from cxr_lightning.data.datamodule import ChestXRayDataModule
-from cxr_lightning.data.datasets.sources import PhantomSource
-from cxr_lightning.imaging.reader import read_grey, resize
+from cxr_lightning.data.datasets.phantom import PhantomLayout
+from cxr_lightning.imaging.reader import read_gray, resize
 
 ROOT = Path(__file__).parent.parent
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
@@ -41,7 +41,7 @@ def main() -> None:
     summary = train_network(arguments.data_seed, arguments.overrides)
     module = ChestXRayDataModule(
         root=str(Path(summary["data"]["settings"]["root"])),
-        source=PhantomSource(seed=arguments.data_seed),
+        source=PhantomLayout(seed=arguments.data_seed),
         seed=arguments.data_seed,
         val_fraction=summary["data"]["settings"]["val_fraction"],
     )
@@ -71,7 +71,7 @@ def train_network(data_seed: int, overrides: list[str]) -> dict[str, Any]:
 
 def thumbnail_features(table: pd.DataFrame) -> NDArray[np.float64]:
     """Gray values of 16x16 thumbnails, ``(N, 256)``."""
-    return np.stack([resize(read_grey(Path(path)), 16).ravel() for path in table["path"]]).astype(np.float64)
+    return np.stack([resize(read_gray(Path(path)), 16).ravel() for path in table["path"]]).astype(np.float64)
 
 
 def metadata_features(table: pd.DataFrame) -> NDArray[np.float64]:

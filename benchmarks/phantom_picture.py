@@ -7,8 +7,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from cxr_lightning.data.datasets.sources import PhantomSource
-from cxr_lightning.imaging.reader import read_grey
+from cxr_lightning.data.datasets.phantom import PhantomLayout
+from cxr_lightning.imaging.reader import read_gray
 from cxr_lightning.labels import NIH_LABELS
 
 ROWS, COLUMNS = 4, 5
@@ -22,13 +22,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="seed of the set (default: %(default)s)")
     parser.add_argument("--boxes", action="store_true", help="draw the planted boxes")
     arguments = parser.parse_args()
-    source = PhantomSource(seed=arguments.seed)
+    source = PhantomLayout(seed=arguments.seed)
     source.prepare(Path(arguments.root))
     manifest = source.read(Path(arguments.root))
     chosen = choose_images(manifest.table)
     figure = Figure(figsize=(COLUMNS * 2, ROWS * 2.2), layout="constrained", dpi=100)
     for axes, (title, row) in zip(figure.subplots(ROWS, COLUMNS).flat, chosen, strict=True):
-        pixels = read_grey(Path(row["path"]))
+        pixels = read_gray(Path(row["path"]))
         axes.imshow(pixels, cmap="gray", vmin=0, vmax=255)
         axes.set_title(title, fontsize=9)
         axes.axis("off")

@@ -99,10 +99,10 @@ def nih_rows() -> Callable[[Path], list[dict[str, str]]]:
 def datamodule(nih_folder: Path) -> "ChestXRayDataModule":
     """The tiny set as a data module (not set up): 32 x 32 pixels, batches of four, no worker processes."""
     from cxr_lightning.data.datamodule import ChestXRayDataModule
-    from cxr_lightning.data.datasets.nih import NIHSource
+    from cxr_lightning.data.datasets.nih import NIHLayout
 
     return ChestXRayDataModule(
-        str(nih_folder), NIHSource(), val_fraction=0.25, image_size=32, batch_size=4, num_workers=0
+        str(nih_folder), NIHLayout(), val_fraction=0.25, image_size=32, batch_size=4, num_workers=0
     )
 
 

@@ -10,7 +10,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from cxr_lightning import ChestXRayClassifier
-from cxr_lightning.imaging.reader import read_grey, resize
+from cxr_lightning.imaging.reader import read_gray, resize
 from tests.conftest import SMALL, Run, history_of, summary_of
 
 
@@ -44,7 +44,7 @@ def test_the_checkpoint_alone_repeats_the_test_scores(run: Run, small: list[str]
     with (root / "Data_Entry_2017_v2020.csv").open() as file:
         findings = {row["Image Index"]: row["Finding Labels"].split("|") for row in csv.DictReader(file)}
     names = (root / "test_list.txt").read_text().split()
-    pixels = [resize(read_grey(root / "images" / name), model.hparams["image_size"]) for name in names]
+    pixels = [resize(read_gray(root / "images" / name), model.hparams["image_size"]) for name in names]
     with torch.no_grad():
         probabilities = model(torch.from_numpy(np.stack(pixels))[:, None]).sigmoid().numpy()
     for column, label in enumerate(model.labels):

@@ -7,7 +7,7 @@ import pytest
 from cxr_lightning.cli import main
 from cxr_lightning.data.cache import ImageMap
 from cxr_lightning.data.datamodule import ChestXRayDataModule
-from cxr_lightning.data.datasets.nih import NIHSource
+from cxr_lightning.data.datasets.nih import NIHLayout
 
 SMALL = ["--train-images", "60", "--val-images", "20", "--test-images", "40", "--image-size", "64", "--seed", "3"]
 
@@ -34,7 +34,7 @@ def test_prepare_makes_what_training_then_finds(
     assert main(arguments) == 0
     assert "32 images of 32 px in " in capsys.readouterr().out
     datamodule = ChestXRayDataModule(
-        str(nih_folder), NIHSource(), image_size=32, cache=True, cache_dir=str(tmp_path / "cache/images")
+        str(nih_folder), NIHLayout(), image_size=32, cache=True, cache_dir=str(tmp_path / "cache/images")
     )
     (index,) = tmp_path.glob("cache/images/*/index.jsonl")
     before = index.read_bytes()
@@ -100,6 +100,6 @@ def test_ctrl_c_ends_without_a_traceback(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cxr_lightning.data.cache.build.decode", interrupt)
+    monkeypatch.setattr("cxr_lightning.data.cache.build.decode_images", interrupt)
     assert main(["prepare", str(nih_folder), "--cache-dir", str(tmp_path)]) == 130
     assert capsys.readouterr().err.splitlines()[-1] == "interrupted"

@@ -18,7 +18,7 @@ from cxr_lightning.checkpoints.foreign.reader import read_foreign_weights
 from cxr_lightning.checkpoints.foreign.resolve import ForeignSettings, resolve_foreign_model
 from cxr_lightning.checkpoints.foreign.weights import DENSENET_BLOCKS
 from cxr_lightning.checkpoints.load import load_model
-from cxr_lightning.imaging.reader import read_grey, resize
+from cxr_lightning.imaging.reader import read_gray, resize
 from cxr_lightning.inference.predictions import read_predictions
 from cxr_lightning.labels import NIH_LABELS, WALKTHROUGH_LABELS
 from cxr_lightning.models import backbones
@@ -63,7 +63,7 @@ def test_evaluate_reads_a_keras_file_directly(run: Run, make_nih: Callable[..., 
     # The pixels' statistics are those of the training images; the probability is computed once more by hand.
     model = found["model"]["hyperparameters"]
     predictions = read_predictions(folder / "predictions.csv")
-    pixels = resize(read_grey(root / "images" / predictions.image_ids[0]), 64, "nearest").astype(np.float32)
+    pixels = resize(read_gray(root / "images" / predictions.image_ids[0]), 64, "nearest").astype(np.float32)
     image = torch.from_numpy((pixels - model["mean"]) / model["std"])[None, None].expand(-1, 3, -1, -1)
     network = backbones.build_backbone("densenet_small", 14, batch_norm_epsilon=1.001e-5).eval()
     network.load_state_dict(dict(read_foreign_weights(weights).state), strict=False)

@@ -14,7 +14,7 @@ import pytest
 
 from cxr_lightning.data.dataloader import EpochSampler
 from cxr_lightning.data.datamodule import ChestXRayDataModule
-from cxr_lightning.data.datasets.nih import NIHSource
+from cxr_lightning.data.datasets.nih import NIHLayout
 from cxr_lightning.utils.distributed import agree, is_first_process
 from tests.conftest import SMALL, summary_of
 
@@ -129,7 +129,7 @@ def test_a_job_of_two_processes_that_fails_does_not_end_the_sweep(settings: list
 
 @pytest.mark.slow
 def test_the_process_that_fails_says_why_and_the_other_ends(settings: list[str], tmp_path: Path) -> None:
-    module = ChestXRayDataModule(str(tmp_path / "nih"), NIHSource(), val_fraction=0.3, image_size=32)
+    module = ChestXRayDataModule(str(tmp_path / "nih"), NIHLayout(), val_fraction=0.3, image_size=32)
     module.setup()
     order = EpochSampler(len(module.rows("train")), seed=0, rank=1, world_size=2)
     path = Path(module.rows("train")["path"].iloc[list(order)[5]])

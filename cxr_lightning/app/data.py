@@ -46,7 +46,8 @@ def build_datamodule(
 ) -> "ChestXRayDataModule":
     """The data that is asked for, or else that of the checkpoint's record; in the model's image size."""
     from cxr_lightning.data.datamodule import ChestXRayDataModule
-    from cxr_lightning.data.datasets.sources import PhantomSource, build_source
+    from cxr_lightning.data.datasets.phantom import PhantomLayout
+    from cxr_lightning.data.datasets.registry import build_layout
 
     data = record.get("data", {})
     settings = dict(data.get("settings", {}))
@@ -71,9 +72,9 @@ def build_datamodule(
         raise ValueError(
             "Expected data settings in the checkpoint but it has none. Choose the data: data=nih root=FOLDER."
         )
-    source = build_source(**settings.pop("source"))
+    source = build_layout(**settings.pop("source"))
     root = config.root or settings["root"]
-    if isinstance(source, PhantomSource) and not source.folder(Path(root)).is_dir():
+    if isinstance(source, PhantomLayout) and not source.folder(Path(root)).is_dir():
         if config.root:
             raise FileNotFoundError(
                 f"Expected the synthetic set '{source.spec.name}' in '{config.root}' but it is not there. "
@@ -87,8 +88,8 @@ def load_data(
     datamodule: "ChestXRayDataModule", config: DictConfig, images: Sequence[str], prepared: Sequence[str] | None = None
 ) -> None:
     """Read the data, and say in the report folder which images are left out."""
-    from cxr_lightning.checkpoints.record import write_left_out
+    from cxr_lightning.data.excluded_images import write_excluded_images
 
     datamodule.prepare_data()
     datamodule.load(required=(config.split,), images=images, prepared=prepared)
-    write_left_out(datamodule.manifest, Path(config.paths.output_dir))
+    write_excluded_images(datamodule.manifest, Path(config.paths.output_dir))

@@ -31,7 +31,7 @@ def _on_subset(yes: Any, no: Any, *, _root_: DictConfig) -> Any:  # noqa: ANN401
 
 
 def _on_phantom(yes: Any, no: Any, *, _root_: DictConfig) -> Any:  # noqa: ANN401  # any YAML value
-    return yes if _root_.data.source._target_.endswith(".PhantomSource") else no
+    return yes if _root_.data.source._target_.endswith(".PhantomLayout") else no
 
 
 def _val_share(train_images: Any, val_images: Any) -> float:  # noqa: ANN401  # may be of a wrong type: checked later

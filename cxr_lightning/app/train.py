@@ -61,8 +61,9 @@ def _run(config: DictConfig, folder: Path, ckpt_path: str | None) -> float | Non
     own = digest(config)
     import pytorch_lightning as pl  # four seconds: only once the configuration is right
 
-    from cxr_lightning.checkpoints.record import check_resumable, summarize, write_left_out, write_summary
+    from cxr_lightning.checkpoints.record import check_resumable, summarize, write_summary
     from cxr_lightning.checkpoints.save import read_resumable
+    from cxr_lightning.data.excluded_images import write_excluded_images
     from cxr_lightning.report.curves import data_title
     from cxr_lightning.utils.precision import exact_float32
 
@@ -103,7 +104,7 @@ def _run(config: DictConfig, folder: Path, ckpt_path: str | None) -> float | Non
             seconds=time.perf_counter() - started,
         )
         write_summary(summary, folder)
-        write_left_out(datamodule.manifest, folder)
+        write_excluded_images(datamodule.manifest, folder)
         _show(summary, model, datamodule)
     return monitored
 

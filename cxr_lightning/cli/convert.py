@@ -78,13 +78,13 @@ def _statistics(parsed: argparse.Namespace, size: int | None, interpolation: str
     """Mean and standard deviation of a folder's training images."""
     from cxr_lightning.checkpoints.foreign.build import training_statistics
     from cxr_lightning.data.datamodule import ChestXRayDataModule
-    from cxr_lightning.data.datasets.sources import build_source
+    from cxr_lightning.data.datasets.registry import build_layout
     from cxr_lightning.imaging.reader import Interpolation
     from cxr_lightning.utils.validation import check_choice
 
     datamodule = ChestXRayDataModule(
         str(parsed.training_data),
-        build_source(parsed.layout or "walkthrough"),
+        build_layout(parsed.layout or "walkthrough"),
         split="official" if parsed.layout == "nih" else "walkthrough",
         drop_leaked=True,
         seed=parsed.seed or 0,

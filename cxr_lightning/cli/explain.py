@@ -31,7 +31,7 @@ def run(parsed: argparse.Namespace) -> int:
     from cxr_lightning.checkpoints.foreign.reader import is_foreign_file
     from cxr_lightning.checkpoints.load import load_model
     from cxr_lightning.explain.heatmaps import explain_image
-    from cxr_lightning.imaging.reader import read_grey, resize
+    from cxr_lightning.imaging.reader import read_gray, resize
     from cxr_lightning.report.captions import single_name
     from cxr_lightning.report.write import write_overlay
 
@@ -49,7 +49,7 @@ def run(parsed: argparse.Namespace) -> int:
         raise FileNotFoundError(f"Expected images but {len(absent)} files are not there, first '{absent[0]}'.")
     title = "TRAINED ON SYNTHETIC DATA" if model.record.get("data", {}).get("synthetic") else ""
     for image, files in paths.items():
-        pixels = resize(read_grey(image), model.hparams["image_size"], model.hparams["interpolation"])
+        pixels = resize(read_gray(image), model.hparams["image_size"], model.hparams["interpolation"])
         overlays = explain_image(model, image.name, pixels, labels, parsed.target_layer)
         parsed.out.mkdir(parents=True, exist_ok=True)
         for path, overlay in zip(files, overlays, strict=True):

@@ -107,7 +107,7 @@ def _predict(parsed: argparse.Namespace, model: "Model", paths: list[Path], fold
             elif len(shown) < _LINES:
                 shown.append(result)
             for remark in result.remarks:
-                print(f"{result.status}: {result.path}: {remark.words} [{remark.code}]", file=sys.stderr)
+                print(f"{result.status}: {result.path}: {remark.message} [{remark.code}]", file=sys.stderr)
             if parsed.gradcam and pixels is not None:
                 undrawn += not _drawn(parsed.out / "heatmaps", model, result, pixels)
             advance()

@@ -54,16 +54,16 @@ def run(parsed: argparse.Namespace) -> int:
     options = {name: value for name in _CSV_OPTIONS if (value := getattr(parsed, name)) is not None}
     if options and parsed.layout != "csv":
         raise ValueError(f"Expected --layout csv beside {_CSV_OPTIONS[next(iter(options))]}.")
-    from cxr_lightning.data.cache import CacheSpec, prepare
-    from cxr_lightning.data.datasets.sources import build_source, listed_images
+    from cxr_lightning.data.cache import CacheSpec, prepare_images
+    from cxr_lightning.data.datasets.registry import build_layout, listed_image_paths
 
-    paths = listed_images(build_source(parsed.layout, **options), parsed.root)
+    paths = listed_image_paths(build_layout(parsed.layout, **options), parsed.root)
     there = paths.dropna()
     if there.empty:
         raise FileNotFoundError(f"Expected the listed images below '{parsed.root}' but none is there. Unpack them.")
     spec = CacheSpec(parsed.root, parsed.image_size, parsed.interpolation)
     started = time.perf_counter()
-    prepared = prepare(
+    prepared = prepare_images(
         spec.files(there),
         spec,
         parsed.cache_dir / "images",
@@ -73,7 +73,7 @@ def run(parsed: argparse.Namespace) -> int:
     )
     seconds = time.perf_counter() - started
     print(f"{len(prepared.rows):,} images of {spec.image_size} px in '{prepared.folder}'")
-    print(f"  {prepared.made:,} prepared now, in {seconds:.0f} s")
+    print(f"  {prepared.num_decoded:,} prepared now, in {seconds:.0f} s")
     if len(there) < len(paths):
         print(f"  {len(paths) - len(there):,} are listed but not on disk")
     if prepared.rejected:

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from cxr_lightning.data.manifest import targets_of
+from cxr_lightning.data.manifest import target_array
 from cxr_lightning.evaluation.results import Control, Mean
 from cxr_lightning.evaluation.subgroups import UNKNOWN, group_names
 from cxr_lightning.inference.predictions import Predictions
@@ -39,7 +39,7 @@ def metadata_control(
     features, fitted = _features(table, train), _features(train, train)
     if features.shape[1] == 1:
         return Control(METADATA, words, None, {}, "the label file has no view, age or sex")
-    targets = targets_of(train, predictions.labels).astype(np.float64)
+    targets = target_array(train, predictions.labels).astype(np.float64)
     rankings = [
         rank_by_score(features @ _fit(fitted, column), truth)
         for column, truth in zip(targets.T, predictions.targets.T, strict=True)

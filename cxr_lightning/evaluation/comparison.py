@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cxr_lightning.data.manifest import first_five
+from cxr_lightning.data.manifest import preview
 from cxr_lightning.evaluation.per_label import rank_labels
 from cxr_lightning.inference.predictions import Predictions
 from cxr_lightning.metrics.ranking import FloatArray, macro_mean
@@ -122,7 +122,7 @@ def _aligned(first: Predictions, second: Predictions) -> tuple[Predictions, Pred
     if only or extra:
         raise ValueError(
             f"Expected predictions of the same images but {len(only)} are only in the first file "
-            f"({first_five(only) or 'none'}) and {len(extra)} only in the second ({first_five(extra) or 'none'}). "
+            f"({preview(only) or 'none'}) and {len(extra)} only in the second ({preview(extra) or 'none'}). "
             "Evaluate both on the same images."
         )
     ordered = second.rows(np.array([place[name] for name in first.image_ids], dtype=np.intp))
@@ -131,7 +131,7 @@ def _aligned(first: Predictions, second: Predictions) -> tuple[Predictions, Pred
     if wrong.any():
         raise ValueError(
             f"Expected the same targets and patients in both files but {int(wrong.sum())} images differ: "
-            f"{first_five(first.image_ids[wrong])}. Evaluate both with the same label file."
+            f"{preview(first.image_ids[wrong])}. Evaluate both with the same label file."
         )
     return first, ordered
 

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cxr_lightning.data.csv_reader import read_header, read_table
-from cxr_lightning.data.manifest import COLUMNS, first_five, targets_of
+from cxr_lightning.data.manifest import MANIFEST_COLUMNS, preview, target_array
 from cxr_lightning.utils.io import atomic_write_text
 
 IMAGE, PATIENT = "Image Index", "Patient ID"
@@ -81,7 +81,7 @@ def check_probabilities(probabilities: Array, labels: Sequence[str], origin: str
         first = probabilities[wrong][0]
         raise ValueError(
             f"Expected probabilities in [0, 1] in {origin} but {int(wrong.sum())} numbers are not, first {first:g}, "
-            f"of {first_five(names)}. Give probabilities, not logits: 1 / (1 + exp(-logit)); leave no number out."
+            f"of {preview(names)}. Give probabilities, not logits: 1 / (1 + exp(-logit)); leave no number out."
         )
 
 
@@ -98,7 +98,7 @@ def of_table(table: pd.DataFrame, labels: Sequence[str], probabilities: Array) -
         table["image_id"].to_numpy(dtype=object),
         table["patient_id"].to_numpy(dtype=object),
         np.asarray(probabilities, dtype=np.float64),
-        targets_of(table, labels).astype(np.float64),
+        target_array(table, labels).astype(np.float64),
     )
 
 
@@ -143,7 +143,7 @@ def read_predictions(path: Path) -> Predictions:
     absent = [name for name in (IMAGE, PATIENT, *(needed or [f"{RAW}<label>"])) if name not in header]
     if absent:
         raise ValueError(
-            f"Expected a predictions file of evaluate.py in '{path}' but it has no column {first_five(absent)}. "
+            f"Expected a predictions file of evaluate.py in '{path}' but it has no column {preview(absent)}. "
             f"Score the file with 'evaluate.py predictions=...' first and give the predictions.csv of that report."
         )
     raw = read_table(path, [IMAGE, PATIENT, *needed, *calibrated])
@@ -177,7 +177,7 @@ def score_table(path: Path, table: pd.DataFrame, *, allow_missing: bool = False)
     found = {label: name for label in _labels_of(table) for name in (label, RAW + label) if name in header}
     if not found:
         raise ValueError(
-            f"Expected columns prob_<label> or <label> in '{path}' for labels among {first_five(_labels_of(table))} "
+            f"Expected columns prob_<label> or <label> in '{path}' for labels among {preview(_labels_of(table))} "
             f"but its columns are {header[:30]}. Rename the columns."
         )
     raw = read_table(path, [IMAGE, *found.values()])
@@ -187,7 +187,7 @@ def score_table(path: Path, table: pd.DataFrame, *, allow_missing: bool = False)
     if len(unknown):
         raise ValueError(
             f"Expected only images that belong in '{path}' but {len(unknown)} of {len(raw)} rows are of others: "
-            f"{first_five(unknown.tolist())}. `predictions` are of the evaluated split, `val_predictions` of images "
+            f"{preview(unknown.tolist())}. `predictions` are of the evaluated split, `val_predictions` of images "
             "outside it. Delete these rows, or choose the data or `split` that they are of."
         )
     kept = table[images.isin(raw[IMAGE])]
@@ -195,7 +195,7 @@ def score_table(path: Path, table: pd.DataFrame, *, allow_missing: bool = False)
     if missing and (not allow_missing or kept.empty):
         raise ValueError(
             f"Expected predictions of all {len(table)} images of the evaluated split in '{path}' but {len(missing)} "
-            f"are missing: {first_five(missing)}. Add them, or set 'allow_missing=true' to score the others."
+            f"are missing: {preview(missing)}. Add them, or set 'allow_missing=true' to score the others."
         )
     ordered = raw.set_index(IMAGE).loc[kept["image_id"].astype(str).tolist()]
     probabilities = _probabilities(ordered, list(found.values()), list(found), path)
@@ -209,14 +209,14 @@ def _header(path: Path) -> list[str]:
 
 
 def _labels_of(table: pd.DataFrame) -> list[str]:
-    return [name for name in table.columns if name not in COLUMNS]
+    return [name for name in table.columns if name not in MANIFEST_COLUMNS]
 
 
 def _refuse_doubled(names: pd.Series, path: Path) -> None:
     doubled = names[names.duplicated()].unique()
     if len(doubled):
         raise ValueError(
-            f"Expected every image once in '{path}' but {len(doubled)} are there again: {first_five(doubled)}. "
+            f"Expected every image once in '{path}' but {len(doubled)} are there again: {preview(doubled)}. "
             "Keep one row for each."
         )
 

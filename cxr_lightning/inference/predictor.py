@@ -15,8 +15,8 @@ from cxr_lightning.checkpoints.foreign.reader import is_foreign_file
 from cxr_lightning.checkpoints.foreign.resolve import ForeignSettings, resolve_foreign_model
 from cxr_lightning.checkpoints.load import load_model as load_classifier
 from cxr_lightning.imaging.decoded_image import ImageRejectedError
-from cxr_lightning.imaging.quality_flags import Remark, check_picture
-from cxr_lightning.imaging.reader import read_picture, resize
+from cxr_lightning.imaging.quality_flags import QualityFlag, find_quality_flags
+from cxr_lightning.imaging.reader import read_image, resize
 from cxr_lightning.inference.backends import Array, Network, OnnxNetwork, TorchNetwork
 from cxr_lightning.inference.results import Finding, Result
 from cxr_lightning.models.classifier import ChestXRayClassifier
@@ -35,7 +35,7 @@ class _Input:
 
     path: Path
     pixels: NDArray[np.uint8] | None = None
-    remarks: tuple[Remark, ...] = ()
+    remarks: tuple[QualityFlag, ...] = ()
     rejection: ImageRejectedError | None = None
 
 
@@ -93,7 +93,7 @@ class Model:
         """What the model says of image files.
 
         Args:
-            paths: One or several, in any format that :func:`cxr_lightning.imaging.reader.read_picture` reads.
+            paths: One or several, in any format that :func:`cxr_lightning.imaging.reader.read_image` reads.
             force: Go on with DICOM files that are no chest radiographs by their headers.
 
         Returns:
@@ -147,10 +147,10 @@ class Model:
 
     def _read(self, path: Path, force: bool) -> _Input:
         try:
-            picture = read_picture(path, force=force)
+            picture = read_image(path, force=force)
         except ImageRejectedError as error:
             return _Input(path, rejection=error)
-        remarks = tuple(check_picture(picture, self.network.image_size))
+        remarks = tuple(find_quality_flags(picture, self.network.image_size))
         return _Input(path, resize(picture.pixels, self.network.image_size, self.network.interpolation), remarks)
 
     def _results(self, inputs: Sequence[_Input]) -> Iterator[Predicted]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cxr_lightning.imaging.decoded_image import ImageRejectedError
-from cxr_lightning.imaging.quality_flags import Remark
+from cxr_lightning.imaging.quality_flags import QualityFlag
 
 Status = Literal["ok", "warning", "rejected"]
 _NUMBERS = ("probability", "calibrated", "threshold", "prevalence")
@@ -49,14 +49,16 @@ class Result:
     """
 
     path: Path
-    remarks: tuple[Remark, ...] = ()
+    remarks: tuple[QualityFlag, ...] = ()
     findings: tuple[Finding, ...] = ()
     rejected: bool = False
 
     @classmethod
     def of_rejection(cls, path: Path, rejection: ImageRejectedError) -> "Result":
         """Of a file that is no usable image."""
-        return cls(path, (Remark(rejection.code or "damaged", f"{rejection.reason}. {rejection.remedy}"),), (), True)
+        return cls(
+            path, (QualityFlag(rejection.code or "damaged", f"{rejection.reason}. {rejection.remedy}"),), (), True
+        )
 
     @property
     def status(self) -> Status:
@@ -79,7 +81,7 @@ class Result:
         return {
             "file": str(self.path),
             "status": self.status,
-            "reasons": [remark._asdict() for remark in self.remarks],
+            "reasons": [{"code": remark.code, "words": remark.message} for remark in self.remarks],
             "findings": [
                 {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in one.items()}
                 for one in findings
@@ -100,5 +102,5 @@ def result_of(record: Mapping[str, Any]) -> Result:
         )
         for one in record["findings"]
     ]
-    remarks = tuple(Remark(str(one["code"]), str(one["words"])) for one in record["reasons"])
+    remarks = tuple(QualityFlag(str(one["code"]), str(one["words"])) for one in record["reasons"])
     return Result(Path(record["file"]), remarks, tuple(findings), record["status"] == "rejected")

@@ -145,7 +145,7 @@ def table_row(result: Result) -> list[str]:
         escaped(str(result.path)),
         result.status,
         " ".join(remark.code for remark in result.remarks),
-        "; ".join(remark.words for remark in result.remarks),
+        "; ".join(remark.message for remark in result.remarks),
     ]
     for finding in result.findings:
         above = "" if finding.above is None else str(int(finding.above))

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from cxr_lightning.data.dataset import ChestXRayDataset, ImageFiles
-from cxr_lightning.data.manifest import targets_of
+from cxr_lightning.data.manifest import target_array
 from cxr_lightning.evaluation.results import Curve, LabelResult
 from cxr_lightning.explain.grad_cam import GradCam
 from cxr_lightning.explain.heatmaps import best_labels, boxes_of, choose_gallery, draw_overlays, explain_image
@@ -73,7 +73,7 @@ def world(tmp_path: Path) -> tuple[ChestXRayClassifier, ChestXRayDataset, Predic
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = ChestXRayClassifier(LABELS, backbone="densenet_micro", image_size=64).eval()
-    dataset = ChestXRayDataset(ImageFiles(paths, 64), targets_of(table, LABELS))
+    dataset = ChestXRayDataset(ImageFiles(paths, 64), target_array(table, LABELS))
     return model, dataset, of_table(table, LABELS, np.full((12, 2), 0.6))
 
 

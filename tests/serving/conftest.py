@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cxr_lightning.checkpoints.foreign.build import save_model
-from cxr_lightning.data.datasets.sources import PhantomSource
+from cxr_lightning.data.datasets.phantom import PhantomLayout
 from cxr_lightning.inference.predictor import Model, load_model
 from cxr_lightning.metrics.calibration import Calibrator
 from cxr_lightning.models.classifier import ChestXRayClassifier
@@ -43,7 +43,7 @@ def model(model_file: Path) -> Model:
 def films(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Forty synthetic films."""
     root = tmp_path_factory.mktemp("films")
-    PhantomSource(seed=2, train_images=60, val_images=20, test_images=40, image_size=96).prepare(root)
+    PhantomLayout(seed=2, train_images=60, val_images=20, test_images=40, image_size=96).prepare(root)
     return sorted(root.rglob("images/*.png"))[:40]
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 import cxr_lightning
 from cxr_lightning.checkpoints.foreign.build import save_model
-from cxr_lightning.data.dataloader import Share, image_loader
+from cxr_lightning.data.dataloader import DistributedShardSampler, build_image_loader
 from cxr_lightning.data.dataset import ChestXRayDataset, ImageFiles
 from cxr_lightning.inference.dataloader import predict
 from cxr_lightning.inference.predictor import Model, load_model
@@ -55,7 +55,7 @@ def test_one_by_one_equals_in_batches_and_evaluation(model: Model, films: list[P
     )
     assert batches == pytest.approx(singles, abs=1e-5)
     dataset = ChestXRayDataset(ImageFiles([str(path) for path in films], 64), np.zeros((len(films), 3), np.float32))
-    loader = image_loader(dataset, Share(len(films)), 16, 0)
+    loader = build_image_loader(dataset, DistributedShardSampler(len(films)), 16, 0)
     evaluated = predict(model.classifier, loader, accelerator="cpu", progress=False).probabilities
     assert batches == pytest.approx(evaluated, abs=1e-6)
 
