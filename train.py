@@ -5,8 +5,7 @@ from pathlib import Path
 import hydra
 from omegaconf import DictConfig
 
-from cxr_lightning.app.program import run_job, run_program
-from cxr_lightning.app.train import train
+from cxr_lightning.app.entry_point import run_job, run_program
 
 CONF = Path(__file__).resolve().parent / "conf"
 
@@ -14,7 +13,7 @@ CONF = Path(__file__).resolve().parent / "conf"
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")
 def main(config: DictConfig) -> float | None:
     """Hydra's entry point; returns the monitored number for sweeps."""
-    return run_job(train, config)
+    return run_job("cxr_lightning.app.train:train", config)
 
 
 def run() -> None:

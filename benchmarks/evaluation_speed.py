@@ -5,19 +5,20 @@
 
 import argparse
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from cxr_lightning.evaluation.comparability import Origin
-from cxr_lightning.evaluation.evaluate import Subject, evaluate_predictions
+from cxr_lightning.evaluation.comparability import PredictionSource
+from cxr_lightning.evaluation.evaluate import EvaluationInputs, evaluate_predictions
 from cxr_lightning.evaluation.per_label import rank_labels
-from cxr_lightning.inference.predictions import Predictions, of_table
+from cxr_lightning.inference.predictions import Predictions, predictions_of
 from cxr_lightning.labels import NIH_LABELS
 from cxr_lightning.metrics.operating_points import parse_rules
 from cxr_lightning.metrics.resampling import Resampling, bootstrap_scores, draw_patients
-from cxr_lightning.models.postprocess import fit
+from cxr_lightning.models.postprocess import fit_postprocessing
 
 PREVALENCE = (0.128, 0.042, 0.071, 0.036, 0.182, 0.043, 0.017, 0.0034, 0.239, 0.068, 0.063, 0.045, 0.022, 0.104)
 """Prevalences in the official test set, in alphabetical order of the findings."""
@@ -43,9 +44,18 @@ def main() -> None:
     plain = (time.perf_counter() - started) / arguments.naive_replicates * arguments.replicates
     started = time.perf_counter()
     rules = parse_rules(["youden", "f1", "sensitivity@0.95", "specificity@0.9"])
-    fitted = fit(validation, rules, seed=0, source="validation")
-    subject = Subject(predictions, table, train, data_record(), "benchmark", Origin("benchmark"))
-    evaluate_predictions(subject, fitted, replicates=arguments.replicates)
+    fitted = fit_postprocessing(
+        validation.labels,
+        validation.probabilities,
+        validation.targets,
+        validation.patient_ids,
+        rules,
+        seed=0,
+        source="validation",
+    )
+    calibrated = replace(predictions, calibrated=fitted.calibrate(predictions.labels, predictions.probabilities))
+    inputs = EvaluationInputs(calibrated, table, train, data_record(), PredictionSource("benchmark"))
+    evaluate_predictions(inputs, fitted, replicates=arguments.replicates)
     whole = time.perf_counter() - started
 
     size = f"{arguments.images:,} images x {len(NIH_LABELS)} labels, {arguments.replicates:,} replicates"
@@ -54,7 +64,7 @@ def main() -> None:
         f"scikit-learn on each draw, extrapolated from {arguments.naive_replicates}: {plain:.0f} s, "
         f"{plain / ours:.0f} times as long"
     )
-    print(f"all numbers of a report (fits, subgroups, controls): {whole:.1f} s")
+    print(f"all numbers of a report (fits, subgroups, baselines): {whole:.1f} s")
 
 
 def draw_predictions(images: int, patients: int, seed: int) -> tuple[Predictions, pd.DataFrame]:
@@ -68,7 +78,7 @@ def draw_predictions(images: int, patients: int, seed: int) -> tuple[Predictions
     truth = (generator.random((images, len(PREVALENCE))) < PREVALENCE).astype(np.float32)
     table = table.assign(**dict(zip(NIH_LABELS, truth.T, strict=True)))
     logits = generator.normal(-2, 1, truth.shape) + 1.2 * truth
-    return of_table(table, NIH_LABELS, 1 / (1 + np.exp(-logits))), table
+    return predictions_of(table, NIH_LABELS, 1 / (1 + np.exp(-logits))), table
 
 
 def score_with_scikit_learn(predictions: Predictions, resampling: Resampling, replicate: int) -> None:

@@ -14,13 +14,13 @@ from tempfile import TemporaryDirectory
 
 import pytorch_lightning as pl
 import torch
+from cxr_lightning.app.build import build_model, build_trainer
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from benchmarks.paired_timing import ROUNDS, describe_machine
-from cxr_lightning.app.build import build_model, build_trainer
-from cxr_lightning.app.program import silence
+from cxr_lightning.app.entry_point import silence
 from cxr_lightning.app.resolvers import register_resolvers
 from cxr_lightning.data.augment import Augmentation
 from cxr_lightning.data.datamodule import ChestXRayDataModule

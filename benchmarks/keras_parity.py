@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def compare(source: ForeignWeights, images: torch.Tensor, folder: Path, path: Path) -> float:
-    """Largest difference of a probability; without a last layer, of a pooled feature relative to the largest one."""
+    """The largest difference; of pooled features, relative to their largest, where there is no last layer."""
     network = build_backbone(
         source.backbone_name(path),
         source.num_outputs or 1,

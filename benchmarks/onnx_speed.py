@@ -9,7 +9,9 @@ import numpy as np
 
 from benchmarks.paired_timing import ROUNDS, describe_machine, print_rates, time_in_turns
 from cxr_lightning.checkpoints.onnx import export_onnx
-from cxr_lightning.inference.backends import Network, OnnxNetwork, TorchNetwork
+from cxr_lightning.inference.backend import Backend
+from cxr_lightning.inference.onnx_backend import OnnxBackend
+from cxr_lightning.inference.torch_backend import TorchBackend
 from cxr_lightning.labels import NIH_LABELS
 from cxr_lightning.models.classifier import ChestXRayClassifier
 
@@ -26,12 +28,12 @@ def main() -> None:
         path = Path(folder) / "model.onnx"
         differences = export_onnx(classifier, path)
         print("; ".join(f"{name}: {difference:.1e}" for name, difference in differences.items()))
-        networks: dict[str, Network] = {"torch": TorchNetwork(classifier), "onnxruntime": OnnxNetwork(path)}
+        backends: dict[str, Backend] = {"torch": TorchBackend(classifier), "onnxruntime": OnnxBackend(path)}
         for batch in (1, 16):
             shape = batch, parsed.image_size, parsed.image_size
             images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
             print(f"batches of {batch}")
-            cases = {name: partial(network.probabilities, images) for name, network in networks.items()}
+            cases = {name: partial(backend.probabilities, images) for name, backend in backends.items()}
             print_rates(time_in_turns(cases, parsed.rounds), batch, "torch")
 
 

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from cxr_lightning.checkpoints.foreign.build import save_model
+from cxr_lightning.checkpoints.save import save_classifier
 from cxr_lightning.labels import NIH_LABELS
 from cxr_lightning.models.classifier import ChestXRayClassifier
-from cxr_lightning.phantom.reference import reference_image
+from cxr_lightning.phantom.reference_image import reference_image
 
 BAD_CONTENTS = (b"", b"<html>", b"version https://git-lfs", b"\x89PNG\r\n\x1a\n cut off", b"no image at all")
 PROGRAM = """
@@ -82,7 +82,7 @@ def main() -> None:
         write_files(folder / "few", parsed.files // 5, parsed.bad // 5)
         write_files(folder / "many", parsed.files, parsed.bad)
         model = folder / "model.ckpt"
-        save_model(ChestXRayClassifier(NIH_LABELS, backbone=parsed.backbone).eval(), model)
+        save_classifier(ChestXRayClassifier(NIH_LABELS, backbone=parsed.backbone).eval(), model)
         for number in range(parsed.rounds):  # the peak varies from run to run with the timing of two threads
             for which in ("few", "many"):
                 out = folder / f"out-{which}-{number}"

@@ -21,7 +21,7 @@ _HOMES = {
     "load_model": "cxr_lightning.inference.predictor",
 }
 __all__ = sorted(_HOMES)
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def __getattr__(name: str) -> object:

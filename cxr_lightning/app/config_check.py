@@ -1,4 +1,4 @@
-"""Checks of a composed configuration, before anything of it is made and before data is read."""
+"""Checks of a composed configuration, before anything of it is instantiated and before data is read."""
 
 import inspect
 import types
@@ -13,12 +13,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 from typeguard import CollectionCheckStrategy, ForwardRefPolicy, TypeCheckError, check_type
 
-ALLOWED_TARGETS = (
+CONFIG_TARGETS = (
     "cxr_lightning.",
     "pytorch_lightning.",
     "torch.optim.",
 )
-"""Prefixes of what a configuration may name as ``_target_``."""
+"""Prefixes of the targets that a configuration may name."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ EVALUATE = Program(
     },
 )
 
-_PLAIN: dict[str, dict[str, object]] = {
+_GROUP_FIELDS: dict[str, dict[str, object]] = {
     "monitor": {"name": str, "mode": typing.Literal["min", "max"]},
     "paths": {"log_dir": str, "cache_dir": str, "output_dir": str},
     "gradcam": {
@@ -83,32 +83,34 @@ _PLAIN: dict[str, dict[str, object]] = {
         "final_relu": bool | None,
     },
 }
+"""Keys of the groups without a ``_target_``, and their types."""
 _COLLECTIONS = frozenset({"callbacks", "logger"})
+"""Groups in which every entry is a node or null."""
 _HYDRA_KEYS = ("_target_", "_partial_")
 
 
 def check_config(config: DictConfig, program: Program) -> None:
-    """Refuse unknown keys, missing values, wrong types and foreign targets, naming the key.
+    """Refuse unknown keys, missing values, wrong types and targets that are not allowed, naming the key.
 
     Args:
         config: The composed configuration.
-        program: Whose it is.
+        program: The program of the configuration.
 
     Raises:
-        ValueError: At the first fault.
+        ValueError: At the first error.
     """
     missing = sorted(OmegaConf.missing_keys(config))
     if missing:
         raise ValueError(f"Expected a value for '{missing[0]}' but it has none. Give it: {missing[0]}=VALUE.")
     _check_keys("", config, {*program.groups, *program.switches})
     for key, annotation in program.switches.items():
-        _check_value(key, _plain(config, key), annotation)
-    for group, fields in _PLAIN.items():
+        _check_value(key, _plain_value(config, key), annotation)
+    for group, fields in _GROUP_FIELDS.items():
         if group not in program.groups:
             continue
         _check_keys(group, config[group], fields)
         for name, annotation in fields.items():
-            _check_value(f"{group}.{name}", _plain(config[group], name), annotation)
+            _check_value(f"{group}.{name}", _plain_value(config[group], name), annotation)
     for key, node in _targets(config):
         _check_target_name(key, node["_target_"])
     for key, node in _targets(config):
@@ -120,15 +122,15 @@ def check_config(config: DictConfig, program: Program) -> None:
 
 
 def _targets(node: DictConfig, key: str = "") -> Iterator[tuple[str, DictConfig]]:
-    """Every node with a ``_target_``, with its dotted key; innermost first, nodes that are interpolations not twice."""
+    """Every node with a ``_target_``, with its dotted key; innermost first, without interpolations."""
     for name in map(str, node):
         if OmegaConf.is_missing(node, name):
             continue
         if OmegaConf.is_interpolation(node, name):  # a reference to another node, which is checked where it is
-            written = str(OmegaConf.to_container(node, resolve=False)[name])  # type: ignore[call-overload,index]
-            if ":" in written and OmegaConf.is_config(node[name]):
+            interpolation = str(OmegaConf.to_container(node, resolve=False)[name])  # type: ignore[call-overload,index]
+            if ":" in interpolation and OmegaConf.is_config(node[name]):
                 full = f"{key}.{name}" if key else name
-                raise ValueError(f"Expected settings as '{full}' but got {written}. Write them out.")
+                raise ValueError(f"Expected settings as '{full}' but got {interpolation}. Write them out.")
             continue
         child = node[name]
         path = f"{key}.{name}" if key else name
@@ -141,9 +143,9 @@ def _targets(node: DictConfig, key: str = "") -> Iterator[tuple[str, DictConfig]
 
 
 def _check_target_name(key: str, target: object) -> None:
-    if not isinstance(target, str) or not target.startswith(ALLOWED_TARGETS):
+    if not isinstance(target, str) or not target.startswith(CONFIG_TARGETS):
         raise ValueError(
-            f"Expected '{key}._target_' to begin with one of {list(ALLOWED_TARGETS)} but got {target!r}. "
+            f"Expected '{key}._target_' to begin with one of {list(CONFIG_TARGETS)} but got {target!r}. "
             "Other code is not run from a configuration."
         )
 
@@ -151,19 +153,19 @@ def _check_target_name(key: str, target: object) -> None:
 def _check_node(key: str, node: DictConfig) -> None:
     function = _locate(key, node["_target_"])
     parameters = inspect.signature(function).parameters
-    open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
-    if not open_ended:
+    accepts_any_key = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    if not accepts_any_key:
         _check_keys(key, node, {*parameters, *_HYDRA_KEYS})
     hints = _annotations(function)
     for name in map(str, node):
-        value = _plain(node, name)
+        value = _plain_value(node, name)
         nested = isinstance(value, Mapping) and "_target_" in value
         if name not in _HYDRA_KEYS and name in hints and not nested:
             _check_value(f"{key}.{name}", value, hints[name])
 
 
 def _locate(key: str, target: str) -> Callable[..., object]:
-    """The class or function that a dotted name stands for."""
+    """Import the class or function of a dotted name."""
     module, _, name = target.rpartition(".")
     try:
         found: Callable[..., object] = getattr(import_module(module), name)
@@ -175,11 +177,11 @@ def _locate(key: str, target: str) -> Callable[..., object]:
 def _annotations(function: Callable[..., object]) -> dict[str, Any]:
     try:
         return typing.get_type_hints(function.__init__ if inspect.isclass(function) else function)
-    except (NameError, TypeError):  # a library's annotations that cannot be read outside its type checker
+    except (NameError, TypeError):  # a library's annotations that exist only for type checkers
         return {}
 
 
-def _plain(node: DictConfig, name: str) -> Any:  # noqa: ANN401  # any YAML value
+def _plain_value(node: DictConfig, name: str) -> Any:  # noqa: ANN401  # any YAML value
     """A value as plain Python, interpolations resolved."""
     try:
         value = node[name]
@@ -209,15 +211,17 @@ def _check_value(key: str, value: object, annotation: object) -> None:
             forward_ref_policy=ForwardRefPolicy.IGNORE,
             collection_check_strategy=CollectionCheckStrategy.ALL_ITEMS,
         )
-        admitted = not _lookalike(value, annotation)
+        is_valid = not _is_unintended(value, annotation)
     except TypeCheckError:
-        admitted = False
-    if not admitted:
-        raise ValueError(f"Expected {_in_words(annotation)} as '{key}' but got {value!r}. Correct the value.")
+        is_valid = False
+    if not is_valid:
+        raise ValueError(
+            f"Expected {_describe_annotation(annotation)} as '{key}' but got {value!r}. Correct the value."
+        )
 
 
-def _lookalike(value: object, annotation: object) -> bool:
-    """Whether only Python takes the value for what is meant: True for an int, text for a list of texts."""
+def _is_unintended(value: object, annotation: object) -> bool:
+    """Whether a value has the type only by Python's rules: True as an int, or a text as a list of texts."""
     kinds = typing.get_args(annotation) or (annotation,)
     if isinstance(value, bool):
         return not any(kind in (bool, Any, object) or isinstance(kind, bool) for kind in kinds)
@@ -226,10 +230,10 @@ def _lookalike(value: object, annotation: object) -> bool:
     return isinstance(value, str) and listed and str not in members
 
 
-def _in_words(annotation: object) -> str:
-    """An annotation as a configuration's user would put it."""
+def _describe_annotation(annotation: object) -> str:
+    """An annotation as a user of the configuration writes it."""
     if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
-        return " or ".join(_in_words(member) for member in typing.get_args(annotation))
+        return " or ".join(_describe_annotation(member) for member in typing.get_args(annotation))
     if typing.get_origin(annotation) is typing.Literal:
         return f"one of {list(typing.get_args(annotation))}"
     text = annotation.__name__ if isinstance(annotation, type) else str(annotation)

@@ -2,79 +2,91 @@
 
 import logging
 from collections.abc import Collection
-from typing import TYPE_CHECKING
+from functools import partial
 
+import torch
 from omegaconf import DictConfig
+from torch import Tensor
 
-if TYPE_CHECKING:
-    from cxr_lightning.data.datamodule import ChestXRayDataModule
-    from cxr_lightning.data.dataset import ChestXRayDataset
-    from cxr_lightning.evaluation.evaluate import Subject
-    from cxr_lightning.evaluation.results import Evaluation
-    from cxr_lightning.explain.explanation import Explanation, Sanity
-    from cxr_lightning.explain.grad_cam import GradCam
-    from cxr_lightning.explain.heatmaps import Choice
-    from cxr_lightning.inference.predictions import Predictions
-    from cxr_lightning.models.classifier import ChestXRayClassifier
-    from cxr_lightning.models.postprocess import Fitted
+from cxr_lightning.data.datamodule import ChestXRayDataModule
+from cxr_lightning.data.dataset import ChestXRayDataset
+from cxr_lightning.evaluation.gallery import (
+    GalleryItem,
+    annotated_pairs,
+    choose_gallery,
+    choose_requested,
+    compute_overlays,
+    uses_youden,
+)
+from cxr_lightning.evaluation.results import Evaluation
+from cxr_lightning.explain.grad_cam import GradCam
+from cxr_lightning.explain.localization import score_localization
+from cxr_lightning.explain.results import TRUE_POSITIVE, Explanation, SanityResult
+from cxr_lightning.explain.sanity import check_sanity
+from cxr_lightning.inference.predictions import Predictions
+from cxr_lightning.metrics.ranking import top_labels
+from cxr_lightning.models.classifier import ChestXRayClassifier
+from cxr_lightning.models.postprocess import PostProcessing
 
 logger = logging.getLogger(__name__)
 
 
-def explain(
+def explain_evaluation(
     config: DictConfig,
-    model: "ChestXRayClassifier",
-    datamodule: "ChestXRayDataModule",
-    subject: "Subject",
-    evaluation: "Evaluation",
-    fitted: "Fitted | None",
-) -> "Explanation | None":
-    """A gallery of the best labels and of images that are asked for, and scores against the annotated boxes.
+    model: ChestXRayClassifier,
+    datamodule: ChestXRayDataModule,
+    predictions: Predictions,
+    evaluation: Evaluation,
+    postprocessing: PostProcessing | None,
+) -> Explanation | None:
+    """Draw heat maps of the best labels and of requested images, and score them against annotated boxes.
 
     Args:
         config: ``conf/evaluate.yaml``, composed.
-        model: That was evaluated.
-        datamodule: Of the evaluated images.
-        subject: What was evaluated.
-        evaluation: Its numbers, which choose the labels.
-        fitted: Operating points; None where there are none.
+        model: The evaluated model.
+        datamodule: The data of the evaluated images.
+        predictions: Predictions of the evaluated images.
+        evaluation: Results of the evaluation, whose AUROC selects the labels.
+        postprocessing: Operating points; None where there are none.
 
     Returns:
-        None where nothing is asked for.
+        None where no heat maps are requested.
     """
-    from cxr_lightning.explain.explanation import Explanation
-    from cxr_lightning.explain.grad_cam import GradCam
-    from cxr_lightning.explain.heatmaps import best_labels, choose_gallery, draw_overlays
-    from cxr_lightning.explain.localization import localise
-
     if config.gradcam.top == 0:
         return None
-    camera = GradCam(model.eval(), config.gradcam.target_layer)
-    predictions, boxes = subject.predictions, datamodule.manifest.boxes
-    dataset = datamodule.dataset(config.split)
-    labels = best_labels(evaluation.labels, config.gradcam.top)
+    grad_cam = GradCam(model.eval().network, config.gradcam.target_layer)
+    boxes = datamodule.manifest.boxes
+    read_image = partial(_read_image, datamodule.dataset(config.split))
+    labels = top_labels({result.label: result.auroc.value for result in evaluation.labels}, config.gradcam.top)
     logger.info("heat maps of %s", ", ".join(labels) or "no label")
-    choices = [*choose_gallery(predictions, labels, fitted), *_asked_for(config, predictions, labels)]
+    choices = choose_gallery(predictions, labels, postprocessing)
+    choices += choose_requested(predictions, labels, config.gradcam.images)
     return Explanation(
-        method=f"Grad-CAM by captum, target layer {config.gradcam.target_layer} of {model.hparams['backbone']}; "
-        "positive evidence only, upsampled bilinearly, each map divided by its own maximum",
-        chosen=f"those with the highest AUROC on the {config.split} images ({len(labels)}); of each the most confident "
-        f"true positive, false positive and false negative, called positive {_threshold_words(fitted)}",
-        gallery=draw_overlays(camera, dataset, predictions, choices, boxes),
-        localisation=localise(camera, dataset, predictions, boxes, replicates=config.replicates, seed=config.seed),
-        sanity=_sanity(config, camera, dataset, predictions, choices),
+        backbone=grad_cam.network.backbone_name,
+        target_layer=config.gradcam.target_layer,
+        split=config.split,
+        labels=len(labels),
+        by_youden=uses_youden(postprocessing),
+        gallery=compute_overlays(grad_cam, model.labels, read_image, predictions, choices, boxes),
+        localization=score_localization(
+            grad_cam,
+            read_image,
+            annotated_pairs(predictions, boxes, model.labels),
+            predictions.labels,
+            replicates=config.replicates,
+            seed=config.seed,
+        ),
+        sanity=_sanity(config, grad_cam, model, datamodule.dataset(config.split), choices),
     )
 
 
-def check_heatmaps(config: DictConfig, model: "ChestXRayClassifier", image_ids: Collection[str]) -> None:
-    """Refuse, before anything is predicted, images that are not there and a layer that the network has not.
+def check_heatmaps(config: DictConfig, model: ChestXRayClassifier, image_ids: Collection[str]) -> None:
+    """Refuse, before anything is predicted, images that are not evaluated and a layer that the network lacks.
 
     Raises:
         ValueError: If there are any.
     """
-    from cxr_lightning.explain.grad_cam import GradCam
-
-    GradCam(model, config.gradcam.target_layer)
+    GradCam(model.network, config.gradcam.target_layer)
     known = set(image_ids)
     if unknown := [name for name in config.gradcam.images if name not in known]:
         raise ValueError(
@@ -83,33 +95,21 @@ def check_heatmaps(config: DictConfig, model: "ChestXRayClassifier", image_ids: 
         )
 
 
-def _threshold_words(fitted: "Fitted | None") -> str:
-    known = fitted is not None and any("youden" in points for points in fitted.thresholds.values())
-    return "from the threshold of the operating point youden on" if known else "from a probability of 0.5 on"
-
-
-def _asked_for(config: DictConfig, predictions: "Predictions", labels: tuple[str, ...]) -> "list[Choice]":
-    from cxr_lightning.explain.heatmaps import Choice
-
-    rows = {str(name): row for row, name in enumerate(predictions.image_ids)}
-    return [Choice(rows[name], label, "asked for") for name in config.gradcam.images for label in labels]
+def _read_image(dataset: ChestXRayDataset, row: int) -> Tensor:
+    return dataset[row]["image"]
 
 
 def _sanity(
     config: DictConfig,
-    camera: "GradCam",
-    dataset: "ChestXRayDataset",
-    predictions: "Predictions",
-    choices: "list[Choice]",
-) -> "Sanity | None":
-    """Of the true positives in the gallery, as many as are asked for."""
-    import torch
-
-    from cxr_lightning.explain.sanity import check_sanity
-
-    shown = [choice for choice in choices if choice.kind == "true positive"][: config.gradcam.sanity]
-    if not shown:
+    grad_cam: GradCam,
+    model: ChestXRayClassifier,
+    dataset: ChestXRayDataset,
+    choices: list[GalleryItem],
+) -> SanityResult | None:
+    """Sanity checks on the true positives of the gallery, as many as are requested."""
+    true_positives = [choice for choice in choices if choice.kind == TRUE_POSITIVE][: config.gradcam.sanity]
+    if not true_positives:
         return None
-    images = torch.stack([dataset[choice.row]["image"] for choice in shown])
-    columns = [camera.model.labels.index(choice.label) for choice in shown]
-    return check_sanity(camera, images, columns, config.seed)
+    images = torch.stack([dataset[choice.row]["image"] for choice in true_positives])
+    columns = [model.labels.index(choice.label) for choice in true_positives]
+    return check_sanity(grad_cam, images, columns, config.seed)

@@ -1,12 +1,12 @@
-"""Jobs of a sweep with several processes each, which Lightning starts with this program's own arguments."""
+"""Jobs with several processes, which Lightning starts with this program's own arguments."""
 
-import os
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pkgutil import resolve_name
 from typing import Any
 
 from hydra.conf import HydraConf
@@ -14,67 +14,67 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, open_dict, read_write
 
-from cxr_lightning.utils.distributed import started_from_outside
+from cxr_lightning.utils.distributed import is_externally_launched
 
-_FLAGS = ("--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd")
-_SET_BY_LIGHTNING = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-_OBSERVER = "child-process-observer"
-"""Lightning's thread that watches them."""
-_SECONDS = 10
-"""That they may go on after this process has failed."""
-_ONE_AFTER_ANOTHER = "BasicLauncher"
-_ON_A_CLUSTER = "SlurmLauncher"
+_LEAVE_PROCESS_GROUP = "cxr_lightning.utils.cluster:leave_process_group"
+"""Imported after a job with several processes, since it imports torch."""
+_CONFIG_FLAGS = ("--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd")
+_MONITOR_THREAD = "child-process-observer"
+"""Name of Lightning's thread that monitors the processes it has started."""
+_GRACE_SECONDS = 10
+"""Time that these processes have to end after this one has failed."""
+_SEQUENTIAL_LAUNCHER = "BasicLauncher"
+_SLURM_LAUNCHER = "SlurmLauncher"
 
 
 @contextmanager
-def own_processes(config: DictConfig) -> Iterator[None]:
-    """Within the block, the processes that Lightning starts do this job alone, in its folder.
+def job_processes(config: DictConfig) -> Iterator[None]:
+    """Within the block, the processes that Lightning starts run this job only, in its folder.
 
-    By themselves each would run the whole sweep, with a search each would try settings of its own, and each would look
-    for an unfinished run by itself.
+    Otherwise each of them would run the whole sweep, try other settings in a search, and look for an unfinished run.
 
     Args:
-        config: The job's.
+        config: The job's configuration.
 
     Raises:
-        ValueError: If processes are started so that they could not be told.
+        ValueError: If a launcher starts the processes in another way.
     """
     hydra = HydraConfig.get()
-    if not _has_processes(config):
+    if not _has_several_processes(config):
         yield
         return
     if hydra.mode != RunMode.MULTIRUN:
         try:
-            with _folder_told(hydra):
+            with _fixed_run_folder(hydra):
                 yield
         except BaseException:
             _end_processes()
             raise
         return
     launcher = str(hydra.launcher._target_).rpartition(".")[2]
-    if launcher == _ON_A_CLUSTER:  # which starts all processes of a job
+    if launcher == _SLURM_LAUNCHER:  # which starts all processes of a job
         yield
         return
-    if launcher != _ONE_AFTER_ANOTHER or started_from_outside():
+    if launcher != _SEQUENTIAL_LAUNCHER or is_externally_launched():
         raise ValueError(
             "Expected a sweep of jobs with several devices to run one after another (hydra/launcher=basic, and without "
             f"torchrun or srun) or through SLURM (hydra/launcher=submitit_slurm) but got {launcher}. "
             "Or set 'trainer.devices=1'."
         )
     arguments = sys.argv
-    sys.argv = [arguments[0], *_flags(arguments[1:]), *hydra.overrides.task, "hydra.mode=RUN"]
+    sys.argv = [arguments[0], *_config_flags(arguments[1:]), *hydra.overrides.task, "hydra.mode=RUN"]
     try:
-        with _folder_told(hydra):
+        with _fixed_run_folder(hydra):
             yield
     finally:
         sys.argv = arguments
         _end_processes()
-        _forget_processes()
+        resolve_name(_LEAVE_PROCESS_GROUP)()
 
 
 @contextmanager
-def _folder_told(hydra: HydraConf) -> Iterator[None]:
-    """Lightning tells its processes this folder; as configured it would be found anew for each."""
+def _fixed_run_folder(hydra: HydraConf) -> Iterator[None]:
+    """Set the configured run folder to the one that is used, which Lightning passes to the processes that it starts."""
     run: Any = hydra.run  # a node, whatever Hydra's annotation says
     folder = run.dir
     with read_write(run), open_dict(run):
@@ -86,41 +86,31 @@ def _folder_told(hydra: HydraConf) -> Iterator[None]:
             run.dir = folder
 
 
-def _has_processes(config: DictConfig) -> bool:
+def _has_several_processes(config: DictConfig) -> bool:
     trainer = config.get("trainer", {"devices": config.get("devices", 1), "num_nodes": 1})
     return bool(trainer["devices"] != 1 or trainer["num_nodes"] != 1)
 
 
-def _flags(arguments: list[str]) -> Iterator[str]:
-    """Those of Hydra's flags that say where settings are read."""
-    for place, argument in enumerate(arguments):
+def _config_flags(arguments: list[str]) -> Iterator[str]:
+    """Hydra's flags that select configuration files, with their values."""
+    for index, argument in enumerate(arguments):
         name, equals, _ = argument.partition("=")
-        if name in _FLAGS:
+        if name in _CONFIG_FLAGS:
             yield argument
             if not equals:
-                yield arguments[place + 1]
+                yield arguments[index + 1]
 
 
 def _end_processes() -> None:
-    """End those that Lightning has started; one that fails too is given time to say why, not to wait for this one."""
-    until = time.monotonic() + _SECONDS
+    """End the processes that Lightning has started, after some time to report their errors."""
+    until = time.monotonic() + _GRACE_SECONDS
     for thread in threading.enumerate():
-        if thread.name == _OBSERVER:
-            watched: list[subprocess.Popen[bytes]] = thread._child_processes  # type: ignore[attr-defined]
-            processes = list(watched)
-            watched.clear()  # else the thread ends this program, unheard, when one of them has failed
+        if thread.name == _MONITOR_THREAD:
+            monitored: list[subprocess.Popen[bytes]] = thread._child_processes  # type: ignore[attr-defined]
+            processes = list(monitored)
+            monitored.clear()  # else the thread ends this program without a message when one of them has failed
             for process in processes:
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(max(0, until - time.monotonic()))
                 process.kill()
                 process.wait()
-
-
-def _forget_processes() -> None:
-    """So that Lightning starts others for the next job."""
-    from torch import distributed
-
-    for name in _SET_BY_LIGHTNING:
-        os.environ.pop(name, None)
-    if distributed.is_available() and distributed.is_initialized():
-        distributed.destroy_process_group()

@@ -2,41 +2,46 @@
 
 import sys
 from pathlib import Path
+from pkgutil import resolve_name
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from cxr_lightning.evaluation.leaderboard import ERROR_FILE, read_leaderboard
+from cxr_lightning.utils.file_names import ERROR_FILE
+
+_READ_LEADERBOARD = "cxr_lightning.app.sweep_jobs:read_leaderboard"
+_SHOW_LEADERBOARD = "cxr_lightning.report.leaderboard:show_leaderboard"
+"""Functions that are imported at the end of a sweep: they take numpy and matplotlib."""
 
 _folders: list[Path] = []
 
 
 class RememberFolder(Callback):
-    """Hydra's callback at a sweep's start; at its end Hydra calls none if a job has failed."""
+    """Remember a sweep's folder at its start, since Hydra calls no callback at its end if a job has failed."""
 
     def on_multirun_start(self, config: DictConfig, **_: object) -> None:
-        """Take note of the sweep's folder."""
+        """Remember the sweep's folder."""
         _folders.append(Path(config.hydra.sweep.dir))
 
 
-def note_failure(message: str) -> None:
-    """Leave in a job's folder why it failed."""
+def write_failure(message: str) -> None:
+    """Write why a job failed into its folder."""
     folder = Path(HydraConfig.get().runtime.output_dir)
     (folder / ERROR_FILE).write_text(f"{message}\n", encoding="utf-8")
 
 
-def note_start() -> None:
-    """Forget why a job had failed that is started again."""
+def clear_failure() -> None:
+    """Delete the message of an earlier failure of a job that is started again."""
     (Path(HydraConfig.get().runtime.output_dir) / ERROR_FILE).unlink(missing_ok=True)
 
 
 def forget_sweep() -> None:
-    """One that was stopped has no end."""
+    """Forget the folder of a sweep that was stopped before its end."""
     _folders.clear()
 
 
-def end_of_sweep() -> None:
+def finish_sweep() -> None:
     """Show the leaderboard of the sweep that has just ended, if there was one.
 
     Raises:
@@ -45,12 +50,10 @@ def end_of_sweep() -> None:
     """
     if not _folders:
         return
-    from cxr_lightning.report.leaderboard import show_leaderboard
-
     folder = _folders.pop()
-    board = read_leaderboard(folder)
-    show_leaderboard(board, folder)
+    board = resolve_name(_READ_LEADERBOARD)(folder)
+    resolve_name(_SHOW_LEADERBOARD)(board, folder)
     for job in board.failed:
-        print(f"job {job.name} failed: {job.error or 'it ended without a word'}", file=sys.stderr)
+        print(f"job {job.name} failed: {job.error or 'it ended without a message'}", file=sys.stderr)
     if board.failed:
         raise ValueError(f"Expected all {board.jobs} jobs to finish but {len(board.failed)} have not; see above.")

@@ -1,46 +1,55 @@
-"""Checkpoints of this package, and what it exported as safetensors."""
+"""Load models from checkpoints of this package, and from safetensors files that it exported."""
 
 import zipfile
 from pathlib import Path
 from typing import Any
 
+from cxr_lightning.checkpoints.metadata import exported_description
 from cxr_lightning.checkpoints.safetensors import read_safetensors
 from cxr_lightning.models.classifier import ChestXRayClassifier
-from cxr_lightning.utils.torch_io import RECORD_KEY, exported_text, load_safely
+from cxr_lightning.models.state_names import current_names
+from cxr_lightning.utils.file_names import METADATA_KEY
+from cxr_lightning.utils.paths import refuse_url
+from cxr_lightning.utils.torch_io import load_safely
 
 
 def read_checkpoint(path: str) -> dict[str, Any]:
     """The content of a checkpoint, or of an exported safetensors file, loaded without running code from it.
 
+    The tensors have their current names, also those of a file of version 0.1.
+
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is a URL, damaged, or was not written by this package.
     """
-    if "://" in path:
-        raise ValueError(f"Expected a local checkpoint but got the URL '{path}'. Download it and check its sha256.")
+    refuse_url(path, "a local checkpoint")
     if not Path(path).is_file():
         raise FileNotFoundError(f"Expected a checkpoint at '{path}' but there is no such file. Check the path.")
-    if exported_text(path) is not None:
+    if exported_description(path) is not None:
         return read_safetensors(path)
     content = load_safely(path)
-    if not isinstance(content, dict) or RECORD_KEY not in content:
+    if not isinstance(content, dict) or METADATA_KEY not in content:
         raise ValueError(
             f"Expected a checkpoint of cxr_lightning in '{path}' but it is another file. Give the best.ckpt of a run; "
             "to start training from other weights, name the file in `model.weights`."
         )
-    # torch reads past a changed byte; its archives hold checksums all the same.
+    # torch does not verify the checksums in its archives, and would load changed bytes.
     if zipfile.is_zipfile(path) and (damaged := zipfile.ZipFile(path).testzip()):
         raise ValueError(f"Expected an intact checkpoint in '{path}' but '{damaged}' in it has changed. Copy it again.")
-    found: dict[str, Any] = content
-    return found
+    if missing := [name for name in ("state_dict", "hyper_parameters") if not isinstance(content.get(name), dict)]:
+        raise ValueError(
+            f"Expected a whole checkpoint in '{path}' but it has no {' and no '.join(missing)}. Copy it again."
+        )
+    return {**content, "state_dict": current_names(content["state_dict"])}
 
 
-def load_model(path: str) -> ChestXRayClassifier:
-    """A trained model from its file, in evaluation mode on the CPU; errors as in :func:`read_checkpoint`."""
+def load_classifier(path: str) -> ChestXRayClassifier:
+    """The model in a checkpoint or exported safetensors file, in evaluation mode on the CPU.
+
+    Errors are those of :func:`read_checkpoint`.
+    """
     content = read_checkpoint(path)
-    if exported_text(path) is not None:
-        model = ChestXRayClassifier(**content["hyper_parameters"])
-        model.on_load_checkpoint(content)
-        model.load_state_dict(content["state_dict"])
-        return model.eval()
-    return ChestXRayClassifier.load_from_checkpoint(path, map_location="cpu", weights_only=True).eval()
+    model = ChestXRayClassifier(**content["hyper_parameters"])
+    model.on_load_checkpoint(content)
+    model.load_state_dict(content["state_dict"])
+    return model.eval()

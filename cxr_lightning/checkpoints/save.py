@@ -1,7 +1,6 @@
-"""Checkpoint files that a killed run leaves whole: written aside first, with the one before kept."""
+"""Write checkpoints atomically: a killed run or a full disk leaves the previous file intact."""
 
-import logging
-import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,50 +8,46 @@ import torch
 from pytorch_lightning.plugins import TorchCheckpointIO
 
 from cxr_lightning.checkpoints.load import read_checkpoint
-from cxr_lightning.training.run_folder import LAST_FILE, PREVIOUS_FILE
+from cxr_lightning.models.classifier import ChestXRayClassifier
+from cxr_lightning.utils.file_names import METADATA_FORMAT, METADATA_KEY
+from cxr_lightning.utils.io import atomic_write_bytes
+from cxr_lightning.utils.versions import versions
 
-_WRITER = "inline_container"
-"""In the errors of torch's writer."""
-
-logger = logging.getLogger(__name__)
+_TORCH_WRITER = "inline_container"
+"""Name of torch's writer in its error messages."""
 
 
 def write_checkpoint(content: dict[str, Any], path: Path) -> None:
-    """Write a checkpoint; a file that is there stays until the new one is on the disk.
+    """Write a checkpoint to a temporary file, then rename it; an existing file stays until then.
 
     Raises:
-        OSError: If that fails, as for want of space.
+        OSError: If that fails, for example because the disk is full.
     """
-    unfinished = path.with_name(f"{path.name}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with unfinished.open("wb") as file:
+        with atomic_write_bytes(path) as file:
             torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
     except BaseException as error:
-        unfinished.unlink(missing_ok=True)
-        reason = _first(error)
-        if not isinstance(reason, OSError) and _WRITER not in str(reason):  # such as a loader's process that died
+        reason = _first_error(error)
+        if not isinstance(reason, OSError) and _TORCH_WRITER not in str(reason):  # such as a worker that died
             raise reason from None
         raise OSError(
             f"Expected to write the checkpoint '{path}' but got: {reason}. What was there is kept. Free disk space."
         ) from error
 
 
-def _first(error: BaseException) -> BaseException:
-    """What went wrong first: torch's writer ends with an error of its own when another one interrupts it.
+def _first_error(error: BaseException) -> BaseException:
+    """The original error: torch's writer raises an error of its own when another one interrupts it.
 
-    That one may have a context too, which is harmless: signals are handled wherever the program happens to be.
+    Contexts of the original error are not followed: a signal may arrive while an unrelated error is handled.
     """
-    while _WRITER in str(error) and error.__context__ is not None:
+    while _TORCH_WRITER in str(error) and error.__context__ is not None:
         error = error.__context__
     return error
 
 
-class CheckpointFiles(TorchCheckpointIO):
-    """Has Lightning write its checkpoints with :func:`write_checkpoint`."""
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Lightning's plugin for checkpoint files, writing them with :func:`write_checkpoint`."""
 
     def save_checkpoint(
         self,
@@ -60,26 +55,42 @@ class CheckpointFiles(TorchCheckpointIO):
         path: str | Path,
         storage_options: Any | None = None,  # noqa: ANN401  # Lightning's
     ) -> None:
-        """Write one."""
+        """Write a checkpoint."""
         write_checkpoint(checkpoint, Path(path))
 
 
-def read_resumable(path: str) -> tuple[str, dict[str, Any]]:
-    """The checkpoint to go on from: a ``last.ckpt``, or the one before if that is missing or damaged.
-
-    Returns:
-        Its path and content.
+def save_classifier(model: ChestXRayClassifier, path: Path) -> None:
+    """Write a model as a checkpoint that this package and Lightning load; it holds no training state.
 
     Raises:
-        FileNotFoundError: If there is neither.
-        ValueError: If the file is no checkpoint of ours, and there is none before it.
+        ValueError: If there is such a file already.
+        OSError: If it cannot be written.
     """
-    try:
-        return path, read_checkpoint(path)
-    except (ValueError, OSError) as error:
-        before = Path(path).with_name(PREVIOUS_FILE)
-        if Path(path).name != LAST_FILE or not before.is_file():
-            raise
-        content = read_checkpoint(str(before))
-        logger.warning("going on from '%s', the checkpoint before: %s", before, error)
-        return str(before), content
+    if path.exists():
+        raise ValueError(f"Expected a new file but '{path}' exists already. Choose another name.")
+    content: dict[str, Any] = {
+        "epoch": -1,
+        "global_step": 0,
+        "pytorch-lightning_version": versions()["pytorch-lightning"],
+        "state_dict": model.state_dict(),
+        "hyper_parameters": dict(model.hparams),
+    }
+    model.on_save_checkpoint(content)
+    write_checkpoint(content, path)
+
+
+def save_with_postprocessing(source: str, target: Path, postprocessing: Mapping[str, Any]) -> None:
+    """Write a copy of a checkpoint that also carries calibration and operating points.
+
+    Args:
+        source: Path of the checkpoint, which is not changed.
+        target: Path of the copy.
+        postprocessing: Plain values, from :meth:`~cxr_lightning.models.postprocess.PostProcessing.to_metadata`.
+    """
+    content = read_checkpoint(source)
+    content[METADATA_KEY] = {
+        **content[METADATA_KEY],
+        "format": METADATA_FORMAT,
+        "fitted": dict(postprocessing),
+    }
+    write_checkpoint(content, target)

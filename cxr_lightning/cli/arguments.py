@@ -1,6 +1,11 @@
-"""Kinds of values on the command line."""
+"""Types of command-line arguments."""
 
 
-def names(text: str) -> list[str]:
-    """Names with commas between them."""
+def comma_separated(text: str) -> list[str]:
+    """Names separated by commas.
+
+    Example:
+        >>> comma_separated("Mass, Edema")
+        ['Mass', 'Edema']
+    """
     return [name.strip() for name in text.split(",")]

@@ -1,33 +1,26 @@
-"""cxr phantom: make the synthetic set."""
+"""Make the synthetic set in NIH's layout.
+
+Make the synthetic set: radiograph-like images with planted findings, for trying the programs with nothing to download.
+"""
 
 import argparse
 from dataclasses import fields
 from pathlib import Path
 
+from cxr_lightning.phantom.spec import PhantomSpec
 
-def add(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the verb."""
-    from cxr_lightning.phantom import PhantomSpec
+_FIELDS = {
+    "seed": "draws patients, findings and images",
+    "train_images": "number of training images",
+    "val_images": "number of validation images",
+    "test_images": "number of test images",
+    "image_size": "side of the images in pixels",
+}
 
-    words = {
-        "seed": "draws patients, findings and pictures",
-        "train_images": "number of training images",
-        "val_images": "number of validation images",
-        "test_images": "number of test images",
-        "image_size": "side of the images in pixels",
-    }
-    verb = verbs.add_parser("phantom", help="make the synthetic set in NIH's layout")
-    verb.add_argument("out", type=Path, metavar="FOLDER", help="where the set's own folder is made")
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    parser.add_argument("out", type=Path, metavar="FOLDER", help="where the set's own folder is made")
     for field in fields(PhantomSpec):
         flag = f"--{field.name.replace('_', '-')}"
-        verb.add_argument(flag, type=int, default=field.default, help=f"{words[field.name]} (default: %(default)s)")
-    verb.set_defaults(run=run)
-
-
-def run(parsed: argparse.Namespace) -> int:
-    """Do it."""
-    from cxr_lightning.phantom import PhantomSpec, build_phantom
-
-    spec = PhantomSpec(**{field.name: getattr(parsed, field.name) for field in fields(PhantomSpec)})
-    print(build_phantom(parsed.out, spec))
-    return 0
+        parser.add_argument(flag, type=int, default=field.default, help=f"{_FIELDS[field.name]} (default: %(default)s)")

@@ -4,9 +4,11 @@ import csv
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pandas as pd
+
+from cxr_lightning.utils.paths import escapes_root, is_lfs_pointer
 
 _AGE = re.compile(r"(\d{1,3})([YMD]?)")
 _YEARS_PER_UNIT = {"": 1.0, "Y": 1.0, "M": 1 / 12, "D": 1 / 365.25}
@@ -71,7 +73,7 @@ def _parse(path: Path) -> tuple[list[str], list[list[str]]]:
         ) from error
     if not lines or not lines[0]:
         raise ValueError(f"Expected text from the first line of '{path}' on but that is empty. Download it again.")
-    if lines[0][0].startswith("version https://git-lfs"):
+    if is_lfs_pointer(lines[0][0].encode()):
         raise ValueError(f"Expected a table or list in '{path}' but it is a Git-LFS pointer. Run `git lfs pull`.")
     return [name.strip() for name in lines[0]], lines[1:]
 
@@ -167,7 +169,7 @@ def check_image_names(names: pd.Series, path: Path, *, relative: bool = False) -
     Raises:
         ValueError: If a name is not allowed.
     """
-    wrong = names[[_escapes_root(str(name)) or (not relative and _has_folder(str(name))) for name in names]]
+    wrong = names[[_is_unsafe(str(name), relative) for name in names]]
     if len(wrong):
         expected = "paths below the data folder" if relative else "file names without a folder"
         raise ValueError(
@@ -176,9 +178,5 @@ def check_image_names(names: pd.Series, path: Path, *, relative: bool = False) -
         )
 
 
-def _has_folder(name: str) -> bool:
-    return "/" in name or "\\" in name
-
-
-def _escapes_root(name: str) -> bool:
-    return PurePosixPath(name).is_absolute() or ".." in re.split(r"[/\\]", name) or "\\" in name or ":" in name[:3]
+def _is_unsafe(name: str, relative: bool) -> bool:
+    return escapes_root(name) or "\\" in name or ("/" in name and not relative)

@@ -4,6 +4,7 @@ import csv
 from pathlib import Path
 
 from cxr_lightning.data.manifest import Manifest
+from cxr_lightning.utils.io import atomic_write_text
 
 EXCLUDED_IMAGES_FILE = "left_out.csv"
 
@@ -13,5 +14,5 @@ def write_excluded_images(manifest: Manifest, folder: Path) -> None:
     reasons = {"not on disk": manifest.skipped, "patient in a later split": manifest.leaked}
     rows = [*manifest.rejected.items(), *((name, reason) for reason, names in reasons.items() for name in names)]
     if rows:
-        with (folder / EXCLUDED_IMAGES_FILE).open("w", newline="", encoding="utf-8") as file:
+        with atomic_write_text(folder / EXCLUDED_IMAGES_FILE) as file:
             csv.writer(file).writerows([("image_id", "reason"), *rows])

@@ -148,12 +148,6 @@ def names_sha256(names: Sequence[str] | pd.Series) -> str:
     return hashlib.sha256("".join(f"{name}\n" for name in sorted(names)).encode()).hexdigest()
 
 
-def file_sha256(path: Path) -> str:
-    """The sha256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def preview(names: Sequence[object] | NDArray[np.object_]) -> str:
     """The first five names, comma separated, with dots if there are more."""
     return ", ".join(str(name) for name in names[:5]) + (", ..." if len(names) > 5 else "")

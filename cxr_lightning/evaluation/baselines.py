@@ -1,52 +1,48 @@
-"""What a model is measured beside: the easy way out, and chance."""
+"""Baselines: a model of view, age and sex that sees no image, and chance."""
 
 import numpy as np
 import pandas as pd
 
 from cxr_lightning.data.manifest import target_array
-from cxr_lightning.evaluation.results import Control, Mean
+from cxr_lightning.evaluation.results import Baseline, MeanEstimate
+from cxr_lightning.evaluation.statements import statement
 from cxr_lightning.evaluation.subgroups import UNKNOWN, group_names
 from cxr_lightning.inference.predictions import Predictions
 from cxr_lightning.metrics.logistic import fit_logistic
 from cxr_lightning.metrics.ranking import FloatArray, auroc, macro_mean, rank_by_score
 from cxr_lightning.metrics.resampling import Estimate, Resampling, bootstrap_scores, mean_estimate
 
-METADATA, SHUFFLED = "view, age and sex", "shuffled targets"
+METADATA_BASELINE, SHUFFLED_BASELINE = "view, age and sex", "shuffled targets"
+"""Names of the baselines."""
 _PENALTY = 1.0
 _SHUFFLES = 100
 
 
-def metadata_control(
+def metadata_baseline(
     predictions: Predictions, table: pd.DataFrame, train: pd.DataFrame, resampling: Resampling
-) -> Control:
+) -> Baseline:
     """AUROC of a logistic model that sees no image: only view, age and sex.
 
     Args:
-        predictions: Of the evaluated images; gives the labels and targets.
-        table: Their rows.
-        train: Rows of the training images, which it is fitted on; empty if there are none.
-        resampling: Of the evaluated images' patients.
+        predictions: Predictions of the evaluated images, for their labels and targets.
+        table: Rows of the evaluated images.
+        train: Rows of the training images, on which it is fitted; empty if there are none.
+        resampling: Resampling of the evaluated images' patients.
     """
-    words = f"logistic model of view, age and sex, fitted on {len(train):,} training images"
+    description = statement("metadata_baseline", images=len(train))
     if train.empty:
-        return Control(
-            METADATA,
-            "logistic model of view, age and sex",
-            None,
-            {},
-            "there is no table of training images other than the evaluated ones",
-        )
+        return Baseline(METADATA_BASELINE, description, None, {}, statement("no_training_table"))
     features, fitted = _features(table, train), _features(train, train)
     if features.shape[1] == 1:
-        return Control(METADATA, words, None, {}, "the label file has no view, age or sex")
+        return Baseline(METADATA_BASELINE, description, None, {}, statement("no_metadata_columns"))
     targets = target_array(train, predictions.labels).astype(np.float64)
     rankings = [
         rank_by_score(features @ _fit(fitted, column), truth)
         for column, truth in zip(targets.T, predictions.targets.T, strict=True)
     ]
     values = [ranking.score()[0] for ranking in rankings]
-    mean = Mean(*mean_estimate(values, bootstrap_scores(rankings, resampling)[0]))
-    return Control(METADATA, words, mean, dict(zip(predictions.labels, values, strict=True)))
+    mean = MeanEstimate(*mean_estimate(values, bootstrap_scores(rankings, resampling)[0]))
+    return Baseline(METADATA_BASELINE, description, mean, dict(zip(predictions.labels, values, strict=True)))
 
 
 def _fit(features: FloatArray, targets: FloatArray) -> FloatArray:
@@ -72,23 +68,23 @@ def _features(table: pd.DataFrame, train: pd.DataFrame) -> FloatArray:
     return np.stack(columns, axis=1)
 
 
-def shuffled_control(predictions: Predictions, seed: int) -> Control:
-    """Mean AUROC against targets that are dealt out to the images at random: chance, with its spread.
+def shuffled_baseline(predictions: Predictions, seed: int) -> Baseline:
+    """Mean AUROC against targets that are permuted among the images: chance, with its spread.
 
     Args:
-        predictions: Of the evaluated images.
-        seed: Of the shuffles.
+        predictions: Predictions of the evaluated images.
+        seed: Seed of the shuffles.
     """
     generator = np.random.default_rng(seed)
     values = np.empty((_SHUFFLES, len(predictions.labels)))
     for row in values:
-        dealt = predictions.targets[generator.permutation(len(predictions.targets))]
-        row[:] = [auroc(*pair) for pair in zip(predictions.probabilities.T, dealt.T, strict=True)]
+        permuted = predictions.targets[generator.permutation(len(predictions.targets))]
+        row[:] = [auroc(*pair) for pair in zip(predictions.probabilities.T, permuted.T, strict=True)]
     means = np.array([macro_mean(row.tolist())[0] for row in values])
-    words = f"targets dealt out to the images at random, {_SHUFFLES} times; the range is that of 95 % of them"
+    description = statement("shuffled_baseline", shuffles=_SHUFFLES)
     if np.isnan(means).all():
-        return Control(SHUFFLED, words, None, {}, "no finding has both positives and negatives")
+        return Baseline(SHUFFLED_BASELINE, description, None, {}, statement("no_defined_finding"))
     low, high = np.quantile(means, [0.025, 0.975])
     by_label = dict(zip(predictions.labels, values.mean(axis=0).tolist(), strict=True))
-    labels = macro_mean(by_label.values())[1]
-    return Control(SHUFFLED, words, Mean(Estimate(float(means.mean()), float(low), float(high)), labels), by_label)
+    mean = MeanEstimate(Estimate(float(means.mean()), float(low), float(high)), macro_mean(by_label.values())[1])
+    return Baseline(SHUFFLED_BASELINE, description, mean, by_label)

@@ -1,4 +1,4 @@
-"""How numbers came about, and whether they may be put beside published ones."""
+"""Whether an evaluation may be compared with published results on NIH's official split."""
 
 import hashlib
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cxr_lightning.data.manifest import names_sha256
-from cxr_lightning.evaluation.results import Criterion, Protocol
+from cxr_lightning.evaluation.statements import Statement, statement
 from cxr_lightning.inference.predictions import Predictions
 from cxr_lightning.labels import NIH_LABELS
 
@@ -36,122 +36,108 @@ OFFICIAL_LISTS = {
 }
 """sha256 of NIH's list files: lines ended as on Unix or Windows, the last one ended or not."""
 
-_ALL_VIEWS = "all"
-
 
 @dataclass(frozen=True)
-class Origin:
+class PredictionSource:
     """Where predictions come from.
 
     Attributes:
-        subject: Such as a file's name.
-        record: A checkpoint's record; None for predictions from elsewhere.
+        name: Name of the checkpoint or predictions file.
+        metadata: The checkpoint's metadata; None for predictions from elsewhere.
     """
 
-    subject: str
-    record: Mapping[str, Any] | None = None
+    name: str
+    metadata: Mapping[str, Any] | None = None
 
 
-def state_protocol(
-    predictions: Predictions,
-    data: Mapping[str, Any],
-    origin: Origin,
-    *,
-    split: str,
-    missing: int,
-    fitted_on: str | None,
-) -> Protocol:
-    """The facts, and the conditions under which published results on NIH's official split may be shown.
+@dataclass(frozen=True)
+class Criterion:
+    """One condition of comparability.
+
+    Attributes:
+        code: The condition, such as ``all_views``.
+        met: Whether it is met; None where that cannot be known.
+        detail: What was found.
+    """
+
+    code: str
+    met: bool | None
+    detail: Statement
+
+
+@dataclass(frozen=True)
+class Comparability:
+    """Conditions under which an evaluation may be compared with published results on NIH's official split.
+
+    Attributes:
+        criteria: The conditions.
+    """
+
+    criteria: tuple[Criterion, ...]
+
+    @property
+    def comparable(self) -> bool | None:
+        """True if every criterion is met, False if one is not, None if one cannot be known."""
+        met = [criterion.met for criterion in self.criteria]
+        return False if False in met else (None if None in met else True)
+
+    @property
+    def unmet(self) -> tuple[Criterion, ...]:
+        """The criteria that are not met or cannot be known."""
+        return tuple(criterion for criterion in self.criteria if criterion.met is not True)
+
+
+def check_comparability(
+    predictions: Predictions, data: Mapping[str, Any], source: PredictionSource, *, split: str, missing: int
+) -> Comparability:
+    """Check the conditions under which published results on NIH's official split may be shown.
 
     Args:
-        predictions: Of the evaluated images.
+        predictions: Predictions of the evaluated images.
         data: Record of the data that was evaluated.
-        origin: What made the predictions.
+        source: Where the predictions come from.
         split: ``test``, ``val`` or ``train``.
-        missing: Images of the split without a prediction.
-        fitted_on: What calibration and thresholds were fitted on; None if nothing was.
+        missing: Number of images of the split without a prediction.
     """
-    settings = data["settings"]
-    views = _ALL_VIEWS if settings["views"] is None else ", ".join(settings["views"])
-    facts = {
-        "predictions": origin.subject,
-        "data": f"{data['source']}, {'synthetic' if data['synthetic'] else 'real'}"
-        + (", a subset" if data["subset"] else ""),
-        "split": f"{split} (data.split={settings['split']}, data.seed={settings['seed']})",
-        "label files": ", ".join(f"{name} (sha256 {sha[:12]})" for name, sha in data["files"].items()),
-        "views": views,
-        "images": _image_words(predictions, data, missing),
-        "training data": _training_words(origin.record),
-        "selection": _selection_words(origin.record),
-        "calibration and thresholds": f"fitted on {fitted_on}" if fitted_on else "none fitted",
-    }
+    views = data["settings"]["views"]
     criteria = (
-        Criterion("real images", not data["synthetic"], "synthetic images" if data["synthetic"] else "real images"),
-        _official_list(predictions, split, missing),
+        Criterion("real_images", not data["synthetic"], statement("synthetic" if data["synthetic"] else "real")),
+        _official_test_list(predictions, split, missing),
         _official_labels(predictions, data),
-        Criterion("all views", settings["views"] is None, f"views: {views}"),
+        Criterion("all_views", views is None, statement("views", views=views)),
         _all_findings(predictions),
-        _untouched_test(origin.record),
+        _untouched_test(source.metadata),
     )
-    return Protocol(facts, criteria)
+    return Comparability(criteria)
 
 
-def _image_words(predictions: Predictions, data: Mapping[str, Any], missing: int) -> str:
-    words = [f"{len(predictions.image_ids):,} of {len(set(predictions.patient_ids)):,} patients"]
-    words += [f"{missing:,} of the split without a prediction"] if missing else []
-    words += [f"{data['skipped']:,} listed but not on disk"] if data["skipped"] else []
-    words += [f"{data['rejected']:,} left out because they cannot be used"] if data["rejected"] else []
-    words += [f"{data['leaked']:,} dropped because their patient is in a later split"] if data["leaked"] else []
-    return ", ".join(words)
-
-
-def _training_words(record: Mapping[str, Any] | None) -> str:
-    if record is None or "data" not in record:
-        return "unknown"
-    data = record["data"]
-    split = data["splits"].get("train", {"images": 0, "patients": 0})
-    kind = "synthetic" if data["synthetic"] else "real"
-    return (
-        f"{data['source']}, {kind}, data.split={data['settings']['split']}: {split['images']:,} images of "
-        f"{split['patients']:,} patients{', a subset' if data['subset'] else ''}; "
-        f"initial weights: {record.get('initial_weights', 'unknown') or 'random'}"
-    )
-
-
-def _selection_words(record: Mapping[str, Any] | None) -> str:
-    if record is None:
-        return "unknown"
-    monitor = record.get("monitor")
-    return f"epochs compared by {monitor}, on validation images" if monitor else "not known"
-
-
-def _official_list(predictions: Predictions, split: str, missing: int) -> Criterion:
-    name = "official test list complete"
+def _official_test_list(predictions: Predictions, split: str, missing: int) -> Criterion:
+    code = "official_test_list"
     if split != "test":
-        return Criterion(name, False, f"the evaluated split is {split}")
+        return Criterion(code, False, statement("other_split", split=split))
     images = pd.Series(predictions.image_ids.astype(str))
-    count = f"{len(images):,} images, where NIH's test_list.txt has {OFFICIAL_TEST_IMAGES:,}"
+    counts = {"images": len(images), "official": OFFICIAL_TEST_IMAGES}
     if names_sha256(images) == OFFICIAL_TEST_SHA256:
-        return Criterion(name, True, f"all {len(images):,} images of NIH's test_list.txt")
+        return Criterion(code, True, statement("official_list_complete", **counts))
     if missing:
-        return Criterion(name, False, f"{missing:,} images were allowed to be missing (allow_missing=true); {count}")
-    return Criterion(name, False, f"other images than NIH's test_list.txt: {count}")
+        return Criterion(code, False, statement("official_list_missing", missing=missing, **counts))
+    return Criterion(code, False, statement("official_list_other", **counts))
 
 
 def _official_labels(predictions: Predictions, data: Mapping[str, Any]) -> Criterion:
     """Whether the targets are NIH's own; only the v2020 edition's are known here."""
-    name = "NIH's own labels"
+    code = "official_labels"
     if names_sha256(pd.Series(predictions.image_ids.astype(str))) != OFFICIAL_TEST_SHA256:
-        return Criterion(name, None, "checked only where the test list is complete")
+        return Criterion(code, None, statement("labels_not_checked"))
     if targets_sha256(predictions) == OFFICIAL_TARGETS_SHA256:
-        return Criterion(name, True, "those of the v2020 edition")
+        return Criterion(code, True, statement("labels_v2020"))
     if data["source"] == "nih" and "Data_Entry_2017.csv" in data["files"]:
-        return Criterion(name, None, "the 2017 edition's labels cannot be checked here; the v2020 edition's can")
-    return Criterion(name, False, "they differ from the v2020 edition's on these images")
+        return Criterion(code, None, statement("labels_2017"))
+    return Criterion(code, False, statement("labels_differ"))
 
 
 def targets_sha256(predictions: Predictions) -> str | None:
-    """The sha256 of what is known of the 14 findings, in any order of images and findings; None if one is missing."""
+    """The sha256 of the targets of the 14 findings, in any order of images and findings; None if one is missing."""
     if not set(NIH_LABELS) <= set(predictions.labels):
         return None
     digits = np.where(np.isnan(predictions.targets), "?", np.where(predictions.targets == 1, "1", "0"))
@@ -164,31 +150,29 @@ def targets_sha256(predictions: Predictions) -> str | None:
 def _all_findings(predictions: Predictions) -> Criterion:
     absent = sorted(set(NIH_LABELS) - set(predictions.labels))
     other = sorted(set(predictions.labels) - set(NIH_LABELS))
-    words = [f"without {', '.join(absent)}"] if absent else []
-    words += [f"with {', '.join(other)}"] if other else []
-    return Criterion("all 14 findings", not words, "; ".join(words) or "all 14 findings")
+    return Criterion("all_findings", not (absent or other), statement("findings", absent=absent, other=other))
 
 
-def _untouched_test(record: Mapping[str, Any] | None) -> Criterion:
-    """Whether the test images can have played a part in training or in choosing."""
-    name = "nothing trained or selected on test images"
-    if record is None:
-        return Criterion(name, None, "what these predictions were trained and selected on is not known")
-    data, weights = record.get("data"), record.get("initial_weights", "unknown")
+def _untouched_test(metadata: Mapping[str, Any] | None) -> Criterion:
+    """Whether the test images can have been used for training or selection."""
+    code = "untouched_test"
+    if metadata is None:
+        return Criterion(code, None, statement("predictions_unknown"))
+    data, weights = metadata.get("data"), metadata.get("initial_weights", "unknown")
     if data is None:
-        return Criterion(name, None, "what these weights were trained and selected on is not known")
+        return Criterion(code, None, statement("weights_unknown"))
     if weights not in (None, "imagenet"):
-        return Criterion(name, None, f"what the initial weights ({weights}) were trained on is not known")
+        return Criterion(code, None, statement("initial_weights_unknown", weights=weights))
     if data["synthetic"]:
-        return Criterion(name, True, "trained on synthetic images")
-    if data["source"] == "nih" and data["settings"]["split"] != "official":
-        words = f"trained with data.split={data['settings']['split']}, so on images of the official test list"
-        return Criterion(name, False, words)
+        return Criterion(code, True, statement("trained_on_synthetic"))
+    split = data["settings"]["split"]
+    if data["source"] == "nih" and split != "official":
+        return Criterion(code, False, statement("trained_on_other_split", split=split))
     if data["source"] == "nih" and _has_official_lists(data):
-        return Criterion(name, True, "trained on the official training list; epochs compared on images of it")
+        return Criterion(code, True, statement("trained_on_official"))
     if data["source"] == "nih":
-        return Criterion(name, None, "the split lists of training were not NIH's own files")
-    return Criterion(name, None, f"whether {data['source']} holds images of the official test list is not known")
+        return Criterion(code, None, statement("lists_not_official"))
+    return Criterion(code, None, statement("source_unknown", source=data["source"]))
 
 
 def _has_official_lists(data: Mapping[str, Any]) -> bool:

@@ -1,4 +1,4 @@
-"""Is one model better than another? Differences of AUROC on the same images."""
+"""Comparison of two models: differences of AUROC on the same images."""
 
 import math
 from collections.abc import Sequence
@@ -21,15 +21,15 @@ from cxr_lightning.metrics.resampling import (
 
 
 @dataclass(frozen=True)
-class Difference:
+class AurocDifference:
     """AUROC of two models on one label, or the mean over labels; NaN where undefined.
 
     Attributes:
-        first: Of the first.
-        second: Of the second.
+        first: AUROC of the first model.
+        second: AUROC of the second model.
         difference: Second minus first, with its paired interval.
-        p_value: Two-sided, for no difference.
-        adjusted_p_value: The same, corrected by Holm over the labels; the mean's is not corrected.
+        p_value: Two-sided p-value of no difference.
+        adjusted_p_value: The p-value corrected by Holm over the labels; the mean's is not corrected.
     """
 
     first: float
@@ -44,17 +44,17 @@ class Comparison:
     """Two models on the same images.
 
     Attributes:
-        by_label: Of the labels that both predict.
-        mean: Over labels for which AUROC is defined.
-        labels: How many these are.
-        images: Compared.
-        patients: Compared.
-        replicates: Of the bootstrap.
+        by_label: Differences of the labels that both predict.
+        mean: Difference of the mean over labels for which AUROC is defined.
+        labels: Number of these labels.
+        images: Number of compared images.
+        patients: Number of compared patients.
+        replicates: Number of replicates of the bootstrap.
         not_shared: Labels that only one predicts; not compared.
     """
 
-    by_label: dict[str, Difference]
-    mean: Difference
+    by_label: dict[str, AurocDifference]
+    mean: AurocDifference
     labels: int
     images: int
     patients: int
@@ -62,14 +62,16 @@ class Comparison:
     not_shared: tuple[str, ...]
 
 
-def compare(first: Predictions, second: Predictions, *, replicates: int = 2000, seed: int = 0) -> Comparison:
+def compare_predictions(
+    first: Predictions, second: Predictions, *, replicates: int = 2000, seed: int = 0
+) -> Comparison:
     """Compare two models' AUROC, drawing the same patients for both.
 
     Args:
         first: Predictions of N images.
-        second: Of the same images, in any order.
-        replicates: Of the bootstrap over patients; the smallest p-value is 2 / (replicates + 1).
-        seed: Of its draws.
+        second: Predictions of the same images, in any order.
+        replicates: Number of replicates of the bootstrap over patients; the smallest p-value is 2 / (replicates + 1).
+        seed: Seed of its draws.
 
     Raises:
         ValueError: If they are not of the same images and patients with the same targets, or share no label.
@@ -94,7 +96,7 @@ def compare(first: Predictions, second: Predictions, *, replicates: int = 2000, 
     change = drawn[1] - drawn[0]
     p_values = [_p_value(column) for column in change.T]
     by_label = {
-        label: Difference(one, two, estimate(two - one, column), p_value, adjusted)
+        label: AurocDifference(one, two, estimate(two - one, column), p_value, adjusted)
         for label, one, two, column, p_value, adjusted in zip(
             labels, *scores, change.T, p_values, adjust_holm(p_values), strict=True
         )
@@ -105,7 +107,7 @@ def compare(first: Predictions, second: Predictions, *, replicates: int = 2000, 
     p_value = math.nan if math.isnan(mean.low) else _p_value(row_means(change[:, ~np.isnan(changes)]))
     return Comparison(
         by_label,
-        Difference(value, other, mean, p_value, p_value),
+        AurocDifference(value, other, mean, p_value, p_value),
         defined,
         images=len(a.image_ids),
         patients=resampling.num_patients,
@@ -115,7 +117,7 @@ def compare(first: Predictions, second: Predictions, *, replicates: int = 2000, 
 
 
 def _aligned(first: Predictions, second: Predictions) -> tuple[Predictions, Predictions]:
-    """Both in the first one's order, if they are of the same images, patients and targets."""
+    """Both predictions in the first one's order; refuses different images, patients or targets."""
     place = {image: number for number, image in enumerate(second.image_ids)}
     only = [name for name in first.image_ids if name not in place]
     extra = sorted(set(second.image_ids) - set(first.image_ids))
@@ -137,7 +139,7 @@ def _aligned(first: Predictions, second: Predictions) -> tuple[Predictions, Pred
 
 
 def _p_value(change: FloatArray) -> float:
-    """Two-sided: twice the smaller share of replicates on one side of zero, zero counting on both."""
+    """Two-sided p-value: twice the smaller fraction of replicates on one side of zero, zero counting on both."""
     defined = change[~np.isnan(change)]
     if len(defined) < 2:
         return math.nan

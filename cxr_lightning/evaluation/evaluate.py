@@ -1,4 +1,4 @@
-"""Predictions to an :class:`~cxr_lightning.evaluation.results.Evaluation`."""
+"""From predictions to an :class:`~cxr_lightning.evaluation.results.Evaluation`: every number of the report."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,48 +7,54 @@ from typing import Any
 
 import pandas as pd
 
-from cxr_lightning.evaluation.baselines import SHUFFLED, metadata_control, shuffled_control
-from cxr_lightning.evaluation.comparability import Origin, state_protocol
+from cxr_lightning.evaluation.baselines import SHUFFLED_BASELINE, metadata_baseline, shuffled_baseline
+from cxr_lightning.evaluation.comparability import PredictionSource, check_comparability
 from cxr_lightning.evaluation.per_label import mean_without_interval, score_labels
-from cxr_lightning.evaluation.published import OFFICIAL_SPLIT
-from cxr_lightning.evaluation.results import Control, Evaluation, LabelResult, Mean, Published
+from cxr_lightning.evaluation.published import OFFICIAL_SPLIT_RESULTS
+from cxr_lightning.evaluation.results import (
+    Baseline,
+    Evaluation,
+    EvaluationSettings,
+    LabelResult,
+    MeanEstimate,
+    PublishedResult,
+)
+from cxr_lightning.evaluation.statements import Statement, statement
 from cxr_lightning.evaluation.subgroups import score_subgroups
 from cxr_lightning.inference.predictions import Predictions
-from cxr_lightning.metrics.resampling import CONFIDENCE_LEVEL, draw_patients
-from cxr_lightning.models.postprocess import Fitted
+from cxr_lightning.metrics.resampling import draw_patients
+from cxr_lightning.models.postprocess import PostProcessing
 from cxr_lightning.utils.versions import versions
 
-FEW = 10
-"""Fewer say little: the report warns."""
+MIN_IMAGES = 10
+"""Number of positive, or negative, images below which the report warns."""
 
 
 @dataclass(frozen=True)
-class Subject:
-    """What is evaluated, on which images.
+class EvaluationInputs:
+    """Predictions to evaluate, and the tables of their images.
 
     Attributes:
-        predictions: Of N images.
-        table: Their rows in the manifest, in the same order.
+        predictions: Predictions of N images; calibrated where post-processing was fitted.
+        table: Rows of these images in the manifest, in the same order.
         train: Rows of the training images; empty if there are none.
         data: Record of the data.
-        title: What data it is, for headings.
-        origin: What made the predictions.
+        source: Where the predictions come from.
         split: ``test``, ``val`` or ``train``.
-        missing: Images of the split without a prediction.
-        accelerator: What predicted, and how exactly; empty for predictions from elsewhere.
-        notes: What else a reader must know.
+        missing: Number of images of the split without a prediction.
+        predictor: Device and precision of the predictions; empty for predictions from elsewhere.
+        notes: Further facts for the reader.
     """
 
     predictions: Predictions
     table: pd.DataFrame
     train: pd.DataFrame
     data: Mapping[str, Any]
-    title: str
-    origin: Origin
+    source: PredictionSource
     split: str = "test"
     missing: int = 0
-    accelerator: str = ""
-    notes: tuple[str, ...] = ()
+    predictor: str = ""
+    notes: tuple[Statement, ...] = ()
 
 
 def check_settings(prevalences: Sequence[float], replicates: int) -> None:
@@ -57,62 +63,54 @@ def check_settings(prevalences: Sequence[float], replicates: int) -> None:
     Raises:
         ValueError: If a prevalence is not in (0, 1), or there are too few replicates.
     """
-    if wrong := [share for share in prevalences if not 0 < share < 1]:
+    if wrong := [prevalence for prevalence in prevalences if not 0 < prevalence < 1]:
         raise ValueError(f"Expected `prevalences` between 0 and 1 but got {wrong}. Such as 'prevalences=[0.01,0.1]'.")
     if replicates < 2:
         raise ValueError(f"Expected `replicates` to be at least 2 but got {replicates}. 1000 is usual.")
 
 
 def evaluate_predictions(
-    subject: Subject,
-    fitted: Fitted | None = None,
+    inputs: EvaluationInputs,
+    postprocessing: PostProcessing | None = None,
     *,
-    not_fitted: str = "",
+    not_fitted: Statement | None = None,
     prevalences: Sequence[float] = (),
     replicates: int = 1000,
     seed: int = 0,
 ) -> Evaluation:
-    """Every number of the report.
+    """Compute every number of the report.
 
     Args:
-        subject: What is evaluated.
-        fitted: Calibration and thresholds from other images; None if there are none.
+        inputs: Predictions and the tables of their images.
+        postprocessing: Calibration and thresholds from other images, with which the predictions are calibrated; None
+            if there are none.
         not_fitted: Why there are none.
-        prevalences: In (0, 1), at which PPV, NPV and alerts are wanted, beside the set's own.
-        replicates: Of the bootstrap over patients, at least 2.
-        seed: Draws them.
+        prevalences: Requested prevalences, in (0, 1), for PPV, NPV and alerts, beside the set's own.
+        replicates: Number of replicates of the bootstrap over patients, at least 2.
+        seed: Seed of its draws.
 
     Raises:
         ValueError: If a prevalence is not in (0, 1), or there are too few replicates.
     """
     check_settings(prevalences, replicates)
-    predictions = subject.predictions
+    predictions = inputs.predictions
     resampling = draw_patients(predictions.patient_ids, replicates, seed)
-    labels, auroc, average_precision = score_labels(predictions, resampling, fitted, prevalences)
-    protocol = state_protocol(
-        predictions,
-        subject.data,
-        subject.origin,
-        split=subject.split,
-        missing=subject.missing,
-        fitted_on=None if fitted is None else fitted.source,
+    labels, auroc, average_precision = score_labels(predictions, resampling, postprocessing, prevalences)
+    comparability = check_comparability(
+        predictions, inputs.data, inputs.source, split=inputs.split, missing=inputs.missing
     )
-    controls = (
-        metadata_control(
-            predictions,
-            subject.table,
-            subject.train if subject.split != "train" else subject.train.iloc[:0],
-            resampling,
-        ),
-        shuffled_control(predictions, seed),
+    train = inputs.train if inputs.split != "train" else inputs.train.iloc[:0]
+    baselines = (
+        metadata_baseline(predictions, inputs.table, train, resampling),
+        shuffled_baseline(predictions, seed),
     )
     return Evaluation(
-        title=subject.title,
-        subject=subject.origin.subject,
-        synthetic=bool(subject.data["synthetic"]),
-        split=subject.split,
+        source=inputs.source.name,
+        synthetic=bool(inputs.data["synthetic"]),
+        split=inputs.split,
         images=len(predictions.image_ids),
         patients=resampling.num_patients,
+        missing=inputs.missing,
         labels=labels,
         auroc=auroc,
         average_precision=average_precision,
@@ -120,63 +118,60 @@ def evaluate_predictions(
         ece=mean_without_interval([label.ece for label in labels]),
         calibrated_brier=_calibrated_mean(labels, "brier"),
         calibrated_ece=_calibrated_mean(labels, "ece"),
-        fitted_on=None if fitted is None else fitted.source,
+        fitted_on=None if postprocessing is None else postprocessing.source,
         not_fitted=not_fitted,
-        subgroups=score_subgroups(predictions, subject.table, resampling),
-        controls=controls,
-        protocol=protocol,
-        published=_published(predictions.labels) if protocol.comparable else (),
-        model=subject.origin.record or {},
-        settings={
-            "replicates": replicates,
-            "seed": seed,
-            "interval": f"{100 * CONFIDENCE_LEVEL:g} % percentile interval of a bootstrap over patients",
-            "prevalences": list(prevalences),
-            "predicted with": subject.accelerator or "predictions from elsewhere",
-            "data": dict(subject.data),
-        },
+        subgroups=score_subgroups(predictions, inputs.table, resampling),
+        baselines=baselines,
+        comparability=comparability,
+        published=_published(predictions.labels) if comparability.comparable else (),
+        model=inputs.source.metadata or {},
+        data=dict(inputs.data),
+        settings=EvaluationSettings(replicates, seed, tuple(prevalences), inputs.predictor),
         versions=versions(),
-        warnings=tuple(_warnings(subject, labels, auroc, controls, fitted)),
+        warnings=tuple(_warnings(inputs, labels, auroc, baselines, postprocessing)),
     )
 
 
-def _calibrated_mean(labels: Sequence[LabelResult], name: str) -> Mean | None:
+def _calibrated_mean(labels: Sequence[LabelResult], name: str) -> MeanEstimate | None:
     values = [getattr(label.calibration, name) for label in labels if label.calibration is not None]
     return mean_without_interval(values) if values else None
 
 
-def _published(labels: Sequence[str]) -> tuple[Published, ...]:
+def _published(labels: Sequence[str]) -> tuple[PublishedResult, ...]:
     """Published results with their findings in our order."""
     return tuple(
-        Published(paper.name, paper.source, {label: paper.auroc[label] for label in labels}, paper.mean)
-        for paper in OFFICIAL_SPLIT
+        PublishedResult(paper.name, paper.source, {label: paper.auroc[label] for label in labels}, paper.mean)
+        for paper in OFFICIAL_SPLIT_RESULTS
     )
 
 
 def _warnings(
-    subject: Subject, labels: Sequence[LabelResult], auroc: Mean, controls: Sequence[Control], fitted: Fitted | None
-) -> Iterator[str]:
-    """What a reader must know first."""
-    if subject.split == "train":
-        yield "These are training images: the numbers say what was memorised, not how good the model is."
-    if subject.split == "val" and subject.origin.record is not None:
-        yield "The epoch was chosen on these validation images: the numbers are optimistic."
-    undefined = [label.label for label in labels if math.isnan(label.auroc.value)]
-    if undefined:
-        yield f"Without positive or without negative images, so n/a and not in the means: {', '.join(undefined)}."
+    inputs: EvaluationInputs,
+    labels: Sequence[LabelResult],
+    auroc: MeanEstimate,
+    baselines: Sequence[Baseline],
+    postprocessing: PostProcessing | None,
+) -> Iterator[Statement]:
+    """What a reader must know before trusting the numbers."""
+    if inputs.split == "train":
+        yield statement("training_images")
+    if inputs.split == "val" and inputs.source.metadata is not None:
+        yield statement("epoch_chosen_on_val")
+    if undefined := [label.label for label in labels if math.isnan(label.auroc.value)]:
+        yield statement("undefined_auroc", labels=undefined)
     scarcer = {label.label: min(label.positives, label.n - label.positives) for label in labels}
-    few = [f"{label} ({images})" for label, images in scarcer.items() if 0 < images < FEW]
-    if few:
-        yield f"Fewer than {FEW} positive, or negative, images, so that AUROC says little: {', '.join(few)}."
-    if fitted is not None:
-        few = [f"{label} ({images})" for label, images in fitted.positives.items() if images < FEW and label in scarcer]
-        if few:
-            yield f"Thresholds of these findings rest on fewer than {FEW} positive images: {', '.join(few)}."
-    if ((subject.predictions.probabilities == 0) | (subject.predictions.probabilities == 1)).all():
-        yield "Every probability is exactly 0 or 1: these look like decisions, or like the truth itself."
-    if subject.missing:
-        yield f"{subject.missing:,} images of the split have no prediction and are left out."
-    shuffled = next(control.auroc for control in controls if control.name == SHUFFLED)
+    if few := {label: images for label, images in scarcer.items() if 0 < images < MIN_IMAGES}:
+        yield statement("few_images", minimum=MIN_IMAGES, images=few)
+    if postprocessing is not None:
+        positives = {label: n for label, n in postprocessing.positives.items() if n < MIN_IMAGES and label in scarcer}
+        if positives:
+            yield statement("few_for_thresholds", minimum=MIN_IMAGES, images=positives)
+    probabilities = inputs.predictions.probabilities
+    if ((probabilities == 0) | (probabilities == 1)).all():
+        yield statement("only_zeros_and_ones")
+    if inputs.missing:
+        yield statement("missing_predictions", missing=inputs.missing)
+    shuffled = next(baseline.auroc for baseline in baselines if baseline.name == SHUFFLED_BASELINE)
     if shuffled is not None and auroc.estimate.value <= shuffled.estimate.high:
-        yield "The mean AUROC is not above what targets dealt out at random give."
-    yield from subject.notes
+        yield statement("at_chance")
+    yield from inputs.notes

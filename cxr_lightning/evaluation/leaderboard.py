@@ -5,28 +5,22 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+from cxr_lightning.metrics.ranking import macro_mean
 
-from cxr_lightning.training.run_folder import SUMMARY_FILE
-
-ERROR_FILE = "error.txt"
-"""What a job that failed says."""
-_OVERRIDES_FILE = Path(".hydra") / "overrides.yaml"
 _SEED = "seed"
 
 
 @dataclass(frozen=True)
-class Job:
+class SweepJob:
     """One training of a sweep.
 
     Attributes:
-        name: Its folder's.
-        settings: What it was told, ``key`` to ``value``.
+        name: Name of its folder.
+        settings: Its overrides, ``key`` to ``value``.
         summary: Its summary.json; None if it has not finished.
-        error: Why not, if it says.
+        error: Message of its failure; empty if there is none.
     """
 
     name: str
@@ -42,13 +36,13 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Standing:
+class LeaderboardEntry:
     """One configuration.
 
     Attributes:
-        settings: Those that differ between the sweep's configurations, without the seed.
+        settings: Settings that differ between the sweep's configurations, without the seed.
         values: The monitored number of each seed that has one.
-        jobs: How many there are of it, finished or not.
+        jobs: Number of its jobs, finished or not.
         test: Mean test AUROC of each seed, if it is the selected configuration.
     """
 
@@ -59,13 +53,23 @@ class Standing:
 
     @property
     def mean(self) -> float:
-        """Over seeds; NaN without any."""
-        return mean(self.values)
+        """Mean over seeds; NaN without any."""
+        return macro_mean(self.values)[0]
 
     @property
     def deviation(self) -> float:
         """Standard deviation over seeds, of a sample (n - 1); NaN for fewer than two."""
-        return deviation(self.values)
+        return sample_deviation(self.values)
+
+    @property
+    def test_mean(self) -> float:
+        """Mean test AUROC over seeds; NaN without any."""
+        return macro_mean(self.test)[0]
+
+    @property
+    def test_deviation(self) -> float:
+        """Standard deviation of the test AUROC over seeds; NaN for fewer than two."""
+        return sample_deviation(self.test)
 
 
 @dataclass(frozen=True)
@@ -73,73 +77,37 @@ class Leaderboard:
     """A sweep's configurations.
 
     Attributes:
-        monitor: Name of the number that they were selected on, on validation images.
+        monitor: Name of the number on which they were selected, of validation images.
         mode: ``max`` or ``min``, whichever is better.
-        standings: Best first; those without a number last. Only the first has test numbers.
+        entries: Best first; those without a number last. Only the first has test numbers.
         failed: Jobs that have not finished.
-        jobs: Number of all.
-        title: What data it is of.
-        synthetic: Whether that is.
-        notes: What a reader should know.
+        jobs: Number of all jobs.
+        sources: Names of the data set layouts.
+        synthetic: Whether any job's images are synthetic.
+        same_validation: Whether all jobs were validated on the same images.
     """
 
     monitor: str
     mode: str
-    standings: tuple[Standing, ...]
-    failed: tuple[Job, ...]
+    entries: tuple[LeaderboardEntry, ...]
+    failed: tuple[SweepJob, ...]
     jobs: int
-    title: str
+    sources: tuple[str, ...]
     synthetic: bool
-    notes: tuple[str, ...] = ()
+    same_validation: bool = True
 
 
-def mean(values: Sequence[float]) -> float:
-    """NaN without any.
-
-    Example:
-        >>> mean([0.5, 0.75])
-        0.625
-    """
-    return statistics.fmean(values) if values else math.nan
-
-
-def deviation(values: Sequence[float]) -> float:
-    """Standard deviation of a sample; NaN for fewer than two.
+def sample_deviation(values: Sequence[float]) -> float:
+    """Standard deviation of a sample (n - 1); NaN for fewer than two.
 
     Example:
-        >>> deviation([0.5, 0.75])
+        >>> sample_deviation([0.5, 0.75])
         0.1767766952966369
     """
     return statistics.stdev(values) if len(values) > 1 else math.nan
 
 
-def read_jobs(folder: Path) -> list[Job]:
-    """The jobs in a sweep's folder, in their order.
-
-    Raises:
-        FileNotFoundError: If there are none.
-        ValueError: If a summary is not one.
-    """
-    found = sorted(folder.glob(f"*/{_OVERRIDES_FILE}"), key=lambda path: _order(path.parents[1].name))
-    if not found:
-        raise FileNotFoundError(
-            f"Expected a sweep's jobs in '{folder}' but there is no subfolder with {_OVERRIDES_FILE}. "
-            "Give a folder below multiruns/."
-        )
-    return [_read_job(path.parents[1]) for path in found]
-
-
-def read_leaderboard(folder: Path) -> Leaderboard:
-    """The leaderboard of a sweep's folder.
-
-    Raises:
-        FileNotFoundError: If it is not a sweep's.
-        ValueError: If no job has finished, or the jobs do not compare.
-    """
-    return rank(read_jobs(folder))
-
-
-def rank(jobs: Sequence[Job]) -> Leaderboard:
+def rank_jobs(jobs: Sequence[SweepJob]) -> Leaderboard:
     """Group jobs that differ in the seed alone, and order the groups by the mean of what they monitored.
 
     Raises:
@@ -150,71 +118,43 @@ def rank(jobs: Sequence[Job]) -> Leaderboard:
     if not finished:
         reasons = next((f" ({job.error.removesuffix('.')})" for job in failed if job.error), "")
         raise ValueError(f"Expected a finished job but none of {len(jobs)} is{reasons}. Mend that and start again.")
-    monitors = sorted({(summary["monitor"]["name"], summary["monitor"]["mode"]) for summary in finished})
-    if len(monitors) > 1:
-        raise ValueError(f"Expected jobs that monitor one number but they monitor {monitors}. Compare them by hand.")
-    ((monitor, mode),) = monitors
-    groups: dict[tuple[tuple[str, str], ...], list[Job]] = {}
+    monitor, mode = _common_monitor(finished)
+    groups: dict[tuple[tuple[str, str], ...], list[SweepJob]] = {}
     for job in jobs:
         key = tuple(sorted((name, value) for name, value in job.settings.items() if name != _SEED))
         groups.setdefault(key, []).append(job)
     common = set.intersection(*(set(key) for key in groups))
     pairs = [
-        (_standing({name: value for name, value in key if (name, value) not in common}, of), of)
-        for key, of in groups.items()
+        (_entry({name: value for name, value in key if (name, value) not in common}, members), members)
+        for key, members in groups.items()
     ]
     sign = -1 if mode == "max" else 1
     pairs.sort(key=lambda pair: math.inf if math.isnan(pair[0].mean) else sign * pair[0].mean)
     selected, its_jobs = pairs[0]
-    standings = [replace(selected, test=_tests(its_jobs)), *(standing for standing, _ in pairs[1:])]
     return Leaderboard(
         monitor,
         mode,
-        tuple(standings),
+        (replace(selected, test=_test_values(its_jobs)), *(entry for entry, _ in pairs[1:])),
         failed,
         len(jobs),
-        _title(finished),
+        tuple(sorted({summary["data"]["source"] for summary in finished})),
         any(summary["data"]["synthetic"] for summary in finished),
-        tuple(_notes(finished)),
+        len({json.dumps(summary["data"]["splits"].get("val"), sort_keys=True) for summary in finished}) == 1,
     )
 
 
-def _order(name: str) -> tuple[int, str]:
-    return (int(name), "") if name.isdecimal() else (10**9, name)
+def _common_monitor(finished: Sequence[dict[str, Any]]) -> tuple[str, str]:
+    """Name and mode of the number that all jobs monitored."""
+    monitors = sorted({(summary["monitor"]["name"], summary["monitor"]["mode"]) for summary in finished})
+    if len(monitors) > 1:
+        raise ValueError(f"Expected jobs that monitor one number but they monitor {monitors}. Compare them by hand.")
+    return monitors[0]
 
 
-def _read_job(folder: Path) -> Job:
-    overrides = OmegaConf.to_container(OmegaConf.load(folder / _OVERRIDES_FILE))
-    pairs = (str(override).lstrip("+").partition("=") for override in overrides or [])
-    settings = {name: value for name, _, value in pairs}
-    path, error = folder / SUMMARY_FILE, folder / ERROR_FILE
-    if error.is_file() or not path.is_file():  # a summary beside an error is of an earlier start
-        return Job(folder.name, settings, None, error.read_text(encoding="utf-8").strip() if error.is_file() else "")
-    try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
-        summary["monitor"]["best"], summary["monitor"]["mode"], summary["data"]["splits"], summary["test"]
-    except (ValueError, KeyError, TypeError) as fault:
-        raise ValueError(f"Expected a run's summary in '{path}' but it is not one ({fault!r}). Delete it.") from fault
-    return Job(folder.name, settings, summary)
+def _entry(settings: dict[str, str], jobs: Sequence[SweepJob]) -> LeaderboardEntry:
+    return LeaderboardEntry(settings, tuple(job.value for job in jobs if not math.isnan(job.value)), len(jobs))
 
 
-def _standing(settings: dict[str, str], jobs: Sequence[Job]) -> Standing:
-    return Standing(settings, tuple(job.value for job in jobs if not math.isnan(job.value)), len(jobs))
-
-
-def _tests(jobs: Sequence[Job]) -> tuple[float, ...]:
+def _test_values(jobs: Sequence[SweepJob]) -> tuple[float, ...]:
     tests = (job.summary["test"] for job in jobs if job.summary is not None and not math.isnan(job.value))
     return tuple(test["macro_auroc"] for test in tests if test is not None and test["macro_auroc"] is not None)
-
-
-def _title(finished: Sequence[dict[str, Any]]) -> str:
-    sources = sorted({summary["data"]["source"] for summary in finished})
-    synthetic = any(summary["data"]["synthetic"] for summary in finished)
-    return f"{'SYNTHETIC DATA' if synthetic else 'data'}: {', '.join(sources)}"
-
-
-def _notes(finished: Sequence[dict[str, Any]]) -> list[str]:
-    images = {json.dumps(summary["data"]["splits"].get("val"), sort_keys=True) for summary in finished}
-    if len(images) > 1:
-        return ["The jobs were validated on different images: their numbers do not compare."]
-    return []

@@ -1,4 +1,4 @@
-"""Whether a model has seen the images it is evaluated on: its own split, drawn anew, beside the present one."""
+"""Leakage: whether a model has seen the images on which it is evaluated, by drawing the split of its training again."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from cxr_lightning.data.datamodule import ChestXRayDataModule
+from cxr_lightning.evaluation.statements import Statement, statement
 
 
 def recorded_split(record: Mapping[str, Any], datamodule: ChestXRayDataModule) -> pd.DataFrame | None:
@@ -21,37 +22,30 @@ def recorded_split(record: Mapping[str, Any], datamodule: ChestXRayDataModule) -
     """
     if record["files"] != datamodule.record()["files"]:
         return None
-    settings = {name: value for name, value in record["settings"].items() if name not in ("source", "root")}
-    then = ChestXRayDataModule(str(datamodule.root), datamodule.source, subset=record["subset"], **settings)
-    then.load(required=(), images=())
-    return then.manifest.table[["image_id", "patient_id", "split"]]
+    return datamodule.resplit(record).table[["image_id", "patient_id", "split"]]
 
 
-def describe_overlap(evaluated: pd.DataFrame, then: pd.DataFrame) -> Iterator[str]:
-    """What a reader must know of images whose patients took part in the training.
+def find_overlap(evaluated: pd.DataFrame, then: pd.DataFrame) -> Iterator[Statement]:
+    """Count the evaluated images whose patients took part in the training.
 
     Args:
         evaluated: Rows of the evaluated images.
-        then: From :func:`recorded_split`.
+        then: The split of the training, from :func:`recorded_split`.
     """
-    parts = {
-        "train": "the model was trained on: the numbers are optimistic",
-        "val": "epochs were compared on, and perhaps thresholds and calibration fitted: the numbers are optimistic",
-    }
-    for split, words in parts.items():
+    for split in ("train", "val"):
         patients = set(then["patient_id"][then["split"] == split])
         count = int(evaluated["patient_id"].isin(patients).sum())
         if count:
-            yield f"{count:,} of the {len(evaluated):,} evaluated images are of patients that {words}."
+            yield statement(f"overlap_{split}", count=count, images=len(evaluated))
 
 
 def fitting_rows(table: pd.DataFrame, evaluated: pd.DataFrame, then: pd.DataFrame | None) -> pd.DataFrame:
-    """Images to fit thresholds and calibration on: for validation when the model was trained, none evaluated now.
+    """Images to fit thresholds and calibration on: validation images of the training that are not evaluated now.
 
     Args:
         table: All rows of the present data.
-        evaluated: Those that are evaluated.
-        then: The split of the training; None if it is not known, then the present one counts.
+        evaluated: Rows of the evaluated images.
+        then: The split of the training; None if it is not known and the present one counts.
     """
     names = table["image_id"][table["split"] == "val"] if then is None else then["image_id"][then["split"] == "val"]
     rows = table[table["image_id"].isin(set(names)) & ~table["patient_id"].isin(set(evaluated["patient_id"]))]

@@ -1,15 +1,15 @@
-"""The numbers of each finding."""
+"""The numbers of each label."""
 
 import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from cxr_lightning.evaluation.results import CalibrationResult, Curve, LabelResult, Mean, OperatingPoint
+from cxr_lightning.evaluation.results import CalibrationResult, Curve, LabelResult, MeanEstimate, OperatingPoint
 from cxr_lightning.inference.predictions import Predictions
-from cxr_lightning.metrics.calibration import brier, expected_calibration_error, reliability_curve
+from cxr_lightning.metrics.calibration import Calibrator, brier, expected_calibration_error, reliability_curve
 from cxr_lightning.metrics.operating_points import confusion, predictive_values
-from cxr_lightning.metrics.ranking import FloatArray, Ranking, count_by_threshold, rank_by_score
+from cxr_lightning.metrics.ranking import FloatArray, Ranking, count_by_threshold, macro_mean, rank_by_score
 from cxr_lightning.metrics.resampling import (
     Estimate,
     Resampling,
@@ -18,7 +18,7 @@ from cxr_lightning.metrics.resampling import (
     mean_estimate,
     proportion,
 )
-from cxr_lightning.models.postprocess import Fitted
+from cxr_lightning.models.postprocess import PostProcessing
 
 
 def rank_labels(predictions: Predictions) -> list[Ranking]:
@@ -28,15 +28,18 @@ def rank_labels(predictions: Predictions) -> list[Ranking]:
 
 
 def score_labels(
-    predictions: Predictions, resampling: Resampling, fitted: Fitted | None, prevalences: Sequence[float]
-) -> tuple[tuple[LabelResult, ...], Mean, Mean]:
+    predictions: Predictions,
+    resampling: Resampling,
+    postprocessing: PostProcessing | None,
+    prevalences: Sequence[float],
+) -> tuple[tuple[LabelResult, ...], MeanEstimate, MeanEstimate]:
     """The numbers of each label, and the means of AUROC and average precision.
 
     Args:
-        predictions: Of the evaluated images.
-        resampling: Of their patients.
-        fitted: Calibration and thresholds from other images; None where there are none.
-        prevalences: At which PPV, NPV and alerts are wanted, beside the set's own.
+        predictions: Predictions of the evaluated images, calibrated where there is post-processing.
+        resampling: Resampling of their patients.
+        postprocessing: Calibration and thresholds from other images; None where there are none.
+        prevalences: Requested prevalences for PPV, NPV and alerts, beside the set's own.
     """
     rankings = rank_labels(predictions)
     scores = [ranking.score() for ranking in rankings]
@@ -58,23 +61,23 @@ def score_labels(
                 precision_recall=precision_recall,
                 reliability=reliability_curve(probabilities, targets),
                 calibration=None
-                if fitted is None or label not in fitted.calibrators
-                else _calibration(fitted, label, probabilities, targets),
+                if postprocessing is None or label not in postprocessing.calibrators
+                else _calibration(postprocessing.calibrators[label], predictions, column),
                 operating_points=None
-                if fitted is None or label not in fitted.thresholds
-                else _operating_points(fitted, label, probabilities, targets, resampling, prevalences),
+                if postprocessing is None or label not in postprocessing.thresholds
+                else _operating_points(postprocessing, label, probabilities, targets, resampling, prevalences),
             )
         )
     auroc, average_precision = (
-        Mean(*mean_estimate([score[kind] for score in scores], replicates[kind])) for kind in (0, 1)
+        MeanEstimate(*mean_estimate([score[kind] for score in scores], replicates[kind])) for kind in (0, 1)
     )
     return tuple(results), auroc, average_precision
 
 
-def mean_without_interval(values: Sequence[float]) -> Mean:
+def mean_without_interval(values: Sequence[float]) -> MeanEstimate:
     """The mean over defined labels."""
-    defined = [value for value in values if not math.isnan(value)]
-    return Mean(Estimate(math.fsum(defined) / len(defined) if defined else math.nan), len(defined))
+    mean, defined = macro_mean(values)
+    return MeanEstimate(Estimate(mean), defined)
 
 
 def _curves(probabilities: FloatArray, targets: FloatArray) -> tuple[Curve, Curve]:
@@ -90,9 +93,9 @@ def _curves(probabilities: FloatArray, targets: FloatArray) -> tuple[Curve, Curv
     )
 
 
-def _calibration(fitted: Fitted, label: str, probabilities: FloatArray, targets: FloatArray) -> CalibrationResult:
-    calibrator = fitted.calibrators[label]
-    calibrated = calibrator(probabilities)
+def _calibration(calibrator: Calibrator, predictions: Predictions, column: int) -> CalibrationResult:
+    assert predictions.calibrated is not None
+    calibrated, targets = predictions.calibrated[:, column], predictions.targets[:, column]
     return CalibrationResult(
         calibrator,
         brier(calibrated, targets),
@@ -102,7 +105,7 @@ def _calibration(fitted: Fitted, label: str, probabilities: FloatArray, targets:
 
 
 def _operating_points(
-    fitted: Fitted,
+    postprocessing: PostProcessing,
     label: str,
     probabilities: FloatArray,
     targets: FloatArray,
@@ -113,21 +116,24 @@ def _operating_points(
     known = positive.sum() + negative.sum()
     own = float(positive.sum() / known) if known else math.nan
     points = []
-    for name, threshold in fitted.thresholds[label].items():
+    for name, threshold in postprocessing.thresholds[label].items():
         if math.isnan(threshold):
             continue
-        called = probabilities >= threshold
-        sensitivity = proportion(called, positive, resampling)
-        specificity = proportion(~called, negative, resampling)
+        predicted = probabilities >= threshold
+        sensitivity = proportion(predicted, positive, resampling)
+        specificity = proportion(~predicted, negative, resampling)
         points.append(
             OperatingPoint(
                 name,
                 threshold,
-                float(fitted.calibrators[label](np.array([min(threshold, 1.0)]))[0]),
+                float(postprocessing.calibrators[label](np.array([min(threshold, 1.0)]))[0]),
                 confusion(probabilities, targets, threshold),
                 sensitivity,
                 specificity,
-                tuple(predictive_values(sensitivity.value, specificity.value, share) for share in (own, *prevalences)),
+                tuple(
+                    predictive_values(sensitivity.value, specificity.value, prevalence)
+                    for prevalence in (own, *prevalences)
+                ),
             )
         )
     return tuple(points)

@@ -1,6 +1,6 @@
 """Published results on NIH's official split, to be shown only beside numbers that are comparable with them."""
 
-from cxr_lightning.evaluation.results import Published
+from cxr_lightning.evaluation.results import PublishedResult
 
 _ORDER = (
     "Atelectasis",
@@ -18,14 +18,14 @@ _ORDER = (
     "Pleural_Thickening",
     "Hernia",
 )
-"""Of the columns below, as these papers have it."""
+"""Order of the numbers below, as in these papers."""
 
 
-def _published(name: str, source: str, mean: float, *auroc: float) -> Published:
-    return Published(name, source, dict(zip(_ORDER, auroc, strict=True)), mean)
+def _published(name: str, source: str, mean: float, *auroc: float) -> PublishedResult:
+    return PublishedResult(name, source, dict(zip(_ORDER, auroc, strict=True)), mean)
 
 
-OFFICIAL_SPLIT: tuple[Published, ...] = (
+OFFICIAL_SPLIT_RESULTS: tuple[PublishedResult, ...] = (
     _published(
         "Wang et al. 2017",
         "Wang et al., ChestX-ray8, CVPR 2017; ResNet-50 on all 14 findings in the later version, arXiv:1705.02315v5",

@@ -1,9 +1,11 @@
-"""What an evaluation says: numbers and words, nothing that computes or draws. An undefined number is NaN."""
+"""Results of an evaluation: numbers only, nothing that computes or draws. An undefined number is NaN."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cxr_lightning.evaluation.comparability import Comparability
+from cxr_lightning.evaluation.statements import Statement
 from cxr_lightning.metrics.calibration import Calibrator, ReliabilityCurve
 from cxr_lightning.metrics.operating_points import Confusion, PredictiveValues
 from cxr_lightning.metrics.ranking import FloatArray
@@ -29,12 +31,12 @@ class OperatingPoint:
 
     Attributes:
         name: The rule, such as ``sensitivity@0.95``.
-        threshold: On the raw probability.
-        calibrated_threshold: The same on the calibrated probability.
-        counts: Images that are called what.
-        sensitivity: Share of positives called positive.
-        specificity: Share of negatives called negative.
-        at: What follows at the set's own prevalence (first) and at those asked for.
+        threshold: Threshold on the raw probability.
+        calibrated_threshold: The same threshold on the calibrated probability.
+        counts: True and false positives and negatives.
+        sensitivity: Fraction of positives that are predicted positive.
+        specificity: Fraction of negatives that are predicted negative.
+        at: Predictive values at the set's own prevalence (first) and at the requested ones.
     """
 
     name: str
@@ -48,13 +50,13 @@ class OperatingPoint:
 
 @dataclass(frozen=True)
 class CalibrationResult:
-    """A label's calibration and what it changes.
+    """A label's calibration, and the scores of calibrated probabilities.
 
     Attributes:
         calibrator: Fitted on validation.
         brier: Brier score of calibrated probabilities.
-        ece: Their expected calibration error.
-        reliability: Points of their reliability diagram.
+        ece: Expected calibration error of calibrated probabilities.
+        reliability: Points of the reliability diagram of calibrated probabilities.
     """
 
     calibrator: Calibrator
@@ -68,9 +70,9 @@ class LabelResult:
     """One finding.
 
     Attributes:
-        label: Its name.
-        n: Images with a known target.
-        positives: Among them.
+        label: The finding's name.
+        n: Number of images with a known target.
+        positives: Number of positives among them.
         auroc: Area under the ROC curve.
         average_precision: Area under the precision-recall curve, by steps.
         brier: Brier score of raw probabilities.
@@ -97,17 +99,17 @@ class LabelResult:
 
     @property
     def prevalence(self) -> float:
-        """Share of positives among images with a known target; NaN if there are none."""
+        """Fraction of positives among images with a known target; NaN if there are none."""
         return self.positives / self.n if self.n else float("nan")
 
 
 @dataclass(frozen=True)
-class Mean:
+class MeanEstimate:
     """A mean over the labels for which a number is defined.
 
     Attributes:
         estimate: The mean.
-        labels: How many labels it covers.
+        labels: Number of labels that it covers.
     """
 
     estimate: Estimate
@@ -116,13 +118,13 @@ class Mean:
 
 @dataclass(frozen=True)
 class Subgroup:
-    """Some of the images, such as those of women.
+    """A group of images, such as those of women.
 
     Attributes:
         attribute: ``sex``, ``age`` or ``view``.
         group: Such as ``F``, ``40-59``, ``AP`` or ``unknown``.
-        images: In the group.
-        patients: In the group.
+        images: Number of images in the group.
+        patients: Number of patients in the group.
         auroc: Mean AUROC over the labels with positives of two patients and negatives of two patients in this group.
         by_label: AUROC and number of positives by label.
         reference: The attribute's group with the most images.
@@ -134,81 +136,40 @@ class Subgroup:
     group: str
     images: int
     patients: int
-    auroc: Mean
+    auroc: MeanEstimate
     by_label: Mapping[str, tuple[Estimate, int]]
     reference: str
-    difference: Mean
+    difference: MeanEstimate
 
 
 @dataclass(frozen=True)
-class Control:
-    """What should be worse than the model, or at chance.
+class Baseline:
+    """A baseline that should be worse than the model, or at chance.
 
     Attributes:
         name: ``view, age and sex`` or ``shuffled targets``.
-        description: What was done.
-        auroc: Its mean AUROC; None where it cannot be had.
-        by_label: AUROC by label, without intervals; empty where it cannot be had.
-        reason: Why it cannot be had.
+        description: How it was computed.
+        auroc: Its mean AUROC; None where it cannot be computed.
+        by_label: AUROC by label, without intervals; empty where it cannot be computed.
+        reason: Why it cannot be computed; None where it was.
     """
 
     name: str
-    description: str
-    auroc: Mean | None
+    description: Statement
+    auroc: MeanEstimate | None
     by_label: Mapping[str, float]
-    reason: str = ""
+    reason: Statement | None = None
 
 
 @dataclass(frozen=True)
-class Criterion:
-    """One condition of comparability.
-
-    Attributes:
-        name: What is asked, such as ``all views``.
-        met: None where it cannot be known.
-        detail: What was found.
-    """
-
-    name: str
-    met: bool | None
-    detail: str
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """How the numbers came about, and whether they may be put beside published ones.
-
-    Attributes:
-        facts: What was evaluated, in words, in order.
-        criteria: Conditions of comparability with results on NIH's official split.
-    """
-
-    facts: Mapping[str, str]
-    criteria: tuple[Criterion, ...]
-
-    @property
-    def comparable(self) -> bool | None:
-        """True if every criterion is met, False if one is not, None if one cannot be known."""
-        met = [criterion.met for criterion in self.criteria]
-        return False if False in met else (None if None in met else True)
-
-    @property
-    def reasons(self) -> tuple[str, ...]:
-        """Why not, or what cannot be known."""
-        return tuple(
-            f"{criterion.name}: {criterion.detail}" for criterion in self.criteria if criterion.met is not True
-        )
-
-
-@dataclass(frozen=True)
-class Published:
-    """A published result on the same protocol.
+class PublishedResult:
+    """A published result on NIH's official split.
 
     Attributes:
         name: Such as ``Wang et al. 2017``.
         source: Full reference.
-        auroc: By label.
-        mean: As published.
+        auroc: AUROC by label.
+        mean: Mean AUROC as published.
     """
 
     name: str
@@ -218,56 +179,74 @@ class Published:
 
 
 @dataclass(frozen=True)
+class EvaluationSettings:
+    """How the numbers were computed.
+
+    Attributes:
+        replicates: Number of replicates of the bootstrap over patients.
+        seed: Seed of its draws.
+        prevalences: Requested prevalences, in (0, 1), beside the set's own.
+        predictor: Device and precision of the predictions; empty for predictions from elsewhere.
+    """
+
+    replicates: int
+    seed: int
+    prevalences: tuple[float, ...]
+    predictor: str
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """Everything that the report shows.
 
     Attributes:
-        title: What data this is; says so when it is synthetic.
-        subject: What was evaluated, such as a checkpoint's name.
-        synthetic: Whether the images are made, not taken.
+        source: Name of the checkpoint or predictions file that was evaluated.
+        synthetic: Whether the images are synthetic.
         split: ``test``, ``val`` or ``train``.
-        images: Evaluated.
-        patients: Evaluated.
+        images: Number of evaluated images.
+        patients: Number of evaluated patients.
+        missing: Number of images of the split without a prediction.
         labels: One result per finding, in output order.
         auroc: Mean over labels.
         average_precision: Mean over labels.
         brier: Mean over labels, of raw probabilities.
         ece: Mean over labels, of raw probabilities.
         calibrated_brier: Mean over labels, of calibrated probabilities; None where nothing was fitted.
-        calibrated_ece: Likewise.
-        fitted_on: What thresholds and calibration were fitted on, such as ``200 validation images``; None where
-            nothing was.
-        not_fitted: Why nothing was; empty where something was.
+        calibrated_ece: Mean over labels, of calibrated probabilities; None where nothing was fitted.
+        fitted_on: Description of the images on which thresholds and calibration were fitted; None where nothing was.
+        not_fitted: Why nothing was fitted; None where something was.
         subgroups: By sex, age and view.
-        controls: Beside the model.
-        protocol: See :class:`Protocol`.
-        published: Only where comparable.
-        model: The model's record, for its card; empty for foreign predictions.
-        settings: ``replicates``, ``seed``, ``level`` and so on.
-        versions: Of packages, at evaluation.
+        baselines: Baselines on the same images.
+        comparability: Whether the numbers may be compared with published ones.
+        published: Published results; only where comparable.
+        model: The model's metadata; empty for predictions from elsewhere.
+        data: Record of the evaluated data.
+        settings: How the numbers were computed.
+        versions: Versions of packages at evaluation.
         warnings: What a reader must know before trusting the numbers.
     """
 
-    title: str
-    subject: str
+    source: str
     synthetic: bool
     split: str
     images: int
     patients: int
+    missing: int
     labels: tuple[LabelResult, ...]
-    auroc: Mean
-    average_precision: Mean
-    brier: Mean
-    ece: Mean
-    calibrated_brier: Mean | None
-    calibrated_ece: Mean | None
+    auroc: MeanEstimate
+    average_precision: MeanEstimate
+    brier: MeanEstimate
+    ece: MeanEstimate
+    calibrated_brier: MeanEstimate | None
+    calibrated_ece: MeanEstimate | None
     fitted_on: str | None
-    not_fitted: str
+    not_fitted: Statement | None
     subgroups: tuple[Subgroup, ...]
-    controls: tuple[Control, ...]
-    protocol: Protocol
-    published: tuple[Published, ...]
+    baselines: tuple[Baseline, ...]
+    comparability: Comparability
+    published: tuple[PublishedResult, ...]
     model: Mapping[str, Any]
-    settings: Mapping[str, Any]
+    data: Mapping[str, Any]
+    settings: EvaluationSettings
     versions: Mapping[str, str]
-    warnings: tuple[str, ...]
+    warnings: tuple[Statement, ...]

@@ -1,4 +1,4 @@
-"""On whom does it fail: AUROC by sex, age and view."""
+"""AUROC by subgroup: sex, age and view."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cxr_lightning.evaluation.per_label import rank_labels
-from cxr_lightning.evaluation.results import Mean, Subgroup
+from cxr_lightning.evaluation.results import MeanEstimate, Subgroup
 from cxr_lightning.inference.predictions import Predictions
 from cxr_lightning.metrics.ranking import FloatArray
 from cxr_lightning.metrics.resampling import Estimate, Resampling, bootstrap_scores, estimate, mean_estimate
@@ -21,19 +21,19 @@ References:
     Seyyed-Kalantari et al., "CheXclusion", Pacific Symposium on Biocomputing 2021.
 """
 UNKNOWN = "unknown"
-_MOST_GROUPS = 8
+_MAX_GROUPS = 8
 
 
 def score_subgroups(predictions: Predictions, table: pd.DataFrame, resampling: Resampling) -> tuple[Subgroup, ...]:
     """AUROC of each group, and how far it is from that of the attribute's largest group.
 
     Args:
-        predictions: Of N images.
+        predictions: Predictions of N images.
         table: N rows in the same order with ``sex``, ``age`` and ``view_position``.
-        resampling: Of their patients; the same draws serve all groups, so that differences are paired.
+        resampling: Resampling of their patients; all groups share the draws, so that differences are paired.
 
     Returns:
-        Nothing for an attribute that no image has.
+        The groups of every attribute that some image has.
     """
     groups: list[Subgroup] = []
     for attribute, names in group_names(table).items():
@@ -49,7 +49,7 @@ def score_subgroups(predictions: Predictions, table: pd.DataFrame, resampling: R
 
 @dataclass(frozen=True)
 class _Scores:
-    """A group's numbers: sizes, AUROC and positives of each label, and AUROC in each replicate, ``(R, C)``."""
+    """Size of a group, AUROC and positives of each label, and AUROC in each replicate, ``(R, C)``."""
 
     images: int
     patients: int
@@ -78,17 +78,17 @@ def _subgroup(
         label: (estimate(float(own.auroc[column]), own.replicates[:, column]), own.positives[column])
         for column, label in enumerate(labels)
     }
-    difference = Mean(Estimate(), 0)
+    difference = MeanEstimate(Estimate(), 0)
     if name != reference:
         difference = _mean(own.auroc - other.auroc, own.replicates - other.replicates)
     mean = _mean(own.auroc, own.replicates)
     return Subgroup(attribute, name, own.images, own.patients, mean, by_label, reference, difference)
 
 
-def _mean(values: FloatArray, replicates: FloatArray) -> Mean:
-    """Over labels that have an interval: in a small group a finding's only patient would say nothing about others."""
+def _mean(values: FloatArray, replicates: FloatArray) -> MeanEstimate:
+    """The mean over labels that have an interval: a finding's only patient in a group says nothing about others."""
     kept = np.where(np.isnan(replicates).all(axis=0), np.nan, values)
-    return Mean(*mean_estimate(kept.tolist(), replicates))
+    return MeanEstimate(*mean_estimate(kept.tolist(), replicates))
 
 
 def group_names(table: pd.DataFrame) -> dict[str, NDArray[np.object_]]:
@@ -105,14 +105,14 @@ def group_names(table: pd.DataFrame) -> dict[str, NDArray[np.object_]]:
 
 
 def _filled(values: pd.Series) -> NDArray[np.object_]:
-    """Text as it is, ``unknown`` where there is none, and ``other`` beyond the commonest values."""
+    """The values, ``unknown`` where there is none, and ``other`` for all but the commonest ones."""
     names = [value if isinstance(value, str) and value else UNKNOWN for value in values]
-    common = {name for name, _ in Counter(names).most_common(_MOST_GROUPS)} | {UNKNOWN}
+    common = {name for name, _ in Counter(names).most_common(_MAX_GROUPS)} | {UNKNOWN}
     return np.array([name if name in common else "other" for name in names], dtype=object)
 
 
 def _band(age: float) -> str:
-    """Such as ``40-59``.
+    """The age band of an age, such as ``40-59``.
 
     >>> _band(59.9), _band(60), _band(93), _band(float("nan"))
     ('40-59', '60-79', '80 or older', 'unknown')

@@ -11,6 +11,7 @@ from PIL import Image, UnidentifiedImageError
 
 from cxr_lightning.imaging.decoded_image import MAX_PIXELS, ImageRejectedError
 from cxr_lightning.imaging.dicom import is_dicom
+from cxr_lightning.utils.paths import is_lfs_pointer
 
 IMAGE_FORMATS = ("PNG", "JPEG", "TIFF", "JPEG2000", "BMP", "GIF", "WEBP", "PPM")
 """Formats that are read beside DICOM; not all of Pillow's: for some (EPS) it starts another program on the content."""
@@ -18,7 +19,6 @@ IMAGE_FORMATS = ("PNG", "JPEG", "TIFF", "JPEG2000", "BMP", "GIF", "WEBP", "PPM")
 MAX_IMAGE_BYTES = 8 * MAX_PIXELS
 """Larger files are refused before they are read: room for 16-bit colors and as much again."""
 
-_LFS_POINTER = b"version https://git-lfs"
 _APPLE_DOUBLE = b"\x00\x05\x16\x07"
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"IEND\xaeB`\x82"
@@ -119,7 +119,7 @@ def identify_non_image(head: bytes, size: int) -> NonImage | None:
     """
     if size == 0:
         return NonImage("the file is empty", "Download it again.", "empty")
-    if head.startswith(_LFS_POINTER):
+    if is_lfs_pointer(head):
         reason = f"it is a Git-LFS pointer of {size} bytes, not the image itself"
         return NonImage(reason, "Run `git lfs pull` in its repository.", "lfs_pointer")
     if head.startswith(_APPLE_DOUBLE):

@@ -1,1 +1,1 @@
-"""Any model file, and images, to probabilities."""
+"""Prediction of images with any model file, and predictions files."""

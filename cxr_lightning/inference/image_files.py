@@ -1,4 +1,4 @@
-"""Which files a command line means: files, folders and patterns."""
+"""Find the image files that a command line names by files, folders and patterns."""
 
 import os
 import stat
@@ -8,39 +8,39 @@ from pathlib import Path
 
 from cxr_lightning.imaging.dicom import is_dicom
 
-ENDINGS = frozenset(
+IMAGE_SUFFIXES = frozenset(
     {
         *(".png", ".jpg", ".jpeg", ".tif", ".tiff", ".jp2", ".j2k", ".bmp", ".gif", ".webp"),
         *(".ppm", ".pgm", ".dcm", ".dicom"),
     }
 )
-"""Of files that are taken from a folder; others are, if they are DICOM inside."""
-_INDEX = "DICOMDIR"
+"""Suffixes of the files that are taken from a folder, beside DICOM files of any name."""
+_DICOM_INDEX = "DICOMDIR"
 
 
 def find_images(paths: Sequence[str]) -> list[Path]:
-    """The image files that are meant, each once, those of a folder in the order of their names.
+    """Find image files, each once, those of a folder sorted by name.
 
     Args:
         paths: Files, which need not look like images; folders, which are searched; or patterns such as ``*.png``.
 
     Raises:
-        FileNotFoundError: If something is not there, a folder holds no image or nothing fits a pattern.
+        FileNotFoundError: If a path does not exist, a folder holds no image or nothing fits a pattern.
         OSError: If a folder cannot be read.
     """
     found: dict[Path, Path] = {}
     for text in paths:
-        for path in _meant(text):
-            found.setdefault(absolute(path), path)
+        for path in _expand_path(text):
+            found.setdefault(absolute_path(path), path)
     return list(found.values())
 
 
-def absolute(path: Path) -> Path:
-    """By which two names of one file are known; links are not followed, they may be images of their own."""
+def absolute_path(path: Path) -> Path:
+    """Normalized absolute path by which files are compared; links are not resolved and count as other files."""
     return Path(os.path.normpath(path.absolute()))
 
 
-def _meant(text: str) -> list[Path]:
+def _expand_path(text: str) -> list[Path]:
     path = Path(text)
     if path.is_dir():
         inside = sorted(_images_in(path))
@@ -59,29 +59,29 @@ def _meant(text: str) -> list[Path]:
 
 
 def _images_in(folder: Path) -> Iterator[Path]:
-    """What may be an image below a folder, through links too; hidden files are left out.
+    """Files below a folder that may be images, following links and skipping hidden files.
 
     Raises:
-        OSError: If a folder cannot be read: its images would be missing without a word.
+        OSError: If a folder cannot be read: otherwise its images would be missing silently.
     """
-    known: set[Path] = set()
+    visited: set[Path] = set()
 
     def fail(error: OSError) -> None:
         raise error
 
     for name, folders, files in os.walk(folder, onerror=fail, followlinks=True):
-        if (real := Path(name).resolve()) in known:  # by a link
+        if (real := Path(name).resolve()) in visited:  # a link leads here again
             folders.clear()
             continue
-        known.add(real)
-        folders[:] = sorted(one for one in folders if one[0] != ".")
-        paths = (Path(name) / file for file in files if file[0] != "." and file != _INDEX)
+        visited.add(real)
+        folders[:] = sorted(folder_name for folder_name in folders if folder_name[0] != ".")
+        paths = (Path(name) / file for file in files if file[0] != "." and file != _DICOM_INDEX)
         yield from (path for path in paths if _looks_like_image(path))
 
 
 def _looks_like_image(path: Path) -> bool:
-    """By its ending, or inside; what cannot be read may be one."""
-    if path.suffix.lower() in ENDINGS:
+    """Whether a file may be an image, by its suffix or content; one without read permission may be."""
+    if path.suffix.lower() in IMAGE_SUFFIXES:
         return True
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # a pipe would wait for its writer

@@ -1,4 +1,4 @@
-"""What a model says of one file."""
+"""Results of predicting one file."""
 
 import math
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from cxr_lightning.imaging.decoded_image import ImageRejectedError
 from cxr_lightning.imaging.quality_flags import QualityFlag
+from cxr_lightning.utils.json_values import nan_to_null, null_to_nan
 
 Status = Literal["ok", "warning", "rejected"]
 _NUMBERS = ("probability", "calibrated", "threshold", "prevalence")
@@ -15,14 +16,14 @@ _NUMBERS = ("probability", "calibrated", "threshold", "prevalence")
 
 @dataclass(frozen=True)
 class Finding:
-    """What a model says of one finding in one image.
+    """Prediction of one finding in one image.
 
     Attributes:
         label: The finding.
-        probability: As the network gives it, in [0, 1].
-        calibrated: As often as it was right on validation images; NaN if the model carries no calibration.
-        threshold: Of the operating point, on ``probability``; NaN if there is none.
-        prevalence: Share of the training images with the finding; NaN if it is not known.
+        probability: Raw probability in [0, 1].
+        calibrated: Calibrated probability; NaN if the model carries no calibration.
+        threshold: Threshold of the operating point, on ``probability``; NaN if there is none.
+        prevalence: Fraction of the training images with the finding; NaN if it is not known.
     """
 
     label: str
@@ -39,23 +40,23 @@ class Finding:
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one file.
+    """Predictions of one file, or why it was rejected.
 
     Attributes:
         path: The file.
-        remarks: Why it is suspicious or was rejected.
-        findings: In the model's order; empty if it was rejected.
-        rejected: Whether the model was not asked.
+        flags: Reasons why the file is suspicious or was rejected.
+        findings: Findings in the model's order; empty if the file was rejected.
+        rejected: Whether the file is no usable image.
     """
 
     path: Path
-    remarks: tuple[QualityFlag, ...] = ()
+    flags: tuple[QualityFlag, ...] = ()
     findings: tuple[Finding, ...] = ()
     rejected: bool = False
 
     @classmethod
     def of_rejection(cls, path: Path, rejection: ImageRejectedError) -> "Result":
-        """Of a file that is no usable image."""
+        """The result of a file that is no usable image."""
         return cls(
             path, (QualityFlag(rejection.code or "damaged", f"{rejection.reason}. {rejection.remedy}"),), (), True
         )
@@ -63,11 +64,11 @@ class Result:
     @property
     def status(self) -> Status:
         """``ok``, ``warning`` or ``rejected``."""
-        return "rejected" if self.rejected else "warning" if self.remarks else "ok"
+        return "rejected" if self.rejected else "warning" if self.flags else "ok"
 
     @property
     def probabilities(self) -> dict[str, float]:
-        """By label."""
+        """Raw probabilities by label."""
         return {finding.label: finding.probability for finding in self.findings}
 
     @property
@@ -75,32 +76,29 @@ class Result:
         """The findings that reach their operating points, the most probable first."""
         return tuple(sorted((f for f in self.findings if f.above), key=lambda finding: -finding.probability))
 
-    def record(self) -> dict[str, Any]:
-        """Plain values, for JSON; what is not defined is None."""
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for JSON; undefined numbers are None."""
         findings = [{**asdict(finding), "above": finding.above} for finding in self.findings]
         return {
             "file": str(self.path),
             "status": self.status,
-            "reasons": [{"code": remark.code, "words": remark.message} for remark in self.remarks],
+            "reasons": [{"code": flag.code, "words": flag.message} for flag in self.flags],
             "findings": [
-                {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in one.items()}
-                for one in findings
+                {name: nan_to_null(value) if isinstance(value, float) else value for name, value in finding.items()}
+                for finding in findings
             ],
         }
 
 
-def result_of(record: Mapping[str, Any]) -> Result:
-    """The inverse of :meth:`Result.record`.
+def read_result(content: Mapping[str, Any]) -> Result:
+    """The inverse of :meth:`Result.to_json`.
 
     Raises:
-        KeyError, TypeError: If it is not one.
+        KeyError, TypeError: If the content is something else.
     """
     findings = [
-        Finding(
-            str(one["label"]),
-            *(math.nan if one[name] is None else float(one[name]) for name in _NUMBERS),
-        )
-        for one in record["findings"]
+        Finding(str(finding["label"]), *(null_to_nan(finding[name]) for name in _NUMBERS))
+        for finding in content["findings"]
     ]
-    remarks = tuple(QualityFlag(str(one["code"]), str(one["words"])) for one in record["reasons"])
-    return Result(Path(record["file"]), remarks, tuple(findings), record["status"] == "rejected")
+    flags = tuple(QualityFlag(str(reason["code"]), str(reason["words"])) for reason in content["reasons"])
+    return Result(Path(content["file"]), flags, tuple(findings), content["status"] == "rejected")

@@ -1,4 +1,4 @@
-"""A folder of results that grows file by file, and goes on where it was stopped."""
+"""A folder of results, written image by image, in which an interrupted prediction can be resumed."""
 
 import csv
 import json
@@ -9,31 +9,31 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from cxr_lightning.inference.image_files import absolute
-from cxr_lightning.inference.results import Result, result_of
-from cxr_lightning.report.metrics_table import escaped
+from cxr_lightning.inference.image_files import absolute_path
+from cxr_lightning.inference.results import Result, read_result
 from cxr_lightning.utils.io import atomic_write_text
+from cxr_lightning.utils.spreadsheet import escape_formula
 
 RESULTS_FILE, TABLE_FILE, ABOUT_FILE = "results.jsonl", "results.csv", "about.json"
-_LONGEST_LINE = 1 << 20
-"""Of a result, in bytes; a hundred findings take a hundredth of it."""
+_MAX_LINE_BYTES = 1 << 20
+"""Maximum length of a result's line in bytes; a hundred findings take a hundredth of that."""
 
 
 class ResultsFolder:
-    """Results in a folder: a line of JSON per file as it is done, and a table of all at the end.
+    """Results in a folder: a line of JSON per predicted file, and a table of all at the end.
 
     Args:
-        folder: Made if it is not there.
-        about: How the results are made: the model's hash, its ``labels`` and settings; plain values.
-        resume: Go on in a folder that has results made in the same way; what is not finished is tried again, and what
-            came of that counts.
-        finished: Whether nothing is left to do for a file; by default, all that were not rejected.
+        folder: The folder; created if it does not exist.
+        about: Provenance of the results: the model's hash, its ``labels`` and settings; plain values.
+        resume: Continue in a folder of results with the same provenance; files that are not finished are tried again,
+            and their newest result counts.
+        finished: Whether a file's result is final; by default, if the file was not rejected.
 
     Attributes:
         done: The files that are finished, as absolute paths.
 
     Raises:
-        ValueError: If there are results already, or (with ``resume``) made in another way.
+        ValueError: If there are results already, or (with ``resume``) of another provenance.
     """
 
     def __init__(
@@ -55,8 +55,8 @@ class ResultsFolder:
         folder.mkdir(parents=True, exist_ok=True)
         if path.exists():
             self._check_about(about)
-            _drop_torn_line(path)
-            self.done = {absolute(result.path) for result in read_results(path) if finished(result)}
+            _drop_incomplete_line(path)
+            self.done = {absolute_path(result.path) for result in read_results(path) if finished(result)}
         else:
             with atomic_write_text(folder / ABOUT_FILE) as file:
                 file.write(json.dumps(about, indent=2) + "\n")
@@ -64,8 +64,8 @@ class ResultsFolder:
 
     def _check_about(self, about: Mapping[str, Any]) -> None:
         try:
-            before = json.loads((self.folder / ABOUT_FILE).read_text(encoding="utf-8"))
-            different = sorted(key for key in {*before, *about} if before.get(key) != about.get(key))
+            stored = json.loads((self.folder / ABOUT_FILE).read_text(encoding="utf-8"))
+            different = sorted(key for key in {*stored, *about} if stored.get(key) != about.get(key))
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise ValueError(
                 f"Expected to go on in '{self.folder}' but its {ABOUT_FILE} is gone or damaged. Give another --out."
@@ -77,8 +77,8 @@ class ResultsFolder:
             )
 
     def add(self, result: Result) -> None:
-        """Write one; it stays whatever happens next."""
-        self._file.write(as_line(result))
+        """Append a result to the file at once."""
+        self._file.write(result_line(result))
         self._file.flush()
 
     def __enter__(self) -> Self:
@@ -87,65 +87,65 @@ class ResultsFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Write the table, also of what was done before a fault."""
+        """Write the table, also after an exception."""
         self._file.close()
         with atomic_write_text(self.folder / TABLE_FILE, errors="backslashreplace") as file:
             table = csv.writer(file, lineterminator="\n")
-            table.writerow(table_header(self._labels))
-            table.writerows(map(table_row, read_results(self.folder / RESULTS_FILE)))
+            table.writerow(results_header(self._labels))
+            table.writerows(map(results_row, read_results(self.folder / RESULTS_FILE)))
 
 
-def _drop_torn_line(path: Path) -> None:
-    """Cut off a last line that was not finished."""
+def _drop_incomplete_line(path: Path) -> None:
+    """Remove an incomplete last line."""
     with path.open("rb+") as file:
-        start = max(0, file.seek(0, os.SEEK_END) - _LONGEST_LINE)
+        start = max(0, file.seek(0, os.SEEK_END) - _MAX_LINE_BYTES)
         file.seek(start)
         file.truncate(start + file.read().rfind(b"\n") + 1)
 
 
 def read_results(path: Path) -> Iterator[Result]:
-    """The results in a ``results.jsonl``, of each file the newest; a last line that was not finished is passed over.
+    """The newest result of each file in a ``results.jsonl``; an incomplete last line is skipped.
 
     Raises:
         ValueError: If it is another file.
     """
-    newest = {absolute(result.path): number for number, result in _lines(path)}
-    for number, result in _lines(path):
-        if newest[absolute(result.path)] == number:
+    newest = {absolute_path(result.path): number for number, result in _numbered_results(path)}
+    for number, result in _numbered_results(path):
+        if newest[absolute_path(result.path)] == number:
             yield result
 
 
-def _lines(path: Path) -> Iterator[tuple[int, Result]]:
+def _numbered_results(path: Path) -> Iterator[tuple[int, Result]]:
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):
                 return
             try:
-                yield number, result_of(json.loads(line))
+                yield number, read_result(json.loads(line))
             except (ValueError, KeyError, TypeError) as error:
                 raise ValueError(
-                    f"Expected a result in line {number} of '{path}' but it is none. Delete the line."
+                    f"Expected a result in line {number} of '{path}' but it holds something else. Delete the line."
                 ) from error
 
 
-def as_line(result: Result) -> str:
+def result_line(result: Result) -> str:
     """A result as a line of JSON."""
-    return json.dumps(result.record(), allow_nan=False) + "\n"
+    return json.dumps(result.to_json(), allow_nan=False) + "\n"
 
 
-def table_header(labels: Iterable[str]) -> list[str]:
+def results_header(labels: Iterable[str]) -> list[str]:
     """The columns of a table of results."""
     kinds = ("prob", "calibrated", "threshold", "above")
     return ["file", "status", "codes", "reasons", *(f"{kind}_{label}" for label in labels for kind in kinds)]
 
 
-def table_row(result: Result) -> list[str]:
-    """A result as a row of the table; cells of what is not defined are empty."""
+def results_row(result: Result) -> list[str]:
+    """A result as a row of the table; the cells of undefined numbers are empty."""
     cells = [
-        escaped(str(result.path)),
+        escape_formula(str(result.path)),
         result.status,
-        " ".join(remark.code for remark in result.remarks),
-        "; ".join(remark.message for remark in result.remarks),
+        " ".join(flag.code for flag in result.flags),
+        "; ".join(flag.message for flag in result.flags),
     ]
     for finding in result.findings:
         above = "" if finding.above is None else str(int(finding.above))

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from cxr_lightning.utils.coordinates import FractionalBox, cell_of_pixel, grid_centers
+
 Heatmap = NDArray[np.float32]
-FractionalBox = tuple[float, float, float, float]
-"""Left, top, width and height in fractions of the image's width and height."""
 
 HOT_FRACTION = 0.5
 """Fraction of a heatmap's maximum from which a pixel belongs to the hot region."""
@@ -31,7 +31,7 @@ def box_mask(boxes: Sequence[FractionalBox], height: int, width: int) -> NDArray
         >>> box_mask([(0.5, 0.0, 0.5, 0.5)], 2, 4).astype(int).tolist()
         [[0, 0, 1, 1], [0, 0, 0, 0]]
     """
-    x, y = (np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height
+    x, y = grid_centers(width), grid_centers(height)
     mask = np.zeros((height, width), dtype=bool)
     for left, top, box_width, box_height in boxes:
         inside_x, inside_y = (x >= left) & (x < left + box_width), (y >= top) & (y < top + box_height)
@@ -68,18 +68,12 @@ def iou_and_iobb(heatmap: Heatmap, boxes: Sequence[FractionalBox], size: int) ->
     Returns:
         IoU and IoBB; both 0 for a heatmap without positive values, and for boxes that hold no pixel.
     """
-    cell = _cell_of_pixel(heatmap.shape[0], size)
+    cell = cell_of_pixel(heatmap.shape[0], size)
     region = ((heatmap >= HOT_FRACTION * heatmap.max()) & (heatmap > 0))[cell[:, None], cell[None, :]]
     mask = box_mask(boxes, size, size)
     intersection = float((region & mask).sum())
     union, area = float((region | mask).sum()), float(region.sum())
     return (intersection / union if union else 0.0), (intersection / area if area else 0.0)
-
-
-def _cell_of_pixel(cells: int, size: int) -> NDArray[np.intp]:
-    """Index of the heatmap's cell that holds each pixel along a side, ``(S,)``."""
-    cell: NDArray[np.intp] = (np.arange(size) * cells) // size
-    return cell
 
 
 def best_possible_iou(boxes: Sequence[FractionalBox], cells: int, size: int) -> float:
@@ -95,7 +89,7 @@ def best_possible_iou(boxes: Sequence[FractionalBox], cells: int, size: int) -> 
     mask = box_mask(boxes, size, size)
     if not mask.any():
         return 0.0
-    cell = _cell_of_pixel(cells, size)
+    cell = cell_of_pixel(cells, size)
     number = cell[:, None] * cells + cell[None, :]
     inside = np.bincount(number.ravel(), mask.ravel(), minlength=cells * cells)
     area = np.bincount(number.ravel(), minlength=cells * cells).astype(float)

@@ -4,7 +4,7 @@ Scores are not binned. Tied scores count half in AUROC and are one threshold in 
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -162,3 +162,18 @@ def macro_mean(values: Iterable[float]) -> tuple[float, int]:
     """
     defined = [value for value in values if not math.isnan(value)]
     return (math.fsum(defined) / len(defined) if defined else math.nan), len(defined)
+
+
+def top_labels(auroc: Mapping[str, float], count: int | None = None) -> tuple[str, ...]:
+    """The labels with the highest AUROC, best first; a label whose AUROC is undefined is never among them.
+
+    Args:
+        auroc: AUROC by label, NaN where undefined.
+        count: Maximum number of labels; all by default.
+
+    Example:
+        >>> top_labels({"Mass": 0.7, "Edema": 0.9, "Hernia": float("nan")})
+        ('Edema', 'Mass')
+    """
+    defined = [label for label, value in auroc.items() if not math.isnan(value)]
+    return tuple(sorted(defined, key=lambda label: -auroc[label])[:count])

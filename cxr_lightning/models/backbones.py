@@ -1,4 +1,4 @@
-"""Networks by name: grey-as-three-channels images in, logits out."""
+"""Backbones by name: networks from three-channel images to logits."""
 
 from typing import Any
 
@@ -21,12 +21,12 @@ _HEADS: dict[str, str] = {
     "swin_v2_t": "head",
     "swin_v2_s": "head",
 }
-"""Where each network keeps its last linear layer."""
+"""Dotted name of each backbone's last linear layer."""
 
 BACKBONES = tuple(_HEADS)
 
 TORCHVISION_BATCH_NORM_EPSILON = 1e-5
-"""Of torchvision's batch normalisations."""
+"""Epsilon of torchvision's batch normalizations."""
 
 _DENSENETS: dict[str, dict[str, Any]] = {
     "densenet121": {"growth_rate": 32, "block_config": (6, 12, 24, 16), "num_init_features": 64},
@@ -38,7 +38,7 @@ _DENSENETS: dict[str, dict[str, Any]] = {
 
 
 class _DenseNet(DenseNet):  # type: ignore[misc]  # torchvision ships no types
-    """torchvision's, with the two variations that networks from Keras have."""
+    """torchvision's DenseNet, with the two variations that networks from Keras have."""
 
     def __init__(self, *, batch_norm_epsilon: float, final_relu: bool, **settings: Any) -> None:  # noqa: ANN401
         super().__init__(**settings)
@@ -65,20 +65,20 @@ def build_backbone(
     final_relu: bool = True,
     drop_rate: float = 0.0,
 ) -> nn.Module:
-    """A network with random weights.
+    """Build a network with random weights.
 
     Args:
         name: One of ``BACKBONES``.
-        num_labels: C.
-        batch_norm_epsilon: What a DenseNet's batch normalisations add to the variance; Keras' add 1.001e-5.
-        final_relu: Whether a DenseNet has an activation after its last batch normalisation; some from Keras have none.
-        drop_rate: Share of a DenseNet's features that each of its layers drops in training.
+        num_labels: Number of outputs, C.
+        batch_norm_epsilon: Epsilon of a DenseNet's batch normalizations; networks from Keras have 1.001e-5.
+        final_relu: Whether a DenseNet has an activation after its last batch normalization; some from Keras have none.
+        drop_rate: Fraction of a DenseNet's features that each of its layers drops in training.
 
     Returns:
         A module from ``(B, 3, H, W)`` float32 to logits ``(B, C)``.
 
     Raises:
-        ValueError: If the name is unknown, the epsilon is not positive, or a variation is asked of another network.
+        ValueError: If the name is unknown, the epsilon is not positive, or a variation is set for another network.
     """
     if name not in _HEADS:
         raise ValueError(f"Expected `model.backbone` to be one of {list(BACKBONES)} but got {name!r}.")
@@ -109,6 +109,6 @@ def head_name(name: str) -> str:
 
 
 def freeze_all_but_head(network: nn.Module, name: str) -> None:
-    """Let only the last linear layer learn."""
+    """Freeze all parameters but those of the last linear layer."""
     network.requires_grad_(False)
     network.get_submodule(head_name(name)).requires_grad_(True)

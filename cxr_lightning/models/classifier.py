@@ -1,8 +1,7 @@
-"""The LightningModule: a backbone, its preprocessing, the loss, and what is logged."""
+"""The LightningModule: training, logging and self-contained checkpoints."""
 
-import inspect
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -10,51 +9,61 @@ import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import MeanMetric
 
 from cxr_lightning.labels import check_labels
 from cxr_lightning.losses.bce import MultilabelBCE
 from cxr_lightning.metrics.ranking import macro_mean
 from cxr_lightning.metrics.streaming import LabelAUROC
-from cxr_lightning.models.backbones import TORCHVISION_BATCH_NORM_EPSILON, build_backbone, freeze_all_but_head
-from cxr_lightning.models.preprocess import Mode, Preprocess
-from cxr_lightning.models.reference import Reference, exact_probabilities
+from cxr_lightning.models.backbones import TORCHVISION_BATCH_NORM_EPSILON
+from cxr_lightning.models.network import Network
+from cxr_lightning.models.optimization import (
+    MakeOptimizer,
+    MakeScheduler,
+    clip_fused,
+    configure_schedule,
+    is_fused,
+    step_plateau_schedules,
+)
+from cxr_lightning.models.preprocess import Mode
+from cxr_lightning.models.reference_pair import ReferencePair, exact_probabilities
+from cxr_lightning.models.state_names import current_names
 from cxr_lightning.models.weights import load_initial_weights
-from cxr_lightning.utils.torch_io import RECORD_KEY
+from cxr_lightning.utils.file_names import EPOCH_KEY, METADATA_FORMAT, METADATA_KEY, REFERENCE_KEY
+from cxr_lightning.utils.json_values import nan_to_null, null_to_nan
 from cxr_lightning.utils.versions import versions
 
-_EPOCH_KEY = "cxr_lightning_epoch"
-"""A checkpoint's sum of losses and number of images of an epoch that has begun."""
-OF_TRAINING = ("weights", "compile", "loss", "optimizer", "scheduler", "monitor")
-"""Arguments that a checkpoint does not carry."""
-REFERENCE_KEY = "cxr_lightning_reference"
-"""A checkpoint's picture and its probabilities, to be computed again elsewhere."""
+NOT_IN_CHECKPOINT = ("weights", "compile", "loss", "optimizer", "scheduler", "monitor")
+"""Arguments of the model that its checkpoints do not carry."""
 
 
 class ChestXRayClassifier(pl.LightningModule):
-    """A multi-label classifier of grey images.
+    """A multi-label classifier of gray images.
 
     Args:
         labels: Finding names, in output order.
         backbone: A name in ``cxr_lightning.models.backbones.BACKBONES``.
-        weights: What training starts from: None (random), ``imagenet``, a file, or the tensors themselves, in
-            torchvision's names; not kept in the checkpoint.
+        weights: Initial weights: None (random), ``imagenet``, a file, or the tensors themselves in torchvision's names;
+            not kept in the checkpoint.
         image_size: Side of the images in pixels.
-        interpolation: How images are resized to it.
-        preprocessing: ``imagenet``, ``featurewise``, ``samplewise`` or ``none``.
-        mean: Of the training pixels in [0, 255], with ``featurewise``.
-        std: Likewise.
-        batch_norm_epsilon: Of a DenseNet's batch normalisations; those from Keras have 1.001e-5.
-        final_relu: Whether a DenseNet has an activation after its last batch normalisation.
-        drop_rate: Share of a DenseNet's features that each of its layers drops in training.
-        freeze_backbone: Let only the last layer learn; the rest keeps its batch-norm statistics too.
-        compile: Have torch compile the network for training; it takes minutes before the first step.
+        interpolation: Interpolation with which images are resized.
+        preprocessing, mean, std, batch_norm_epsilon, final_relu, drop_rate: See
+            :class:`~cxr_lightning.models.network.Network`.
+        freeze_backbone: Train only the last layer; the rest keeps its batch-norm statistics too.
+        compile: Compile the network with torch for training; takes minutes before the first step.
         loss: From :func:`~cxr_lightning.losses.bce.build_loss`; unweighted if not given. A checkpoint holds its
             weights.
-        optimizer: Given the parameters, makes the optimizer.
-        scheduler: Given the optimizer (and ``total_steps`` if it takes that), makes the schedule.
-        monitor: Logged name that a schedule on plateau watches.
+        optimizer: Factory of the optimizer, from the parameters.
+        scheduler: Factory of the schedule, from the optimizer (and ``total_steps`` if it takes that argument).
+        monitor: Logged name of the metric that a plateau schedule monitors.
+
+    Attributes:
+        network: The :class:`~cxr_lightning.models.network.Network`.
+        metadata: Metadata of the checkpoint: data, versions, initial weights; plain values.
+        reference: The reference image and its probabilities in the checkpoint; None if there is none.
+        val_auroc_by_label: AUROC of the last validation, by label.
+        test_auroc_by_label: AUROC of the last test, by label.
     """
 
     def __init__(
@@ -74,31 +83,30 @@ class ChestXRayClassifier(pl.LightningModule):
         freeze_backbone: bool = False,
         compile: bool = False,
         loss: nn.Module | None = None,
-        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer] = torch.optim.AdamW,
-        scheduler: Callable[..., LRScheduler | ReduceLROnPlateau] | None = None,
+        optimizer: MakeOptimizer = torch.optim.AdamW,
+        scheduler: MakeScheduler | None = None,
         monitor: str = "val/auroc",
     ) -> None:
         super().__init__()
-        self.save_hyperparameters(ignore=OF_TRAINING)
+        self.save_hyperparameters(ignore=NOT_IN_CHECKPOINT)
         self.labels = check_labels(labels)
-        self.preprocess = Preprocess(preprocessing, mean=mean, std=std)
-        self.network = build_backbone(
+        self.network = Network(
             backbone,
             len(self.labels),
+            preprocessing=preprocessing,
+            mean=mean,
+            std=std,
             batch_norm_epsilon=batch_norm_epsilon,
             final_relu=final_relu,
             drop_rate=drop_rate,
         )
-        load_initial_weights(self.network, backbone, weights)
-        # Channels last is what the processors' convolutions are fastest with; parameters and images both.
-        self.network.to(memory_format=torch.channels_last)
-        # Of the method: a compiled module would be in the checkpoint under names of its own.
+        load_initial_weights(self.network.backbone, backbone, weights)
+        # The method is compiled, since a compiled module changes the tensors' names in checkpoints.
         self._compiled = torch.compile(self.network.forward) if compile else None
         self._compiled_size: int | None = None
         self.frozen = freeze_backbone
         if freeze_backbone:
-            freeze_all_but_head(self.network, backbone)
-            self.network.eval()  # Lightning does not call train() when a fit begins
+            self.network.freeze_backbone()  # Lightning does not call train() when a fit begins
         self.loss = loss if loss is not None else MultilabelBCE(len(self.labels))
         self.make_optimizer = optimizer
         self.make_scheduler = scheduler
@@ -106,9 +114,12 @@ class ChestXRayClassifier(pl.LightningModule):
         self.train_loss = MeanMetric(nan_strategy="disable")
         self.val_auroc = LabelAUROC(len(self.labels))
         self.test_auroc = LabelAUROC(len(self.labels))
-        origin = weights if isinstance(weights, str | None) else "given"
-        self.record: dict[str, Any] = {"format": 1, "versions": versions(), "initial_weights": origin}
-        self.reference: Reference | None = None
+        self.metadata: dict[str, Any] = {
+            "format": METADATA_FORMAT,
+            "versions": versions(),
+            "initial_weights": weights if isinstance(weights, str | None) else "given",
+        }
+        self.reference: ReferencePair | None = None
         self.val_auroc_by_label: dict[str, float] = {}
         self.test_auroc_by_label: dict[str, float] = {}
 
@@ -121,16 +132,15 @@ class ChestXRayClassifier(pl.LightningModule):
         Returns:
             ``(B, C)``.
         """
-        pixels = self.preprocess(images).contiguous(memory_format=torch.channels_last)
-        logits: Tensor = self._network_for(pixels)(pixels)
+        logits: Tensor = self._forward_function(len(images))(images)
         return logits
 
-    def _network_for(self, pixels: Tensor) -> Callable[[Tensor], Tensor]:
-        """The network; compiled for training, except for a last, smaller batch, which would be compiled anew."""
+    def _forward_function(self, batch_size: int) -> Callable[[Tensor], Tensor]:
+        """The network; compiled in training, except for a last, smaller batch, which would be compiled again."""
         if self._compiled is None or not self.training:
             return self.network
-        self._compiled_size = self._compiled_size or len(pixels)
-        return self._compiled if len(pixels) == self._compiled_size else self.network
+        self._compiled_size = self._compiled_size or batch_size
+        return self._compiled if batch_size == self._compiled_size else self.network
 
     def train(self, mode: bool = True) -> "ChestXRayClassifier":
         """Switch between training and evaluation; a frozen backbone stays in evaluation."""
@@ -140,8 +150,8 @@ class ChestXRayClassifier(pl.LightningModule):
         return self
 
     def on_train_start(self) -> None:
-        """What was fitted to earlier weights is not carried on."""
-        self.record.pop("fitted", None)
+        """Drop the post-processing, which was fitted to earlier weights."""
+        self.metadata.pop("fitted", None)
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """The loss of one batch."""
@@ -153,19 +163,15 @@ class ChestXRayClassifier(pl.LightningModule):
         return loss
 
     def on_train_epoch_start(self) -> None:
-        """Begin the epoch's mean; not called in an epoch that a run goes on in."""
+        """Reset the epoch's mean loss; Lightning does not call this in an epoch that a run is resumed within."""
         self.train_loss.reset()
 
     def on_train_epoch_end(self) -> None:
-        """Step a schedule on plateau; Lightning would after the epoch's checkpoint is written, which then lacks it."""
-        epoch = self.trainer.current_epoch + 1
-        for config in self.trainer.lr_scheduler_configs:
-            monitored = self.trainer.callback_metrics.get(config.monitor or "")
-            if config.reduce_on_plateau and epoch % config.frequency == 0 and monitored is not None:
-                config.scheduler.step(float(monitored))  # type: ignore[arg-type]  # on plateau it is a number
+        """Step a plateau schedule; Lightning would do so only after the epoch's checkpoint is written."""
+        step_plateau_schedules(self.trainer)
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any | None) -> None:  # noqa: ANN401  # Lightning's
-        """Step a schedule that is not on plateau."""
+        """Step a schedule that is no plateau schedule."""
         if not isinstance(scheduler, ReduceLROnPlateau):
             super().lr_scheduler_step(scheduler, metric)
 
@@ -207,33 +213,11 @@ class ChestXRayClassifier(pl.LightningModule):
         return values
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """The optimizer of what may learn, and its schedule."""
+        """The optimizer of the trainable parameters, and its schedule."""
         optimizer = self.make_optimizer([parameter for parameter in self.parameters() if parameter.requires_grad])
         if self.make_scheduler is None:
             return optimizer
-        if "total_steps" in inspect.signature(self.make_scheduler).parameters:
-            steps = self.trainer.estimated_stepping_batches
-            if math.isinf(steps):
-                raise ValueError(
-                    "Expected a run of known length for this schedule but `trainer.max_epochs` is -1. "
-                    "Set `trainer.max_epochs` or `trainer.max_steps`, or use 'scheduler=plateau'."
-                )
-            schedule = self.make_scheduler(optimizer, total_steps=int(steps))
-            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-        schedule = self.make_scheduler(optimizer)
-        if not isinstance(schedule, ReduceLROnPlateau):
-            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "epoch"}}
-        # The monitored number exists only in epochs that validate.
-        frequency = self.trainer.check_val_every_n_epoch or 1
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {
-                "scheduler": schedule,
-                "interval": "epoch",
-                "frequency": frequency,
-                "monitor": self.monitor,
-            },
-        }
+        return configure_schedule(optimizer, self.make_scheduler, self.trainer, self.monitor)
 
     def configure_gradient_clipping(
         self,
@@ -241,43 +225,35 @@ class ChestXRayClassifier(pl.LightningModule):
         gradient_clip_val: int | float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip; Lightning itself refuses to with a fused optimizer, which is sound unless gradients are scaled.
-
-        Raises:
-            ValueError: If they are (16-mixed).
-        """
-        if not gradient_clip_val or not getattr(optimizer, "_step_supports_amp_scaling", False):
-            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
-            return
-        if getattr(self.trainer.precision_plugin, "scaler", None) is not None:
-            raise ValueError(
-                "Expected an optimizer that is not fused for gradient clipping in float16. Set 'optimizer.fused=false'."
-            )
-        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        if gradient_clip_algorithm == "value":
-            nn.utils.clip_grad_value_(parameters, gradient_clip_val)
+        """Clip gradients, also those of a fused optimizer; see :func:`clip_fused`."""
+        if gradient_clip_val and is_fused(optimizer):
+            clip_fused(optimizer, gradient_clip_val, gradient_clip_algorithm, self.trainer.precision_plugin)
         else:
-            nn.utils.clip_grad_norm_(parameters, gradient_clip_val)
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what makes the checkpoint usable without any file beside it."""
-        auroc = {label: None if math.isnan(value) else value for label, value in self.val_auroc_by_label.items()}
-        checkpoint[RECORD_KEY] = {**self.record, "labels": list(self.labels), "val_auroc": auroc}
+        """Add the metadata, the reference image and the epoch's loss so far."""
+        auroc = {label: nan_to_null(value) for label, value in self.val_auroc_by_label.items()}
+        checkpoint[METADATA_KEY] = {
+            **self.metadata,
+            "format": METADATA_FORMAT,  # metadata loaded from version 0.1 has 1
+            "labels": list(self.labels),
+            "val_auroc": auroc,
+        }
         if self.reference is not None:
             image = self.reference.image
-            checkpoint[REFERENCE_KEY] = {"image": image, "probabilities": exact_probabilities(self, image)}
-        with self.train_loss.sync_context():  # of all devices
-            checkpoint[_EPOCH_KEY] = [float(self.train_loss.mean_value), float(self.train_loss.weight)]
+            checkpoint[REFERENCE_KEY] = {"image": image, "probabilities": exact_probabilities(self.network, image)}
+        with self.train_loss.sync_context():  # sums over all devices
+            checkpoint[EPOCH_KEY] = [float(self.train_loss.mean_value), float(self.train_loss.weight)]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take over what :meth:`on_save_checkpoint` added."""
-        record = dict(checkpoint.get(RECORD_KEY, {}))
-        auroc = record.pop("val_auroc", {})
-        self.val_auroc_by_label = {label: math.nan if value is None else value for label, value in auroc.items()}
-        self.record = record or self.record
+        """Restore what :meth:`on_save_checkpoint` added; rename the tensors of version 0.1."""
+        checkpoint["state_dict"] = current_names(checkpoint["state_dict"])
+        metadata = dict(checkpoint.get(METADATA_KEY, {}))
+        auroc = metadata.pop("val_auroc", {})
+        self.val_auroc_by_label = {label: null_to_nan(value) for label, value in auroc.items()}
+        self.metadata = metadata or self.metadata
         if REFERENCE_KEY in checkpoint:
-            self.reference = Reference(**checkpoint[REFERENCE_KEY])
-        if _EPOCH_KEY in checkpoint and self.global_rank == 0:  # it has those of all devices
-            self.train_loss.mean_value, self.train_loss.weight = torch.tensor(
-                checkpoint[_EPOCH_KEY], device=self.device
-            )
+            self.reference = ReferencePair(**checkpoint[REFERENCE_KEY])
+        if EPOCH_KEY in checkpoint and self.global_rank == 0:  # sums over all devices
+            self.train_loss.mean_value, self.train_loss.weight = torch.tensor(checkpoint[EPOCH_KEY], device=self.device)

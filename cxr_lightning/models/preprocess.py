@@ -1,4 +1,4 @@
-"""Grey pixels to what the backbone expects; its statistics are buffers, so they are in every checkpoint."""
+"""Normalization of gray pixels for the backbone; its statistics are buffers, so they are in every checkpoint."""
 
 import math
 from collections.abc import Iterable
@@ -13,18 +13,18 @@ Mode = Literal["imagenet", "featurewise", "samplewise", "none"]
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
-_SMALLEST_STD = 1e-6
+_STD_EPSILON = 1e-6
 
 
 class Preprocess(nn.Module):
-    """Normalise grey pixels and expand them to three channels.
+    """Normalize gray pixels and expand them to three channels.
 
     Args:
         mode: ``imagenet`` (each channel by ImageNet's mean and standard deviation, pixels in [0, 1]),
             ``featurewise`` (by a given mean and standard deviation), ``samplewise`` (by each image's own) or
             ``none`` (pixels in [0, 1]).
-        mean: Of the training images' pixels in [0, 255], with ``featurewise``.
-        std: Likewise.
+        mean: Mean of the training pixels in [0, 255], with ``featurewise``.
+        std: Standard deviation of the training pixels in [0, 255], with ``featurewise``.
 
     Raises:
         ValueError: If the mode is unknown, or ``featurewise`` comes without usable statistics.
@@ -52,7 +52,7 @@ class Preprocess(nn.Module):
         self.register_buffer("std", torch.tensor(stds).view(1, 3, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Normalise a batch.
+        """Normalize a batch.
 
         Args:
             images: ``(B, 1, H, W)`` uint8, or float in [0, 255].
@@ -63,7 +63,7 @@ class Preprocess(nn.Module):
         pixels = images.float() / 255
         if self.mode == "samplewise":
             deviation, average = torch.std_mean(pixels, dim=(1, 2, 3), keepdim=True, correction=0)
-            pixels = (pixels - average) / (deviation + _SMALLEST_STD)
+            pixels = (pixels - average) / (deviation + _STD_EPSILON)
         return (pixels.expand(-1, 3, -1, -1) - self.mean) / self.std
 
 

@@ -1,5 +1,6 @@
 """Image files of the set: written atomically, and each names the set and row that it belongs to."""
 
+import io
 import json
 import os
 import zlib
@@ -33,9 +34,11 @@ def write_phantom_image(path: Path, pixels: NDArray[np.uint8], boxes: Sequence[P
     text.add_text("Description", "Synthetic chest radiograph made by cxr_lightning; no patient is shown.")
     text.add_text(_IDENTITY_KEY, identity)
     text.add_text(_BOXES_KEY, json.dumps([astuple(box) for box in boxes]))
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=1, compress_type=zlib.Z_RLE, pnginfo=text)
     # Waiting for the disk takes up to a tenth of an image's time on a fast disk, and more than all of it on a slow one.
     with atomic_write_bytes(path, sync=False) as file:
-        Image.fromarray(pixels).save(file, "PNG", compress_level=1, compress_type=zlib.Z_RLE, pnginfo=text)
+        file.write(buffer.getvalue())
 
 
 def read_planted_boxes(path: Path, identity: str) -> tuple[PhantomBox, ...] | None:

@@ -1,1 +1,1 @@
-"""Drawing and tables; computes nothing."""
+"""Reports of an evaluation: sentences, tables, figures and one HTML file. Nothing is computed here."""

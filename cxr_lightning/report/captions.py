@@ -1,40 +1,58 @@
-"""What is said of a heat map, and what its file is called."""
+"""Captions and file names of heat maps."""
 
 import math
 import re
 from collections.abc import Sequence
 
-from cxr_lightning.explain.explanation import Overlay
+from cxr_lightning.explain.results import Explanation, Overlay
 
-FOLDER = "gradcam"
-"""Of the pictures, beside the page."""
+GRADCAM_FOLDER = "gradcam"
+"""Name of the folder with the figures of heat maps, beside the page."""
 
 _TARGETS = {1.0: "present", 0.0: "absent"}
 
 
-def description(overlay: Overlay) -> str:
-    """A heat map in words, for those who do not see it."""
+def gradcam_method(explanation: Explanation) -> str:
+    """Description of how the heat maps were computed."""
+    return (
+        f"Grad-CAM by captum, target layer {explanation.target_layer} of {explanation.backbone}; "
+        "positive evidence only, upsampled bilinearly, each map divided by its own maximum"
+    )
+
+
+def gallery_description(explanation: Explanation) -> str:
+    """Description of the labels and images whose heat maps are shown."""
+    threshold = "the threshold of the operating point youden" if explanation.by_youden else "a probability of 0.5"
+    return (
+        f"those with the highest AUROC on the {explanation.split} images ({explanation.labels}); of each the most "
+        f"confident true positive, false positive and false negative, called positive from {threshold} on"
+    )
+
+
+def alternative_text(overlay: Overlay) -> str:
+    """Description of a heat map for screen readers."""
     shown = "no positive evidence" if overlay.empty else "the X-ray, and the same under its heat map"
     boxes = len(overlay.boxes)
     outlined = f", {boxes} annotated {'box' if boxes == 1 else 'boxes'}" if boxes else ""
-    return f"{overlay.label}, {overlay.kind}, {facts(overlay)}: {shown}{outlined}"
+    return f"{overlay.label}, {overlay.kind}, {overlay_facts(overlay)}: {shown}{outlined}"
 
 
-def facts(overlay: Overlay) -> str:
-    """Probability, target and the image's name."""
-    return f"probability {probability(overlay.probability)}, target {target(overlay)}, image {overlay.image_id}"
+def overlay_facts(overlay: Overlay) -> str:
+    """Probability, target and image name of a heat map."""
+    probability = format_probability(overlay.probability)
+    return f"probability {probability}, target {target_name(overlay)}, image {overlay.image_id}"
 
 
-def target(overlay: Overlay) -> str:
-    """``present``, ``absent`` or ``unknown``."""
+def target_name(overlay: Overlay) -> str:
+    """Name of an overlay's target: ``present``, ``absent`` or ``unknown``."""
     return _TARGETS.get(overlay.target, "unknown")
 
 
-def probability(value: float) -> str:
-    """With three digits, and never rounded to 0.
+def format_probability(value: float) -> str:
+    """A probability with three digits, never rounded to 0.
 
     Example:
-        >>> probability(0.1234), probability(0.0001), probability(float("nan"))
+        >>> format_probability(0.1234), format_probability(0.0001), format_probability(float("nan"))
         ('0.123', 'below 0.001', 'n/a')
     """
     if math.isnan(value):
@@ -42,25 +60,21 @@ def probability(value: float) -> str:
     return "below 0.001" if 0 < value < 0.001 else f"{value:.3f}"
 
 
-def picture_names(gallery: Sequence[Overlay]) -> tuple[str, ...]:
-    """File names ``<label>_<kind>_<n>.png``, safe and different on any system, also where case is not told apart.
-
-    Args:
-        gallery: Pictures; the names are in their order.
-    """
+def overlay_file_names(gallery: Sequence[Overlay]) -> tuple[str, ...]:
+    """File names ``<label>_<kind>_<n>.png`` in the gallery's order: valid on any system, unique regardless of case."""
     counts: dict[str, int] = {}
     names = []
     for overlay in gallery:
-        stem = f"{_safe(overlay.label)}_{_safe(overlay.kind)}"
+        stem = f"{_safe_name(overlay.label)}_{_safe_name(overlay.kind)}"
         number = counts[stem.lower()] = counts.get(stem.lower(), 0) + 1
         names.append(f"{stem}_{number}.png")
     return tuple(names)
 
 
-def single_name(image: str, label: str) -> str:
+def heatmap_file_name(image_id: str, label: str) -> str:
     """File name of one image's heat map, such as ``00000001_000_Mass.png``."""
-    return f"{_safe(image)}_{_safe(label)}.png"
+    return f"{_safe_name(image_id)}_{_safe_name(label)}.png"
 
 
-def _safe(text: str) -> str:
+def _safe_name(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", text)[:60].strip("-") or "unnamed"

@@ -1,4 +1,4 @@
-"""Two models beside each other: a table for the terminal and a CSV file."""
+"""Comparison of two models: a table for the terminal and a CSV file."""
 
 import csv
 from collections.abc import Iterator
@@ -8,15 +8,16 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from cxr_lightning.evaluation.comparison import Comparison, Difference
-from cxr_lightning.report.metrics_table import escaped
-from cxr_lightning.report.tables import NOT_FOR_CLINICAL_USE, number, signed
+from cxr_lightning.evaluation.comparison import AurocDifference, Comparison
+from cxr_lightning.report.terminal_tables import format_number, format_signed
+from cxr_lightning.report.wording import NOT_FOR_CLINICAL_USE
+from cxr_lightning.utils.spreadsheet import escape_formula
 
 _COLUMNS = ("finding", "first", "second", "difference", "low", "high", "p", "p_holm")
 
 
 def comparison_table(comparison: Comparison) -> Table:
-    """AUROC of both, their difference with its interval, and p-values."""
+    """AUROC of both models, their difference with its interval, and p-values."""
     title = f"{comparison.images:,} images of {comparison.patients:,} patients; {comparison.replicates:,} replicates"
     caption = "Difference is second minus first. p is corrected by Holm, except the mean's. "
     if comparison.not_shared:
@@ -32,10 +33,15 @@ def comparison_table(comparison: Comparison) -> Table:
     return table
 
 
-def _cells(found: Difference) -> tuple[str, str, str, str]:
-    change = found.difference
-    interval = f"{signed(change.value)} [{signed(change.low)}, {signed(change.high)}]"
-    return number(found.first), number(found.second), interval, number(found.adjusted_p_value, 4)
+def _cells(result: AurocDifference) -> tuple[str, str, str, str]:
+    difference = result.difference
+    interval = f"[{format_signed(difference.low)}, {format_signed(difference.high)}]"
+    return (
+        format_number(result.first),
+        format_number(result.second),
+        f"{format_signed(difference.value)} {interval}",
+        format_number(result.adjusted_p_value, 4),
+    )
 
 
 def write_comparison_csv(comparison: Comparison, path: Path) -> None:
@@ -47,7 +53,8 @@ def write_comparison_csv(comparison: Comparison, path: Path) -> None:
 
 
 def _rows(comparison: Comparison) -> Iterator[list[str]]:
-    for name, found in [*comparison.by_label.items(), ("mean", comparison.mean)]:
-        change = found.difference
-        values = (found.first, found.second, change.value, change.low, change.high)
-        yield [escaped(name), *(number(value, 6) for value in (*values, found.p_value, found.adjusted_p_value))]
+    for name, result in [*comparison.by_label.items(), ("mean", comparison.mean)]:
+        difference = result.difference
+        values = (result.first, result.second, difference.value, difference.low, difference.high)
+        p_values = (result.p_value, result.adjusted_p_value)
+        yield [escape_formula(name), *(format_number(value, 6) for value in (*values, *p_values))]

@@ -11,16 +11,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cxr_lightning.evaluation.leaderboard import Leaderboard, Standing, deviation, mean
-from cxr_lightning.report.drawing import save_png
-from cxr_lightning.report.metrics_table import escaped
-from cxr_lightning.report.tables import NOT_FOR_CLINICAL_USE, number
-from cxr_lightning.report.theme import BLUE, MUTED, ORANGE, drawing, shortened
+from cxr_lightning.evaluation.leaderboard import Leaderboard, LeaderboardEntry
+from cxr_lightning.report.figure_export import save_png
+from cxr_lightning.report.terminal_tables import format_number
+from cxr_lightning.report.theme import BLUE, MUTED, ORANGE, figure_style, shorten
+from cxr_lightning.report.wording import DIFFERENT_VALIDATION, NOT_FOR_CLINICAL_USE, sweep_title
 from cxr_lightning.utils.io import atomic_write_text
+from cxr_lightning.utils.spreadsheet import escape_formula
 
-CSV_FILE, FIGURE_FILE = "leaderboard.csv", "leaderboard.png"
-_MOST_DRAWN = 30
-_LINE = 52
+_CSV_FILE, _FIGURE_FILE = "leaderboard.csv", "leaderboard.png"
+_MAX_DRAWN_ENTRIES = 30
+_MAX_LINE_LENGTH = 52
 
 
 def show_leaderboard(board: Leaderboard, folder: Path) -> None:
@@ -28,46 +29,61 @@ def show_leaderboard(board: Leaderboard, folder: Path) -> None:
     write_leaderboard(board, folder)
     console = Console()
     console.print(leaderboard_table(board))
-    for note in board.notes:
-        console.print(f"note: {note}", markup=False, highlight=False)
-    console.print(f"leaderboard: {folder / CSV_FILE}", markup=False, highlight=False, soft_wrap=True)
+    if not board.same_validation:
+        console.print(f"note: {DIFFERENT_VALIDATION}", markup=False, highlight=False)
+    console.print(f"leaderboard: {folder / _CSV_FILE}", markup=False, highlight=False, soft_wrap=True)
 
 
 def write_leaderboard(board: Leaderboard, folder: Path) -> None:
     """Write ``leaderboard.csv`` and ``leaderboard.png``."""
-    _write_csv(board, folder / CSV_FILE)
-    save_png(leaderboard_figure(board), folder / FIGURE_FILE)
+    _write_csv(board, folder / _CSV_FILE)
+    save_png(leaderboard_figure(board), folder / _FIGURE_FILE)
 
 
 def leaderboard_table(board: Leaderboard) -> Table:
-    """Configurations, best first, for the terminal."""
+    """Table of the configurations, best first, for the terminal."""
     caption = f"selected on {board.monitor} of validation images. {NOT_FOR_CLINICAL_USE}"
     table = Table(
-        title=Text(board.title, style="table.title"), caption=Text(caption, style="table.caption"), box=box.SIMPLE_HEAD
+        title=Text(sweep_title(board.sources, board.synthetic), style="table.title"),
+        caption=Text(caption, style="table.caption"),
+        box=box.SIMPLE_HEAD,
     )
     for name in ("configuration", board.monitor, "SD", "seeds", "test AUROC"):
         table.add_column(Text(name), justify="left" if name == "configuration" else "right", overflow="fold")
-    for standing in board.standings:
-        test = f"{number(mean(standing.test))} ± {number(deviation(standing.test))}" if standing.test else ""
-        seeds = str(len(standing.values)) if len(standing.values) == standing.jobs else _of(standing)
-        table.add_row(Text(_words(standing)), number(standing.mean), number(standing.deviation), seeds, test)
+    for entry in board.entries:
+        test = f"{format_number(entry.test_mean)} ± {format_number(entry.test_deviation)}" if entry.test else ""
+        table.add_row(
+            Text(_description(entry)),
+            format_number(entry.mean),
+            format_number(entry.deviation),
+            _count_seeds(entry),
+            test,
+        )
     return table
 
 
 def leaderboard_figure(board: Leaderboard) -> Figure:
-    """Every seed's number, and the mean of each configuration."""
-    drawn = [standing for standing in board.standings if standing.values][:_MOST_DRAWN]
+    """Draw the monitored number of every seed, and the mean of each configuration."""
+    drawn = [entry for entry in board.entries if entry.values][:_MAX_DRAWN_ENTRIES]
     height = 1.1 + 0.36 * max(1, len(drawn))
-    with drawing():
+    with figure_style():
         figure = Figure(figsize=(8, height))
         color, weight = (ORANGE, "bold") if board.synthetic else (MUTED, "normal")
-        figure.text(0.01, 1 - 0.08 / height, board.title, color=color, weight=weight, va="top", fontsize=8)
+        figure.text(
+            0.01,
+            1 - 0.08 / height,
+            sweep_title(board.sources, board.synthetic),
+            color=color,
+            weight=weight,
+            va="top",
+            fontsize=8,
+        )
         figure.text(0.01, 1 - 0.24 / height, NOT_FOR_CLINICAL_USE, color=MUTED, va="top", fontsize=7.5)
         axes = figure.add_axes((0.42, 0.5 / height, 0.55, 1 - 0.95 / height))
-        for row, standing in enumerate(drawn):
-            axes.plot(standing.values, [row] * len(standing.values), "o", color=BLUE, alpha=0.45, markersize=4)
-            axes.plot([standing.mean], [row], "|", color=BLUE, markersize=14, markeredgewidth=2)
-        axes.set_yticks(range(len(drawn)), [_lines(_words(standing)) for standing in drawn])
+        for row, entry in enumerate(drawn):
+            axes.plot(entry.values, [row] * len(entry.values), "o", color=BLUE, alpha=0.45, markersize=4)
+            axes.plot([entry.mean], [row], "|", color=BLUE, markersize=14, markeredgewidth=2)
+        axes.set_yticks(range(len(drawn)), [_wrap(_description(entry)) for entry in drawn])
         axes.set_ylim(len(drawn) - 0.5, -0.5)
         axes.set_xlabel(f"{board.monitor}: seeds, and their mean (validation)")
         axes.grid(axis="x", alpha=0.3)
@@ -76,38 +92,39 @@ def leaderboard_figure(board: Leaderboard) -> Figure:
 
 
 def _write_csv(board: Leaderboard, path: Path) -> None:
-    names = sorted({name for standing in board.standings for name in standing.settings})
-    columns = ["rank", *map(escaped, names), "monitor", "mean", "sd", "seeds", "jobs", "test_auroc", "test_sd"]
+    names = sorted({name for entry in board.entries for name in entry.settings})
+    columns = ["rank", *map(escape_formula, names), "monitor", "mean", "sd", "seeds", "jobs", "test_auroc", "test_sd"]
     with atomic_write_text(path) as file:
         writer = csv.writer(file)
         writer.writerow(columns)
-        for place, standing in enumerate(board.standings, start=1):
-            settings = [escaped(standing.settings.get(name, "")) for name in names]
-            values = [standing.mean, standing.deviation, len(standing.values), standing.jobs]
-            test = [mean(standing.test), deviation(standing.test)]
-            writer.writerow([place, *settings, board.monitor, *map(_cell, values), *map(_cell, test)])
+        for rank, entry in enumerate(board.entries, start=1):
+            settings = [escape_formula(entry.settings.get(name, "")) for name in names]
+            values = [entry.mean, entry.deviation, len(entry.values), entry.jobs]
+            test = [entry.test_mean, entry.test_deviation]
+            writer.writerow([rank, *settings, board.monitor, *map(_cell, values), *map(_cell, test)])
 
 
 def _cell(value: float) -> str:
     return "" if math.isnan(value) else repr(value)
 
 
-def _words(standing: Standing) -> str:
-    """The settings, numbers with the digits that matter."""
-    return " ".join(f"{name}={_rounded(value)}" for name, value in standing.settings.items()) or "all jobs"
+def _description(entry: LeaderboardEntry) -> str:
+    """Settings of a configuration, with numbers rounded."""
+    return " ".join(f"{name}={_round(value)}" for name, value in entry.settings.items()) or "all jobs"
 
 
-def _rounded(value: str) -> str:
+def _round(value: str) -> str:
     try:
         return value if len(value) < 8 else f"{float(value):.4g}"
     except ValueError:
         return value
 
 
-def _lines(text: str) -> str:
-    """At most two, for a figure."""
-    return "\n".join(wrap(shortened(text, 2 * _LINE), _LINE, max_lines=2, placeholder="…"))
+def _wrap(text: str) -> str:
+    """Wrap a configuration's name into at most two lines of the figure."""
+    return "\n".join(wrap(shorten(text, 2 * _MAX_LINE_LENGTH), _MAX_LINE_LENGTH, max_lines=2, placeholder="…"))
 
 
-def _of(standing: Standing) -> str:
-    return f"{len(standing.values)} of {standing.jobs}"
+def _count_seeds(entry: LeaderboardEntry) -> str:
+    finished = len(entry.values)
+    return str(finished) if finished == entry.jobs else f"{finished} of {entry.jobs}"

@@ -1,4 +1,4 @@
-"""Heat maps over the images that they are of: dark pictures, as X-rays are looked at."""
+"""Heat maps drawn over their images, on a dark background as radiographs are read."""
 
 import numpy as np
 from matplotlib import colormaps
@@ -8,80 +8,81 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-from cxr_lightning.explain.explanation import Overlay
-from cxr_lightning.report.captions import description, probability, target
-from cxr_lightning.report.tables import NOT_FOR_CLINICAL_USE
-from cxr_lightning.report.theme import drawing, shortened
+from cxr_lightning.explain.results import Overlay
+from cxr_lightning.report.captions import alternative_text, format_probability, target_name
+from cxr_lightning.report.theme import figure_style, shorten
+from cxr_lightning.report.wording import NOT_FOR_CLINICAL_USE
+from cxr_lightning.utils.coordinates import IMAGE_EXTENT
 
 Colors = NDArray[np.float64]
 
-_DARK, _LIGHT, _QUIET, _ORANGE, _CYAN = "#15181c", "#e4e7ea", "#a3acb6", "#f0935f", "#3fe0ff"
-_WIDTH, _PANEL, _MARGIN, _HEAD = 6.0, 2.6, 0.1, 0.92  # inches
-_HEIGHT = _HEAD + _PANEL + _MARGIN
-_MOST = 0.75  # of the image is covered where the map is at its maximum
+_DARK, _LIGHT, _MUTED, _ORANGE, _CYAN = "#15181c", "#e4e7ea", "#a3acb6", "#f0935f", "#3fe0ff"
+_WIDTH, _PANEL, _MARGIN, _TOP = 6.0, 2.6, 0.1, 0.92  # inches
+_HEIGHT = _TOP + _PANEL + _MARGIN
+_MAX_OPACITY = 0.75  # where the map is 1
 
 
 def overlay_figure(overlay: Overlay, title: str, *, synthetic: bool = False) -> Figure:
-    """The image, and beside it the same under its heat map; annotated boxes are outlined in both.
+    """Draw the image, and beside it the image with its heat map; annotated boxes are outlined in both.
 
     Args:
-        overlay: To draw.
-        title: What data it is of.
-        synthetic: Whether the image is made, not taken; the title then stands out.
+        overlay: The image and its heat map.
+        title: Title, which names the data.
+        synthetic: Whether the image is synthetic; the title is then highlighted.
     """
-    with drawing():
+    with figure_style():
         figure = Figure(figsize=(_WIDTH, _HEIGHT), facecolor=_DARK)
-        figure.set_label(description(overlay))
+        figure.set_label(alternative_text(overlay))
         _headings(figure, overlay, title, synthetic)
-        grey = np.repeat(overlay.image[..., None] / 255, 3, axis=2)
-        _panel(figure, 0, grey, overlay)
-        second = _panel(figure, 1, blended(grey, overlay.heatmap), overlay)
+        gray = np.repeat(overlay.image[..., None] / 255, 3, axis=2)
+        _panel(figure, 0, gray, overlay)
+        right = _panel(figure, 1, blend_heatmap(gray, overlay.heatmap), overlay)
         if overlay.empty:
-            frame = {"boxstyle": "round,pad=0.4", "facecolor": _DARK, "edgecolor": _QUIET, "linewidth": 0.7}
-            second.text(0.5, 0.93, "no positive evidence", color=_LIGHT, ha="center", va="center", bbox=frame)
+            frame = {"boxstyle": "round,pad=0.4", "facecolor": _DARK, "edgecolor": _MUTED, "linewidth": 0.7}
+            right.text(0.5, 0.93, "no positive evidence", color=_LIGHT, ha="center", va="center", bbox=frame)
         else:
             _color_bar(figure)
     return figure
 
 
-def blended(grey: Colors, heatmap: NDArray[np.float32]) -> Colors:
-    """An image under a heat map that covers it the more the hotter it is; where the map is 0 the image is as before.
+def blend_heatmap(gray: Colors, heatmap: NDArray[np.float32]) -> Colors:
+    """Blend a heat map into an image, more opaque where the map is higher; where the map is 0 the image is unchanged.
 
     Args:
-        grey: ``(H, W, 3)`` in [0, 1].
+        gray: ``(H, W, 3)`` in [0, 1].
         heatmap: ``(H, W)`` in [0, 1].
 
     Example:
-        >>> blended(np.full((1, 1, 3), 0.5), np.zeros((1, 1), dtype=np.float32)).tolist()
+        >>> blend_heatmap(np.full((1, 1, 3), 0.5), np.zeros((1, 1), dtype=np.float32)).tolist()
         [[[0.5, 0.5, 0.5]]]
     """
-    opacity = _MOST * np.sqrt(heatmap, dtype=np.float64)[..., None]
-    hot: Colors = np.asarray(colormaps["inferno"](heatmap))[..., :3]
-    mixed: Colors = (1 - opacity) * grey + opacity * hot
-    return mixed
+    opacity = _MAX_OPACITY * np.sqrt(heatmap, dtype=np.float64)[..., None]
+    colors: Colors = np.asarray(colormaps["inferno"](heatmap))[..., :3]
+    blended: Colors = (1 - opacity) * gray + opacity * colors
+    return blended
 
 
 def _headings(figure: Figure, overlay: Overlay, title: str, synthetic: bool) -> None:
-    known = f"probability {probability(overlay.probability)}, target {target(overlay)}"
-    _line(figure, 0.09, shortened(title, 90), 7.5, _ORANGE if synthetic else _QUIET, bold=synthetic)
-    _line(figure, 0.25, NOT_FOR_CLINICAL_USE, 7.5, _QUIET)
-    _line(figure, 0.42, f"{shortened(overlay.label)}, {shortened(overlay.kind)}", 11, _LIGHT, bold=True)
-    _line(figure, 0.65, f"{known}, image {shortened(overlay.image_id, 40)}", 9, _LIGHT)
+    facts = f"probability {format_probability(overlay.probability)}, target {target_name(overlay)}"
+    _line(figure, 0.09, shorten(title, 90), 7.5, _ORANGE if synthetic else _MUTED, bold=synthetic)
+    _line(figure, 0.25, NOT_FOR_CLINICAL_USE, 7.5, _MUTED)
+    _line(figure, 0.42, f"{shorten(overlay.label)}, {shorten(overlay.kind)}", 11, _LIGHT, bold=True)
+    _line(figure, 0.65, f"{facts}, image {shorten(overlay.image_id, 40)}", 9, _LIGHT)
 
 
-def _line(figure: Figure, down: float, words: str, size: float, color: str, *, bold: bool = False) -> None:
-    """Words some inches below the figure's top, smaller where they would not fit."""
-    text = figure.text(_MARGIN / _WIDTH, 1 - down / _HEIGHT, words, color=color, va="top", fontsize=size)
+def _line(figure: Figure, offset: float, content: str, size: float, color: str, *, bold: bool = False) -> None:
+    """Draw text at an offset in inches from the figure's top, smaller where it would not fit."""
+    text = figure.text(_MARGIN / _WIDTH, 1 - offset / _HEIGHT, content, color=color, va="top", fontsize=size)
     text.set_fontweight("bold" if bold else "normal")
-    room = (1 - 4 * _MARGIN / _WIDTH) * figure.bbox.width  # widths are not quite in proportion to sizes
-    text.set_fontsize(size * min(1, room / max(text.get_window_extent().width, 1)))
+    max_width = (1 - 4 * _MARGIN / _WIDTH) * figure.bbox.width  # widths are not quite in proportion to sizes
+    text.set_fontsize(size * min(1, max_width / max(text.get_window_extent().width, 1)))
 
 
-def _panel(figure: Figure, place: int, picture: Colors, overlay: Overlay) -> Axes:
-    """Its coordinates are fractions of the image, from the upper left corner."""
-    left, bottom = _MARGIN + place * (_PANEL + _MARGIN), _MARGIN
+def _panel(figure: Figure, column: int, image: Colors, overlay: Overlay) -> Axes:
+    """Draw one panel; its coordinates are fractions of the image's sides, from the upper left corner."""
+    left, bottom = _MARGIN + column * (_PANEL + _MARGIN), _MARGIN
     axes = figure.add_axes((left / _WIDTH, bottom / _HEIGHT, _PANEL / _WIDTH, _PANEL / _HEIGHT))
-    axes.imshow(picture, extent=(0, 1, 1, 0), interpolation="bilinear")
+    axes.imshow(image, extent=IMAGE_EXTENT, interpolation="bilinear")
     axes.set_axis_off()
     for x, y, width, height in overlay.boxes:
         outline = Rectangle((x, y), width, height, fill=False, edgecolor=_CYAN, linewidth=1.1, joinstyle="miter")
@@ -92,15 +93,15 @@ def _panel(figure: Figure, place: int, picture: Colors, overlay: Overlay) -> Axe
 
 
 def _color_bar(figure: Figure) -> None:
-    """The colours as they are over a middle grey."""
+    """Draw the color bar, with the colors as they appear over a middle gray."""
     left, bottom, width, height = 2 * (_PANEL + _MARGIN) + _MARGIN, _MARGIN + 0.05, 0.1, _PANEL - 0.1
     axes = figure.add_axes((left / _WIDTH, bottom / _HEIGHT, width / _WIDTH, height / _HEIGHT))
-    strengths = np.linspace(0, 1, 256, dtype=np.float32)[:, None]
-    axes.imshow(blended(np.full((256, 1, 3), 0.5), strengths), extent=(0, 1, 0, 1), aspect="auto", origin="lower")
+    values = np.linspace(0, 1, 256, dtype=np.float32)[:, None]
+    axes.imshow(blend_heatmap(np.full((256, 1, 3), 0.5), values), extent=(0, 1, 0, 1), aspect="auto", origin="lower")
     axes.set_xticks([])
     axes.set_yticks((0, 0.5, 1), ("0", "0.5", "1"))
     axes.yaxis.tick_right()
     axes.tick_params(length=0, pad=2, labelsize=8, labelcolor=_LIGHT)
     axes.spines[:].set_visible(False)
     axes.yaxis.set_label_position("right")
-    axes.set_ylabel("share of this map's maximum", color=_LIGHT, fontsize=8, labelpad=2)
+    axes.set_ylabel("fraction of this map's maximum", color=_LIGHT, fontsize=8, labelpad=2)

@@ -1,4 +1,4 @@
-"""What all figures share: colours, small type, and text from data that stays text."""
+"""Style of all figures: colors, small type, and labels that are never parsed as mathematics."""
 
 import unicodedata
 import warnings
@@ -10,15 +10,15 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from cxr_lightning.evaluation.results import Evaluation
-from cxr_lightning.report.tables import NOT_FOR_CLINICAL_USE
+from cxr_lightning.report.wording import NOT_FOR_CLINICAL_USE, data_title
 
 INK, MUTED, RULE, PAPER = "#1b1f24", "#5c6570", "#d3d8de", "#ffffff"
 BLUE, ORANGE = "#1f5fa8", "#c8501e"
 WIDTH = 10.0
-"""Inches across the widest figure."""
+"""Width of the widest figure, in inches."""
 
 _RC: dict[Any, Any] = {
-    "text.parse_math": False,  # a finding may be called `$\frac{`
+    "text.parse_math": False,  # a finding may be named `$\frac{`
     "svg.fonttype": "none",
     "svg.hashsalt": "cxr_lightning",
     "font.size": 8.5,
@@ -37,46 +37,47 @@ _RC: dict[Any, Any] = {
 
 
 @contextmanager
-def drawing() -> Iterator[None]:
-    """The look of our figures; needed to make one and again to save it, since ticks are made when drawn."""
+def figure_style() -> Iterator[None]:
+    """Apply the style's matplotlib settings, both to make a figure and to save it: ticks are made when it is drawn."""
     with mpl.rc_context(_RC), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # a name in another script; the page has it as text
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # a name in another script; the browser has the font
         yield
 
 
-def shortened(text: str, most: int = 30) -> str:
-    """Text on one line, without control characters, cut where it is too long.
+def shorten(text: str, limit: int = 30) -> str:
+    """Put text on one line, without control characters, and cut it after ``limit`` characters.
 
     Example:
-        >>> shortened("Pleural Thickening", 10)
+        >>> shorten("Pleural Thickening", 10)
         'Pleural T…'
     """
-    kept = "".join(" " if unicodedata.category(character)[0] in "CZ" else character for character in text)
-    line = " ".join(kept.split())
-    return line if len(line) <= most else line[: most - 1] + "…"
+    printable = "".join(" " if unicodedata.category(character)[0] in "CZ" else character for character in text)
+    line = " ".join(printable.split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
 def evaluation_title(evaluation: Evaluation) -> str:
-    """The title; says that the data is synthetic even where the title forgot."""
-    missing = evaluation.synthetic and "SYNTHETIC" not in evaluation.title
-    return f"SYNTHETIC DATA. {evaluation.title}" if missing else evaluation.title
+    """Title of an evaluation, which names its data and always states whether it is synthetic."""
+    title = data_title(evaluation.data, evaluation.split, evaluation.images)
+    unmarked = evaluation.synthetic and "SYNTHETIC" not in title
+    return f"SYNTHETIC DATA. {title}" if unmarked else title
 
 
 def new_figure(evaluation: Evaluation, name: str, width: float, height: float) -> Figure:
-    """An empty figure that says what data it is of.
+    """An empty figure whose title names the data.
 
     Args:
-        evaluation: Whose figure it is.
-        name: What it shows; read aloud instead of it.
-        width: Inches.
-        height: Inches.
+        evaluation: The evaluation that the figure shows.
+        name: Title for screen readers.
+        width: Width in inches.
+        height: Height in inches.
     """
     figure = Figure(figsize=(width, height))
     figure.set_label(name)
-    room = int(width * 13)  # of the widest letters
+    max_length = int(width * 13)  # 13 of the widest letters per inch
     color, weight = (ORANGE, "bold") if evaluation.synthetic else (MUTED, "normal")
     top = 1 - 0.08 / height
-    title = shortened(evaluation_title(evaluation), room)
+    title = shorten(evaluation_title(evaluation), max_length)
     figure.text(0.08 / width, top, title, color=color, weight=weight, ha="left", va="top", fontsize=8)
     figure.text(0.08 / width, top - 0.16 / height, NOT_FOR_CLINICAL_USE, color=MUTED, ha="left", va="top", fontsize=7.5)
     return figure

@@ -1,1 +1,1 @@
-"""Training runs: what is built, what is written, and how a run goes on after an interruption."""
+"""Training runs: model and callbacks, the run's folder, and resuming after an interruption."""

@@ -1,87 +1,97 @@
-"""Which folder a run writes to: a new one, or that of a run which it continues."""
+"""The folder that a run writes to: a new one, or that of the run that it continues."""
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from omegaconf import DictConfig, OmegaConf
 
-CHECKPOINTS = "checkpoints"
-LAST_FILE = "last.ckpt"
-PREVIOUS_FILE = "previous.ckpt"
-"""The checkpoint before the last; what a run is continued from where that is missing or damaged."""
-SUMMARY_FILE = "summary.json"
-"""A run's last file: one that has it is finished."""
+from cxr_lightning.utils.file_names import CHECKPOINT_FOLDER, LAST_CHECKPOINT, PREVIOUS_CHECKPOINT, SUMMARY_FILE
+
 _DIGEST_FILE = ".configuration"
 _LOCK_FILE = ".lock"
-_HOW = ("resume", "ckpt_path", "hydra")
-"""Keys that say how a run goes on, not what is trained."""
+_KEYS_OUTSIDE_DIGEST = ("resume", "ckpt_path", "hydra")
+"""Configuration keys that do not determine what is trained, and are no part of the digest."""
 
 logger = logging.getLogger(__name__)
 
 
-def run_folder(ckpt_path: object, resume: object, new: str, config: DictConfig) -> str:
-    """The folder of this run.
+def choose_run_folder(ckpt_path: object, resume: object, new_folder: str, digest: str) -> str:
+    """Choose the folder of this run.
 
     Args:
-        ckpt_path: The run's that this checkpoint is of, if it is one's.
-        resume: ``auto``: the newest unfinished run's of the same configuration, if there is one.
-        new: Else this.
-        config: The composed configuration.
+        ckpt_path: Checkpoint to continue from; its run's folder is chosen if it is in one.
+        resume: ``auto`` chooses the folder of the newest unfinished run of the same configuration, if there is one.
+        new_folder: The folder to use otherwise.
+        digest: From :func:`configuration_digest`.
     """
-    if isinstance(ckpt_path, str) and Path(ckpt_path).parent.name == CHECKPOINTS and is_there(Path(ckpt_path)):
+    if (
+        isinstance(ckpt_path, str)
+        and Path(ckpt_path).parent.name == CHECKPOINT_FOLDER
+        and has_checkpoint(Path(ckpt_path))
+    ):
         return str(Path(ckpt_path).absolute().parent.parent)
     if resume == "auto" and ckpt_path is None:
-        found = find_unfinished(Path(new).parent, config)
-        return new if found is None else str(found)
-    return new
+        found = find_unfinished(Path(new_folder).parent, digest)
+        return new_folder if found is None else str(found)
+    return new_folder
 
 
-def resumable(folder: Path) -> Path | None:
-    """The last checkpoint of a run, which need not be there if the one before is; None if it has neither."""
-    last = folder / CHECKPOINTS / LAST_FILE
-    return last if is_there(last) else None
+def last_checkpoint(folder: Path) -> Path | None:
+    """Path of a run's last checkpoint; None if neither that nor the previous checkpoint exists."""
+    last = folder / CHECKPOINT_FOLDER / LAST_CHECKPOINT
+    return last if has_checkpoint(last) else None
 
 
-def is_there(ckpt_path: Path) -> bool:
-    """Whether there is a checkpoint, or the one before it."""
-    return ckpt_path.is_file() or (ckpt_path.name == LAST_FILE and ckpt_path.with_name(PREVIOUS_FILE).is_file())
+def has_checkpoint(ckpt_path: Path) -> bool:
+    """Whether a checkpoint exists, or the previous one in its place."""
+    previous = ckpt_path.with_name(PREVIOUS_CHECKPOINT)
+    return ckpt_path.is_file() or (ckpt_path.name == LAST_CHECKPOINT and previous.is_file())
 
 
-def find_unfinished(runs: Path, config: DictConfig) -> Path | None:
-    """The newest run that can be continued: same configuration, a checkpoint, no summary, and nobody works on it.
+def find_unfinished(runs: Path, digest: str) -> Path | None:
+    """The newest run that can be continued: same configuration, a checkpoint, no summary, and not running now.
 
     Args:
         runs: The folder of runs.
-        config: The composed configuration.
+        digest: From :func:`configuration_digest`.
     """
-    folders = sorted((folder for folder in runs.glob("*") if resumable(folder)), key=_last_saved, reverse=True)
+    folders = sorted((folder for folder in runs.glob("*") if last_checkpoint(folder)), key=_last_saved, reverse=True)
     unfinished = (folder for folder in folders if not (folder / SUMMARY_FILE).is_file())
-    return next((folder for folder in unfinished if is_of(folder, config) and not _is_locked(folder)), None)
+    return next((folder for folder in unfinished if has_configuration(folder, digest) and not _is_locked(folder)), None)
 
 
-def is_of(folder: Path, config: DictConfig) -> bool:
-    """Whether a folder is a run's of this configuration."""
+def has_configuration(folder: Path, digest: str) -> bool:
+    """Whether a folder holds a run of this configuration."""
     path = folder / _DIGEST_FILE
-    return path.is_file() and path.read_text(encoding="utf-8") == digest(config)
+    return path.is_file() and path.read_text(encoding="utf-8") == digest
 
 
-def claim(folder: Path, config_digest: str) -> None:
-    """Make a folder a run's of a configuration, by its :func:`digest` before anything was made of it."""
-    (folder / _DIGEST_FILE).write_text(config_digest, encoding="utf-8")
+def write_configuration(folder: Path, digest: str) -> None:
+    """Store the digest of a run's configuration in its folder."""
+    (folder / _DIGEST_FILE).write_text(digest, encoding="utf-8")
+
+
+def configuration_digest(configuration: Mapping[str, Any]) -> str:
+    """Digest of the part of a configuration that determines what is trained.
+
+    Args:
+        configuration: Plain values, with interpolations not resolved.
+    """
+    trained = {key: value for key, value in configuration.items() if key not in _KEYS_OUTSIDE_DIGEST}
+    return sha256(json.dumps(trained, sort_keys=True, default=str).encode()).hexdigest()
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """Keep other runs out of a folder for as long as this process works in it.
+def locked_run_folder(folder: Path) -> Iterator[None]:
+    """Lock a run's folder within the block, so that no other run writes to it.
 
     Raises:
-        ValueError: If another process does.
+        ValueError: If another process has locked it.
     """
     lock = FileLock(folder / _LOCK_FILE)
     try:
@@ -99,20 +109,13 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 
 def _last_saved(folder: Path) -> int:
-    files = ((folder / CHECKPOINTS / name) for name in (LAST_FILE, PREVIOUS_FILE))
+    files = ((folder / CHECKPOINT_FOLDER / name) for name in (LAST_CHECKPOINT, PREVIOUS_CHECKPOINT))
     return max(file.stat().st_mtime_ns for file in files if file.is_file())
 
 
 def _is_locked(folder: Path) -> bool:
     try:
-        with alone_in(folder):
+        with locked_run_folder(folder):
             return False
     except ValueError:
         return True
-
-
-def digest(config: DictConfig) -> str:
-    """Of what is trained; references to other settings as they are written."""
-    container: Any = OmegaConf.to_container(config)
-    what = {key: value for key, value in container.items() if key not in _HOW}
-    return sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()

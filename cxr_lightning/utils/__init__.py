@@ -1,1 +1,1 @@
-"""Files, checks of values, processes and signals: small tools of which no one knows images or models."""
+"""General tools for files, values, processes and signals."""

@@ -1,7 +1,7 @@
 """Places in an image: fractions of its sides, pixels of the network's square input, cells of a heat map.
 
 This is the one module that relates them. Annotated boxes are in fractions of the image's sides, from the upper left
-corner. Images are squeezed to the network's square input without keeping their aspect ratio, so a fraction of the
+corner. Images are resized to the network's square input without keeping their aspect ratio, so a fraction of the
 image file's side is the same fraction of the square input's side and of the heat map's. (Padding or cropping to a
 square would have to be converted here.)
 
@@ -45,14 +45,3 @@ def cell_of_pixel(cells: int, size: int) -> NDArray[np.intp]:
     """
     numbers: NDArray[np.intp] = (np.arange(size) * cells) // size
     return numbers
-
-
-def box_edges(box: FractionalBox, height: int, width: int) -> tuple[float, float, float, float]:
-    """Left, top, right and bottom edge of a box, in pixels of an H x W grid from its upper left corner; not rounded.
-
-    Example:
-        >>> box_edges((0.5, 0.0, 0.25, 0.5), height=100, width=200)
-        (100.0, 0.0, 150.0, 50.0)
-    """
-    x, y, box_width, box_height = box
-    return x * width, y * height, (x + box_width) * width, (y + box_height) * height

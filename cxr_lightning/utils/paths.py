@@ -1,4 +1,4 @@
-"""Checks of files and paths that are not what they seem: Git-LFS pointers, URLs, names that leave their folder."""
+"""Checks of files and paths: Git-LFS pointers, URLs, paths that lead out of their folder."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def refuse_url(path: str | Path, expected: str, remedy: str = "Download it and c
     """Refuse a URL where a local file is required: this package downloads nothing from one.
 
     Args:
-        path: What the user gave; as text, since a ``Path`` of a URL has lost one of its slashes and is not recognized.
+        path: The user's path; as text, since a ``Path`` of a URL has lost one of its slashes and is not recognized.
         expected: What is expected in its place, for the message.
         remedy: What to do, for the message.
 

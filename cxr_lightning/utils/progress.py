@@ -1,4 +1,4 @@
-"""How long work on many images takes: a bar on a terminal, a line now and then elsewhere."""
+"""Progress of work on many images: a bar on a terminal, log messages elsewhere."""
 
 import logging
 import time
@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-_SECONDS = 60.0
-"""Between two lines where there is no terminal."""
+_LOG_INTERVAL_SECONDS = 60.0
+"""Time between two log messages."""
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -21,11 +21,11 @@ def progress_bar(description: str, total: int, *, shown: bool = True) -> Iterato
     Args:
         description: What is being done.
         total: Number of images.
-        shown: False: nothing is shown.
+        shown: Whether anything is shown.
     """
     console = Console(stderr=True)
     if shown and not console.is_terminal:
-        yield _Lines(description, total).advance
+        yield _ProgressLog(description, total).advance
         return
     columns = (
         TextColumn("{task.description}"),
@@ -45,22 +45,22 @@ def progress_bar(description: str, total: int, *, shown: bool = True) -> Iterato
         yield advance
 
 
-class _Lines:
-    """What a log file gets instead of a bar."""
+class _ProgressLog:
+    """Logs the progress at intervals, in place of a bar."""
 
     def __init__(self, description: str, total: int) -> None:
         self.description, self.total, self.done = description, total, 0
-        self.started = self.said = time.monotonic()
+        self.started = self.last_logged = time.monotonic()
 
     def advance(self) -> None:
         self.done += 1
         now = time.monotonic()
-        if now - self.said < _SECONDS:
+        if now - self.last_logged < _LOG_INTERVAL_SECONDS:
             return
-        self.said = now
+        self.last_logged = now
         rate = self.done / (now - self.started)
         minutes = (self.total - self.done) / rate / 60
-        _log.info(
+        logger.info(
             "%s: %s of %s, %s images/s, %.0f min left",
             self.description,
             *(f"{number:,.0f}" for number in (self.done, self.total, rate)),

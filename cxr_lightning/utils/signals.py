@@ -1,4 +1,4 @@
-"""Signals that ask a program to end: at once, or when it has saved what it did."""
+"""Signals that ask a program to end, at once or after saving its work."""
 
 import logging
 import os
@@ -10,21 +10,21 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from cxr_lightning.utils.distributed import is_first_process
+from cxr_lightning.utils.distributed import is_rank_zero
 
 logger = logging.getLogger(__name__)
 
-_ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1") if hasattr(signal, name))
-_CLUSTERS = tuple(getattr(signal, name) for name in ("SIGUSR1", "SIGUSR2") if hasattr(signal, name))
-"""With which schedulers announce the end; a launcher such as submitit waits for them itself."""
+_STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1") if hasattr(signal, name))
+_SCHEDULER_SIGNALS = tuple(getattr(signal, name) for name in ("SIGUSR1", "SIGUSR2") if hasattr(signal, name))
+"""Signals with which schedulers announce a job's end; a launcher such as submitit handles them itself."""
 
 
 class Stopped(SystemExit):
-    """A signal asked the program to end; uncaught, it exits with the status that shells report of such an end.
+    """A signal asked the program to end; uncaught, it exits with the status that shells report for that signal.
 
     Args:
         signum: The signal, such as 15 of SIGTERM, whose status is 143.
-        saved: Where to go on from; empty if nothing was saved.
+        saved: Checkpoint to continue from; empty if nothing was saved.
     """
 
     def __init__(self, signum: int, saved: str = "") -> None:
@@ -37,18 +37,18 @@ class Stopped(SystemExit):
 
 
 def _stop(signum: int, _: FrameType | None) -> None:
-    if signum in _CLUSTERS and is_first_process():
-        ask_slurm_for_another_start()
+    if signum in _SCHEDULER_SIGNALS and is_rank_zero():
+        requeue_slurm_job()
     raise Stopped(signum)
 
 
 @contextmanager
-def stopping_at_once() -> Iterator[None]:
-    """Within the block signals raise :class:`Stopped`, so that what is open is closed."""
+def stop_on_signals() -> Iterator[None]:
+    """Within the block signals raise :class:`Stopped`, so that open files are closed."""
     before = {}
     if threading.current_thread() is threading.main_thread():
-        for signum in _ENDING:
-            if signum not in _CLUSTERS or not callable(signal.getsignal(signum)):  # else a launcher waits for it
+        for signum in _STOP_SIGNALS:
+            if signum not in _SCHEDULER_SIGNALS or not callable(signal.getsignal(signum)):  # else a launcher handles it
                 before[signum] = signal.signal(signum, _stop)
     try:
         yield
@@ -57,8 +57,8 @@ def stopping_at_once() -> Iterator[None]:
             signal.signal(signum, handler)
 
 
-def ask_slurm_for_another_start() -> None:
-    """Have SLURM start the job again, if it is one of SLURM's."""
+def requeue_slurm_job() -> None:
+    """Have SLURM start the job again, if this is one of SLURM's jobs."""
     job, array = os.environ.get("SLURM_JOB_ID"), os.environ.get("SLURM_ARRAY_JOB_ID")
     if job is None:
         return
@@ -70,7 +70,7 @@ def ask_slurm_for_another_start() -> None:
 
 
 class SignalWatch:
-    """Takes note of the first signal instead of ending; a second one ends the program at once.
+    """Record the first signal instead of ending the program; a second one ends it at once.
 
     Attributes:
         received: The first signal; None before.
@@ -81,26 +81,26 @@ class SignalWatch:
         self._before: dict[int, Any] = {}
 
     def start(self) -> None:
-        """From now on; does nothing outside the main thread, where Python handles no signals."""
+        """Start recording; does nothing outside the main thread, where Python handles no signals."""
         if threading.current_thread() is not threading.main_thread():
             return
-        for signum in {*_ENDING, *_CLUSTERS}:
-            if signum in _ENDING or callable(signal.getsignal(signum)):
-                self._before[signum] = signal.signal(signum, self._note)
+        for signum in {*_STOP_SIGNALS, *_SCHEDULER_SIGNALS}:
+            if signum in _STOP_SIGNALS or callable(signal.getsignal(signum)):
+                self._before[signum] = signal.signal(signum, self._record)
 
     def stop(self) -> None:
-        """Leave signals to whoever had them before."""
+        """Restore the handlers from before."""
         for signum, handler in self._before.items():
             signal.signal(signum, handler)
         self._before = {}
 
     @property
-    def waiting(self) -> Callable[[int, FrameType | None], object] | None:
-        """Who else waits for the received signal of a scheduler, such as a launcher that has the job started again."""
+    def launcher_handler(self) -> Callable[[int, FrameType | None], object] | None:
+        """A launcher's handler of the received scheduler signal, which starts the job again; None without one."""
         handler = self._before.get(self.received or 0)
-        return handler if self.received in _CLUSTERS and callable(handler) and handler is not _stop else None
+        return handler if self.received in _SCHEDULER_SIGNALS and callable(handler) and handler is not _stop else None
 
-    def _note(self, signum: int, _: FrameType | None) -> None:
+    def _record(self, signum: int, _: FrameType | None) -> None:
         if self.received is not None:
             raise Stopped(signum)
         self.received = signum

@@ -16,8 +16,6 @@ from tempfile import TemporaryFile
 from threading import Lock
 from typing import IO
 
-import cxr_lightning
-
 _WORKER_VARIABLES = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -33,7 +31,7 @@ def usable_cores() -> int:
 
 
 def check_workers(workers: int) -> int:
-    """The number of worker processes, if it is possible.
+    """Check a number of worker processes, and return it.
 
     Raises:
         ValueError: If it is below 1.
@@ -62,7 +60,7 @@ def helper_environment(**extra: str) -> dict[str, str]:
         >>> Path(environment["PYTHONPATH"].split(os.pathsep)[0], "cxr_lightning").is_dir()
         True
     """
-    package_root = str(Path(cxr_lightning.__file__).absolute().parent.parent)
+    package_root = str(Path(__file__).absolute().parents[2])
     paths = [package_root, *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **extra}
 
@@ -98,8 +96,7 @@ def run_in_processes(module: str, function: str, tasks: Sequence[str], handle_li
 def _processes(code: str, count: int) -> Iterator[list[tuple["subprocess.Popen[str]", IO[str]]]]:
     """Started interpreters, each with the file of its stderr; they are ended when the block is left for any reason."""
     environment = helper_environment(**_WORKER_VARIABLES)
-    # A file each: a full pipe that nobody reads yet would block a process that writes much (libtiff does, of damaged
-    # files).
+    # Files rather than pipes: a full pipe blocks a process that writes much, as libtiff does for damaged files.
     files = [TemporaryFile("w+", encoding="utf-8", errors="replace") for _ in range(count)]  # noqa: SIM115
     processes = [
         subprocess.Popen(

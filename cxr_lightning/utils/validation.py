@@ -1,25 +1,25 @@
-"""Settings that are one of a few words."""
+"""Checks of settings with a fixed set of values."""
 
 from typing import Any, get_args
 
 
-def check_choice(setting: str, value: str, choices: Any) -> Any:  # noqa: ANN401  # a Literal, and one of its words
-    """The value, if it is one of the choices.
+def check_choice(setting: str, value: str, choices: Any) -> Any:  # noqa: ANN401  # a Literal, and one of its values
+    """Check that a value is one of the choices, and return it.
 
     Args:
-        setting: Its name, for the message.
-        value: As given.
-        choices: A ``Literal`` of words.
+        setting: Name of the setting, for the message.
+        value: Value of the setting.
+        choices: A ``Literal`` of texts.
 
     Raises:
-        ValueError: If it is not.
+        ValueError: If it is none of them.
 
     Example:
         >>> from typing import Literal
         >>> check_choice("data.on_missing", "skip", Literal["error", "skip"])
         'skip'
     """
-    words = get_args(choices)
-    if value not in words:
-        raise ValueError(f"Expected `{setting}` to be one of {list(words)} but got {value!r}.")
+    allowed = get_args(choices)
+    if value not in allowed:
+        raise ValueError(f"Expected `{setting}` to be one of {list(allowed)} but got {value!r}.")
     return value

@@ -1,4 +1,4 @@
-"""Versions of everything that can change a number."""
+"""Versions of the software that results depend on."""
 
 import platform
 from importlib.metadata import PackageNotFoundError, version

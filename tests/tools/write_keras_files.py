@@ -4,13 +4,13 @@ The project does not depend on TensorFlow; this script runs in a separate enviro
 
     uv run --no-project --with tensorflow-cpu --with tf_keras --with h5py tests/tools/write_keras_files.py OUT_FOLDER
 
-With `--manifests tests/conversion/manifests` it also describes the small architecture's files there.
+With `--manifests tests/data/keras_manifests` it also describes the small architecture's files there.
 
 Some versions of Keras wrote other layouts. `--version-prefix` writes the small architecture alone, with the one Keras
 that is installed (TensorFlow 2.12 brings Keras 2.12, and so on):
 
     uv run --no-project --python 3.11 --with tensorflow-cpu==2.12.0 --with h5py tests/tools/write_keras_files.py \
-        OUT_FOLDER --version-prefix keras2.12 --manifests tests/conversion/manifests
+        OUT_FOLDER --version-prefix keras2.12 --manifests tests/data/keras_manifests
 
 Weights are random, seeded by the layer's name, and the same in every file of one architecture. They are made to catch a
 careless converter: negative gammas, exact zeros in moving variances (where epsilon is all that keeps the quotient
@@ -432,7 +432,7 @@ def write_manifests(files: Path, folder: Path) -> None:
         folder: Folder to write to; it is created.
     """
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-    from tests.conversion.layouts import manifest, to_json, trim  # on the path only now
+    from tests.unit.checkpoints.foreign.layouts import manifest, to_json, trim  # on the path only now
 
     folder.mkdir(parents=True, exist_ok=True)
     for path in sorted(files.iterdir()):

@@ -1,16 +1,10 @@
-"""Classifiers built from foreign weights, and their checkpoints."""
+"""Classifiers built from foreign weights."""
 
-from pathlib import Path
-from typing import Any
-
-import torch
-
-from cxr_lightning.checkpoints.foreign.resolve import ForeignModel
-from cxr_lightning.checkpoints.reference import give_reference
+from cxr_lightning.checkpoints.foreign.model_settings import ForeignModel
+from cxr_lightning.checkpoints.installation_check import attach_reference
 from cxr_lightning.data.datamodule import ChestXRayDataModule
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.models.preprocess import featurewise_statistics
-from cxr_lightning.utils.versions import versions
 
 STATISTICS_IMAGES = 500
 """Number of training images from which the mean and standard deviation of the pixels are computed, at most."""
@@ -31,10 +25,10 @@ def build_foreign_classifier(
     """Build the classifier of a foreign network, in evaluation mode.
 
     Args:
-        foreign: From :func:`~cxr_lightning.checkpoints.foreign.resolve.resolve_foreign_model`.
+        foreign: From :func:`~cxr_lightning.checkpoints.foreign.model_settings.resolve_foreign_model`.
         mean: Mean of the training pixels, where ``foreign.needs_statistics``.
         std: Standard deviation of the training pixels, where ``foreign.needs_statistics``.
-        statistics_source: Where these two are from, for the record.
+        statistics_source: Where these two are from, for the metadata.
 
     Raises:
         ValueError: If the two are required and not given, or the tensors are not those of the whole network.
@@ -63,8 +57,8 @@ def build_foreign_classifier(
         )
     except ValueError as error:
         raise ValueError(f"Expected a whole {foreign.backbone} in '{foreign.path}' but: {error}") from error
-    give_reference(model)
-    model.record |= {
+    attach_reference(model)
+    model.metadata |= {
         "initial_weights": foreign.path.name,
         "source": {
             "file": foreign.path.name,
@@ -75,30 +69,3 @@ def build_foreign_classifier(
         },
     }
     return model.eval()
-
-
-def save_model(model: ChestXRayClassifier, path: Path) -> None:
-    """Write a model as a checkpoint that this package and Lightning load; it holds no training state.
-
-    Raises:
-        ValueError: If the file exists already.
-    """
-    if path.exists():
-        raise ValueError(f"Expected a new file but '{path}' exists already. Choose another name.")
-    content: dict[str, Any] = {
-        "epoch": -1,
-        "global_step": 0,
-        "pytorch-lightning_version": versions()["pytorch-lightning"],
-        "state_dict": model.state_dict(),
-        "hyper_parameters": dict(model.hparams),
-    }
-    model.on_save_checkpoint(content)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.tmp")
-    try:
-        with unfinished.open("wb") as file:
-            torch.save(content, file)
-        unfinished.replace(path)
-    except (OSError, RuntimeError) as error:
-        unfinished.unlink(missing_ok=True)
-        raise OSError(f"Expected to write '{path}' but that failed ({error}). Choose another folder.") from error

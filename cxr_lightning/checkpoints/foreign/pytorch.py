@@ -11,7 +11,9 @@ from torch import Tensor
 
 from cxr_lightning.checkpoints.foreign.weights import ForeignWeights, check_finite
 from cxr_lightning.models.backbones import TORCHVISION_BATCH_NORM_EPSILON
-from cxr_lightning.utils.torch_io import MOST_BYTES, RECORD_KEY, load_safely, named_tensors
+from cxr_lightning.models.state_dict import MAX_WEIGHT_BYTES, named_tensors
+from cxr_lightning.utils.file_names import METADATA_KEY
+from cxr_lightning.utils.torch_io import load_safely
 
 _DENSE_LAYER = re.compile(r"features\.denseblock(\d)\.denselayer(\d+)\.norm1\.weight")
 _LABEL_KEYS = ("labels", "class_names", "classes", "pathologies")
@@ -26,14 +28,14 @@ def read_pytorch(path: Path) -> ForeignWeights:
     """
     content = load_safely(str(path))
     metadata = content if isinstance(content, Mapping) else {}
-    if RECORD_KEY in metadata:
+    if METADATA_KEY in metadata:
         raise ValueError(f"Expected foreign weights in '{path}' but it is a checkpoint of this package already.")
     return _to_weights(named_tensors(content, str(path)), metadata, path, "PyTorch")
 
 
 def read_foreign_safetensors(path: Path) -> ForeignWeights:
     """Read the network in a safetensors file that this package did not write; errors as in :func:`read_pytorch`."""
-    if path.stat().st_size > MOST_BYTES:
+    if path.stat().st_size > MAX_WEIGHT_BYTES:
         raise ValueError(f"Expected the weights of a network in '{path}' but it has {path.stat().st_size:,} bytes.")
     try:
         with safe_open(path, framework="pt") as file:
@@ -43,7 +45,7 @@ def read_foreign_safetensors(path: Path) -> ForeignWeights:
         raise ValueError(
             f"Expected a safetensors file in '{path}' but it is damaged ({error}). Download or save it again."
         ) from error
-    if RECORD_KEY in metadata:
+    if METADATA_KEY in metadata:
         raise ValueError(f"Expected foreign weights in '{path}' but `cxr export` wrote it: use it as it is.")
     return _to_weights(named_tensors(tensors, str(path)), metadata, path, "safetensors")
 

@@ -7,8 +7,8 @@ from cxr_lightning.checkpoints.foreign.hdf5 import HDF5_SIGNATURE
 from cxr_lightning.checkpoints.foreign.keras import WEIGHTS_MEMBER, read_keras_archive, read_keras_hdf5
 from cxr_lightning.checkpoints.foreign.pytorch import read_foreign_safetensors, read_pytorch
 from cxr_lightning.checkpoints.foreign.weights import ForeignWeights
+from cxr_lightning.checkpoints.metadata import exported_description
 from cxr_lightning.utils.paths import is_lfs_pointer, refuse_url
-from cxr_lightning.utils.torch_io import exported_text
 
 FOREIGN_SUFFIXES = (".h5", ".hdf5", ".keras", ".safetensors", ".pth", ".pt", ".tar")
 """Suffixes of the files that :func:`read_foreign_weights` reads; it also reads ``.ckpt`` files of other projects."""
@@ -16,7 +16,7 @@ FOREIGN_SUFFIXES = (".h5", ".hdf5", ".keras", ".safetensors", ".pth", ".pt", ".t
 
 def is_foreign_file(path: str) -> bool:
     """Whether a file is neither a checkpoint of this package nor a safetensors file that it exported, by its suffix."""
-    return Path(path).suffix in FOREIGN_SUFFIXES and exported_text(path) is None
+    return Path(path).suffix in FOREIGN_SUFFIXES and exported_description(path) is None
 
 
 def read_foreign_weights(path: str | Path) -> ForeignWeights:

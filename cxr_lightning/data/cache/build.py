@@ -17,6 +17,7 @@ from cxr_lightning.data.cache.store import PIXELS_FILE, CacheIndex, CacheSpec, C
 from cxr_lightning.imaging.decoded_image import ImageRejectedError
 from cxr_lightning.imaging.reader import BadImagePolicy, rejected_images_error
 from cxr_lightning.imaging.signatures import find_unreadable
+from cxr_lightning.utils.io import atomic_write_text
 from cxr_lightning.utils.progress import progress_bar
 from cxr_lightning.utils.subprocesses import check_workers, usable_cores
 
@@ -227,10 +228,8 @@ def _write_rejected(request: CacheRequest, index: CacheIndex) -> None:
     if not existing:
         path.unlink(missing_ok=True)
         return
-    unfinished = path.with_suffix(".tmp")
-    with unfinished.open("w", newline="", encoding="utf-8") as file:
+    with atomic_write_text(path) as file:
         writer = csv.writer(file)
         writer.writerow(("image", "reason", "remedy"))
         listed = sorted(existing, key=lambda entry: entry.file)
         writer.writerows((entry.file, entry.reason, entry.remedy) for entry in listed)
-    unfinished.replace(path)

@@ -9,8 +9,9 @@ import pandas as pd
 
 from cxr_lightning.data.csv_reader import check_image_names, read_header
 from cxr_lightning.data.datasets.base import check_data_root, read_label_columns
-from cxr_lightning.data.manifest import MANIFEST_COLUMNS, Manifest, check_table, file_sha256, is_synthetic
+from cxr_lightning.data.manifest import MANIFEST_COLUMNS, Manifest, check_table, is_synthetic
 from cxr_lightning.labels import check_labels
+from cxr_lightning.utils.io import file_sha256
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ import pandas as pd
 
 from cxr_lightning.data.csv_reader import check_image_names, index_images, parse_age, read_image_list, read_table
 from cxr_lightning.data.datasets.base import check_data_root
-from cxr_lightning.data.manifest import BOX_COLUMNS, MANIFEST_COLUMNS, Manifest, check_table, file_sha256, is_synthetic
+from cxr_lightning.data.manifest import BOX_COLUMNS, MANIFEST_COLUMNS, Manifest, check_table, is_synthetic
 from cxr_lightning.labels import BOX_LIST_SPELLING, NIH_LABELS, check_labels, decode_findings
+from cxr_lightning.utils.io import file_sha256
 
 LABEL_FILES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
 SPLIT_LISTS = {"train_val": "train_val_list.txt", "test": "test_list.txt"}

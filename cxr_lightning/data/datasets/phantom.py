@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from cxr_lightning.data.datasets.nih import NIHLayout
-from cxr_lightning.phantom import PhantomSpec, build_phantom
+from cxr_lightning.phantom.build import build_phantom
+from cxr_lightning.phantom.spec import PhantomSpec
 
 
 @dataclass(frozen=True)

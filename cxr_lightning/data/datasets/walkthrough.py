@@ -13,11 +13,11 @@ from cxr_lightning.data.manifest import (
     MANIFEST_COLUMNS,
     Manifest,
     check_table,
-    file_sha256,
     is_synthetic,
     preview,
 )
 from cxr_lightning.labels import WALKTHROUGH_LABELS, check_labels
+from cxr_lightning.utils.io import file_sha256
 
 
 @dataclass(frozen=True)

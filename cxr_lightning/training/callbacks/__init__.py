@@ -1,11 +1,11 @@
-"""Lightning callbacks: what a run writes, what it can go on from, and when it must not."""
+"""Lightning callbacks: checkpoints, history, progress bar, and checks that stop a run."""
 
-from cxr_lightning.training.callbacks.agreement import SameSettings, StepSeeds
-from cxr_lightning.training.callbacks.checkpoints import BestCheckpoint, snapshots
-from cxr_lightning.training.callbacks.finite import FiniteLoss
+from cxr_lightning.training.callbacks.best_checkpoint import BestCheckpoint, snapshots
+from cxr_lightning.training.callbacks.finite_loss import FiniteLoss
 from cxr_lightning.training.callbacks.history import History
 from cxr_lightning.training.callbacks.last_checkpoint import LastCheckpoint
 from cxr_lightning.training.callbacks.progress import ProgressBar
+from cxr_lightning.training.callbacks.reproducibility import SameSettings, StepSeeds
 
 __all__ = [
     "BestCheckpoint",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from cxr_lightning.report.curves import loss_curve
+from cxr_lightning.report.loss_curve import loss_curve
 from cxr_lightning.utils.io import atomic_write_text
 
 HISTORY_FILE = "history.csv"
@@ -18,15 +18,15 @@ _COLUMNS = ("epoch", *_LOGGED, "learning_rate", "seconds", "images_per_second")
 
 
 class History(pl.Callback):
-    """Writes ``history.csv`` and ``loss_curve.png`` after every epoch; a resumed run goes on in them.
+    """Write ``history.csv`` and ``loss_curve.png`` after every epoch; a resumed run extends them.
 
     Args:
         folder: The run's folder.
 
     Attributes:
-        rows: One per finished epoch: ``epoch`` (from 1), losses, AUROC, learning rate of the epoch's end, seconds of
-            the epoch and training images per second (of training alone); NaN where there is no number.
-        title: Of the figure.
+        rows: One per finished epoch: ``epoch`` (from 1), losses, AUROC, learning rate at the epoch's end, seconds of
+            the epoch and training images per second (of training alone); NaN where undefined.
+        title: Title of the figure.
         constant_loss: Validation loss of the best constant prediction, for the figure.
     """
 
@@ -44,15 +44,15 @@ class History(pl.Callback):
         return {"rows": self.rows}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over the rows of a run that is continued."""
+        """Restore the rows of the run that is continued."""
         self.rows = list(state_dict["rows"])
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clock; a run that is continued within an epoch does not start that epoch again."""
+        """Start the timers; Lightning does not start an epoch again that a run is resumed within."""
         self.on_train_epoch_start(trainer, pl_module)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clock."""
+        """Start the timers of the epoch."""
         self._started = time.perf_counter()
         self._images, self._training_seconds = 0, 0.0
         self._batch_started = self._started

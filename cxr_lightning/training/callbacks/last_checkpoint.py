@@ -1,4 +1,4 @@
-"""``last.ckpt``: what a run can be continued from exactly, whenever it ends."""
+"""``last.ckpt``: the checkpoint from which a run can be continued exactly, whenever it ends."""
 
 import logging
 import os
@@ -12,125 +12,126 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Checkpoint
 
-from cxr_lightning.training.run_folder import LAST_FILE, PREVIOUS_FILE
-from cxr_lightning.utils.signals import SignalWatch, Stopped, ask_slurm_for_another_start
+from cxr_lightning.utils.file_names import LAST_CHECKPOINT, PREVIOUS_CHECKPOINT
+from cxr_lightning.utils.io import atomic_path
+from cxr_lightning.utils.signals import SignalWatch, Stopped, requeue_slurm_job
 
 logger = logging.getLogger(__name__)
 
-_AGREE_EVERY = 10
-"""Batches between two questions to the other devices whether to save."""
+_SYNC_INTERVAL = 10
+"""Batches between two exchanges among the devices on whether to save."""
 
 
 class LastCheckpoint(Checkpoint):
-    """Saves at every epoch's end, every few minutes or steps, and when a signal asks the run to end.
+    """Save at every epoch's end, every few minutes or steps, and when a signal asks the run to end.
 
-    The checkpoint before is kept as ``previous.ckpt``. While a network is validated nothing is saved: a signal then
-    ends the run at once, and it goes on from the last save.
+    The checkpoint before is kept as ``previous.ckpt``. Nothing is saved during validation: a signal then ends the run
+    at once, and it is resumed from the last save.
 
     Args:
-        dirpath: The folder.
-        every_minutes: Between two saves within an epoch; None for none.
-        every_steps: Batches of an epoch between two saves; None for none.
+        dirpath: Folder of the checkpoint.
+        every_minutes: Minutes between two saves within an epoch; None: only at the end of epochs.
+        every_steps: Batches of an epoch between two saves; None: only at the end of epochs.
 
     Attributes:
-        path: The file.
-        stopped_early: Whether training had ended by itself, before the last epoch, when the run was saved.
+        path: Path of the checkpoint.
+        stopped_early: Whether training had stopped early, before the last epoch, when the run was saved.
 
     Raises:
-        ValueError: If a distance is not positive.
+        ValueError: If an interval is not positive.
     """
 
     def __init__(self, dirpath: str, every_minutes: float | None = 10, every_steps: int | None = None) -> None:
         for name, value in (("every_minutes", every_minutes), ("every_steps", every_steps)):
             if value is not None and value <= 0:
                 raise ValueError(f"Expected `callbacks.last_checkpoint.{name}` above 0, or null, but got {value}.")
-        self.path = Path(dirpath) / LAST_FILE
+        self.path = Path(dirpath) / LAST_CHECKPOINT
         self.every_minutes = every_minutes
         self.every_steps = every_steps
         self.stopped_early = False
         self._signals = SignalWatch()
-        self._saved = time.monotonic()
-        self._common_batches = self._validated = 0
+        self._last_save = time.monotonic()
+        self._common_batches = self._validated_batches = 0
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """A training that had ended by itself is not continued."""
+        """Do not continue a training that had stopped early."""
         trainer.should_stop = self.stopped_early
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Watch for signals."""
         self._signals.start()
-        self._saved = time.monotonic()
+        self._last_save = time.monotonic()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """End after an epoch in which a signal came; its end is saved."""
-        if signum := self._received(trainer):
-            self._end(trainer, signum)
+        """End the run if a signal was received in the epoch before, which is saved."""
+        if signum := self._received_signal(trainer):
+            self._end_run(trainer, signum)
 
     def on_train_batch_end(
         self,
         trainer: pl.Trainer,
         pl_module: pl.LightningModule,
-        outputs: Any,  # noqa: ANN401  # Lightning's
+        outputs: Any,  # noqa: ANN401  # Lightning's type
         batch: Any,  # noqa: ANN401
         batch_idx: int,
     ) -> None:
-        """Save if it is time, where a run can go on exactly: after a step of the optimizer, not before validation."""
+        """Save if a save is due and the run can be resumed exactly: after an optimizer step, not before validation."""
         done = batch_idx + 1
         if done % trainer.accumulate_grad_batches or done >= trainer.num_training_batches:
             return
         if trainer.val_check_batch and done % trainer.val_check_batch == 0:
             return
-        stepped = self.every_steps is not None and done % self.every_steps == 0
-        if trainer.world_size > 1 and done % _AGREE_EVERY and not stepped:
+        steps_are_due = self.every_steps is not None and done % self.every_steps == 0
+        if trainer.world_size > 1 and done % _SYNC_INTERVAL and not steps_are_due:
             return
-        signum = self._received(trainer)
-        if signum or stepped or trainer.strategy.reduce_boolean_decision(self._is_time(), all=False):
+        signum = self._received_signal(trainer)
+        if signum or steps_are_due or trainer.strategy.reduce_boolean_decision(self._is_save_due(), all=False):
             self._save(trainer)
         if signum:
-            self._end(trainer, signum)
+            self._end_run(trainer, signum)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Find how many batches every device has; some have one more."""
-        own = torch.tensor(sum(map(int, trainer.num_val_batches)), device=trainer.strategy.root_device)
-        self._common_batches = int(trainer.strategy.reduce(own, reduce_op="min"))
-        self._validated = 0
+        """Determine the number of batches that all devices have; some devices have one more."""
+        num_batches = torch.tensor(sum(map(int, trainer.num_val_batches)), device=trainer.strategy.root_device)
+        self._common_batches = int(trainer.strategy.reduce(num_batches, reduce_op="min"))
+        self._validated_batches = 0
 
     def on_validation_batch_end(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
-        """End."""
-        self._validated += 1
-        asks = self._validated % _AGREE_EVERY == 0 and self._validated <= self._common_batches
-        if (trainer.world_size == 1 or asks) and (signum := self._received(trainer)):
-            self._end(trainer, signum)
+        """End the run if a signal was received."""
+        self._validated_batches += 1
+        is_exchanged = self._validated_batches % _SYNC_INTERVAL == 0 and self._validated_batches <= self._common_batches
+        if (trainer.world_size == 1 or is_exchanged) and (signum := self._received_signal(trainer)):
+            self._end_run(trainer, signum)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save; Lightning calls checkpoint callbacks last."""
+        """Save the checkpoint; Lightning calls checkpoint callbacks last."""
         self._save(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """End if a signal came in the last epoch; training is complete, testing is not."""
-        if signum := self._received(trainer):
-            self._end(trainer, signum)
+        """End the run if a signal was received in the last epoch; training is complete, testing is not."""
+        if signum := self._received_signal(trainer):
+            self._end_run(trainer, signum)
         self._signals.stop()
         if trainer.is_global_zero:
-            self.path.with_name(PREVIOUS_FILE).unlink(missing_ok=True)
+            self.path.with_name(PREVIOUS_CHECKPOINT).unlink(missing_ok=True)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Leave signals alone."""
+        """Restore the signals' handlers."""
         self._signals.stop()
 
     def state_dict(self) -> dict[str, Any]:
-        """Whether training has ended by itself."""
+        """Whether training has stopped early."""
         return {"stopped_early": self.stopped_early}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Likewise."""
+        """Restore whether training had stopped early."""
         self.stopped_early = state_dict["stopped_early"]
 
-    def _is_time(self) -> bool:
-        return self.every_minutes is not None and time.monotonic() - self._saved >= 60 * self.every_minutes
+    def _is_save_due(self) -> bool:
+        return self.every_minutes is not None and time.monotonic() - self._last_save >= 60 * self.every_minutes
 
-    def _received(self, trainer: pl.Trainer) -> int:
-        """The signal that this or another device's process got; 0 if none did."""
+    def _received_signal(self, trainer: pl.Trainer) -> int:
+        """The signal that this or another device's process received; 0 if none did."""
         received = self._signals.received or 0
         if trainer.world_size == 1:
             return received
@@ -143,28 +144,26 @@ class LastCheckpoint(Checkpoint):
             return
         self.stopped_early = trainer.should_stop
         if trainer.is_global_zero and self.path.is_file():
-            _keep(self.path, self.path.with_name(PREVIOUS_FILE))
+            _hard_link(self.path, self.path.with_name(PREVIOUS_CHECKPOINT))
         trainer.save_checkpoint(self.path, weights_only=False)
-        self._saved = time.monotonic()
+        self._last_save = time.monotonic()
 
-    def _end(self, trainer: pl.Trainer, signum: int) -> NoReturn:
-        waiting = self._signals.waiting
+    def _end_run(self, trainer: pl.Trainer, signum: int) -> NoReturn:
+        handler = self._signals.launcher_handler
         self._signals.stop()
         if not trainer.is_global_zero:
-            raise SystemExit(0)  # the first process has a status for all
-        if waiting is not None:
-            waiting(signum, None)
+            raise SystemExit(0)  # the exit status is that of the first process
+        if handler is not None:
+            handler(signum, None)
         elif signum == getattr(signal, "SIGUSR1", None):
-            ask_slurm_for_another_start()
+            requeue_slurm_job()
         raise Stopped(signum, str(self.path) if self.path.is_file() else "")
 
 
-def _keep(path: Path, kept: Path) -> None:
-    """Give a file a second name, which stays when the first is given to another file."""
-    unfinished = kept.with_suffix(".tmp")
-    unfinished.unlink(missing_ok=True)
-    try:
-        os.link(path, unfinished)
-    except OSError:  # a file system without links
-        shutil.copyfile(path, unfinished)
-    unfinished.replace(kept)
+def _hard_link(path: Path, target: Path) -> None:
+    """Create a hard link to a file, which keeps the file when ``path`` is replaced; a copy where links do not exist."""
+    with atomic_path(target, sync=False) as temporary:
+        try:
+            os.link(path, temporary)
+        except OSError:  # a file system without links
+            shutil.copyfile(path, temporary)

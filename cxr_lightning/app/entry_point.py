@@ -1,0 +1,127 @@
+"""Start of train.py and evaluate.py, and their exit after a user's mistake."""
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import NoReturn
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from cxr_lightning.app.errors import USER_ERRORS, explain_error, one_line
+from cxr_lightning.app.hydra_targets import check_hydra
+from cxr_lightning.app.job_processes import job_processes
+from cxr_lightning.app.resolvers import register_resolvers
+from cxr_lightning.app.sweep import clear_failure, finish_sweep, forget_sweep, write_failure
+from cxr_lightning.utils.distributed import is_rank_zero
+from cxr_lightning.utils.signals import Stopped, stop_on_signals
+
+_EXIT_FAILED = 1
+
+_IGNORED_WARNINGS = (
+    # The number of workers is chosen from the machine's cores on purpose.
+    r".*does not have many workers.*",
+    # A resumed run goes on in its own folder.
+    r".*Checkpoint directory .* exists and is not empty.*",
+    # A subset's epoch may be shorter than the logging interval.
+    r".*The number of training batches .* is smaller than the logging interval.*",
+    # A frozen backbone is in evaluation mode on purpose.
+    r".*module\(s\) in eval mode.*",
+    # The mean AUROC is computed from the images of all devices, on each of them.
+    r".*when logging on epoch level in distributed setting.*",
+    # torch's own call of its own deprecated name, inside Lightning.
+    r".*isinstance\(treespec, LeafSpec\).*",
+)
+
+
+def run_program(main: Callable[[], object], conf: Path, name: str) -> None:
+    """Run a Hydra program; a user's mistake ends in one line and exit code 1, not in a traceback.
+
+    Args:
+        main: A function decorated with ``hydra.main``.
+        conf: The folder of its configuration.
+        name: Name of the file in it.
+
+    Raises:
+        Stopped: At a signal; the interpreter then exits with its status, 143 or 130.
+    """
+    register_resolvers()
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise its exceptions instead of printing them
+    try:
+        with stop_on_signals():
+            failure = _run(main, conf, name)
+    except Stopped as stopped:
+        hint = (
+            f"; go on with resume=auto and the same settings, or 'ckpt_path={stopped.saved}'" if stopped.saved else ""
+        )
+        print(f"{stopped}{hint}", file=sys.stderr)
+        raise
+    if failure is not None:
+        _exit(failure)
+
+
+def _run(main: Callable[[], object], conf: Path, name: str) -> BaseException | None:
+    """Run the program, and show the leaderboard of a sweep; returns the error of a user's mistake."""
+    failure: BaseException | None = None
+    forget_sweep()
+    try:
+        check_hydra(conf, name, sys.argv[1:])
+        main()
+    except USER_ERRORS as error:
+        failure = error
+    except Exception:
+        with suppress(*USER_ERRORS):
+            finish_sweep()
+        raise
+    try:
+        finish_sweep()
+    except FileNotFoundError as error:  # the sweep has no job
+        failure = failure or error
+    except USER_ERRORS as error:  # it reports all failed jobs, not only the first one
+        failure = error
+    return failure
+
+
+def run_job(job: str, config: DictConfig) -> float | None:
+    """Run one job; on a user's mistake exit before Hydra prints more, except in a sweep.
+
+    Args:
+        job: Name of the job, such as ``cxr_lightning.app.train:train``; it is imported here, not for ``--help``.
+        config: The job's configuration.
+    """
+    sweep = HydraConfig.get().mode == RunMode.MULTIRUN
+    if sweep:
+        clear_failure()
+    try:
+        with job_processes(config):
+            result: float | None = resolve_name(job)(config)
+            return result
+    except Exception as error:
+        explained = explain_error(error)
+        if sweep:
+            write_failure(one_line(explained))
+        if sweep or not isinstance(explained, USER_ERRORS):
+            raise explained from error.__cause__
+        _exit(explained)
+
+
+def _exit(error: BaseException) -> NoReturn:
+    if os.environ.get("CXR_TRACEBACK") == "1":
+        raise error
+    print(f"error: {one_line(error)}", file=sys.stderr)
+    sys.exit(_EXIT_FAILED)
+
+
+def silence() -> None:
+    """Ignore libraries' warnings about what is intended here, and silence all processes but rank zero."""
+    for message in _IGNORED_WARNINGS:
+        warnings.filterwarnings("ignore", message=message)
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
+    if not is_rank_zero():
+        logging.getLogger().setLevel(logging.WARNING)

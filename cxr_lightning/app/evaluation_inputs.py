@@ -1,0 +1,199 @@
+"""The inputs of an evaluation: a checkpoint's predictions of a split, or those in a file."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+
+from cxr_lightning.app.evaluation_data import build_datamodule, load_data, load_foreign
+from cxr_lightning.app.explanation import check_heatmaps
+from cxr_lightning.checkpoints.foreign.reader import is_foreign_file
+from cxr_lightning.checkpoints.load import load_classifier
+from cxr_lightning.data.datamodule import ChestXRayDataModule
+from cxr_lightning.evaluation.comparability import PredictionSource
+from cxr_lightning.evaluation.evaluate import EvaluationInputs
+from cxr_lightning.evaluation.leakage import find_overlap, fitting_rows, recorded_split
+from cxr_lightning.evaluation.statements import Statement, statement
+from cxr_lightning.inference.batches import predict_batches
+from cxr_lightning.inference.predictions import Predictions, predictions_of
+from cxr_lightning.inference.predictions_file import join_predictions
+from cxr_lightning.models.classifier import ChestXRayClassifier
+from cxr_lightning.models.postprocess import PostProcessing, read_postprocessing
+from cxr_lightning.utils.file_names import BEST_CHECKPOINT, CHECKPOINT_FOLDER
+from cxr_lightning.utils.io import file_sha256
+
+_LATEST = "latest"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class JobInputs:
+    """Inputs of the job of evaluate.py.
+
+    Attributes:
+        evaluated: Predictions to evaluate, and the tables of their images.
+        validation: Predictions of images to fit on; None if there are none.
+        stored: Post-processing that is stored with the model; None if there is none.
+        model: The model that made the predictions; None for a predictions file.
+        datamodule: The data of the images.
+    """
+
+    evaluated: EvaluationInputs
+    validation: Predictions | None
+    stored: PostProcessing | None
+    model: ChestXRayClassifier | None
+    datamodule: ChestXRayDataModule
+
+
+def from_checkpoint(config: DictConfig) -> JobInputs:
+    """Predict the split and the validation images with a checkpoint.
+
+    Args:
+        config: ``conf/evaluate.yaml``, composed.
+
+    Raises:
+        FileNotFoundError: If the checkpoint or the data is not there.
+        ValueError: If the checkpoint or the data cannot be used.
+    """
+    path = _find_checkpoint(config)
+    if is_foreign_file(path):
+        model, datamodule = load_foreign(path, config)
+    elif any(value is not None for value in config.source.values()):
+        raise ValueError(f"Expected no `source` settings beside '{path}': a checkpoint has them. Leave them out.")
+    else:
+        model = load_classifier(path)
+        datamodule = build_datamodule(config, model.metadata, model.labels, model.hparams)
+        load_data(datamodule, config, images=(config.split, "val"))
+    evaluated = datamodule.rows(config.split)
+    check_heatmaps(config, model, evaluated["image_id"].tolist())
+    trained_on = model.metadata.get("data")
+    recorded = recorded_split(trained_on, datamodule) if trained_on else None
+    notes: tuple[Statement, ...] = ()
+    if recorded is not None:
+        notes = tuple(find_overlap(evaluated, recorded))
+    elif trained_on and trained_on["source"] == datamodule.manifest.source:
+        notes = (statement("overlap_unknown"),)
+    predictions, device = _predict(model, datamodule, evaluated, config)
+    inputs = _evaluation_inputs(
+        datamodule,
+        predictions,
+        PredictionSource(_short_name(Path(path)), _metadata(path, model)),
+        config,
+        predictor=f"{device}, {config.precision}",
+        notes=notes,
+    )
+    if config.split == "val":  # nothing may be fitted on evaluated images
+        return JobInputs(inputs, None, None, model, datamodule)
+    rows = fitting_rows(datamodule.manifest.table, evaluated, recorded)
+    if not rows.empty:
+        validation, _ = _predict(model, datamodule, rows, config)
+        return JobInputs(inputs, validation, None, model, datamodule)
+    stored = read_postprocessing(model.metadata["fitted"]) if "fitted" in model.metadata else None
+    return JobInputs(inputs, None, stored, model, datamodule)
+
+
+def from_predictions_file(config: DictConfig) -> JobInputs:
+    """Read the predictions of the split in a file, and those of validation images in another."""
+    datamodule: ChestXRayDataModule = instantiate(config.data, _convert_="all")
+    for path in filter(None, (config.predictions, config.val_predictions)):
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"Expected a predictions file at '{path}' but there is no such file.")
+    load_data(datamodule, config, images=())
+    rows = datamodule.rows(config.split)
+    predictions, missing = join_predictions(Path(config.predictions), rows, allow_missing=config.allow_missing)
+    absent = [label for label in datamodule.labels if label not in predictions.labels]
+    notes = (statement("labels_without_column", labels=absent),) if absent else ()
+    validation = _validation_predictions(config, datamodule, predictions) if config.val_predictions else None
+    source = PredictionSource(Path(config.predictions).name)
+    inputs = _evaluation_inputs(datamodule, predictions, source, config, missing=missing, notes=notes)
+    return JobInputs(inputs, validation, None, None, datamodule)
+
+
+def _validation_predictions(
+    config: DictConfig, datamodule: ChestXRayDataModule, predictions: Predictions
+) -> Predictions:
+    # Any images that are not evaluated: the other model may have another validation split.
+    table = datamodule.manifest.table
+    others = table[table["split"] != config.split]
+    found, _ = join_predictions(Path(config.val_predictions), others, allow_missing=True)
+    if unfitted := [label for label in predictions.labels if label not in found.labels]:
+        raise ValueError(
+            f"Expected the labels of '{config.predictions}' in '{config.val_predictions}' too but it lacks "
+            f"{unfitted}. Add the columns."
+        )
+    return found.columns(predictions.labels)
+
+
+def _find_checkpoint(config: DictConfig) -> str:
+    if config.ckpt != _LATEST:
+        return str(config.ckpt)
+    folder = Path(config.paths.log_dir) / "train"
+    pattern = f"*runs/**/{CHECKPOINT_FOLDER}/{BEST_CHECKPOINT}"
+    found = sorted(folder.glob(pattern), key=lambda path: path.stat().st_mtime_ns)
+    if not found:
+        raise FileNotFoundError(
+            f"Expected a run with {CHECKPOINT_FOLDER}/{BEST_CHECKPOINT} below '{folder}' for ckpt=latest but there is "
+            "none. Train first, or give the file."
+        )
+    logger.info("checkpoint: %s", found[-1])
+    return str(found[-1])
+
+
+def _metadata(path: str, model: ChestXRayClassifier) -> dict[str, object]:
+    """Metadata of the model for the report."""
+    return {
+        "file": path,
+        "sha256": file_sha256(Path(path)),
+        "hyperparameters": dict(model.hparams),
+        **model.metadata,
+    }
+
+
+def _short_name(path: Path) -> str:
+    """The file's name, with that of the run's folder if it is in one."""
+    return f"{path.absolute().parents[1].name}/{path.name}" if path.parent.name == CHECKPOINT_FOLDER else path.name
+
+
+def _predict(
+    model: ChestXRayClassifier, datamodule: ChestXRayDataModule, rows: pd.DataFrame, config: DictConfig
+) -> tuple[Predictions, str]:
+    """Probabilities of the data's labels, and the device that computed them."""
+    logger.info("predicting %s images", f"{len(rows):,}")
+    probabilities, device = predict_batches(
+        model,
+        datamodule.rows_dataloader(rows),
+        accelerator=config.accelerator,
+        devices=config.devices,
+        precision=config.precision,
+        progress=config.progress_bar,
+    )
+    columns = [model.labels.index(label) for label in datamodule.labels]
+    return predictions_of(rows, datamodule.labels, probabilities[:, columns]), device
+
+
+def _evaluation_inputs(
+    datamodule: ChestXRayDataModule,
+    predictions: Predictions,
+    source: PredictionSource,
+    config: DictConfig,
+    *,
+    missing: int = 0,
+    predictor: str = "",
+    notes: tuple[Statement, ...] = (),
+) -> EvaluationInputs:
+    rows = datamodule.rows(config.split)
+    return EvaluationInputs(
+        predictions=predictions,
+        table=rows[rows["image_id"].isin(set(predictions.image_ids))].reset_index(drop=True),
+        train=datamodule.rows("train"),
+        data=datamodule.record(),
+        source=source,
+        split=config.split,
+        missing=missing,
+        predictor=predictor,
+        notes=notes,
+    )

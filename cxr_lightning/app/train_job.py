@@ -1,0 +1,114 @@
+"""The job of train.py: instantiate the configuration, train and test, print the results."""
+
+import logging
+import math
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytorch_lightning as pl
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from cxr_lightning.app.entry_point import silence
+from cxr_lightning.app.resolvers import digest_of
+from cxr_lightning.data.excluded_images import write_excluded_images
+from cxr_lightning.models.classifier import ChestXRayClassifier
+from cxr_lightning.report.terminal_tables import auroc_table
+from cxr_lightning.report.wording import data_title
+from cxr_lightning.training.build import build_model, complete_callbacks, trainer_plugins
+from cxr_lightning.training.callbacks import History
+from cxr_lightning.training.run import RunPlan, execute_run
+
+if TYPE_CHECKING:
+    from cxr_lightning.data.datamodule import ChestXRayDataModule
+
+logger = logging.getLogger(__name__)
+
+
+def run_training(config: DictConfig, folder: Path, ckpt_path: str | None) -> float | None:
+    """Run a training, and print the table of its test.
+
+    Args:
+        config: ``conf/train.yaml``, composed and checked.
+        folder: The run's folder.
+        ckpt_path: Checkpoint to continue from, or to test; None for a new run.
+
+    Returns:
+        Best value of the monitored metric; None if nothing was trained or it was never defined.
+    """
+    digest = digest_of(config)
+    silence()
+    started = time.perf_counter()
+    pl.seed_everything(config.seed, workers=True, verbose=False)
+    datamodule: ChestXRayDataModule = instantiate(config.data, _convert_="all")
+    datamodule.prepare_data()
+    datamodule.setup()
+    settings: Any = OmegaConf.to_container(config.model, resolve=True)
+    model = build_model(
+        datamodule,
+        instantiate(config.loss, _convert_="all"),
+        partial(instantiate, config.model, _convert_="all"),
+        settings,
+        folder=folder,
+        metadata={"precision": config.trainer.precision, "monitor": config.monitor.name},
+    )
+    trainer, history = _build_trainer(config)
+    plan = RunPlan(
+        folder=folder,
+        digest=digest,
+        train=config.train,
+        test=config.test,
+        monitor=config.monitor.name,
+        mode=config.monitor.mode,
+        ckpt_path=ckpt_path,
+        max_epochs=None if config.resume == "auto" else config.trainer.max_epochs,
+        started=started,
+    )
+    outcome = execute_run(trainer, model, datamodule, history, plan)
+    if outcome.summary is not None:
+        write_excluded_images(datamodule.manifest, folder)
+        _print_summary(outcome.summary, model, datamodule)
+    return outcome.monitored
+
+
+def _build_trainer(config: DictConfig) -> tuple[pl.Trainer, History]:
+    """The trainer with its callbacks and loggers, and the callback that keeps the run's history."""
+    loggers = [instantiate(node, _convert_="all") for node in (config.logger or {}).values() if node is not None]
+    configured = [instantiate(node, _convert_="all") for node in config.callbacks.values() if node is not None]
+    callbacks, history = complete_callbacks(
+        [callback for callback in configured if callback is not None],
+        folder=config.paths.output_dir,
+        seed=config.seed,
+        settings=f"{OmegaConf.to_yaml(config)}{config.paths.output_dir}",
+        has_logger=bool(loggers),
+    )
+    trainer: pl.Trainer = instantiate(
+        config.trainer,
+        callbacks=callbacks,
+        logger=loggers or False,
+        plugins=trainer_plugins(),
+        use_distributed_sampler=False,  # the data module has samplers of its own
+        _convert_="all",
+    )
+    return trainer, history
+
+
+def _print_summary(summary: dict[str, Any], model: ChestXRayClassifier, datamodule: "ChestXRayDataModule") -> None:
+    console = Console()
+    if summary["test"] is not None:
+        targets = datamodule.targets("test")
+        counts = zip((targets == 1).sum(0).tolist(), (~targets.isnan()).sum(0).tolist(), strict=True)
+        mean = summary["test"]["macro_auroc"]
+        console.print(
+            auroc_table(
+                model.val_auroc_by_label,
+                model.test_auroc_by_label,
+                dict(zip(model.labels, counts, strict=True)),
+                (math.nan if mean is None else mean, summary["test"]["defined_labels"]),
+                title=data_title(model.metadata["data"]),
+            )
+        )
+    console.print(f"run folder: {summary['run_folder']}", soft_wrap=True)

@@ -1,0 +1,50 @@
+"""The synthetic reference image in a model's checkpoints, and the comparison of installations by it."""
+
+import numpy as np
+import torch
+
+from cxr_lightning.models.classifier import ChestXRayClassifier
+from cxr_lightning.models.reference_pair import ReferencePair, exact_probabilities
+from cxr_lightning.phantom.reference_image import reference_image
+
+REFERENCE_TOLERANCE = 1e-4
+"""Accepted difference of a probability; processors that add in another order differ by about 1e-6."""
+
+
+def attach_reference(model: ChestXRayClassifier) -> None:
+    """Add the reference image, in the model's size, to a model's checkpoints."""
+    image = reference_image(model.hparams["image_size"], model.hparams["interpolation"])
+    model.reference = ReferencePair(torch.from_numpy(image.copy())[None])
+
+
+def difference_from_reference(model: ChestXRayClassifier) -> float:
+    """Largest difference of the reference image's probabilities from those computed when the model was saved.
+
+    Raises:
+        ValueError: If the model's file has no reference image.
+    """
+    reference = model.reference
+    if reference is None or not reference.probabilities:
+        raise ValueError(
+            "Expected a reference image and its probabilities with the model but there are none: it is no "
+            "checkpoint, or one of an earlier version. `cxr convert` makes a checkpoint of other weights."
+        )
+    current = exact_probabilities(model.network, reference.image)
+    return float(np.abs(np.array(current, float) - np.array(reference.probabilities, float)).max())
+
+
+def refuse_difference(difference: float) -> None:
+    """Refuse an installation that computes other probabilities than the one that saved the model.
+
+    Args:
+        difference: From :func:`difference_from_reference`.
+
+    Raises:
+        ValueError: If it is more than ``REFERENCE_TOLERANCE``.
+    """
+    if not difference <= REFERENCE_TOLERANCE:  # NaN is refused too
+        raise ValueError(
+            f"Expected the reference image's probabilities within {REFERENCE_TOLERANCE} of those stored with the "
+            f"model but they differ by {difference:.1e}. Install the versions that it was saved with; do not use this "
+            "installation for it."
+        )

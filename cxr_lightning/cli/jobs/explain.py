@@ -1,0 +1,55 @@
+"""The job of cxr explain."""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+
+from cxr_lightning.checkpoints.foreign.reader import is_foreign_file
+from cxr_lightning.checkpoints.load import load_classifier
+from cxr_lightning.explain.heatmaps import explain_image
+from cxr_lightning.imaging.reader import read_gray, resize
+from cxr_lightning.metrics.ranking import top_labels
+from cxr_lightning.report.captions import heatmap_file_name
+from cxr_lightning.report.report_folder import write_overlay
+from cxr_lightning.report.wording import model_title
+
+
+def explain(parsed: argparse.Namespace) -> int:
+    """Draw the heat maps of every image, and print the names of the files."""
+    if is_foreign_file(parsed.model):
+        raise ValueError(f"Expected a checkpoint as --model but got '{parsed.model}'. First: cxr convert.")
+    model = load_classifier(parsed.model)
+    labels = parsed.labels or _best_labels(model.val_auroc_by_label, parsed.top, parsed.model)
+    paths = {image: [parsed.out / heatmap_file_name(image.stem, label) for label in labels] for image in parsed.images}
+    _check_files(paths)
+    title = model_title(bool(model.metadata.get("data", {}).get("synthetic")))
+    for image, files in paths.items():
+        pixels = resize(read_gray(image), model.hparams["image_size"], model.hparams["interpolation"])
+        overlays = explain_image(model.network, model.labels, image.name, pixels, labels, parsed.target_layer)
+        parsed.out.mkdir(parents=True, exist_ok=True)
+        for path, overlay in zip(files, overlays, strict=True):
+            write_overlay(overlay, path, title)
+            print(path)
+    return 0
+
+
+def _check_files(paths: Mapping[Path, list[Path]]) -> None:
+    """Refuse images that do not exist, and output files that exist or share a name."""
+    files = [path for image_paths in paths.values() for path in image_paths]
+    if conflicts := [path for path in files if path.exists() or files.count(path) > 1]:
+        raise ValueError(
+            f"Expected new files of different names but '{conflicts[0]}' exists already or would be written twice."
+        )
+    if absent := [image for image in paths if not image.is_file()]:
+        raise FileNotFoundError(f"Expected images but {len(absent)} files are not there, first '{absent[0]}'.")
+
+
+def _best_labels(auroc: Mapping[str, float], top: int, path: str) -> tuple[str, ...]:
+    """The findings with the highest validation AUROC in a checkpoint."""
+    best = top_labels(auroc, top)
+    if not best:
+        raise ValueError(
+            f"Expected a validation AUROC in '{path}' to choose findings by but it has none. Name them with --labels."
+        )
+    print(f"findings with the highest validation AUROC: {', '.join(f'{label} ({auroc[label]:.3f})' for label in best)}")
+    return best

@@ -1,0 +1,151 @@
+"""Which labels and images the heat maps of a report show."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from torch import Tensor
+
+from cxr_lightning.explain.grad_cam import GradCam
+from cxr_lightning.explain.heatmaps import image_heatmaps
+from cxr_lightning.explain.localization import AnnotatedPair
+from cxr_lightning.explain.results import FALSE_NEGATIVE, FALSE_POSITIVE, REQUESTED, TRUE_POSITIVE, Overlay
+from cxr_lightning.inference.predictions import Predictions
+from cxr_lightning.models.postprocess import PostProcessing
+from cxr_lightning.utils.coordinates import FractionalBox
+
+ReadImage = Callable[[int], Tensor]
+"""Gives an evaluated image by its number in the predictions, ``(1, S, S)`` uint8."""
+
+_DEFAULT_THRESHOLD = 0.5
+_OPERATING_POINT = "youden"
+
+
+@dataclass(frozen=True)
+class GalleryItem:
+    """One picture to show.
+
+    Attributes:
+        row: The image's number in the predictions.
+        label: The label.
+        kind: Why it is shown, as in :class:`~cxr_lightning.explain.results.Overlay`.
+    """
+
+    row: int
+    label: str
+    kind: str
+
+
+def choose_gallery(
+    predictions: Predictions, labels: Sequence[str], postprocessing: PostProcessing | None
+) -> list[GalleryItem]:
+    """For each label the most confident true positive, false positive and false negative, as far as there are any.
+
+    Predicted positives are those from the threshold of the operating point ``youden`` on; from 0.5 where there is none.
+    """
+    choices = []
+    for label in labels:
+        column = predictions.labels.index(label)
+        scores, targets = predictions.probabilities[:, column], predictions.targets[:, column]
+        positive = scores >= _threshold(postprocessing, label)
+        for kind, chosen, sign in (
+            (TRUE_POSITIVE, positive & (targets == 1), 1),
+            (FALSE_POSITIVE, positive & (targets == 0), 1),
+            (FALSE_NEGATIVE, ~positive & (targets == 1), -1),
+        ):
+            rows = np.flatnonzero(chosen)
+            if len(rows):
+                choices.append(GalleryItem(int(rows[np.argmax(sign * scores[rows])]), label, kind))
+    return choices
+
+
+def choose_requested(predictions: Predictions, labels: Sequence[str], image_ids: Sequence[str]) -> list[GalleryItem]:
+    """The requested images, each with every label."""
+    rows = {str(name): row for row, name in enumerate(predictions.image_ids)}
+    return [GalleryItem(rows[name], label, REQUESTED) for name in image_ids for label in labels]
+
+
+def uses_youden(postprocessing: PostProcessing | None) -> bool:
+    """Whether any label's predicted positives are those from the operating point ``youden`` on."""
+    return postprocessing is not None and any(
+        _OPERATING_POINT in points for points in postprocessing.thresholds.values()
+    )
+
+
+def _threshold(postprocessing: PostProcessing | None, label: str) -> float:
+    points = {} if postprocessing is None else postprocessing.thresholds.get(label, {})
+    threshold = points.get(_OPERATING_POINT, _DEFAULT_THRESHOLD)
+    return _DEFAULT_THRESHOLD if np.isnan(threshold) else threshold
+
+
+def compute_overlays(
+    grad_cam: GradCam,
+    model_labels: Sequence[str],
+    read_image: ReadImage,
+    predictions: Predictions,
+    choices: Sequence[GalleryItem],
+    boxes: pd.DataFrame,
+) -> tuple[Overlay, ...]:
+    """The chosen pictures with their heat maps.
+
+    Args:
+        grad_cam: Grad-CAM of the network that made the predictions.
+        model_labels: Labels of the network's outputs, in order.
+        read_image: Reads the evaluated images.
+        predictions: Predictions of the evaluated images.
+        choices: Pictures to show.
+        boxes: Annotations, as in :class:`~cxr_lightning.data.manifest.Manifest`.
+    """
+    overlays = []
+    for choice in choices:
+        image = read_image(choice.row)
+        heatmap = image_heatmaps(grad_cam, image[None], [list(model_labels).index(choice.label)])[0, 0]
+        column = predictions.labels.index(choice.label)
+        name = str(predictions.image_ids[choice.row])
+        overlays.append(
+            Overlay(
+                name,
+                choice.label,
+                choice.kind,
+                image[0].numpy(),
+                heatmap.numpy(),
+                float(predictions.probabilities[choice.row, column]),
+                float(predictions.targets[choice.row, column]),
+                select_boxes(boxes, name, choice.label),
+            )
+        )
+    return tuple(overlays)
+
+
+def annotated_pairs(predictions: Predictions, boxes: pd.DataFrame, model_labels: Sequence[str]) -> list[AnnotatedPair]:
+    """Every evaluated image with a box, paired with the box's label; ordered by image, then label.
+
+    Args:
+        predictions: Predictions of the evaluated images.
+        boxes: Annotations, as in :class:`~cxr_lightning.data.manifest.Manifest`.
+        model_labels: Labels of the network's outputs, in order.
+    """
+    rows = {str(name): row for row, name in enumerate(predictions.image_ids)}
+    known = boxes[boxes["image_id"].isin(rows.keys()) & boxes["label"].isin(predictions.labels)]
+    pairs = sorted(
+        {(rows[str(name)], str(label)) for name, label in zip(known["image_id"], known["label"], strict=True)}
+    )
+    return [
+        AnnotatedPair(
+            row,
+            label,
+            list(model_labels).index(label),
+            str(predictions.patient_ids[row]),
+            select_boxes(known, str(predictions.image_ids[row]), label),
+        )
+        for row, label in pairs
+    ]
+
+
+def select_boxes(boxes: pd.DataFrame, image_id: str, label: str) -> tuple[FractionalBox, ...]:
+    """An image's boxes of one label, in fractions of its sides."""
+    rows = boxes[(boxes["image_id"] == image_id) & (boxes["label"] == label)]
+    return tuple(
+        (float(x), float(y), float(w), float(h)) for x, y, w, h in rows[["x", "y", "width", "height"]].to_numpy()
+    )

@@ -1,0 +1,74 @@
+"""The report folder: the page, the files with its numbers, and the figures."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from cxr_lightning.evaluation.results import Evaluation
+from cxr_lightning.explain.results import Explanation, Overlay
+from cxr_lightning.report import finding_curves, interval_plots
+from cxr_lightning.report.captions import GRADCAM_FOLDER, overlay_file_names
+from cxr_lightning.report.figure_export import save_png, small_png, to_svg
+from cxr_lightning.report.html_page import render_html
+from cxr_lightning.report.metrics_csv import write_metrics_csv
+from cxr_lightning.report.metrics_json import write_metrics_json
+from cxr_lightning.report.overlays import overlay_figure
+from cxr_lightning.report.theme import evaluation_title
+from cxr_lightning.utils.io import atomic_write_text
+
+FIGURES = {
+    "auroc": interval_plots.draw_auroc,
+    "roc": finding_curves.draw_roc,
+    "precision_recall": finding_curves.draw_precision_recall,
+    "reliability": finding_curves.draw_reliability,
+    "subgroups": interval_plots.draw_subgroups,
+}
+"""Functions that draw the figures, by the name of the figure's file."""
+
+
+def write_report(evaluation: Evaluation, folder: Path, explanation: Explanation | None = None) -> Path:
+    """Write ``report.html``, ``metrics.json``, ``metrics.csv``, ``figures/*.png`` and ``gradcam/*.png``.
+
+    Args:
+        evaluation: The evaluation to show.
+        folder: Folder to write, created if missing; files of an earlier report are replaced.
+        explanation: Heat maps to show as well.
+
+    Returns:
+        The page's path.
+    """
+    (folder / "figures").mkdir(parents=True, exist_ok=True)
+    svgs = {}
+    for name, draw in FIGURES.items():
+        figure = draw(evaluation)
+        save_png(figure, folder / "figures" / f"{name}.png")
+        svgs[name] = to_svg(figure)
+    overlay_pngs = _write_overlays(evaluation, folder / GRADCAM_FOLDER, explanation.gallery if explanation else ())
+    write_metrics_json(evaluation, folder / "metrics.json", explanation)
+    write_metrics_csv(evaluation, folder / "metrics.csv")
+    page = folder / "report.html"
+    with atomic_write_text(page, errors="replace") as file:
+        file.write(render_html(evaluation, svgs, explanation, overlay_pngs))
+    return page
+
+
+def _write_overlays(evaluation: Evaluation, folder: Path, gallery: Sequence[Overlay]) -> list[bytes]:
+    """Write the figures of the gallery and return their bytes; other files in the folder stay."""
+    if gallery:
+        folder.mkdir(exist_ok=True)
+    pngs = []
+    for overlay, name in zip(gallery, overlay_file_names(gallery), strict=True):
+        figure = overlay_figure(overlay, evaluation_title(evaluation), synthetic=evaluation.synthetic)
+        pngs.append(small_png(figure))
+        (folder / name).write_bytes(pngs[-1])
+    return pngs
+
+
+def write_overlay(overlay: Overlay, path: Path, title: str = "") -> None:
+    """Write one heat map over its image as PNG.
+
+    Args:
+        overlay: The image and its heat map.
+        path: File to write.
+        title: Title of the figure, highlighted; such as that the model was trained on synthetic data.
+    """
+    path.write_bytes(small_png(overlay_figure(overlay, title, synthetic=bool(title))))

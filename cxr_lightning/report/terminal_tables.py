@@ -1,0 +1,124 @@
+"""Tables of AUROC and evaluations for the terminal, and the format of their numbers."""
+
+import math
+from collections.abc import Mapping
+from textwrap import wrap
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from cxr_lightning.evaluation.results import Evaluation, MeanEstimate
+from cxr_lightning.metrics.resampling import CONFIDENCE_LEVEL, Estimate
+from cxr_lightning.report.theme import evaluation_title
+from cxr_lightning.report.wording import NOT_FOR_CLINICAL_USE
+
+_MAX_NAME_LENGTH = 22  # characters of a finding's name on one line
+
+
+def auroc_table(
+    val: Mapping[str, float],
+    test: Mapping[str, float],
+    positives: Mapping[str, tuple[int, int]],
+    macro: tuple[float, int],
+    *,
+    title: str,
+) -> Table:
+    """Table of each label's AUROC on validation and test.
+
+    Args:
+        val: Validation AUROC by label; NaN shows as n/a.
+        test: Test AUROC by label.
+        positives: Positive and known test images by label.
+        macro: Mean test AUROC and the number of labels that it covers.
+        title: Title, which names the data.
+    """
+    mean, defined = macro
+    table = Table(title=title, box=box.SIMPLE_HEAD, caption=NOT_FOR_CLINICAL_USE, show_footer=True)
+    table.add_column("finding", footer=f"mean of {defined} labels")
+    table.add_column("test positives", justify="right")
+    table.add_column("validation AUROC", justify="right")
+    table.add_column("test AUROC", justify="right", footer=format_number(mean))
+    for label, value in test.items():
+        present, known = positives[label]
+        table.add_row(label, f"{present} of {known}", format_number(val.get(label, math.nan)), format_number(value))
+    return table
+
+
+def evaluation_table(evaluation: Evaluation) -> Table:
+    """Table of each finding's AUROC, average precision, Brier score and expected calibration error.
+
+    In 80 columns the intervals are below the numbers.
+    """
+    table = Table(
+        title=Text(evaluation_title(evaluation), style="table.title"),
+        caption=Text(
+            f"[low-high]: {CONFIDENCE_LEVEL * 100:.0f} % interval. {NOT_FOR_CLINICAL_USE}", style="table.caption"
+        ),
+        box=box.SIMPLE_HEAD,
+        show_footer=True,
+        show_edge=False,
+        padding=0,  # with padding, six columns do not fit into 80 characters
+    )
+    table.add_column("finding", footer="mean\nover labels", no_wrap=True)
+    table.add_column("positives", justify="right", no_wrap=True)
+    for name, mean in (("AUROC", evaluation.auroc), ("AP", evaluation.average_precision)):
+        table.add_column(name, footer=_mean_cell(mean, _unbreakable(mean.estimate)), justify="right", min_width=13)
+    for name, mean in (("Brier", evaluation.brier), ("ECE", evaluation.ece)):
+        table.add_column(
+            name, footer=_mean_cell(mean, format_number(mean.estimate.value)), justify="right", min_width=5
+        )
+    for result in evaluation.labels:
+        table.add_row(
+            Text("\n".join(wrap(result.label, _MAX_NAME_LENGTH))),
+            f"{result.positives:,} of {result.n:,}",
+            Text(_unbreakable(result.auroc)),
+            Text(_unbreakable(result.average_precision)),
+            format_number(result.brier),
+            format_number(result.ece),
+        )
+    return table
+
+
+def _mean_cell(mean: MeanEstimate, number: str) -> Text:
+    return Text(f"{number}\n({mean.labels})")
+
+
+def _unbreakable(estimate: Estimate) -> str:
+    """Format an estimate so that a narrow column breaks the line before its interval and not within."""
+    return format_estimate(estimate).replace(", ", "-")
+
+
+def format_estimate(estimate: Estimate, digits: int = 3) -> str:
+    """Format a number with its interval; ``n/a`` for what is undefined.
+
+    Example:
+        >>> format_estimate(Estimate(0.81234, 0.8, 0.82)), format_estimate(Estimate(0.5)), format_estimate(Estimate())
+        ('0.812 [0.800, 0.820]', '0.500 [n/a]', 'n/a')
+    """
+    if math.isnan(estimate.value):
+        return format_number(estimate.value)
+    if math.isnan(estimate.low) or math.isnan(estimate.high):
+        return f"{format_number(estimate.value, digits)} [n/a]"
+    low, high = format_number(estimate.low, digits), format_number(estimate.high, digits)
+    return f"{format_number(estimate.value, digits)} [{low}, {high}]"
+
+
+def format_number(value: float, digits: int = 3) -> str:
+    """Format a number with fixed decimals; ``n/a`` where it is undefined.
+
+    Example:
+        >>> format_number(0.81234), format_number(float("nan"))
+        ('0.812', 'n/a')
+    """
+    return "n/a" if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def format_signed(value: float) -> str:
+    """Format a difference with its sign; ``n/a`` where it is undefined.
+
+    Example:
+        >>> format_signed(0.0123), format_signed(-0.5), format_signed(float("nan"))
+        ('+0.012', '-0.500', 'n/a')
+    """
+    return "n/a" if math.isnan(value) else f"{value:+.3f}"

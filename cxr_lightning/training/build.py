@@ -1,0 +1,124 @@
+"""Build the model and the callbacks of a run from the configured parts."""
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from filelock import FileLock
+from pytorch_lightning.callbacks import LearningRateMonitor
+from torch import Tensor
+
+from cxr_lightning.checkpoints.foreign.build import STATISTICS_IMAGES, training_statistics
+from cxr_lightning.checkpoints.initial_weights import InitialWeights, read_initial_weights
+from cxr_lightning.checkpoints.installation_check import attach_reference
+from cxr_lightning.checkpoints.save import AtomicCheckpointIO
+from cxr_lightning.data.datamodule import ChestXRayDataModule
+from cxr_lightning.losses.bce import MultilabelBCE, constant_prediction_loss
+from cxr_lightning.models.classifier import ChestXRayClassifier
+from cxr_lightning.models.state_dict import IMAGENET
+from cxr_lightning.training.callbacks import History, SameSettings, StepSeeds
+from cxr_lightning.utils.cluster import cluster_plugins
+
+logger = logging.getLogger(__name__)
+
+STATISTICS_FILE = "statistics.json"
+
+
+def build_model(
+    datamodule: ChestXRayDataModule,
+    make_loss: Callable[[Tensor], MultilabelBCE],
+    make_model: Callable[..., ChestXRayClassifier],
+    settings: Mapping[str, Any],
+    *,
+    folder: Path,
+    metadata: Mapping[str, Any],
+) -> ChestXRayClassifier:
+    """Build the model with what is derived from the training data: labels, loss weights, pixel statistics, metadata.
+
+    Args:
+        datamodule: The data, set up.
+        make_loss: Factory of the loss, from the training targets ``(N, C)``.
+        make_model: Factory of the model, called with ``labels``, ``loss``, and with ``mean``, ``std``, ``weights`` and
+            the backbone's variations where they come from the data or a weights file.
+        settings: The model's settings: ``backbone``, ``weights``, ``preprocessing``, ``mean`` and others.
+        folder: The run's folder.
+        metadata: Further metadata for the checkpoint.
+    """
+    targets = datamodule.targets("train")
+    loss = make_loss(targets)
+    computed: dict[str, Any] = {}
+    if settings["preprocessing"] == "featurewise" and settings["mean"] is None:
+        computed = _pixel_statistics(datamodule, folder / STATISTICS_FILE)
+    initial = _initial_weights(settings, datamodule.labels)
+    if initial is not None:
+        variations = {name: value for name, value in initial.variations.items() if name not in settings}
+        computed |= {"weights": initial.state, **variations}
+    model = make_model(labels=list(datamodule.labels), loss=loss, **computed)
+    attach_reference(model)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    logger.info("%s with %d outputs: %s parameters", settings["backbone"], len(model.labels), f"{parameters:,}")
+    prevalence = targets.nanmean(dim=0)
+    model.metadata |= {
+        "initial_weights": settings["weights"],
+        **({"source": initial.source} if initial is not None else {}),
+        "data": datamodule.record(),
+        "prevalence": dict(zip(datamodule.labels, prevalence.tolist(), strict=True)),
+        "constant_loss": {
+            split: constant_prediction_loss(loss, prevalence, datamodule.targets(split)) for split in ("train", "val")
+        },
+        **metadata,
+    }
+    return model
+
+
+def _pixel_statistics(datamodule: ChestXRayDataModule, path: Path) -> dict[str, float]:
+    """Mean and standard deviation of the training pixels, computed by one of a run's processes for all of them."""
+    images = datamodule.record()["splits"]["train"]
+    with FileLock(path.with_suffix(".lock")):
+        statistics = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        if statistics.get("images") != images:
+            mean, std = training_statistics(datamodule)
+            statistics = {"mean": mean, "std": std, "images": images}
+            path.write_text(json.dumps(statistics), encoding="utf-8")
+            logger.info("pixels of at most %d training images: mean %.3f, std %.3f", STATISTICS_IMAGES, mean, std)
+    return {name: statistics[name] for name in ("mean", "std")}
+
+
+def _initial_weights(settings: Mapping[str, Any], labels: Sequence[str]) -> InitialWeights | None:
+    """The weights in a file; None for random and ImageNet weights, which the model loads itself."""
+    if settings["weights"] in (None, IMAGENET):
+        return None
+    initial = read_initial_weights(settings["weights"], settings["backbone"], labels)
+    logger.info("%s: %s", settings["weights"], "; ".join((initial.source["format"], *initial.source["decisions"])))
+    return initial
+
+
+def complete_callbacks(
+    callbacks: Sequence[pl.Callback], *, folder: str, seed: int, settings: str, has_logger: bool
+) -> tuple[list[pl.Callback], History]:
+    """All callbacks of a run: the configured ones and those that every run has.
+
+    Args:
+        callbacks: The configured callbacks.
+        folder: The run's folder.
+        seed: The run's seed.
+        settings: Text of all settings, which must be the same in all processes of the run.
+        has_logger: Whether there is a logger; Lightning's monitor of the learning rate needs one.
+
+    Returns:
+        All callbacks, and the one that keeps the run's history.
+    """
+    used = [callback for callback in callbacks if has_logger or not isinstance(callback, LearningRateMonitor)]
+    history = next((callback for callback in used if isinstance(callback, History)), None)
+    if history is None:
+        history = History(folder)
+        used.append(history)
+    return [SameSettings(settings), StepSeeds(seed), *used], history
+
+
+def trainer_plugins() -> list[Any]:
+    """Lightning plugins of every run: atomic writing of checkpoints, and the interface to SLURM."""
+    return [AtomicCheckpointIO(), *cluster_plugins()]

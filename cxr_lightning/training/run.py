@@ -1,0 +1,152 @@
+"""One run: train, test the best checkpoint, write the summary."""
+
+import logging
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytorch_lightning as pl
+
+from cxr_lightning.checkpoints.resume import check_resumable, read_resumable
+from cxr_lightning.data.datamodule import ChestXRayDataModule
+from cxr_lightning.models.classifier import ChestXRayClassifier
+from cxr_lightning.report.wording import data_title
+from cxr_lightning.training.callbacks import BestCheckpoint, History, LastCheckpoint
+from cxr_lightning.training.run_folder import write_configuration
+from cxr_lightning.training.summary import summarize_run, write_summary
+from cxr_lightning.utils.distributed import is_rank_zero
+from cxr_lightning.utils.file_names import SUMMARY_FILE
+from cxr_lightning.utils.precision import exact_float32
+
+CallbackType = TypeVar("CallbackType")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """Steps and settings of a run.
+
+    Attributes:
+        folder: The run's folder.
+        digest: Digest of its configuration.
+        train: Whether to train.
+        test: Whether to test the best checkpoint.
+        monitor: Name of the monitored metric.
+        mode: ``max`` or ``min``, whichever is better.
+        ckpt_path: Checkpoint to continue from, or to test; None for a new run.
+        max_epochs: Number of epochs, more than the checkpoint has finished; None if training may be complete already.
+        started: Start of the run by ``time.perf_counter``.
+    """
+
+    folder: Path
+    digest: str
+    train: bool
+    test: bool
+    monitor: str
+    mode: str
+    ckpt_path: str | None
+    max_epochs: int | None
+    started: float
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """Results of a run.
+
+    Attributes:
+        monitored: Best value of the monitored metric; None if nothing was trained or it was never defined.
+        summary: Content of summary.json; None except in the process of rank zero.
+    """
+
+    monitored: float | None
+    summary: dict[str, Any] | None
+
+
+def execute_run(
+    trainer: pl.Trainer,
+    model: ChestXRayClassifier,
+    datamodule: ChestXRayDataModule,
+    history: History,
+    plan: RunPlan,
+) -> RunOutcome:
+    """Train, test the best checkpoint, and write the summary.
+
+    Args:
+        trainer: The trainer.
+        model: The model, with the metadata of its data.
+        datamodule: The data, set up.
+        history: The trainer's callback that keeps the run's history.
+        plan: What to do.
+
+    Raises:
+        ValueError: If the checkpoint to continue from has another model or other data.
+    """
+    ckpt_path = plan.ckpt_path
+    if ckpt_path:
+        ckpt_path, content = read_resumable(ckpt_path)
+        check_resumable(ckpt_path, content, model, training=plan.train, max_epochs=plan.max_epochs)
+    history.title = data_title(model.metadata["data"])
+    history.constant_loss = model.metadata["constant_loss"]["val"]
+    if plan.train:
+        _fit(trainer, model, datamodule, plan, ckpt_path)
+    # Read before the test, which loads the best checkpoint and with it the callbacks' states of that epoch.
+    best = _best_checkpoint(trainer) or ckpt_path
+    monitored = _best_monitored(trainer, plan.monitor) if plan.train else None
+    rows = list(history.rows)
+    if plan.test:
+        with exact_float32():
+            trainer.test(model, datamodule, ckpt_path=best, weights_only=True, verbose=False)
+    if not trainer.is_global_zero:
+        return RunOutcome(monitored, None)
+    summary = summarize_run(
+        rows,
+        model,
+        monitor={"name": plan.monitor, "mode": plan.mode, "best": monitored},
+        best_checkpoint=best,
+        tested=plan.test and not trainer.fast_dev_run,  # type: ignore[attr-defined]  # set by Lightning's connector
+        seconds=time.perf_counter() - plan.started,
+    )
+    write_summary(summary, plan.folder)
+    return RunOutcome(monitored, summary)
+
+
+def _fit(
+    trainer: pl.Trainer,
+    model: ChestXRayClassifier,
+    datamodule: ChestXRayDataModule,
+    plan: RunPlan,
+    ckpt_path: str | None,
+) -> None:
+    logger.info("run folder: %s%s", plan.folder, f", going on from {Path(ckpt_path).name}" if ckpt_path else "")
+    if is_rank_zero():
+        write_configuration(plan.folder, plan.digest)
+        (plan.folder / SUMMARY_FILE).unlink(missing_ok=True)  # written by an earlier training in this folder
+    trainer.fit(model, datamodule, ckpt_path=ckpt_path, weights_only=True)
+
+
+def _best_checkpoint(trainer: pl.Trainer) -> str | None:
+    """Path of the best checkpoint, or of the last one where the monitored metric was never defined."""
+    best = _find_callback(trainer, BestCheckpoint)
+    if best is not None and best.best_model_path:
+        return str(best.best_model_path)
+    last = _find_callback(trainer, LastCheckpoint)
+    if last is None or not last.path.is_file():
+        return None
+    if best is not None:
+        logger.warning("the monitored metric was never defined; continuing with the last checkpoint")
+    return str(last.path)
+
+
+def _best_monitored(trainer: pl.Trainer, monitor: str) -> float | None:
+    """Best value of the monitored metric; its last value where the best checkpoint is not kept."""
+    best = _find_callback(trainer, BestCheckpoint)
+    score = trainer.callback_metrics.get(monitor) if best is None else best.best_model_score
+    return None if score is None or not math.isfinite(float(score)) else float(score)
+
+
+def _find_callback(trainer: pl.Trainer, callback_type: type[CallbackType]) -> CallbackType | None:
+    callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]  # set by Lightning's connector
+    return next((callback for callback in callbacks if isinstance(callback, callback_type)), None)

@@ -1,0 +1,290 @@
+"""Signals, broken losses, full disks and dead processes end a run so that nothing is lost, with the usual status."""
+
+import csv
+import math
+import os
+import re
+import resource
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pytorch_lightning.callbacks import EarlyStopping
+
+from cxr_lightning.checkpoints.save import write_checkpoint
+from cxr_lightning.data.dataset import ChestXRayDataset
+from cxr_lightning.models.classifier import ChestXRayClassifier
+from cxr_lightning.training.callbacks import LastCheckpoint, StepSeeds
+from cxr_lightning.utils.signals import Stopped
+from tests.conftest import Run, summary_of
+from tests.integration.test_resume import SETTINGS, assert_same
+
+MORE = (*SETTINGS[-3:], "trainer.max_epochs=3")
+
+
+@pytest.fixture
+def at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Has something happen once, before a batch of an epoch."""
+
+    def happen(action: Callable[[], object], epoch: int, batch: int) -> None:
+        original, waiting = StepSeeds.on_train_batch_start, [True]
+
+        def hook(self: StepSeeds, trainer: Any, module: Any, data: Any, batch_idx: int) -> None:
+            if waiting and (trainer.current_epoch, batch_idx) == (epoch, batch):
+                waiting.clear()
+                action()
+            original(self, trainer, module, data, batch_idx)
+
+        monkeypatch.setattr(StepSeeds, "on_train_batch_start", hook)
+
+    return happen
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGUSR1, 138)])
+@pytest.mark.parametrize(("epoch", "batch"), [(1, 1), (1, 3), (2, 3)])
+def test_a_signal_ends_a_run_that_is_then_continued_exactly(
+    run: Run,
+    small: list[str],
+    at: Callable[..., None],
+    signum: signal.Signals,
+    code: int,
+    epoch: int,
+    batch: int,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    settings = [*small, *MORE, "callbacks.last_checkpoint.every_steps=null"]
+    _, whole = run(*settings)
+    handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)]
+    at(lambda: os.kill(os.getpid(), signum), epoch, batch)
+    ended, folder = run(*settings)
+    assert ended == code
+    assert not (folder / "summary.json").exists()
+    assert handlers == [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)]
+    said = capsys.readouterr().err
+    assert f"stopped by {signum.name}; go on with resume=auto" in said
+    assert "Traceback" not in said
+    saved = torch.load(folder / "checkpoints/last.ckpt", weights_only=True)
+    steps = 4 * epoch + batch + 1
+    assert saved["global_step"] == (steps if batch < 3 else steps - 4)  # after an epoch's last batch it validates
+    assert run(*settings, "resume=auto") == (0, folder)
+    assert_same(whole, folder)
+
+
+def test_a_signal_while_validating_ends_the_run_at_once(
+    run: Run, small: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = [*small, *MORE, "callbacks.last_checkpoint.every_steps=2"]
+    _, whole = run(*settings)
+    step, waiting = ChestXRayClassifier.validation_step, [True]
+
+    def signalled(self: ChestXRayClassifier, batch: dict[str, torch.Tensor], batch_idx: int) -> None:
+        if waiting and self.current_epoch == 1:
+            waiting.clear()
+            os.kill(os.getpid(), signal.SIGTERM)
+        step(self, batch, batch_idx)
+
+    monkeypatch.setattr(ChestXRayClassifier, "validation_step", signalled)
+    code, folder = run(*settings)
+    assert code == 143
+    assert torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 6
+    assert run(*settings, "resume=auto") == (0, folder)
+    assert_same(whole, folder)
+
+
+def test_a_second_signal_does_not_wait(run: Run, small: list[str], at: Callable[..., None]) -> None:
+    def twice() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    at(twice, 1, 1)
+    code, folder = run(*small, *MORE, "callbacks.last_checkpoint.every_steps=null")
+    assert code == 130
+    assert torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 4
+
+
+def test_a_launcher_that_waits_for_the_signal_gets_it_when_all_is_saved(
+    run: Run, small: list[str], at: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[int] = []
+    before = signal.signal(signal.SIGUSR2, lambda *_: heard.append(len(list(saves))))
+    saves: list[Path] = []
+    save = LastCheckpoint._save
+
+    def counted(self: LastCheckpoint, trainer: Any) -> None:
+        save(self, trainer)
+        saves.append(self.path)
+
+    monkeypatch.setattr(LastCheckpoint, "_save", counted)
+    at(lambda: os.kill(os.getpid(), signal.SIGUSR2), 0, 1)
+    try:
+        code, _ = run(*small, *MORE, "callbacks.last_checkpoint.every_steps=null")
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    assert (code, heard) == (128 + signal.SIGUSR2, [1])
+
+
+def test_slurm_is_asked_to_start_the_job_again(
+    run: Run, small: list[str], at: Callable[..., None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    command = tmp_path / "bin" / "scontrol"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\n')
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", str(command.parent), prepend=os.pathsep)
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    at(lambda: os.kill(os.getpid(), signal.SIGUSR1), 0, 1)
+    assert run(*small, *MORE)[0] == 138
+    assert (tmp_path / "asked").read_text() == "requeue 17\n"
+    at(lambda: os.kill(os.getpid(), signal.SIGTERM), 0, 1)  # SLURM's own end, or a person's
+    assert run(*small, *MORE)[0] == 143
+    assert (tmp_path / "asked").read_text() == "requeue 17\n"
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_before_training_ends_the_program(
+    run: Run, small: list[str], monkeypatch: pytest.MonkeyPatch, signum: signal.Signals
+) -> None:
+    def signalled(*_: object, **__: object) -> None:
+        os.kill(os.getpid(), signum)
+
+    monkeypatch.setattr("cxr_lightning.app.train_job.build_model", signalled)
+    assert run(*small)[0] == 128 + signum
+
+
+def test_a_run_that_had_stopped_early_is_only_tested_when_continued(
+    run: Run, small: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = [*small, *MORE, "trainer.max_epochs=9", "model.freeze_backbone=true", "monitor.name=train/loss"]
+    settings += ["monitor.mode=max", "callbacks.early_stopping.patience=1", "model.drop_rate=0"]
+    _, whole = run(*settings)
+    epochs = len(summary_of(whole)["train_loss"])
+    assert epochs < 9
+    monkeypatch.setattr("pytorch_lightning.Trainer.test", lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM))
+    code, folder = run(*settings)
+    assert code == 143
+    monkeypatch.undo()
+    assert run(*settings, f"ckpt_path={folder}/checkpoints/last.ckpt")[0] == 1
+    assert f"was stopped early after {epochs}" in capsys.readouterr().err
+    assert run(*settings, "resume=auto") == (0, folder)
+    assert_same(whole, folder)
+
+
+def test_a_loss_that_is_not_a_number_stops_the_run_and_names_the_images(
+    run: Run, small: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    step, seen = ChestXRayClassifier.training_step, []
+
+    def broken(self: ChestXRayClassifier, batch: dict[str, torch.Tensor], batch_idx: int) -> torch.Tensor:
+        loss = step(self, batch, batch_idx)
+        if (self.current_epoch, batch_idx) != (1, 2):
+            return loss
+        rows = self.trainer.datamodule.rows("train")["image_id"]  # type: ignore[attr-defined]
+        seen.extend(rows.iloc[batch["index"].numpy()])
+        return loss * math.nan
+
+    monkeypatch.setattr(ChestXRayClassifier, "training_step", broken)
+    code, folder = run(*small, *MORE)
+    assert code == 1
+    assert "loss but it is nan at batch 3 of epoch 2" in capsys.readouterr().err
+    with (folder / "nonfinite_batch.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["image_id"] for row in rows] == seen
+    assert {(row["epoch"], row["batch"]) for row in rows} == {("2", "3")}
+    saved = torch.load(folder / "checkpoints/last.ckpt", weights_only=True)
+    assert saved["global_step"] == 6
+    tensors = [value for value in saved["state_dict"].values() if isinstance(value, torch.Tensor)]
+    assert all(tensor.isfinite().all() for tensor in tensors)
+
+
+def test_losses_on_a_device_are_looked_at_before_anything_is_saved(
+    run: Run, small: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As on a GPU, where looking would wait: not after every batch."""
+    monkeypatch.setattr("cxr_lightning.training.callbacks.finite_loss._is_blocking", lambda *_: True)
+    step = ChestXRayClassifier.training_step
+
+    def broken(self: ChestXRayClassifier, batch: dict[str, torch.Tensor], batch_idx: int) -> torch.Tensor:
+        return step(self, batch, batch_idx) * (math.nan if (self.current_epoch, batch_idx) == (1, 1) else 1)
+
+    monkeypatch.setattr(ChestXRayClassifier, "training_step", broken)
+    code, folder = run(*small, *MORE, "callbacks.last_checkpoint.every_steps=null")
+    assert code == 1
+    assert "loss but it is nan at batch 2 of epoch 2" in capsys.readouterr().err
+    assert torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 4
+
+
+def test_an_epoch_without_a_number_is_never_the_best(
+    run: Run, small: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    means = iter([(math.nan, 0), (0.25, 1), (math.nan, 0), (0.5, 1)])  # the last is of the test
+    monkeypatch.setattr("cxr_lightning.models.classifier.macro_mean", lambda _: next(means))
+    monkeypatch.setattr(EarlyStopping, "on_validation_end", lambda *_: None)
+    code, folder = run(*small, *MORE)
+    assert code == 0
+    assert torch.load(folder / "checkpoints/best.ckpt", weights_only=True)["epoch"] == 1
+    assert summary_of(folder)["monitor"]["best"] == 0.25
+
+
+def test_a_full_disk_ends_the_run_and_keeps_what_was_saved(
+    run: Run, small: list[str], at: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    at(lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1])), 0, 3)
+    try:
+        code, folder = run(*small, *MORE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert code == 1
+    error = capsys.readouterr().err
+    assert re.search(
+        r"best\.ckpt' but got: \[Errno 27\] File too large\. What was there is kept\. Free disk space\.", error
+    )
+    assert "Traceback" not in error
+    assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == ["last.ckpt", "previous.ckpt"]
+    for path in (folder / "checkpoints").iterdir():
+        torch.load(path, weights_only=True)
+
+
+def test_what_interrupts_a_save_is_not_taken_for_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python runs signal handlers, torch's for dead loader processes too, wherever it is."""
+
+    class Interrupts:
+        def __init__(self, fault: BaseException) -> None:
+            self.fault = fault
+
+        def __reduce__(self) -> Any:
+            try:
+                raise FileNotFoundError("as some code raises and handles")
+            except FileNotFoundError:
+                raise self.fault  # noqa: B904
+
+    path = tmp_path / "last.ckpt"
+    write_checkpoint({"a": 1}, path)
+    for fault in (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."), Stopped(15), TypeError("x")):
+        with pytest.raises(type(fault)) as caught:
+            write_checkpoint({"a": Interrupts(fault)}, path)
+        assert caught.value is fault
+    assert torch.load(path, weights_only=True) == {"a": 1}
+    assert [entry.name for entry in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+def test_a_loader_process_that_dies_is_said(
+    run: Run, small: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    get, parent = ChestXRayDataset.__getitems__, os.getpid()
+
+    def dying(self: ChestXRayDataset, indices: list[int]) -> Any:
+        if os.getpid() != parent and 3 in indices:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return get(self, indices)
+
+    monkeypatch.setattr(ChestXRayDataset, "__getitems__", dying)
+    code, _ = run(*small, *MORE, "data.num_workers=1")
+    assert code == 1
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert "data loader's workers to keep running but one died" in errors[0]
+    assert "lower `data.num_workers`" in errors[0]

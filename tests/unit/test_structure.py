@@ -1,0 +1,211 @@
+"""The house holds: imports point one way, names are unique, modules are small, and what must be quick is."""
+
+import ast
+import os
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "cxr_lightning"
+ORDER = (
+    "labels",
+    "utils",
+    "metrics",
+    "losses",
+    "imaging",
+    "phantom",
+    "data",
+    "models",
+    "checkpoints",
+    "explain",
+    "inference",
+    "evaluation",
+    "report",
+    "training",
+    "app",
+    "cli",
+    "__main__",
+)
+"""A package imports from itself and from those before it."""
+STRANGERS = ({"metrics", "losses"}, {"report", "data"})
+"""Packages that do not know each other."""
+MAX_LINES = 260
+MAX_INNER_IMPORTS = 10
+EXTRAS = ("onnx", "onnxruntime", "onnxscript", "pydicom", "wandb")
+"""Packages of optional extras, which are imported where they are used."""
+VERB_FUNCTION = "add_arguments"
+"""The function that every verb of ``cxr`` has."""
+
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+def imports(path: Path) -> Iterator[str]:
+    """The dotted names that a module imports anywhere, functions included."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} has a relative import, which this test cannot read"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def part(dotted: str) -> str | None:
+    """The package of ours that a name is in, such as ``data``; None if it is not ours."""
+    package, _, rest = dotted.partition(".")
+    return rest.partition(".")[0] if package == "cxr_lightning" and rest else None
+
+
+def own_part(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def inner_imports(path: Path) -> set[str]:
+    """What a module imports inside functions, without optional extras."""
+    functions = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)]
+    names = {
+        node.module or "" if isinstance(node, ast.ImportFrom) else node.names[0].name
+        for function in functions
+        for node in ast.walk(function)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    }
+    return {name for name in names if name.split(".")[0] not in EXTRAS}
+
+
+def public_names(path: Path) -> Iterator[str]:
+    """Functions, classes and constants that a module defines for others."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            for target in targets:
+                parts = target.elts if isinstance(target, ast.Tuple) else [target]
+                yield from (name.id for name in parts if isinstance(name, ast.Name))
+
+
+def id_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def test_the_root_holds_the_labels_and_the_entry_points_alone() -> None:
+    assert {path.name for path in PACKAGE.iterdir() if path.is_file()} == {
+        "__init__.py",
+        "__main__.py",
+        "labels.py",
+        "py.typed",
+    }
+
+
+@pytest.mark.parametrize("path", MODULES, ids=id_of)
+def test_a_module_imports_only_from_its_own_package_and_those_before_it(path: Path) -> None:
+    own = own_part(path)
+    used = {name for dotted in imports(path) if (name := part(dotted))} - {own}
+    assert {name for name in used if ORDER.index(name) > ORDER.index(own)} == set()
+    assert {name for name in used if any({own, name} <= strangers for strangers in STRANGERS)} == set()
+
+
+def test_the_synthetic_set_knows_nothing_of_data_sets() -> None:
+    users = [path for path in MODULES for dotted in imports(path) if dotted.startswith("cxr_lightning.phantom")]
+    assert {own_part(path) for path in users} <= {"phantom", "data", "checkpoints", "cli"}
+
+
+@pytest.mark.parametrize(
+    ("library", "packages"),
+    [
+        ("hydra", {"app"}),
+        ("omegaconf", {"app"}),
+        ("h5py", {"checkpoints"}),
+        ("pydicom", {"imaging"}),
+        ("matplotlib", {"report"}),
+        ("jinja2", {"report"}),
+        ("captum", {"explain"}),
+    ],
+)
+def test_only_one_package_knows_a_library(library: str, packages: set[str]) -> None:
+    users = {own_part(path) for path in MODULES for dotted in imports(path) if dotted.split(".")[0] == library}
+    assert users == packages
+
+
+def test_lightning_is_imported_under_one_name() -> None:
+    assert not [path for path in MODULES for dotted in imports(path) if dotted.split(".")[0] == "lightning"]
+
+
+def test_imports_are_at_the_top() -> None:
+    inner = {id_of(path): found for path in MODULES if (found := inner_imports(path))}
+    assert sum(map(len, inner.values())) <= MAX_INNER_IMPORTS, inner
+
+
+def test_no_two_public_names_are_the_same() -> None:
+    homes = defaultdict(list)
+    for path in MODULES:
+        for name in public_names(path):
+            if not name.startswith("_") and name not in ("logger", VERB_FUNCTION):
+                homes[name].append(id_of(path))
+    assert {name: paths for name, paths in homes.items() if len(paths) > 1} == {}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=id_of)
+def test_modules_are_small_and_say_what_they_are(path: Path) -> None:
+    text = path.read_text()
+    assert len(text.splitlines()) <= MAX_LINES
+    assert ast.get_docstring(ast.parse(text))
+
+
+def modules_loaded_by(code: str) -> set[str]:
+    code = f"import sys; {code}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent)
+    return set(done.stdout.split())
+
+
+def test_the_package_its_configuration_and_its_command_line_start_without_torch() -> None:
+    modules = ("labels", "app.config_check", "app.entry_point", "app.train", "app.evaluate", "cli.main")
+    names = ["cxr_lightning", *(f"cxr_lightning.{module}" for module in modules)]
+    loaded = modules_loaded_by(f"import {', '.join(names)}")
+    assert not loaded & {"torch", "pytorch_lightning", "pandas", "matplotlib"}
+
+
+def test_a_process_that_decodes_imports_no_torch() -> None:
+    assert not modules_loaded_by("import cxr_lightning.data.cache.decode") & {"torch", "pandas"}
+
+
+@pytest.mark.parametrize("name", ["imaging.reader", "phantom", "inference.onnx_backend", "inference.predictor"])
+def test_images_and_exported_models_need_no_torch(name: str) -> None:
+    assert not modules_loaded_by(f"import cxr_lightning.{name}") & {"torch", "pytorch_lightning"}
+
+
+@pytest.mark.parametrize("name", ["models.network", "explain.grad_cam"])
+def test_the_network_knows_nothing_of_lightning(name: str) -> None:
+    assert "pytorch_lightning" not in modules_loaded_by(f"import cxr_lightning.{name}")
+
+
+def test_the_packages_names_are_loaded_when_asked_for() -> None:
+    import cxr_lightning
+    from cxr_lightning.labels import NIH_LABELS
+
+    assert cxr_lightning.NIH_LABELS is NIH_LABELS
+    assert set(cxr_lightning.__all__) <= set(dir(cxr_lightning))
+    with pytest.raises(AttributeError, match="has no attribute 'Absent'"):
+        cxr_lightning.Absent  # noqa: B018  # asking for it is the test
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["train.py", "--help"],
+        ["evaluate.py", "--help"],
+        ["-m", "cxr_lightning", "--help"],
+        *(["-m", "cxr_lightning", path.stem, "--help"] for path in sorted((PACKAGE / "cli" / "jobs").glob("[!_]*.py"))),
+    ],
+    ids=" ".join,
+)
+def test_help_fits_80_columns(command: list[str]) -> None:
+    environment = {**os.environ, "COLUMNS": "80"}
+    done = subprocess.run(
+        [sys.executable, *command], capture_output=True, text=True, check=True, cwd=PACKAGE.parent, env=environment
+    )
+    assert done.stdout
+    assert [line for line in done.stdout.splitlines() if len(line) > 80] == []
