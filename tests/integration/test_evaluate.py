@@ -284,7 +284,7 @@ def test_cxr_explain_draws_the_findings_with_the_best_validation_auroc(
     assert "highest validation AUROC" in capsys.readouterr().out
     assert len(list((tmp_path / "maps").glob("*.png"))) == 4
     assert cli.main([*arguments, "--top", "2"]) == 1
-    assert "is there already" in capsys.readouterr().err
+    assert "exists already" in capsys.readouterr().err
     assert cli.main([*arguments[:-1], str(tmp_path / "more"), "--labels", "Effusion"]) == 0
     assert [path.name for path in sorted((tmp_path / "more").iterdir())] == [
         "00000001_000_Effusion.png",

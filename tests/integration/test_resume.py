@@ -122,7 +122,7 @@ def test_a_damaged_last_checkpoint_falls_back_to_the_one_before(
         last.unlink()
     code, resumed = run(*settings, f"ckpt_path={last}")
     assert (code, resumed) == (0, folder)
-    assert f"going on from '{last.with_name('previous.ckpt')}'" in (folder / "train.log").read_text()
+    assert f"continuing from '{last.with_name('previous.ckpt')}'" in (folder / "train.log").read_text()
     assert_same(whole, folder)
 
 
