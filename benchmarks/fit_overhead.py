@@ -14,7 +14,6 @@ from tempfile import TemporaryDirectory
 
 import pytorch_lightning as pl
 import torch
-from cxr_lightning.app.build import build_model, build_trainer
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import DictConfig
@@ -22,6 +21,7 @@ from omegaconf import DictConfig
 from benchmarks.paired_timing import ROUNDS, describe_machine
 from cxr_lightning.app.entry_point import silence
 from cxr_lightning.app.resolvers import register_resolvers
+from cxr_lightning.app.train_job import configured_model, configured_trainer
 from cxr_lightning.data.augment import Augmentation
 from cxr_lightning.data.datamodule import ChestXRayDataModule
 from cxr_lightning.models.classifier import ChestXRayClassifier
@@ -76,7 +76,7 @@ def compare(config: DictConfig, batches: int) -> None:
     module: ChestXRayDataModule = instantiate(config.data, _convert_="all")
     module.prepare_data()
     module.setup()
-    model = build_model(config, module)
+    model = configured_model(config, module)
     percentages = []
     for number in range(ROUNDS):
         fitted = time_fit(config, model, module)
@@ -93,7 +93,7 @@ def compare(config: DictConfig, batches: int) -> None:
 
 def time_fit(config: DictConfig, model: ChestXRayClassifier, module: ChestXRayDataModule) -> float:
     """Seconds per batch of trainer.fit."""
-    trainer, _ = build_trainer(config)
+    trainer, _ = configured_trainer(config)
     timer = BatchTimer()
     trainer.callbacks.append(timer)  # type: ignore[attr-defined]  # set by Lightning, not declared
     trainer.fit(model, module)

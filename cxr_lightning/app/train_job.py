@@ -46,16 +46,8 @@ def run_training(config: DictConfig, folder: Path, ckpt_path: str | None) -> flo
     datamodule: ChestXRayDataModule = instantiate(config.data, _convert_="all")
     datamodule.prepare_data()
     datamodule.setup()
-    settings: Any = OmegaConf.to_container(config.model, resolve=True)
-    model = build_model(
-        datamodule,
-        instantiate(config.loss, _convert_="all"),
-        partial(instantiate, config.model, _convert_="all"),
-        settings,
-        folder=folder,
-        metadata={"precision": config.trainer.precision, "monitor": config.monitor.name},
-    )
-    trainer, history = _build_trainer(config)
+    model = configured_model(config, datamodule)
+    trainer, history = configured_trainer(config)
     plan = RunPlan(
         folder=folder,
         digest=digest,
@@ -74,7 +66,20 @@ def run_training(config: DictConfig, folder: Path, ckpt_path: str | None) -> flo
     return outcome.monitored
 
 
-def _build_trainer(config: DictConfig) -> tuple[pl.Trainer, History]:
+def configured_model(config: DictConfig, datamodule: "ChestXRayDataModule") -> ChestXRayClassifier:
+    """The model of a composed ``conf/train.yaml``, with what is derived from the training data."""
+    settings: Any = OmegaConf.to_container(config.model, resolve=True)
+    return build_model(
+        datamodule,
+        instantiate(config.loss, _convert_="all"),
+        partial(instantiate, config.model, _convert_="all"),
+        settings,
+        folder=Path(config.paths.output_dir),
+        metadata={"precision": config.trainer.precision, "monitor": config.monitor.name},
+    )
+
+
+def configured_trainer(config: DictConfig) -> tuple[pl.Trainer, History]:
     """The trainer with its callbacks and loggers, and the callback that keeps the run's history."""
     loggers = [instantiate(node, _convert_="all") for node in (config.logger or {}).values() if node is not None]
     configured = [instantiate(node, _convert_="all") for node in config.callbacks.values() if node is not None]
