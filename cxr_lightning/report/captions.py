@@ -61,7 +61,7 @@ def format_probability(value: float) -> str:
 
 
 def overlay_file_names(gallery: Sequence[Overlay]) -> tuple[str, ...]:
-    """File names ``<label>_<kind>_<n>.png`` in the gallery's order: valid on any system, unique regardless of case."""
+    """File names ``<label>_<kind>_<n>.png`` in the gallery's order, valid on any system, unique whatever their case."""
     counts: dict[str, int] = {}
     names = []
     for overlay in gallery:

@@ -100,8 +100,8 @@ def format_estimate(estimate: Estimate, digits: int = 3) -> str:
         return format_number(estimate.value)
     if math.isnan(estimate.low) or math.isnan(estimate.high):
         return f"{format_number(estimate.value, digits)} [n/a]"
-    low, high = format_number(estimate.low, digits), format_number(estimate.high, digits)
-    return f"{format_number(estimate.value, digits)} [{low}, {high}]"
+    value, low, high = (format_number(end, digits) for end in (estimate.value, estimate.low, estimate.high))
+    return f"{value} [{low}, {high}]"
 
 
 def format_number(value: float, digits: int = 3) -> str:

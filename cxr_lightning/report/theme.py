@@ -40,7 +40,7 @@ _RC: dict[Any, Any] = {
 def figure_style() -> Iterator[None]:
     """Apply the style's matplotlib settings, both to make a figure and to save it: ticks are made when it is drawn."""
     with mpl.rc_context(_RC), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # a name in another script; the browser has the font
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # a name in another script; in SVG it stays text
         yield
 
 

@@ -108,10 +108,10 @@ def test_nothing_undefined_is_shown_as_a_number(
 
 def test_parts_that_were_not_asked_for_are_left_out(plain_evaluation: Evaluation, explanation: Explanation) -> None:
     text = Page(render(plain_evaluation, replace(explanation, localization=(), sanity=None))).text
-    assert "Pictures" in text
+    assert "Gallery" in text
     assert not re.search("locali[sz]ation", text, re.IGNORECASE)
     assert "Sanity" not in text
-    assert "No pictures" in Page(render(plain_evaluation, replace(explanation, gallery=()))).text
+    assert "No images" in Page(render(plain_evaluation, replace(explanation, gallery=()))).text
 
 
 def test_text_from_files_is_text(hostile_evaluation: Evaluation, hostile_explanation: Explanation) -> None:
