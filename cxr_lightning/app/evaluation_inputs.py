@@ -71,10 +71,10 @@ def from_checkpoint(config: DictConfig) -> JobInputs:
     evaluated = datamodule.rows(config.split)
     check_heatmaps(config, model, evaluated["image_id"].tolist())
     trained_on = model.metadata.get("data")
-    recorded = recorded_split(trained_on, datamodule) if trained_on else None
+    training_split = recorded_split(trained_on, datamodule) if trained_on else None
     notes: tuple[Statement, ...] = ()
-    if recorded is not None:
-        notes = tuple(find_overlap(evaluated, recorded))
+    if training_split is not None:
+        notes = tuple(find_overlap(evaluated, training_split))
     elif trained_on and trained_on["source"] == datamodule.manifest.source:
         notes = (statement("overlap_unknown"),)
     predictions, device = _predict(model, datamodule, evaluated, config)
@@ -88,7 +88,7 @@ def from_checkpoint(config: DictConfig) -> JobInputs:
     )
     if config.split == "val":  # nothing may be fitted on evaluated images
         return JobInputs(inputs, None, None, model, datamodule)
-    rows = fitting_rows(datamodule.manifest.table, evaluated, recorded)
+    rows = fitting_rows(datamodule.manifest.table, evaluated, training_split)
     if not rows.empty:
         validation, _ = _predict(model, datamodule, rows, config)
         return JobInputs(inputs, validation, None, model, datamodule)

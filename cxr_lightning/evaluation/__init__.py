@@ -1,1 +1,1 @@
-"""From predictions to numbers that say how good, how sure, for whom, and comparable with what."""
+"""Evaluation of predictions: numbers per label and subgroup, baselines, comparability and comparisons."""

@@ -1,4 +1,4 @@
-"""Baselines: a model of view, age and sex that sees no image, and chance."""
+"""Baselines: a logistic model of view, age and sex that sees no image, and shuffled targets."""
 
 import numpy as np
 import pandas as pd
@@ -32,12 +32,12 @@ def metadata_baseline(
     description = statement("metadata_baseline", images=len(train))
     if train.empty:
         return Baseline(METADATA_BASELINE, description, None, {}, statement("no_training_table"))
-    features, fitted = _features(table, train), _features(train, train)
+    features, train_features = _features(table, train), _features(train, train)
     if features.shape[1] == 1:
         return Baseline(METADATA_BASELINE, description, None, {}, statement("no_metadata_columns"))
     targets = target_array(train, predictions.labels).astype(np.float64)
     rankings = [
-        rank_by_score(features @ _fit(fitted, column), truth)
+        rank_by_score(features @ _fit(train_features, column), truth)
         for column, truth in zip(targets.T, predictions.targets.T, strict=True)
     ]
     values = [ranking.score()[0] for ranking in rankings]
@@ -53,16 +53,16 @@ def _fit(features: FloatArray, targets: FloatArray) -> FloatArray:
 
 
 def _features(table: pd.DataFrame, train: pd.DataFrame) -> FloatArray:
-    """A column of ones, one for each sex and view of the training images, age in standard units and its square."""
+    """Columns: ones, indicators of the training images' sexes and views, standardized age and its square."""
     columns = [np.ones(len(table))]
-    groups, known = group_names(table), group_names(train)
+    groups, train_groups = group_names(table), group_names(train)
     for attribute in ("sex", "view"):
-        names = sorted(set(known[attribute]))
+        names = sorted(set(train_groups[attribute]))
         if len(names) > 1 or names != [UNKNOWN]:
             columns += [(groups[attribute] == name).astype(np.float64) for name in names]
-    ages = train["age"].astype("float64").to_numpy()
-    if not np.isnan(ages).all():
-        mean, deviation = np.nanmean(ages), np.nanstd(ages) or 1.0
+    train_ages = train["age"].astype("float64").to_numpy()
+    if not np.isnan(train_ages).all():
+        mean, deviation = np.nanmean(train_ages), np.nanstd(train_ages) or 1.0
         age = np.nan_to_num((table["age"].astype("float64").to_numpy() - mean) / deviation)
         columns += [age, age**2]
     return np.stack(columns, axis=1)

@@ -14,11 +14,13 @@ from cxr_lightning.inference.predictions import Predictions
 from cxr_lightning.labels import NIH_LABELS
 
 OFFICIAL_TEST_IMAGES = 25_596
+"""Number of images in NIH's test_list.txt."""
+
 OFFICIAL_TEST_SHA256 = "3d0c44b68d287fd04f90c4f25df13428bba7b3e729f65715d5cf73a88e83d226"
-"""Of the sorted names in NIH's test_list.txt, one a line."""
+"""sha256 of the sorted image names in NIH's test_list.txt, one per line."""
 
 OFFICIAL_TARGETS_SHA256 = "3f881d2afe73766ca031ae735631c38d8411a1896e41f53d8373d73f5d9987ed"
-"""Of the v2020 edition's targets of these images: sorted lines of name, colon and 14 digits in NIH_LABELS' order."""
+"""sha256 of these images' v2020 targets: sorted lines of name, colon and 14 digits in NIH_LABELS' order."""
 
 OFFICIAL_LISTS = {
     "test_list.txt": (
@@ -34,12 +36,12 @@ OFFICIAL_LISTS = {
         "d00d4f6a7d2fdc28605771c6f85028119fb35e755cabf21eb8e87e1e2b932dd3",
     ),
 }
-"""sha256 of NIH's list files: lines ended as on Unix or Windows, the last one ended or not."""
+"""sha256 of NIH's list files, with Unix or Windows line ends, and with or without one after the last line."""
 
 
 @dataclass(frozen=True)
 class PredictionSource:
-    """Where predictions come from.
+    """Source of predictions.
 
     Attributes:
         name: Name of the checkpoint or predictions file.
@@ -56,7 +58,7 @@ class Criterion:
 
     Attributes:
         code: The condition, such as ``all_views``.
-        met: Whether it is met; None where that cannot be known.
+        met: Whether it is met; None where that cannot be determined.
         detail: What was found.
     """
 
@@ -77,13 +79,13 @@ class Comparability:
 
     @property
     def comparable(self) -> bool | None:
-        """True if every criterion is met, False if one is not, None if one cannot be known."""
+        """True if every criterion is met, False if one is not, None if one cannot be determined."""
         met = [criterion.met for criterion in self.criteria]
         return False if False in met else (None if None in met else True)
 
     @property
     def unmet(self) -> tuple[Criterion, ...]:
-        """The criteria that are not met or cannot be known."""
+        """The criteria that are not met or cannot be determined."""
         return tuple(criterion for criterion in self.criteria if criterion.met is not True)
 
 
@@ -95,7 +97,7 @@ def check_comparability(
     Args:
         predictions: Predictions of the evaluated images.
         data: Record of the data that was evaluated.
-        source: Where the predictions come from.
+        source: Source of the predictions.
         split: ``test``, ``val`` or ``train``.
         missing: Number of images of the split without a prediction.
     """
@@ -125,7 +127,7 @@ def _official_test_list(predictions: Predictions, split: str, missing: int) -> C
 
 
 def _official_labels(predictions: Predictions, data: Mapping[str, Any]) -> Criterion:
-    """Whether the targets are NIH's own; only the v2020 edition's are known here."""
+    """Check that the targets are NIH's; only those of the v2020 edition can be recognized."""
     code = "official_labels"
     if names_sha256(pd.Series(predictions.image_ids.astype(str))) != OFFICIAL_TEST_SHA256:
         return Criterion(code, None, statement("labels_not_checked"))
@@ -137,7 +139,7 @@ def _official_labels(predictions: Predictions, data: Mapping[str, Any]) -> Crite
 
 
 def targets_sha256(predictions: Predictions) -> str | None:
-    """The sha256 of the targets of the 14 findings, in any order of images and findings; None if one is missing."""
+    """sha256 of the targets of the 14 findings, for any order of images and findings; None if a finding is missing."""
     if not set(NIH_LABELS) <= set(predictions.labels):
         return None
     digits = np.where(np.isnan(predictions.targets), "?", np.where(predictions.targets == 1, "1", "0"))
@@ -148,13 +150,13 @@ def targets_sha256(predictions: Predictions) -> str | None:
 
 
 def _all_findings(predictions: Predictions) -> Criterion:
-    absent = sorted(set(NIH_LABELS) - set(predictions.labels))
+    missing = sorted(set(NIH_LABELS) - set(predictions.labels))
     other = sorted(set(predictions.labels) - set(NIH_LABELS))
-    return Criterion("all_findings", not (absent or other), statement("findings", absent=absent, other=other))
+    return Criterion("all_findings", not (missing or other), statement("findings", absent=missing, other=other))
 
 
 def _untouched_test(metadata: Mapping[str, Any] | None) -> Criterion:
-    """Whether the test images can have been used for training or selection."""
+    """Check that the test images were used neither for training nor for selection."""
     code = "untouched_test"
     if metadata is None:
         return Criterion(code, None, statement("predictions_unknown"))
@@ -176,7 +178,7 @@ def _untouched_test(metadata: Mapping[str, Any] | None) -> Criterion:
 
 
 def _has_official_lists(data: Mapping[str, Any]) -> bool:
-    """Whether training read NIH's own lists, by their bytes or by the names in its test split."""
+    """Whether training used NIH's lists, recognized by their bytes or by the names in the test split."""
     if data["splits"].get("test", {}).get("sha256") == OFFICIAL_TEST_SHA256:
         return True
     return all(data["files"].get(name) in hashes for name, hashes in OFFICIAL_LISTS.items())

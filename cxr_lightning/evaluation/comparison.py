@@ -1,4 +1,4 @@
-"""Comparison of two models: differences of AUROC on the same images."""
+"""Comparison of two models: differences in AUROC on the same images."""
 
 import math
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ class AurocDifference:
         first: AUROC of the first model.
         second: AUROC of the second model.
         difference: Second minus first, with its paired interval.
-        p_value: Two-sided p-value of no difference.
+        p_value: Two-sided p-value of the hypothesis that there is no difference.
         adjusted_p_value: The p-value corrected by Holm over the labels; the mean's is not corrected.
     """
 
@@ -44,13 +44,13 @@ class Comparison:
     """Two models on the same images.
 
     Attributes:
-        by_label: Differences of the labels that both predict.
-        mean: Difference of the mean over labels for which AUROC is defined.
-        labels: Number of these labels.
+        by_label: Differences for the labels that both models predict.
+        mean: Difference of the means over the labels for which AUROC is defined.
+        labels: Number of labels that the mean covers.
         images: Number of compared images.
         patients: Number of compared patients.
         replicates: Number of replicates of the bootstrap.
-        not_shared: Labels that only one predicts; not compared.
+        not_shared: Labels that only one model predicts; they are not compared.
     """
 
     by_label: dict[str, AurocDifference]
@@ -65,16 +65,16 @@ class Comparison:
 def compare_predictions(
     first: Predictions, second: Predictions, *, replicates: int = 2000, seed: int = 0
 ) -> Comparison:
-    """Compare two models' AUROC, drawing the same patients for both.
+    """Compare two models' AUROC with a bootstrap that draws the same patients for both.
 
     Args:
         first: Predictions of N images.
         second: Predictions of the same images, in any order.
         replicates: Number of replicates of the bootstrap over patients; the smallest p-value is 2 / (replicates + 1).
-        seed: Seed of its draws.
+        seed: Seed of the bootstrap.
 
     Raises:
-        ValueError: If they are not of the same images and patients with the same targets, or share no label.
+        ValueError: If images, patients or targets differ, or the models have no label in common.
 
     References:
         Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 16 (p-value from the bootstrap
@@ -86,61 +86,61 @@ def compare_predictions(
             f"Expected labels that both files predict but the first has {list(first.labels)} and the second "
             f"{list(second.labels)}. Rename the columns."
         )
-    a, b = _aligned(first.columns(labels), second.columns(labels))
-    resampling = draw_patients(a.patient_ids, replicates, seed)
-    scores, drawn = [], []
-    for predictions in (a, b):
+    aligned = _align(first.columns(labels), second.columns(labels))
+    resampling = draw_patients(aligned[0].patient_ids, replicates, seed)
+    scores, replicate_scores = [], []
+    for predictions in aligned:
         rankings = rank_labels(predictions)
         scores.append([ranking.score()[0] for ranking in rankings])
-        drawn.append(bootstrap_scores(rankings, resampling)[0])
-    change = drawn[1] - drawn[0]
-    p_values = [_p_value(column) for column in change.T]
+        replicate_scores.append(bootstrap_scores(rankings, resampling)[0])
+    differences = replicate_scores[1] - replicate_scores[0]
+    p_values = [_p_value(column) for column in differences.T]
     by_label = {
         label: AurocDifference(one, two, estimate(two - one, column), p_value, adjusted)
         for label, one, two, column, p_value, adjusted in zip(
-            labels, *scores, change.T, p_values, adjust_holm(p_values), strict=True
+            labels, *scores, differences.T, p_values, adjust_holm(p_values), strict=True
         )
     }
-    (value, defined), (other, _) = macro_mean(scores[0]), macro_mean(scores[1])
-    changes = [two - one for one, two in zip(*scores, strict=True)]
-    mean = mean_estimate(changes, change)[0]
-    p_value = math.nan if math.isnan(mean.low) else _p_value(row_means(change[:, ~np.isnan(changes)]))
+    (first_mean, defined), (second_mean, _) = macro_mean(scores[0]), macro_mean(scores[1])
+    values = [two - one for one, two in zip(*scores, strict=True)]
+    mean = mean_estimate(values, differences)[0]
+    p_value = math.nan if math.isnan(mean.low) else _p_value(row_means(differences[:, ~np.isnan(values)]))
     return Comparison(
         by_label,
-        AurocDifference(value, other, mean, p_value, p_value),
+        AurocDifference(first_mean, second_mean, mean, p_value, p_value),
         defined,
-        images=len(a.image_ids),
+        images=len(aligned[0].image_ids),
         patients=resampling.num_patients,
         replicates=replicates,
         not_shared=tuple(sorted({*first.labels} ^ {*second.labels})),
     )
 
 
-def _aligned(first: Predictions, second: Predictions) -> tuple[Predictions, Predictions]:
-    """Both predictions in the first one's order; refuses different images, patients or targets."""
-    place = {image: number for number, image in enumerate(second.image_ids)}
-    only = [name for name in first.image_ids if name not in place]
+def _align(first: Predictions, second: Predictions) -> tuple[Predictions, Predictions]:
+    """Put both predictions in the first one's order; refuse different images, patients or targets."""
+    rows = {name: row for row, name in enumerate(second.image_ids)}
+    missing = [name for name in first.image_ids if name not in rows]
     extra = sorted(set(second.image_ids) - set(first.image_ids))
-    if only or extra:
+    if missing or extra:
         raise ValueError(
-            f"Expected predictions of the same images but {len(only)} are only in the first file "
-            f"({preview(only) or 'none'}) and {len(extra)} only in the second ({preview(extra) or 'none'}). "
+            f"Expected predictions of the same images but {len(missing)} are only in the first file "
+            f"({preview(missing) or 'none'}) and {len(extra)} only in the second ({preview(extra) or 'none'}). "
             "Evaluate both on the same images."
         )
-    ordered = second.rows(np.array([place[name] for name in first.image_ids], dtype=np.intp))
-    same = (first.targets == ordered.targets) | (np.isnan(first.targets) & np.isnan(ordered.targets))
-    wrong = ~same.all(axis=1) | (first.patient_ids != ordered.patient_ids)
-    if wrong.any():
+    aligned = second.rows(np.array([rows[name] for name in first.image_ids], dtype=np.intp))
+    same = (first.targets == aligned.targets) | (np.isnan(first.targets) & np.isnan(aligned.targets))
+    different = ~same.all(axis=1) | (first.patient_ids != aligned.patient_ids)
+    if different.any():
         raise ValueError(
-            f"Expected the same targets and patients in both files but {int(wrong.sum())} images differ: "
-            f"{preview(first.image_ids[wrong])}. Evaluate both with the same label file."
+            f"Expected the same targets and patients in both files but {int(different.sum())} images differ: "
+            f"{preview(first.image_ids[different])}. Evaluate both with the same label file."
         )
-    return first, ordered
+    return first, aligned
 
 
-def _p_value(change: FloatArray) -> float:
-    """Two-sided p-value: twice the smaller fraction of replicates on one side of zero, zero counting on both."""
-    defined = change[~np.isnan(change)]
+def _p_value(differences: FloatArray) -> float:
+    """Two-sided p-value: twice the fraction of replicates on the rarer side of zero; zero counts on both sides."""
+    defined = differences[~np.isnan(differences)]
     if len(defined) < 2:
         return math.nan
     tail = min((defined <= 0).sum(), (defined >= 0).sum())
@@ -148,16 +148,16 @@ def _p_value(change: FloatArray) -> float:
 
 
 def adjust_holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down correction; NaN stays and does not count.
+    """Adjust p-values by Holm's step-down procedure; NaN stays NaN and is not counted.
 
     Example:
         >>> [round(value, 2) for value in adjust_holm([0.01, 0.04, 0.03])]
         [0.03, 0.06, 0.06]
     """
     adjusted = [math.nan] * len(p_values)
-    order = sorted((value, place) for place, value in enumerate(p_values) if not math.isnan(value))
+    order = sorted((value, index) for index, value in enumerate(p_values) if not math.isnan(value))
     highest = 0.0
-    for done, (value, place) in enumerate(order):
-        highest = max(highest, min(1.0, value * (len(order) - done)))
-        adjusted[place] = highest
+    for rank, (value, index) in enumerate(order):
+        highest = max(highest, min(1.0, value * (len(order) - rank)))
+        adjusted[index] = highest
     return adjusted

@@ -1,4 +1,4 @@
-"""From predictions to an :class:`~cxr_lightning.evaluation.results.Evaluation`: every number of the report."""
+"""Evaluation of predictions: compute every number of the report."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ from cxr_lightning.models.postprocess import PostProcessing
 from cxr_lightning.utils.versions import versions
 
 MIN_IMAGES = 10
-"""Number of positive, or negative, images below which the report warns."""
+"""Number of positive or negative images below which the report warns."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,11 @@ class EvaluationInputs:
         table: Rows of these images in the manifest, in the same order.
         train: Rows of the training images; empty if there are none.
         data: Record of the data.
-        source: Where the predictions come from.
+        source: Source of the predictions.
         split: ``test``, ``val`` or ``train``.
         missing: Number of images of the split without a prediction.
         predictor: Device and precision of the predictions; empty for predictions from elsewhere.
-        notes: Further facts for the reader.
+        notes: Further warnings for the reader.
     """
 
     predictions: Predictions
@@ -64,7 +64,9 @@ def check_settings(prevalences: Sequence[float], replicates: int) -> None:
         ValueError: If a prevalence is not in (0, 1), or there are too few replicates.
     """
     if wrong := [prevalence for prevalence in prevalences if not 0 < prevalence < 1]:
-        raise ValueError(f"Expected `prevalences` between 0 and 1 but got {wrong}. Such as 'prevalences=[0.01,0.1]'.")
+        raise ValueError(
+            f"Expected `prevalences` between 0 and 1 but got {wrong}. Write them as 'prevalences=[0.01,0.1]'."
+        )
     if replicates < 2:
         raise ValueError(f"Expected `replicates` to be at least 2 but got {replicates}. 1000 is usual.")
 
@@ -82,12 +84,12 @@ def evaluate_predictions(
 
     Args:
         inputs: Predictions and the tables of their images.
-        postprocessing: Calibration and thresholds from other images, with which the predictions are calibrated; None
-            if there are none.
-        not_fitted: Why there are none.
-        prevalences: Requested prevalences, in (0, 1), for PPV, NPV and alerts, beside the set's own.
+        postprocessing: Calibration and thresholds that were fitted on other images; the predictions are calibrated with
+            them.
+        not_fitted: Why there is no post-processing.
+        prevalences: Requested prevalences, in (0, 1), for PPV, NPV and alerts, in addition to the evaluated images'.
         replicates: Number of replicates of the bootstrap over patients, at least 2.
-        seed: Seed of its draws.
+        seed: Seed of the bootstrap and of the shuffled targets.
 
     Raises:
         ValueError: If a prevalence is not in (0, 1), or there are too few replicates.
@@ -138,7 +140,7 @@ def _calibrated_mean(labels: Sequence[LabelResult], name: str) -> MeanEstimate |
 
 
 def _published(labels: Sequence[str]) -> tuple[PublishedResult, ...]:
-    """Published results with their findings in our order."""
+    """Published results, with findings in the order of these labels."""
     return tuple(
         PublishedResult(paper.name, paper.source, {label: paper.auroc[label] for label in labels}, paper.mean)
         for paper in OFFICIAL_SPLIT_RESULTS
@@ -152,18 +154,18 @@ def _warnings(
     baselines: Sequence[Baseline],
     postprocessing: PostProcessing | None,
 ) -> Iterator[Statement]:
-    """What a reader must know before trusting the numbers."""
+    """Statements that a reader must know before trusting the numbers."""
     if inputs.split == "train":
         yield statement("training_images")
     if inputs.split == "val" and inputs.source.metadata is not None:
         yield statement("epoch_chosen_on_val")
     if undefined := [label.label for label in labels if math.isnan(label.auroc.value)]:
         yield statement("undefined_auroc", labels=undefined)
-    scarcer = {label.label: min(label.positives, label.n - label.positives) for label in labels}
-    if few := {label: images for label, images in scarcer.items() if 0 < images < MIN_IMAGES}:
+    minority = {label.label: min(label.positives, label.n - label.positives) for label in labels}
+    if few := {label: images for label, images in minority.items() if 0 < images < MIN_IMAGES}:
         yield statement("few_images", minimum=MIN_IMAGES, images=few)
     if postprocessing is not None:
-        positives = {label: n for label, n in postprocessing.positives.items() if n < MIN_IMAGES and label in scarcer}
+        positives = {label: n for label, n in postprocessing.positives.items() if n < MIN_IMAGES and label in minority}
         if positives:
             yield statement("few_for_thresholds", minimum=MIN_IMAGES, images=positives)
     probabilities = inputs.predictions.probabilities

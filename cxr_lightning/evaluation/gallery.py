@@ -1,4 +1,4 @@
-"""Which labels and images the heat maps of a report show."""
+"""Gallery of a report: the choice of images and labels whose heat maps are shown."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from cxr_lightning.models.postprocess import PostProcessing
 from cxr_lightning.utils.coordinates import FractionalBox
 
 ReadImage = Callable[[int], Tensor]
-"""Gives an evaluated image by its number in the predictions, ``(1, S, S)`` uint8."""
+"""Function that returns an evaluated image by its row in the predictions, ``(1, S, S)`` uint8."""
 
 _DEFAULT_THRESHOLD = 0.5
 _OPERATING_POINT = "youden"
@@ -24,10 +24,10 @@ _OPERATING_POINT = "youden"
 
 @dataclass(frozen=True)
 class GalleryItem:
-    """One picture to show.
+    """An image and a label whose heat map is shown.
 
     Attributes:
-        row: The image's number in the predictions.
+        row: The image's row in the predictions.
         label: The label.
         kind: Why it is shown, as in :class:`~cxr_lightning.explain.results.Overlay`.
     """
@@ -40,34 +40,34 @@ class GalleryItem:
 def choose_gallery(
     predictions: Predictions, labels: Sequence[str], postprocessing: PostProcessing | None
 ) -> list[GalleryItem]:
-    """For each label the most confident true positive, false positive and false negative, as far as there are any.
+    """Choose each label's most confident true positive, false positive and false negative, where there are any.
 
-    Predicted positives are those from the threshold of the operating point ``youden`` on; from 0.5 where there is none.
+    Images are predicted positive from the threshold of the operating point ``youden`` on, or from 0.5 without one.
     """
     choices = []
     for label in labels:
         column = predictions.labels.index(label)
         scores, targets = predictions.probabilities[:, column], predictions.targets[:, column]
         positive = scores >= _threshold(postprocessing, label)
-        for kind, chosen, sign in (
+        for kind, candidates, sign in (
             (TRUE_POSITIVE, positive & (targets == 1), 1),
             (FALSE_POSITIVE, positive & (targets == 0), 1),
             (FALSE_NEGATIVE, ~positive & (targets == 1), -1),
         ):
-            rows = np.flatnonzero(chosen)
+            rows = np.flatnonzero(candidates)
             if len(rows):
                 choices.append(GalleryItem(int(rows[np.argmax(sign * scores[rows])]), label, kind))
     return choices
 
 
 def choose_requested(predictions: Predictions, labels: Sequence[str], image_ids: Sequence[str]) -> list[GalleryItem]:
-    """The requested images, each with every label."""
+    """Choose the requested images, each with every label."""
     rows = {str(name): row for row, name in enumerate(predictions.image_ids)}
     return [GalleryItem(rows[name], label, REQUESTED) for name in image_ids for label in labels]
 
 
 def uses_youden(postprocessing: PostProcessing | None) -> bool:
-    """Whether any label's predicted positives are those from the operating point ``youden`` on."""
+    """Whether the operating point ``youden`` is the threshold of any label's predicted positives."""
     return postprocessing is not None and any(
         _OPERATING_POINT in points for points in postprocessing.thresholds.values()
     )
@@ -87,14 +87,14 @@ def compute_overlays(
     choices: Sequence[GalleryItem],
     boxes: pd.DataFrame,
 ) -> tuple[Overlay, ...]:
-    """The chosen pictures with their heat maps.
+    """Compute the heat maps of the chosen images and labels.
 
     Args:
         grad_cam: Grad-CAM of the network that made the predictions.
         model_labels: Labels of the network's outputs, in order.
         read_image: Reads the evaluated images.
         predictions: Predictions of the evaluated images.
-        choices: Pictures to show.
+        choices: Images and labels to show.
         boxes: Annotations, as in :class:`~cxr_lightning.data.manifest.Manifest`.
     """
     overlays = []
@@ -102,24 +102,24 @@ def compute_overlays(
         image = read_image(choice.row)
         heatmap = image_heatmaps(grad_cam, image[None], [list(model_labels).index(choice.label)])[0, 0]
         column = predictions.labels.index(choice.label)
-        name = str(predictions.image_ids[choice.row])
+        image_id = str(predictions.image_ids[choice.row])
         overlays.append(
             Overlay(
-                name,
+                image_id,
                 choice.label,
                 choice.kind,
                 image[0].numpy(),
                 heatmap.numpy(),
                 float(predictions.probabilities[choice.row, column]),
                 float(predictions.targets[choice.row, column]),
-                select_boxes(boxes, name, choice.label),
+                select_boxes(boxes, image_id, choice.label),
             )
         )
     return tuple(overlays)
 
 
 def annotated_pairs(predictions: Predictions, boxes: pd.DataFrame, model_labels: Sequence[str]) -> list[AnnotatedPair]:
-    """Every evaluated image with a box, paired with the box's label; ordered by image, then label.
+    """Pairs of an evaluated image and a label for which it has boxes, ordered by image, then label.
 
     Args:
         predictions: Predictions of the evaluated images.
@@ -127,9 +127,9 @@ def annotated_pairs(predictions: Predictions, boxes: pd.DataFrame, model_labels:
         model_labels: Labels of the network's outputs, in order.
     """
     rows = {str(name): row for row, name in enumerate(predictions.image_ids)}
-    known = boxes[boxes["image_id"].isin(rows.keys()) & boxes["label"].isin(predictions.labels)]
+    annotated = boxes[boxes["image_id"].isin(rows.keys()) & boxes["label"].isin(predictions.labels)]
     pairs = sorted(
-        {(rows[str(name)], str(label)) for name, label in zip(known["image_id"], known["label"], strict=True)}
+        {(rows[str(name)], str(label)) for name, label in zip(annotated["image_id"], annotated["label"], strict=True)}
     )
     return [
         AnnotatedPair(
@@ -137,14 +137,14 @@ def annotated_pairs(predictions: Predictions, boxes: pd.DataFrame, model_labels:
             label,
             list(model_labels).index(label),
             str(predictions.patient_ids[row]),
-            select_boxes(known, str(predictions.image_ids[row]), label),
+            select_boxes(annotated, str(predictions.image_ids[row]), label),
         )
         for row, label in pairs
     ]
 
 
 def select_boxes(boxes: pd.DataFrame, image_id: str, label: str) -> tuple[FractionalBox, ...]:
-    """An image's boxes of one label, in fractions of its sides."""
+    """Select an image's boxes of one label, in fractions of its sides."""
     rows = boxes[(boxes["image_id"] == image_id) & (boxes["label"] == label)]
     return tuple(
         (float(x), float(y), float(w), float(h)) for x, y, w, h in rows[["x", "y", "width", "height"]].to_numpy()

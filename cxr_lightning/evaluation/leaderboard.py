@@ -1,4 +1,4 @@
-"""Jobs of a sweep to configurations, best first: mean and standard deviation over seeds."""
+"""Leaderboard of a sweep: configurations, best first, with mean and standard deviation over seeds."""
 
 import json
 import math
@@ -14,13 +14,13 @@ _SEED = "seed"
 
 @dataclass(frozen=True)
 class SweepJob:
-    """One training of a sweep.
+    """One training job of a sweep.
 
     Attributes:
-        name: Name of its folder.
-        settings: Its overrides, ``key`` to ``value``.
-        summary: Its summary.json; None if it has not finished.
-        error: Message of its failure; empty if there is none.
+        name: Name of the job's folder.
+        settings: The job's overrides, ``key`` to ``value``.
+        summary: Content of summary.json; None if the job has not finished.
+        error: Error message of a failed job; empty if there is none.
     """
 
     name: str
@@ -30,20 +30,20 @@ class SweepJob:
 
     @property
     def value(self) -> float:
-        """The best monitored number; NaN if there is none."""
+        """The best value of the monitored metric; NaN if there is none."""
         best = self.summary["monitor"]["best"] if self.summary else None
         return math.nan if best is None else float(best)
 
 
 @dataclass(frozen=True)
 class LeaderboardEntry:
-    """One configuration.
+    """One configuration of a sweep.
 
     Attributes:
         settings: Settings that differ between the sweep's configurations, without the seed.
-        values: The monitored number of each seed that has one.
-        jobs: Number of its jobs, finished or not.
-        test: Mean test AUROC of each seed, if it is the selected configuration.
+        values: Best value of the monitored metric for each seed that has one.
+        jobs: Number of jobs, finished or not.
+        test: Mean test AUROC of each seed; empty unless this is the selected configuration.
     """
 
     settings: dict[str, str]
@@ -53,36 +53,36 @@ class LeaderboardEntry:
 
     @property
     def mean(self) -> float:
-        """Mean over seeds; NaN without any."""
+        """Mean over seeds; NaN if there are none."""
         return macro_mean(self.values)[0]
 
     @property
     def deviation(self) -> float:
-        """Standard deviation over seeds, of a sample (n - 1); NaN for fewer than two."""
+        """Sample standard deviation (n - 1) over seeds; NaN for fewer than two."""
         return sample_deviation(self.values)
 
     @property
     def test_mean(self) -> float:
-        """Mean test AUROC over seeds; NaN without any."""
+        """Mean test AUROC over seeds; NaN if there are none."""
         return macro_mean(self.test)[0]
 
     @property
     def test_deviation(self) -> float:
-        """Standard deviation of the test AUROC over seeds; NaN for fewer than two."""
+        """Sample standard deviation (n - 1) of the test AUROC over seeds; NaN for fewer than two."""
         return sample_deviation(self.test)
 
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """A sweep's configurations.
+    """Ranked configurations of a sweep.
 
     Attributes:
-        monitor: Name of the number on which they were selected, of validation images.
-        mode: ``max`` or ``min``, whichever is better.
-        entries: Best first; those without a number last. Only the first has test numbers.
+        monitor: Name of the validation metric by which configurations are ranked.
+        mode: ``max`` if higher is better, ``min`` if lower is.
+        entries: Configurations, best first; those without a value are last. Only the first has test values.
         failed: Jobs that have not finished.
         jobs: Number of all jobs.
-        sources: Names of the data set layouts.
+        sources: Names of the data sets' layouts.
         synthetic: Whether any job's images are synthetic.
         same_validation: Whether all jobs were validated on the same images.
     """
@@ -98,7 +98,7 @@ class Leaderboard:
 
 
 def sample_deviation(values: Sequence[float]) -> float:
-    """Standard deviation of a sample (n - 1); NaN for fewer than two.
+    """Sample standard deviation (n - 1); NaN for fewer than two values.
 
     Example:
         >>> sample_deviation([0.5, 0.75])
@@ -108,16 +108,16 @@ def sample_deviation(values: Sequence[float]) -> float:
 
 
 def rank_jobs(jobs: Sequence[SweepJob]) -> Leaderboard:
-    """Group jobs that differ in the seed alone, and order the groups by the mean of what they monitored.
+    """Group jobs that differ only in the seed, and rank the groups by the mean of the monitored metric.
 
     Raises:
-        ValueError: If none has finished, or they monitored different things.
+        ValueError: If no job has finished, or the jobs monitored different metrics.
     """
     finished = [job.summary for job in jobs if job.summary is not None]
     failed = tuple(job for job in jobs if job.summary is None)
     if not finished:
-        reasons = next((f" ({job.error.removesuffix('.')})" for job in failed if job.error), "")
-        raise ValueError(f"Expected a finished job but none of {len(jobs)} is{reasons}. Mend that and start again.")
+        reason = next((f" ({job.error.removesuffix('.')})" for job in failed if job.error), "")
+        raise ValueError(f"Expected a finished job but none of {len(jobs)} is{reason}. Fix that and start again.")
     monitor, mode = _common_monitor(finished)
     groups: dict[tuple[tuple[str, str], ...], list[SweepJob]] = {}
     for job in jobs:
@@ -130,11 +130,11 @@ def rank_jobs(jobs: Sequence[SweepJob]) -> Leaderboard:
     ]
     sign = -1 if mode == "max" else 1
     pairs.sort(key=lambda pair: math.inf if math.isnan(pair[0].mean) else sign * pair[0].mean)
-    selected, its_jobs = pairs[0]
+    best, best_jobs = pairs[0]
     return Leaderboard(
         monitor,
         mode,
-        (replace(selected, test=_test_values(its_jobs)), *(entry for entry, _ in pairs[1:])),
+        (replace(best, test=_test_values(best_jobs)), *(entry for entry, _ in pairs[1:])),
         failed,
         len(jobs),
         tuple(sorted({summary["data"]["source"] for summary in finished})),
@@ -144,7 +144,7 @@ def rank_jobs(jobs: Sequence[SweepJob]) -> Leaderboard:
 
 
 def _common_monitor(finished: Sequence[dict[str, Any]]) -> tuple[str, str]:
-    """Name and mode of the number that all jobs monitored."""
+    """Name and mode of the metric that all jobs monitored."""
     monitors = sorted({(summary["monitor"]["name"], summary["monitor"]["mode"]) for summary in finished})
     if len(monitors) > 1:
         raise ValueError(f"Expected jobs that monitor one number but they monitor {monitors}. Compare them by hand.")

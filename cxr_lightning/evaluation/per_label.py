@@ -1,4 +1,4 @@
-"""The numbers of each label."""
+"""Metrics of each label, and their means over labels."""
 
 import math
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from cxr_lightning.models.postprocess import PostProcessing
 
 
 def rank_labels(predictions: Predictions) -> list[Ranking]:
-    """Each label's ranking."""
+    """Rank the images by their probability of each label."""
     pairs = zip(predictions.probabilities.T, predictions.targets.T, strict=True)
     return [rank_by_score(scores, truth) for scores, truth in pairs]
 
@@ -33,13 +33,13 @@ def score_labels(
     postprocessing: PostProcessing | None,
     prevalences: Sequence[float],
 ) -> tuple[tuple[LabelResult, ...], MeanEstimate, MeanEstimate]:
-    """The numbers of each label, and the means of AUROC and average precision.
+    """Compute the metrics of each label, and the means of AUROC and average precision.
 
     Args:
-        predictions: Predictions of the evaluated images, calibrated where there is post-processing.
-        resampling: Resampling of their patients.
-        postprocessing: Calibration and thresholds from other images; None where there are none.
-        prevalences: Requested prevalences for PPV, NPV and alerts, beside the set's own.
+        predictions: Predictions of the evaluated images, calibrated if there is post-processing.
+        resampling: Bootstrap draws of their patients.
+        postprocessing: Calibration and thresholds that were fitted on other images; None if there are none.
+        prevalences: Requested prevalences for PPV, NPV and alerts, in addition to the evaluated images'.
     """
     rankings = rank_labels(predictions)
     scores = [ranking.score() for ranking in rankings]
@@ -75,13 +75,13 @@ def score_labels(
 
 
 def mean_without_interval(values: Sequence[float]) -> MeanEstimate:
-    """The mean over defined labels."""
+    """Mean over the labels with a defined value, without an interval."""
     mean, defined = macro_mean(values)
     return MeanEstimate(Estimate(mean), defined)
 
 
 def _curves(probabilities: FloatArray, targets: FloatArray) -> tuple[Curve, Curve]:
-    """ROC and precision-recall curve; empty without a positive or without a negative."""
+    """ROC and precision-recall curve; both are empty if there are no positives or no negatives."""
     counts = count_by_threshold(probabilities, targets)
     if not (counts.positives and counts.negatives):
         empty = Curve(np.empty(0), np.empty(0))
@@ -114,7 +114,7 @@ def _operating_points(
 ) -> tuple[OperatingPoint, ...]:
     positive, negative = targets == 1, targets == 0
     known = positive.sum() + negative.sum()
-    own = float(positive.sum() / known) if known else math.nan
+    prevalence = float(positive.sum() / known) if known else math.nan
     points = []
     for name, threshold in postprocessing.thresholds[label].items():
         if math.isnan(threshold):
@@ -131,8 +131,8 @@ def _operating_points(
                 sensitivity,
                 specificity,
                 tuple(
-                    predictive_values(sensitivity.value, specificity.value, prevalence)
-                    for prevalence in (own, *prevalences)
+                    predictive_values(sensitivity.value, specificity.value, value)
+                    for value in (prevalence, *prevalences)
                 ),
             )
         )

@@ -1,4 +1,4 @@
-"""Published results on NIH's official split, to be shown only beside numbers that are comparable with them."""
+"""Published results on NIH's official split; reports show them only beside comparable numbers."""
 
 from cxr_lightning.evaluation.results import PublishedResult
 
@@ -18,7 +18,7 @@ _ORDER = (
     "Pleural_Thickening",
     "Hernia",
 )
-"""Order of the numbers below, as in these papers."""
+"""Order of the findings in the rows below, as in these papers."""
 
 
 def _published(name: str, source: str, mean: float, *auroc: float) -> PublishedResult:
@@ -46,4 +46,4 @@ OFFICIAL_SPLIT_RESULTS: tuple[PublishedResult, ...] = (
         *(0.767, 0.883, 0.828, 0.709, 0.821, 0.758, 0.731, 0.846, 0.745, 0.835, 0.895, 0.818, 0.761, 0.896),
     ),
 )
-"""AUROC of test_list.txt. CheXNet's 0.841 is not here: it is of another, random split."""
+"""Published AUROC on NIH's test_list.txt. CheXNet's 0.841 is not included: it was measured on another, random split."""

@@ -1,4 +1,4 @@
-"""Results of an evaluation: numbers only, nothing that computes or draws. An undefined number is NaN."""
+"""Results of an evaluation as frozen dataclasses. An undefined number is NaN."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from cxr_lightning.metrics.resampling import Estimate
 
 @dataclass(frozen=True)
 class Curve:
-    """Points of a curve, from the highest threshold to the lowest; empty where it is undefined.
+    """Points of a curve, from the highest threshold to the lowest; empty if the curve is undefined.
 
     Attributes:
         x: False positive rate (ROC), or recall (precision-recall).
@@ -27,16 +27,16 @@ class Curve:
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """A threshold chosen on validation, and what it does on the evaluated images.
+    """A threshold chosen on validation images, and its results on the evaluated images.
 
     Attributes:
-        name: The rule, such as ``sensitivity@0.95``.
+        name: Name of the rule that chose the threshold, such as ``sensitivity@0.95``.
         threshold: Threshold on the raw probability.
-        calibrated_threshold: The same threshold on the calibrated probability.
+        calibrated_threshold: Calibrated probability at the threshold.
         counts: True and false positives and negatives.
         sensitivity: Fraction of positives that are predicted positive.
         specificity: Fraction of negatives that are predicted negative.
-        at: Predictive values at the set's own prevalence (first) and at the requested ones.
+        at: Predictive values at the prevalence in the evaluated images (first) and at the requested prevalences.
     """
 
     name: str
@@ -50,10 +50,10 @@ class OperatingPoint:
 
 @dataclass(frozen=True)
 class CalibrationResult:
-    """A label's calibration, and the scores of calibrated probabilities.
+    """A label's calibration, and metrics of the calibrated probabilities.
 
     Attributes:
-        calibrator: Fitted on validation.
+        calibrator: Calibrator that was fitted on validation images.
         brier: Brier score of calibrated probabilities.
         ece: Expected calibration error of calibrated probabilities.
         reliability: Points of the reliability diagram of calibrated probabilities.
@@ -67,7 +67,7 @@ class CalibrationResult:
 
 @dataclass(frozen=True)
 class LabelResult:
-    """One finding.
+    """Metrics of one finding.
 
     Attributes:
         label: The finding's name.
@@ -80,8 +80,8 @@ class LabelResult:
         roc: ROC curve.
         precision_recall: Precision-recall curve.
         reliability: Reliability diagram of raw probabilities.
-        calibration: None where nothing was fitted.
-        operating_points: None where nothing was fitted.
+        calibration: Calibration; None if none was fitted.
+        operating_points: Operating points; None if none were fitted.
     """
 
     label: str
@@ -99,13 +99,13 @@ class LabelResult:
 
     @property
     def prevalence(self) -> float:
-        """Fraction of positives among images with a known target; NaN if there are none."""
+        """Fraction of positives among the images with a known target; NaN if there are none."""
         return self.positives / self.n if self.n else float("nan")
 
 
 @dataclass(frozen=True)
 class MeanEstimate:
-    """A mean over the labels for which a number is defined.
+    """A mean over the labels for which a metric is defined.
 
     Attributes:
         estimate: The mean.
@@ -122,14 +122,14 @@ class Subgroup:
 
     Attributes:
         attribute: ``sex``, ``age`` or ``view``.
-        group: Such as ``F``, ``40-59``, ``AP`` or ``unknown``.
+        group: Name of the group, such as ``F``, ``40-59``, ``AP`` or ``unknown``.
         images: Number of images in the group.
         patients: Number of patients in the group.
-        auroc: Mean AUROC over the labels with positives of two patients and negatives of two patients in this group.
+        auroc: Mean AUROC over the labels with positives of at least two patients in the group, and negatives of two.
         by_label: AUROC and number of positives by label.
         reference: The attribute's group with the most images.
-        difference: Mean AUROC minus that of the reference, over such labels in both, with a paired interval; undefined
-            for the reference itself.
+        difference: Mean AUROC minus the reference's, over the labels that both means cover, with a paired interval;
+            undefined for the reference.
     """
 
     attribute: str
@@ -144,14 +144,14 @@ class Subgroup:
 
 @dataclass(frozen=True)
 class Baseline:
-    """A baseline that should be worse than the model, or at chance.
+    """Result of a baseline, which should score below the model.
 
     Attributes:
         name: ``view, age and sex`` or ``shuffled targets``.
-        description: How it was computed.
-        auroc: Its mean AUROC; None where it cannot be computed.
-        by_label: AUROC by label, without intervals; empty where it cannot be computed.
-        reason: Why it cannot be computed; None where it was.
+        description: How the baseline is computed.
+        auroc: Mean AUROC; None if it cannot be computed.
+        by_label: AUROC by label, without intervals; empty if it cannot be computed.
+        reason: Why the baseline cannot be computed; None if it was.
     """
 
     name: str
@@ -166,7 +166,7 @@ class PublishedResult:
     """A published result on NIH's official split.
 
     Attributes:
-        name: Such as ``Wang et al. 2017``.
+        name: Short reference, such as ``Wang et al. 2017``.
         source: Full reference.
         auroc: AUROC by label.
         mean: Mean AUROC as published.
@@ -180,12 +180,12 @@ class PublishedResult:
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """How the numbers were computed.
+    """Settings with which the numbers were computed.
 
     Attributes:
         replicates: Number of replicates of the bootstrap over patients.
-        seed: Seed of its draws.
-        prevalences: Requested prevalences, in (0, 1), beside the set's own.
+        seed: Seed of the bootstrap.
+        prevalences: Requested prevalences, in (0, 1), in addition to the evaluated images'.
         predictor: Device and precision of the predictions; empty for predictions from elsewhere.
     """
 
@@ -197,7 +197,7 @@ class EvaluationSettings:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Everything that the report shows.
+    """Everything that a report shows, apart from heat maps.
 
     Attributes:
         source: Name of the checkpoint or predictions file that was evaluated.
@@ -206,24 +206,24 @@ class Evaluation:
         images: Number of evaluated images.
         patients: Number of evaluated patients.
         missing: Number of images of the split without a prediction.
-        labels: One result per finding, in output order.
-        auroc: Mean over labels.
-        average_precision: Mean over labels.
-        brier: Mean over labels, of raw probabilities.
-        ece: Mean over labels, of raw probabilities.
-        calibrated_brier: Mean over labels, of calibrated probabilities; None where nothing was fitted.
-        calibrated_ece: Mean over labels, of calibrated probabilities; None where nothing was fitted.
+        labels: Results of the findings, in the order of the model's outputs.
+        auroc: Mean AUROC over labels.
+        average_precision: Mean average precision over labels.
+        brier: Mean Brier score of raw probabilities over labels.
+        ece: Mean expected calibration error of raw probabilities over labels.
+        calibrated_brier: Mean Brier score of calibrated probabilities; None if no calibration was fitted.
+        calibrated_ece: Mean expected calibration error of calibrated probabilities; None if none was fitted.
         fitted_on: Description of the images on which thresholds and calibration were fitted; None where nothing was.
-        not_fitted: Why nothing was fitted; None where something was.
-        subgroups: By sex, age and view.
-        baselines: Baselines on the same images.
+        not_fitted: Why no calibration and thresholds were fitted; None if they were.
+        subgroups: Results by sex, age and view.
+        baselines: Results of the baselines on the same images.
         comparability: Whether the numbers may be compared with published ones.
-        published: Published results; only where comparable.
+        published: Published results; empty unless the numbers are comparable.
         model: The model's metadata; empty for predictions from elsewhere.
         data: Record of the evaluated data.
-        settings: How the numbers were computed.
+        settings: Settings with which the numbers were computed.
         versions: Versions of packages at evaluation.
-        warnings: What a reader must know before trusting the numbers.
+        warnings: Statements that a reader must know before trusting the numbers.
     """
 
     source: str

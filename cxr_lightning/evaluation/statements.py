@@ -1,4 +1,4 @@
-"""Facts that a report puts into sentences: a code and its values. ``report/wording.py`` holds the sentences."""
+"""Statements of an evaluation: a code and its values. ``report/wording.py`` holds the sentences."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,17 +7,17 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Statement:
-    """A fact for readers.
+    """A fact that a report puts into a sentence.
 
     Attributes:
-        code: What is stated, such as ``few_images``; a key of ``cxr_lightning.report.wording.SENTENCES``.
-        values: Numbers and names in it.
+        code: Code of the fact, such as ``few_images``; a key of ``cxr_lightning.report.wording.SENTENCES``.
+        values: Numbers and names that the sentence contains.
     """
 
     code: str
     values: Mapping[str, Any] = field(default_factory=dict)
 
 
-def statement(code: str, **values: Any) -> Statement:  # noqa: ANN401  # whatever the sentence names
-    """A statement with these values."""
+def statement(code: str, **values: Any) -> Statement:  # noqa: ANN401  # any value that a sentence contains
+    """Make a statement from a code and its values."""
     return Statement(code, values)

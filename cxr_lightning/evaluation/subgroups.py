@@ -15,7 +15,7 @@ from cxr_lightning.metrics.ranking import FloatArray
 from cxr_lightning.metrics.resampling import Estimate, Resampling, bootstrap_scores, estimate, mean_estimate
 
 AGE_BANDS = ((0, 20), (20, 40), (40, 60), (60, 80), (80, 200))
-"""Years, the upper end excluded.
+"""Age bands in years, the upper end excluded.
 
 References:
     Seyyed-Kalantari et al., "CheXclusion", Pacific Symposium on Biocomputing 2021.
@@ -25,15 +25,15 @@ _MAX_GROUPS = 8
 
 
 def score_subgroups(predictions: Predictions, table: pd.DataFrame, resampling: Resampling) -> tuple[Subgroup, ...]:
-    """AUROC of each group, and how far it is from that of the attribute's largest group.
+    """Compute the AUROC of each group, and its difference from the attribute's largest group.
 
     Args:
         predictions: Predictions of N images.
         table: N rows in the same order with ``sex``, ``age`` and ``view_position``.
-        resampling: Resampling of their patients; all groups share the draws, so that differences are paired.
+        resampling: Bootstrap draws of their patients; all groups use the same draws, so that differences are paired.
 
     Returns:
-        The groups of every attribute that some image has.
+        The groups of every attribute that is known for at least one image.
     """
     groups: list[Subgroup] = []
     for attribute, names in group_names(table).items():
@@ -42,7 +42,7 @@ def score_subgroups(predictions: Predictions, table: pd.DataFrame, resampling: R
         images = Counter(names.tolist())
         ordered = sorted(images, key=lambda name: (name == UNKNOWN, name))
         reference = max(ordered, key=lambda name: (name != UNKNOWN, images[name]))
-        scores = {name: _score(predictions, names == name, resampling) for name in ordered}
+        scores = {name: _score_group(predictions, names == name, resampling) for name in ordered}
         groups += [_subgroup(attribute, name, reference, scores, predictions.labels) for name in ordered]
     return tuple(groups)
 
@@ -58,12 +58,12 @@ class _Scores:
     replicates: FloatArray
 
 
-def _score(predictions: Predictions, chosen: NDArray[np.bool_], resampling: Resampling) -> _Scores:
-    inside = replace(predictions, targets=np.where(chosen[:, None], predictions.targets, np.nan))
-    rankings = rank_labels(inside)
+def _score_group(predictions: Predictions, members: NDArray[np.bool_], resampling: Resampling) -> _Scores:
+    group = replace(predictions, targets=np.where(members[:, None], predictions.targets, np.nan))
+    rankings = rank_labels(group)
     return _Scores(
-        int(chosen.sum()),
-        len(np.unique(resampling.patient_index[chosen])),
+        int(members.sum()),
+        len(np.unique(resampling.patient_index[members])),
         np.array([ranking.score()[0] for ranking in rankings]),
         [len(ranking.positive_rows) for ranking in rankings],
         bootstrap_scores(rankings, resampling)[0],
@@ -73,48 +73,48 @@ def _score(predictions: Predictions, chosen: NDArray[np.bool_], resampling: Resa
 def _subgroup(
     attribute: str, name: str, reference: str, scores: Mapping[str, _Scores], labels: Sequence[str]
 ) -> Subgroup:
-    own, other = scores[name], scores[reference]
+    group, other = scores[name], scores[reference]
     by_label = {
-        label: (estimate(float(own.auroc[column]), own.replicates[:, column]), own.positives[column])
+        label: (estimate(float(group.auroc[column]), group.replicates[:, column]), group.positives[column])
         for column, label in enumerate(labels)
     }
     difference = MeanEstimate(Estimate(), 0)
     if name != reference:
-        difference = _mean(own.auroc - other.auroc, own.replicates - other.replicates)
-    mean = _mean(own.auroc, own.replicates)
-    return Subgroup(attribute, name, own.images, own.patients, mean, by_label, reference, difference)
+        difference = _mean(group.auroc - other.auroc, group.replicates - other.replicates)
+    mean = _mean(group.auroc, group.replicates)
+    return Subgroup(attribute, name, group.images, group.patients, mean, by_label, reference, difference)
 
 
 def _mean(values: FloatArray, replicates: FloatArray) -> MeanEstimate:
-    """The mean over labels that have an interval: a finding's only patient in a group says nothing about others."""
-    kept = np.where(np.isnan(replicates).all(axis=0), np.nan, values)
-    return MeanEstimate(*mean_estimate(kept.tolist(), replicates))
+    """Mean over the labels that have an interval: a single patient with a finding says nothing about the group."""
+    defined = np.where(np.isnan(replicates).all(axis=0), np.nan, values)
+    return MeanEstimate(*mean_estimate(defined.tolist(), replicates))
 
 
 def group_names(table: pd.DataFrame) -> dict[str, NDArray[np.object_]]:
-    """Each image's group by attribute: ``sex``, ``age`` and ``view``.
+    """Name of each image's group, by attribute: ``sex``, ``age`` and ``view``.
 
     Args:
-        table: With ``sex``, ``age`` (years) and ``view_position``.
+        table: Rows with ``sex``, ``age`` (years) and ``view_position``.
     """
     return {
-        "sex": _filled(table["sex"]),
-        "age": np.array([_band(age) for age in table["age"].astype("float64")], dtype=object),
-        "view": _filled(table["view_position"]),
+        "sex": _group_rare_values(table["sex"]),
+        "age": np.array([_age_band(age) for age in table["age"].astype("float64")], dtype=object),
+        "view": _group_rare_values(table["view_position"]),
     }
 
 
-def _filled(values: pd.Series) -> NDArray[np.object_]:
-    """The values, ``unknown`` where there is none, and ``other`` for all but the commonest ones."""
+def _group_rare_values(values: pd.Series) -> NDArray[np.object_]:
+    """Replace missing values with ``unknown``, and all but the most common ones with ``other``."""
     names = [value if isinstance(value, str) and value else UNKNOWN for value in values]
     common = {name for name, _ in Counter(names).most_common(_MAX_GROUPS)} | {UNKNOWN}
     return np.array([name if name in common else "other" for name in names], dtype=object)
 
 
-def _band(age: float) -> str:
-    """The age band of an age, such as ``40-59``.
+def _age_band(age: float) -> str:
+    """Name of an age's band, such as ``40-59``.
 
-    >>> _band(59.9), _band(60), _band(93), _band(float("nan"))
+    >>> _age_band(59.9), _age_band(60), _age_band(93), _age_band(float("nan"))
     ('40-59', '60-79', '80 or older', 'unknown')
     """
     for low, high in AGE_BANDS:

@@ -19,11 +19,11 @@ _PAIRS_PER_PASS = 64
 
 
 class GradCam:
-    """Grad-CAM of one network. The features are computed once per image; captum attributes the head for each label.
+    """Grad-CAM of one network: features are computed once per image, and captum attributes the head for each label.
 
     Args:
-        network: On any device; in evaluation mode.
-        target_layer: ``post_relu``, or ``pre_relu`` for a DenseNet.
+        network: Network on any device, in evaluation mode.
+        target_layer: Layer whose maps are used: ``post_relu``, or ``pre_relu`` for a DenseNet.
 
     Raises:
         ValueError: If the layer is unknown, or the network has no such layer.
@@ -37,7 +37,7 @@ class GradCam:
         self._captum = LayerGradCam(self.head, self.head.entry)
 
     def activations(self, images: Tensor) -> Tensor:
-        """The target layer's maps, ``(B, K, h, w)``, without gradient.
+        """Compute the target layer's maps, ``(B, K, h, w)``, without gradient.
 
         Args:
             images: ``(B, 1, S, S)`` uint8, or float in [0, 255].
@@ -49,7 +49,7 @@ class GradCam:
         return maps
 
     def heatmaps(self, images: Tensor, columns: Sequence[int]) -> Tensor:
-        """Grad-CAM maps at the target layer's resolution: not normalized, negative evidence is 0.
+        """Compute Grad-CAM maps at the target layer's resolution, not normalized; negative evidence is 0.
 
         Args:
             images: ``(B, 1, S, S)`` uint8, or float in [0, 255].
@@ -64,12 +64,12 @@ class GradCam:
         return maps.reshape(rows, labels, *maps.shape[1:])
 
     def heatmaps_of_pairs(self, images: Tensor, image: Tensor, column: Tensor) -> Tensor:
-        """Grad-CAM maps of pairs of an image and a label.
+        """Compute Grad-CAM maps of pairs of an image and a label.
 
         Args:
             images: ``(B, 1, S, S)``.
-            image: Which image each pair is of, ``(P,)`` in [0, B).
-            column: Which column of the logits each pair is of, ``(P,)``.
+            image: Index of each pair's image, ``(P,)`` in [0, B).
+            column: Column of the logits of each pair's label, ``(P,)``.
 
         Returns:
             ``(P, h, w)`` float32 on the CPU.
@@ -83,9 +83,9 @@ class GradCam:
 
     def _attribute(self, maps: Tensor, column: Tensor) -> Tensor:
         with torch.inference_mode(False), torch.enable_grad():
-            found = self._captum.attribute(maps.clone(), target=column.clone().to(maps.device), relu_attributions=True)
-        attribution: Tensor = found.detach().float().cpu()[:, 0]
-        return attribution
+            result = self._captum.attribute(maps.clone(), target=column.clone().to(maps.device), relu_attributions=True)
+        heatmaps: Tensor = result.detach().float().cpu()[:, 0]
+        return heatmaps
 
 
 class _Head(nn.Module):
@@ -105,8 +105,8 @@ def upsample(heatmaps: Tensor, size: int) -> Tensor:
     """Interpolate maps bilinearly to the image's resolution.
 
     Args:
-        heatmaps: ``(P, h, w)``.
-        size: Side in pixels, S.
+        heatmaps: Maps, ``(P, h, w)``.
+        size: Side of the image in pixels, S.
 
     Returns:
         ``(P, S, S)``.
@@ -116,14 +116,14 @@ def upsample(heatmaps: Tensor, size: int) -> Tensor:
 
 
 def normalize(heatmaps: Tensor) -> Tensor:
-    """Divide each map by its own maximum; one without positive evidence becomes 0 everywhere, not noise.
+    """Divide each map by its maximum; a map without positive evidence becomes 0 everywhere rather than noise.
 
     Args:
-        heatmaps: ``(P, H, W)``, not negative.
+        heatmaps: Maps without negative values, ``(P, H, W)``.
 
     Example:
         >>> normalize(torch.tensor([[[0.0, 2.0]], [[0.0, 0.0]]])).tolist()
         [[[0.0, 1.0]], [[0.0, 0.0]]]
     """
-    highest = heatmaps.amax(dim=(1, 2), keepdim=True)
-    return torch.where(highest > _MIN_EVIDENCE, heatmaps / highest.clamp(min=_MIN_EVIDENCE), 0.0)
+    maximum = heatmaps.amax(dim=(1, 2), keepdim=True)
+    return torch.where(maximum > _MIN_EVIDENCE, heatmaps / maximum.clamp(min=_MIN_EVIDENCE), 0.0)

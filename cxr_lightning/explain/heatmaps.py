@@ -1,4 +1,4 @@
-"""Heat maps at the image's resolution, and the pictures in which reports show them."""
+"""Heat maps at the image's resolution, and overlays of a single image."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ from cxr_lightning.models.network import Network
 
 
 def image_heatmaps(grad_cam: GradCam, images: Tensor, columns: Sequence[int]) -> Tensor:
-    """Normalized maps at the images' resolution.
+    """Compute normalized heat maps at the images' resolution.
 
     Args:
         grad_cam: The network's Grad-CAM.
@@ -36,14 +36,14 @@ def explain_image(
     labels: Sequence[str],
     target_layer: TargetLayer = "post_relu",
 ) -> tuple[Overlay, ...]:
-    """Heat maps of one image.
+    """Compute heat maps of one image.
 
     Args:
-        network: On any device.
+        network: Network on any device.
         model_labels: Labels of the network's outputs, in order.
         image_id: The image's name.
         pixels: ``(S, S)`` uint8, in the network's image size.
-        labels: Labels to explain, among the network's.
+        labels: Labels to explain, a subset of the network's.
         target_layer: See :class:`~cxr_lightning.explain.grad_cam.GradCam`.
 
     Raises:

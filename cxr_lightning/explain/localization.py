@@ -1,4 +1,4 @@
-"""How well heat maps find annotated boxes: scores of each pair of image and label, then of each label."""
+"""Localization scores of heat maps against annotated boxes, by label."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +23,8 @@ from cxr_lightning.metrics.resampling import Estimate, Resampling, draw_patients
 from cxr_lightning.utils.coordinates import FractionalBox
 
 ALL_LABELS = "all"
+"""Label of the result for all labels together."""
+
 _BATCH_SIZE = 16
 
 
@@ -31,7 +33,7 @@ class AnnotatedPair:
     """An image and a label for which it has boxes.
 
     Attributes:
-        row: The image's number.
+        row: The image's row in the predictions.
         label: The label.
         column: The label's column of the logits.
         patient_id: The image's patient.
@@ -47,7 +49,7 @@ class AnnotatedPair:
 
 @dataclass(frozen=True)
 class _PairScores:
-    """Scores of each pair: arrays of the same length."""
+    """Scores of pairs of image and label, as arrays of the same length."""
 
     label: NDArray[np.object_]
     patient: NDArray[np.object_]
@@ -70,42 +72,42 @@ def score_localization(
     replicates: int,
     seed: int,
 ) -> tuple[LocalizationResult, ...]:
-    """Score how well maps find annotated boxes.
+    """Score how well heat maps find annotated boxes.
 
     Args:
         grad_cam: The network's Grad-CAM.
-        read_image: Gives an image by its number, ``(1, S, S)`` uint8.
+        read_image: Function that returns an image by its row, ``(1, S, S)`` uint8.
         pairs: Images and labels with boxes, ordered by image.
         labels: Labels in the order of the results.
         replicates: Number of replicates of the bootstrap over patients.
-        seed: Seed of its draws.
+        seed: Seed of the bootstrap.
 
     Returns:
-        One result per label that has a pair, then one for all of them; none without pairs.
+        One result per label that has a pair, then one for all labels together; empty without pairs.
     """
     if not pairs:
         return ()
     scores = _score_pairs(grad_cam, read_image, pairs)
-    chosen = {label: scores.label == label for label in labels if (scores.label == label).any()}
-    chosen[ALL_LABELS] = np.ones(len(pairs), dtype=bool)
-    return tuple(_summarize(label, scores, rows, replicates, seed) for label, rows in chosen.items())
+    members = {label: scores.label == label for label in labels if (scores.label == label).any()}
+    members[ALL_LABELS] = np.ones(len(pairs), dtype=bool)
+    return tuple(_summarize(label, scores, rows, replicates, seed) for label, rows in members.items())
 
 
 def _score_pairs(grad_cam: GradCam, read_image: Callable[[int], Tensor], pairs: Sequence[AnnotatedPair]) -> _PairScores:
-    found: dict[str, list[object]] = {name: [] for name in _PairScores.__dataclass_fields__}
+    scores: dict[str, list[object]] = {name: [] for name in _PairScores.__dataclass_fields__}
     rows = sorted({pair.row for pair in pairs})
     for start in range(0, len(rows), _BATCH_SIZE):
         batch = rows[start : start + _BATCH_SIZE]
-        part = [pair for pair in pairs if pair.row in batch]
+        batch_pairs = [pair for pair in pairs if pair.row in batch]
         images = torch.stack([read_image(row) for row in batch]).to(grad_cam.network.device)
-        places = torch.tensor([batch.index(pair.row) for pair in part])
-        maps = grad_cam.heatmaps_of_pairs(images, places, torch.tensor([pair.column for pair in part]))
-        for pair, cells in zip(part, normalize(maps).numpy(), strict=True):
+        image_index = torch.tensor([batch.index(pair.row) for pair in batch_pairs])
+        maps = grad_cam.heatmaps_of_pairs(images, image_index, torch.tensor([pair.column for pair in batch_pairs]))
+        for pair, cells in zip(batch_pairs, normalize(maps).numpy(), strict=True):
             for name, value in _score_pair(pair, cells, images.shape[-1]).items():
-                found[name].append(value)
-    texts = {"label", "patient"}
+                scores[name].append(value)
+    text_fields = {"label", "patient"}
     return _PairScores(
-        **{name: np.array(values, dtype=object if name in texts else None) for name, values in found.items()}
+        **{name: np.array(values, dtype=object if name in text_fields else None) for name, values in scores.items()}
     )
 
 
@@ -130,16 +132,16 @@ def _summarize(
     label: str, pairs: _PairScores, chosen: NDArray[np.bool_], replicates: int, seed: int
 ) -> LocalizationResult:
     resampling = draw_patients(pairs.patient[chosen], replicates, seed)
-    everyone = np.ones(int(chosen.sum()), dtype=bool)
+    all_pairs = np.ones(int(chosen.sum()), dtype=bool)
     hit, random, center = pairs.hit[chosen], pairs.random[chosen], pairs.center[chosen]
     iou, iobb = pairs.iou[chosen], pairs.iobb[chosen]
     return LocalizationResult(
         label,
         images=int(chosen.sum()),
-        hit_rate=proportion(hit, everyone, resampling),
+        hit_rate=proportion(hit, all_pairs, resampling),
         best_hit_rate=float(pairs.reachable[chosen].mean()),
         random_hit_rate=_mean(random, resampling),
-        center_hit_rate=proportion(center, everyone, resampling),
+        center_hit_rate=proportion(center, all_pairs, resampling),
         over_random=_mean(hit.astype(float) - random, resampling),
         over_center=_mean(hit.astype(float) - center, resampling),
         iou=_mean(iou, resampling),
@@ -151,7 +153,7 @@ def _summarize(
 
 
 def _mean(values: FloatArray, resampling: Resampling) -> Estimate:
-    """The mean over pairs with its interval; no interval where all are equal or of one patient: no draw would vary."""
+    """Mean over pairs, without an interval if all values are equal or of one patient: draws would not vary."""
     if resampling.num_patients < 2 or (values == values[0]).all():
         return Estimate(float(values.mean()))
     return estimate(float(values.mean()), resampling.sums(values) / resampling.sums(np.ones(len(values))))

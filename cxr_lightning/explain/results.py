@@ -1,4 +1,4 @@
-"""Results of explaining a network: pictures to look at, localization scores and sanity checks. Numbers only."""
+"""Results of explaining a network: overlays, localization scores and sanity checks, as frozen dataclasses."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,22 +11,22 @@ from cxr_lightning.utils.coordinates import FractionalBox
 
 TRUE_POSITIVE, FALSE_POSITIVE, FALSE_NEGATIVE = "true positive", "false positive", "false negative"
 REQUESTED = "asked for"
-"""Kinds of pictures: how a prediction compares with its target, or that the image was requested."""
+"""Kinds of overlays: how the prediction compares with the target, or that the image was requested."""
 
 
 @dataclass(frozen=True)
 class Overlay:
-    """One image and the heat map of one label.
+    """An image and its heat map of one label.
 
     Attributes:
         image_id: The image's name.
         label: The label.
-        kind: Why the picture is shown: one of the kinds above.
-        image: ``(S, S)`` uint8.
-        heatmap: ``(S, S)`` float32 in [0, 1], its maximum 1; all 0 where there is no positive evidence.
+        kind: Why the image is shown: one of the kinds above.
+        image: Pixels, ``(S, S)`` uint8.
+        heatmap: Heat map with a maximum of 1, ``(S, S)`` float32; all 0 if there is no positive evidence.
         probability: Raw probability of the label.
-        target: 1 present, 0 absent, NaN unknown.
-        boxes: Boxes that are annotated for this label, in fractions of the image's sides.
+        target: Target of the label: 1 present, 0 absent, NaN unknown.
+        boxes: Annotated boxes of the label, in fractions of the image's sides.
     """
 
     image_id: str
@@ -40,7 +40,7 @@ class Overlay:
 
     @property
     def empty(self) -> bool:
-        """Whether there is no positive evidence for the label in the image."""
+        """Whether the heat map has no positive evidence."""
         return not bool((self.heatmap > 0).any())
 
 
@@ -56,12 +56,12 @@ class LocalizationResult:
             in a box.
         random_hit_rate: Expected hit rate of maps of random numbers of the same resolution.
         center_hit_rate: Hit rate of the image's center.
-        over_random: Hit rate minus the random one, paired.
-        over_center: Hit rate minus the center's, paired.
+        over_random: Hit rate minus that of random maps, paired.
+        over_center: Hit rate minus that of the image's center, paired.
         iou: Mean intersection over union of the cells above half of the maximum with the boxes.
         best_iou: Mean of the highest intersection over union that the map's resolution allows.
         iou_accuracy: Fraction of maps with at least this intersection over union, by threshold.
-        iobb_accuracy: Fraction of maps with at least this part of the region inside the boxes, by threshold.
+        iobb_accuracy: Fraction of maps with at least this fraction of the region inside the boxes, by threshold.
         empty: Number of maps without positive evidence; they count as misses.
     """
 
@@ -85,13 +85,13 @@ class SanityResult:
     """Whether heat maps depend on what the network has learned: Adebayo's randomization, deletion and insertion.
 
     Attributes:
-        images: Number of images; those with positive evidence.
-        similarity: Rank correlation of the maps with those after weights were randomized, by stage from the output on;
-            1 would say that the weights do not matter.
-        deletion: Mean probability while pixels are removed, the hottest first; area under the curve.
-        random_deletion: The same in random order.
-        insertion: Mean probability while pixels are put back, the hottest first; area under the curve.
-        random_insertion: The same in random order.
+        images: Number of images, all with positive evidence.
+        similarity: Rank correlation of the maps before and after weights are randomized, by stage from the output on;
+            1 would mean that the weights do not matter.
+        deletion: Area under the probability while pixels are removed, the hottest first.
+        random_deletion: Area under the probability while pixels are removed in random order.
+        insertion: Area under the probability while pixels are inserted, the hottest first.
+        random_insertion: Area under the probability while pixels are inserted in random order.
     """
 
     images: int
@@ -109,12 +109,12 @@ class Explanation:
     Attributes:
         backbone: Name of the network's backbone.
         target_layer: Layer whose maps are shown, ``post_relu`` or ``pre_relu``.
-        split: Split whose AUROC chose the labels: ``test``, ``val`` or ``train``.
-        labels: Number of labels that were chosen.
-        by_youden: Whether predicted positives are those from the operating point ``youden`` on, else from 0.5.
-        gallery: Pictures, those of a label together.
-        localization: Scores by label, those of all together last; empty where no evaluated image has boxes.
-        sanity: Sanity checks; None where they were not requested.
+        split: Split on whose AUROC the labels were chosen: ``test``, ``val`` or ``train``.
+        labels: Number of chosen labels.
+        by_youden: Whether images are predicted positive from the operating point ``youden`` on rather than from 0.5.
+        gallery: Overlays, grouped by label.
+        localization: Scores by label, those of all labels together last; empty if no evaluated image has boxes.
+        sanity: Sanity checks; None if they were not requested.
     """
 
     backbone: str

@@ -1,4 +1,4 @@
-"""Bootstrap intervals over patients, not images: two images of one patient are not independent."""
+"""Bootstrap intervals over patients rather than images: images of one patient are not independent."""
 
 import math
 from collections.abc import Sequence
@@ -18,10 +18,10 @@ _MAX_COUNTS = 250_000_000  # eight bytes each
 
 @dataclass(frozen=True)
 class Estimate:
-    """Number with its 95 % interval; NaN where undefined.
+    """A number with its 95 % interval; NaN if undefined.
 
     Attributes:
-        value: Number from all images.
+        value: The number computed from all images.
         low: Lower end of the interval.
         high: Upper end of the interval.
     """
@@ -36,7 +36,7 @@ class Resampling:
     """Bootstrap draws of patients.
 
     Attributes:
-        counts: Draws of each patient in each replicate, ``(R, number of patients)``; a row sums to that number.
+        counts: Number of times each patient is drawn, ``(R, number of patients)``; rows sum to the number of patients.
         patient_index: Column of each image's patient in ``counts``, ``(N,)``.
     """
 
@@ -49,9 +49,9 @@ class Resampling:
         return int(self.counts.shape[1])
 
     def weights(self, replicate: int) -> FloatArray:
-        """Number of times that each image counts in one replicate, ``(N,)``."""
-        drawn: FloatArray = self.counts[replicate, self.patient_index].astype(np.float64)
-        return drawn
+        """Weight of each image in one replicate: the number of times its patient is drawn, ``(N,)``."""
+        weights: FloatArray = self.counts[replicate, self.patient_index].astype(np.float64)
+        return weights
 
     def sums(self, values: FloatArray) -> FloatArray:
         """Sum of a quantity over the images of each replicate, ``(R,)``; NaN counts as zero.
@@ -70,7 +70,7 @@ class Resampling:
 
 
 def draw_patients(patient_ids: Sequence[str] | NDArray[np.object_], replicates: int, seed: int) -> Resampling:
-    """Draw the patients with replacement, as many as there are, for each replicate.
+    """Draw as many patients as there are, with replacement, for each replicate.
 
     The draws do not depend on the order of the images.
 
@@ -111,7 +111,7 @@ def bootstrap_scores(rankings: Sequence[Ranking], resampling: Resampling) -> tup
     """
     replicates = len(resampling.counts)
     scores = np.full((2, replicates, len(rankings)), math.nan)
-    columns = [number for number, ranking in enumerate(rankings) if _has_two_patients_per_side(ranking, resampling)]
+    columns = [column for column, ranking in enumerate(rankings) if _has_two_patients_per_target(ranking, resampling)]
     for replicate in range(replicates):
         weights = resampling.weights(replicate)
         for column in columns:
@@ -119,22 +119,22 @@ def bootstrap_scores(rankings: Sequence[Ranking], resampling: Resampling) -> tup
     return scores[0], scores[1]
 
 
-def _has_two_patients_per_side(ranking: Ranking, resampling: Resampling) -> bool:
-    """Whether a label has positives of at least two patients, and negatives too."""
-    sides = (ranking.positive_rows, ranking.negative_rows)
-    return all(len(np.unique(resampling.patient_index[rows])) > 1 for rows in sides)
+def _has_two_patients_per_target(ranking: Ranking, resampling: Resampling) -> bool:
+    """Whether a label has positives of at least two patients, and negatives of at least two."""
+    groups = (ranking.positive_rows, ranking.negative_rows)
+    return all(len(np.unique(resampling.patient_index[rows])) > 1 for rows in groups)
 
 
 def estimate(value: float, replicates: FloatArray) -> Estimate:
-    """Add the percentile interval of its replicates to a number.
+    """Percentile interval of a number from its bootstrap replicates.
 
     Args:
-        value: Number from all images.
+        value: The number computed from all images.
         replicates: The number in each replicate, ``(R,)``; NaN (undefined) is excluded.
 
     Example:
-        >>> found = estimate(100.0, np.arange(201.0))
-        >>> round(found.low, 6), round(found.high, 6)
+        >>> result = estimate(100.0, np.arange(201.0))
+        >>> round(result.low, 6), round(result.high, 6)
         (5.0, 195.0)
     """
     defined = replicates[~np.isnan(replicates)]
@@ -145,54 +145,53 @@ def estimate(value: float, replicates: FloatArray) -> Estimate:
 
 
 def mean_estimate(values: Sequence[float], replicates: FloatArray) -> tuple[Estimate, int]:
-    """Mean over defined labels with its interval, and the number of these labels.
+    """Mean over the labels with a defined value, with its interval, and the number of these labels.
 
-    The mean of a replicate in which a label has lost its positives is that over the others. If a defined label has no
-    interval, it counts in the value and the mean has no interval.
+    The mean of a replicate covers the labels that are defined in it. If a label has a value but is undefined in
+    every replicate, the mean includes it and has no interval.
 
     Args:
-        values: Number of each label, NaN where undefined.
-        replicates: The same numbers in each replicate, ``(R, C)``.
+        values: Value of each label, NaN if undefined.
+        replicates: The values in each replicate, ``(R, C)``.
     """
     array = np.asarray(values, dtype=np.float64)
     defined = ~np.isnan(array)
     if not defined.any():
         return Estimate(), 0
-    kept = replicates[:, defined]
-    if np.isnan(kept).all(axis=0).any():
+    defined_replicates = replicates[:, defined]
+    if np.isnan(defined_replicates).all(axis=0).any():
         return Estimate(float(array[defined].mean())), int(defined.sum())
-    return estimate(float(array[defined].mean()), row_means(kept)), int(defined.sum())
+    return estimate(float(array[defined].mean()), row_means(defined_replicates)), int(defined.sum())
 
 
 def row_means(replicates: FloatArray) -> FloatArray:
-    """Mean over the defined values of each row, ``(R,)``; NaN for a row without any."""
-    known = ~np.isnan(replicates)
-    totals: FloatArray = np.where(known, replicates, 0).sum(axis=1)
-    return totals / np.where(known.any(axis=1), known.sum(axis=1), math.nan)
+    """Mean over the defined values of each row, ``(R,)``; NaN for a row without defined values."""
+    defined = ~np.isnan(replicates)
+    totals: FloatArray = np.where(defined, replicates, 0).sum(axis=1)
+    return totals / np.where(defined.any(axis=1), defined.sum(axis=1), math.nan)
 
 
-def proportion(success: NDArray[np.bool_], among: NDArray[np.bool_], resampling: Resampling) -> Estimate:
-    """Fraction of some images that have a property, such as sensitivity, with its interval.
+def proportion(success: NDArray[np.bool_], denominator: NDArray[np.bool_], resampling: Resampling) -> Estimate:
+    """Fraction of images that have a property, such as sensitivity, with its interval.
 
-    Where the fraction is 0 or 1, every draw repeats it; the interval is then Wilson's, with the number of patients as
-    sample size.
+    If the fraction is 0 or 1, it is the same in every replicate; the interval is then Wilson's, with the number of
+    patients as sample size.
 
     Args:
         success: Whether each image has the property, ``(N,)``.
-        among: Whether each image belongs to the denominator, ``(N,)``.
+        denominator: Whether each image belongs to the denominator, ``(N,)``.
         resampling: Draws of the patients of the same images.
     """
-    if not among.any():
+    if not denominator.any():
         return Estimate()
-    counted = among.astype(np.float64)
-    value = float(success[among].mean())
-    patients = len(np.unique(resampling.patient_index[among]))
+    value = float(success[denominator].mean())
+    patients = len(np.unique(resampling.patient_index[denominator]))
     if value in (0.0, 1.0):
         return _wilson(value, patients)
     if patients < 2:
         return Estimate(value)
-    totals = resampling.sums(counted)
-    fractions = resampling.sums((success & among).astype(np.float64)) / np.where(totals > 0, totals, math.nan)
+    totals = resampling.sums(denominator.astype(np.float64))
+    fractions = resampling.sums((success & denominator).astype(np.float64)) / np.where(totals > 0, totals, math.nan)
     return estimate(value, fractions)
 
 

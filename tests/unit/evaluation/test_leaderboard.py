@@ -84,7 +84,7 @@ def test_jobs_that_do_not_compare_are_refused_or_noted(sweep: Path, capsys: pyte
 
 def test_no_finished_job_is_an_error_with_a_reason(sweep: Path) -> None:
     jobs = [job for job in read_jobs(sweep) if job.summary is None]
-    with pytest.raises(ValueError, match=r"none of 1 is \(Expected luck\)\. Mend that"):
+    with pytest.raises(ValueError, match=r"none of 1 is \(Expected luck\)\. Fix that"):
         rank_jobs(jobs)
 
 
