@@ -160,7 +160,7 @@ def _compare(exported: ExportedNetwork, path: Path, names: list[str], size: int)
         images: NDArray[np.uint8] = generator.integers(0, 256, (batch, 1, size, size), dtype=np.uint8)
         with torch.inference_mode():
             expected = exported(torch.from_numpy(images))
-        for name, ours, theirs in zip(names, expected, session.run(names, {ONNX_IMAGES: images}), strict=True):
-            scale = max(1.0, float(ours.abs().max()))
-            differences[name] = float(np.max([differences[name], np.abs(ours.numpy() - theirs).max() / scale]))
+        for name, output, onnx_output in zip(names, expected, session.run(names, {ONNX_IMAGES: images}), strict=True):
+            scale = max(1.0, float(output.abs().max()))
+            differences[name] = float(np.max([differences[name], np.abs(output.numpy() - onnx_output).max() / scale]))
     return differences

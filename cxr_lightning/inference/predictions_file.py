@@ -111,16 +111,16 @@ def join_predictions(path: Path, table: pd.DataFrame, *, allow_missing: bool = F
             f"{preview(unknown.tolist())}. `predictions` are of the evaluated split, `val_predictions` of images "
             "outside it. Delete these rows, or choose the data or `split` that they are of."
         )
-    kept = table[images.isin(raw[IMAGE_COLUMN])]
+    predicted = table[images.isin(raw[IMAGE_COLUMN])]
     missing = images[~images.isin(raw[IMAGE_COLUMN])].tolist()
-    if missing and (not allow_missing or kept.empty):
+    if missing and (not allow_missing or predicted.empty):
         raise ValueError(
             f"Expected predictions of all {len(table)} images of the evaluated split in '{path}' but {len(missing)} "
             f"are missing: {preview(missing)}. Add them, or set 'allow_missing=true' to score the others."
         )
-    ordered = raw.set_index(IMAGE_COLUMN).loc[kept["image_id"].astype(str).tolist()]
+    ordered = raw.set_index(IMAGE_COLUMN).loc[predicted["image_id"].astype(str).tolist()]
     probabilities = _probabilities(ordered, list(columns.values()), list(columns), path)
-    return predictions_of(kept, list(columns), probabilities), len(missing)
+    return predictions_of(predicted, list(columns), probabilities), len(missing)
 
 
 def _header(path: Path) -> list[str]:

@@ -75,7 +75,8 @@ class FiniteLoss(pl.Callback):
         )
 
     def _write_batch(self, trainer: pl.Trainer, step: _Step) -> Path:
-        rows = trainer.datamodule.rows("train").iloc[step.rows.cpu().numpy()]  # type: ignore[attr-defined]  # ours
+        table = trainer.datamodule.rows("train")  # type: ignore[attr-defined]  # set by Lightning
+        rows = table.iloc[step.rows.cpu().numpy()]
         suffix = f"_{trainer.global_rank}" if trainer.global_rank else ""
         path = self.folder / f"{Path(BATCH_FILE).stem}{suffix}.csv"
         path.parent.mkdir(parents=True, exist_ok=True)
