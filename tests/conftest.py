@@ -4,7 +4,7 @@ import csv
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,15 @@ PLANTED = ("Effusion", "Infiltration", "Mass", "Nodule")
 """Findings that some images of every patient have and others have not: so every split has both."""
 RARE = ("Cardiomegaly", "Hernia")
 """Findings drawn at random."""
+
+
+def assert_one_error_line(out: str, err: str, words: Sequence[str]) -> None:
+    """Check that a command's standard error is one line with an error message, without a traceback anywhere."""
+    (line,) = [line for line in err.splitlines() if line.strip()]
+    assert line.startswith("error: ")
+    for word in words:
+        assert word in line
+    assert "Traceback" not in out + err
 
 
 def write_nih(

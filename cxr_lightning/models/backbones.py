@@ -106,9 +106,3 @@ def build_backbone(
 def head_name(name: str) -> str:
     """The dotted name of a network's last linear layer."""
     return _HEADS[name]
-
-
-def freeze_all_but_head(network: nn.Module, name: str) -> None:
-    """Freeze all parameters but those of the last linear layer."""
-    network.requires_grad_(False)
-    network.get_submodule(head_name(name)).requires_grad_(True)

@@ -14,6 +14,7 @@ from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 
 import train
+from tests.conftest import assert_one_error_line
 
 LABELS = "Data_Entry_2017_v2020.csv"
 BOXES = "BBox_List_2017.csv"
@@ -207,11 +208,7 @@ def test_bad_input_ends_in_one_helpful_line(
         train.run()
     output = capsys.readouterr()
     assert exit_.value.code not in (0, None)
-    (line,) = [line for line in output.err.splitlines() if line.strip()]
-    assert line.startswith("error: ")
-    for word in words:
-        assert word in line
-    assert "Traceback" not in output.out + output.err
+    assert_one_error_line(output.out, output.err, words)
     left = {path.name for path in tmp_path.rglob("*") if path.is_file() and nih_folder not in path.parents}
     cache = {".lock", "index.jsonl", "pixels.u8", "rejected.csv"}  # names the broken images
     assert left - cache <= {"train.log", "config.yaml", "hydra.yaml", "overrides.yaml"}
@@ -280,9 +277,5 @@ def test_commands_end_in_one_line_too(name: str, program: str, nih_folder: Path,
         command, words = [str(Path(sys.executable).with_name("cxr")), "prepare", "absent"], ["absent", "data.root"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    (line,) = [line for line in done.stderr.splitlines() if line.strip()]
-    assert line.startswith("error: ")
-    for word in words:
-        assert word in line
-    assert "Traceback" not in done.stdout
+    assert_one_error_line(done.stdout, done.stderr, words)
     assert not (tmp_path / "ran").exists()

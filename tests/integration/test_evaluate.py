@@ -17,6 +17,7 @@ import evaluate
 import train
 from cxr_lightning import cli
 from cxr_lightning.inference.predictions_file import read_predictions, write_predictions
+from tests.conftest import assert_one_error_line, write_nih
 
 SMALL = (
     "data=nih",
@@ -67,8 +68,6 @@ class Trained:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    from tests.conftest import write_nih
-
     folder = tmp_path_factory.mktemp("evaluate")
     return Trained(folder, write_nih(folder / "nih", patients=30, images_per_patient=3))
 
@@ -350,11 +349,7 @@ def test_bad_input_ends_in_one_helpful_line(
         evaluate.run()
     output = capsys.readouterr()
     assert exit_.value.code not in (0, None)
-    (line,) = [line for line in output.err.splitlines() if line.strip()]
-    assert line.startswith("error: ")
-    for word in words:
-        assert word in line
-    assert "Traceback" not in output.out + output.err
+    assert_one_error_line(output.out, output.err, words)
     assert not list(trained.logs.rglob("*.tmp"))
 
 

@@ -112,7 +112,7 @@ class CacheIndex:
     Attributes:
         entries: Entries by image file; the last line about a file counts.
         next_row: Row from which on new images are written.
-        valid_bytes: Bytes of the index file that were understood; the rest is the incomplete end of a killed run.
+        valid_bytes: Bytes of the index file that were parsed; the rest is the incomplete end of a killed run.
         error: Why an existing index cannot be used; empty otherwise.
     """
 

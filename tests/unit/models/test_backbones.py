@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from cxr_lightning.models.backbones import BACKBONES, build_backbone, freeze_all_but_head, head_name
+from cxr_lightning.models.backbones import BACKBONES, build_backbone, head_name
+from cxr_lightning.models.network import Network
 
 
 @pytest.mark.parametrize("name", BACKBONES)
@@ -23,9 +24,9 @@ def test_every_backbone_gives_one_logit_per_label_from_its_head(name: str) -> No
 @pytest.mark.parametrize("name", BACKBONES)
 def test_freezing_leaves_the_head_alone_to_learn(name: str) -> None:
     with torch.device("meta"):
-        network = build_backbone(name, 5)
-    freeze_all_but_head(network, name)
-    learning = {key for key, parameter in network.named_parameters() if parameter.requires_grad}
+        network = Network(name, 5)
+    network.freeze_backbone()
+    learning = {key for key, parameter in network.backbone.named_parameters() if parameter.requires_grad}
     assert learning == {f"{head_name(name)}.weight", f"{head_name(name)}.bias"}
 
 
