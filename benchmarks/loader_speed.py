@@ -121,12 +121,12 @@ def time_png(paths: list[str], size: int) -> None:
     print(f"\nfrom {len(paths)} PNGs to {size} px, one core")
     ours = ChestXRayDataset(ImageFiles(paths, size), np.zeros((len(paths), 14), dtype=np.float32))
     cases = {
-        "PIL, RGB, resize, normalise": lambda: sum(
+        "PIL, RGB, resize, normalize": lambda: sum(
             1 for _ in DataLoader(UsualTransforms(paths, size), batch_size=BATCH)
         ),
         "ours, decoding every time": lambda: sum(1 for _ in DataLoader(ours, batch_size=BATCH, collate_fn=collate)),
     }
-    print_rates(time_in_turns(cases, 3), len(paths), "PIL, RGB, resize, normalise")
+    print_rates(time_in_turns(cases, 3), len(paths), "PIL, RGB, resize, normalize")
 
 
 def time_preparation(paths: list[str], size: int, folder: Path) -> None:

@@ -16,7 +16,7 @@ from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.models.postprocess import PostProcessing
 
 LABELS = ("Effusion", "Mass", "Hernia")
-Grey = NDArray[np.uint8]
+Gray = NDArray[np.uint8]
 
 
 @pytest.fixture(scope="session")
@@ -48,6 +48,6 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.fixture
-def film(films: list[Path]) -> Grey:
+def film(films: list[Path]) -> Gray:
     with Image.open(films[0]) as image:
         return np.asarray(image)

@@ -80,13 +80,13 @@ def test_a_signal_while_validating_ends_the_run_at_once(
     _, whole = run(*settings)
     step, waiting = ChestXRayClassifier.validation_step, [True]
 
-    def signalled(self: ChestXRayClassifier, batch: dict[str, torch.Tensor], batch_idx: int) -> None:
+    def signaled(self: ChestXRayClassifier, batch: dict[str, torch.Tensor], batch_idx: int) -> None:
         if waiting and self.current_epoch == 1:
             waiting.clear()
             os.kill(os.getpid(), signal.SIGTERM)
         step(self, batch, batch_idx)
 
-    monkeypatch.setattr(ChestXRayClassifier, "validation_step", signalled)
+    monkeypatch.setattr(ChestXRayClassifier, "validation_step", signaled)
     code, folder = run(*settings)
     assert code == 143
     assert torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 6
@@ -147,10 +147,10 @@ def test_slurm_is_asked_to_start_the_job_again(
 def test_a_signal_before_training_ends_the_program(
     run: Run, small: list[str], monkeypatch: pytest.MonkeyPatch, signum: signal.Signals
 ) -> None:
-    def signalled(*_: object, **__: object) -> None:
+    def signaled(*_: object, **__: object) -> None:
         os.kill(os.getpid(), signum)
 
-    monkeypatch.setattr("cxr_lightning.app.train_job.build_model", signalled)
+    monkeypatch.setattr("cxr_lightning.app.train_job.build_model", signaled)
     assert run(*small)[0] == 128 + signum
 
 

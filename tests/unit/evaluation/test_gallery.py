@@ -114,7 +114,7 @@ def test_maps_that_point_into_the_boxes_score_fully_and_beat_the_controls(world:
     assert label.random_hit_rate.value == 0.25  # one of four cells
     assert label.over_random.value == 0.75
     assert math.isnan(label.over_random.low)  # the same for every image: no draw would vary
-    assert label.center_hit_rate.value == 0.0  # a box ends before its lower edge, which is where the centre is
+    assert label.center_hit_rate.value == 0.0  # a box ends before its lower edge, which is where the center is
     assert label.empty == 0
 
 

@@ -18,7 +18,7 @@ from cxr_lightning.inference.batches import predict_batches
 from cxr_lightning.inference.predictor import Predictor, load_model
 from cxr_lightning.inference.results import read_result
 from cxr_lightning.models.classifier import ChestXRayClassifier
-from tests.model_files import LABELS, Grey
+from tests.model_files import LABELS, Gray
 from tests.unit.imaging.test_dicom import content_of, dataset_of, inverse
 
 
@@ -28,12 +28,12 @@ def values_of(model: Predictor, path: Path) -> np.ndarray[Any, Any]:
     return np.array(list(result.probabilities.values()))
 
 
-def test_one_picture_in_every_format_has_the_same_probabilities(model: Predictor, film: Grey, tmp_path: Path) -> None:
-    colour = np.stack([film] * 3, axis=-1)
-    opaque = np.concatenate([colour, np.full_like(colour[..., :1], 255)], axis=-1)
+def test_one_picture_in_every_format_has_the_same_probabilities(model: Predictor, film: Gray, tmp_path: Path) -> None:
+    color = np.stack([film] * 3, axis=-1)
+    opaque = np.concatenate([color, np.full_like(color[..., :1], 255)], axis=-1)
     Image.fromarray(film).save(tmp_path / "8.png")
     Image.fromarray(film.astype(np.uint16) * 257).save(tmp_path / "16.png")
-    Image.fromarray(colour).save(tmp_path / "rgb.png")
+    Image.fromarray(color).save(tmp_path / "rgb.png")
     Image.fromarray(opaque).save(tmp_path / "rgba.png")
     (tmp_path / "8.dcm").write_bytes(content_of(dataset_of(film)))
     deep = (film.astype(np.int64) * 4095 / 255).round().astype(np.uint16)
@@ -105,7 +105,7 @@ def test_files_that_are_no_images_are_rejected_in_their_place(
     assert model.predict([]) == []
 
 
-def test_inverted_films_are_marked_and_predicted_all_the_same(model: Predictor, film: Grey, tmp_path: Path) -> None:
+def test_inverted_films_are_marked_and_predicted_all_the_same(model: Predictor, film: Gray, tmp_path: Path) -> None:
     Image.fromarray(255 - film).save(tmp_path / "x.png")
     (result,) = model.predict(tmp_path / "x.png")
     assert result.status == "warning"

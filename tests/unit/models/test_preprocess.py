@@ -1,4 +1,4 @@
-"""Normalisation against numbers worked with numpy."""
+"""Normalization against numbers worked with numpy."""
 
 import numpy as np
 import pytest

@@ -70,7 +70,7 @@ def test_names_are_drawn_as_they_are(hostile_evaluation: Evaluation) -> None:
         assert name in drawn
 
 
-def test_a_drawing_takes_its_colours_from_the_page(draw: Draw, synthetic_evaluation: Evaluation) -> None:
+def test_a_drawing_takes_its_colors_from_the_page(draw: Draw, synthetic_evaluation: Evaluation) -> None:
     svg = to_svg(draw(synthetic_evaluation))
     assert not re.findall(r"#[0-9a-f]{6}", svg)
     assert {"var(--blue)", "currentColor", "var(--font)"} <= set(re.findall(r"var\(--\w+\)|currentColor", svg))

@@ -59,7 +59,7 @@ def test_the_heading_says_what_is_shown(make_overlay: MakeOverlay) -> None:
     assert "fraction of this map's maximum" in drawn
 
 
-def test_an_empty_map_says_so_and_has_no_colour_bar(make_overlay: MakeOverlay) -> None:
+def test_an_empty_map_says_so_and_has_no_color_bar(make_overlay: MakeOverlay) -> None:
     overlay = make_overlay(heatmap=np.zeros((32, 32), dtype=np.float32))
     figure = overlay_figure(overlay, "data")
     plain, second = panels(figure)
@@ -108,7 +108,7 @@ def test_a_picture_is_small_and_the_same_twice(make_overlay: MakeOverlay, size: 
         assert "Software" not in picture.info
 
 
-def test_coarser_colours_stay_near_the_true_ones(make_overlay: MakeOverlay) -> None:
+def test_coarser_colors_stay_near_the_true_ones(make_overlay: MakeOverlay) -> None:
     figure, buffer = overlay_figure(make_overlay(), "data"), io.BytesIO()
     figure.savefig(buffer, dpi=150)
     with Image.open(buffer) as true, Image.open(io.BytesIO(small_png(figure))) as small:
