@@ -16,8 +16,8 @@ from cxr_lightning.evaluation.evaluate import EvaluationInputs, evaluate_predict
 from cxr_lightning.evaluation.per_label import rank_labels
 from cxr_lightning.inference.predictions import Predictions, predictions_of
 from cxr_lightning.labels import NIH_LABELS
+from cxr_lightning.metrics.bootstrap import Resampling, bootstrap_scores, draw_patients
 from cxr_lightning.metrics.operating_points import parse_rules
-from cxr_lightning.metrics.resampling import Resampling, bootstrap_scores, draw_patients
 from cxr_lightning.models.postprocess import fit_postprocessing
 
 PREVALENCE = (0.128, 0.042, 0.071, 0.036, 0.182, 0.043, 0.017, 0.0034, 0.239, 0.068, 0.063, 0.045, 0.022, 0.104)

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from cxr_lightning.checkpoints.foreign.foreign_weights import ForeignWeights
 from cxr_lightning.checkpoints.foreign.reader import read_foreign_weights
-from cxr_lightning.checkpoints.foreign.weights import ForeignWeights
 from cxr_lightning.models.backbones import build_backbone
 
 

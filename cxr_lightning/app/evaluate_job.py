@@ -20,7 +20,7 @@ from cxr_lightning.inference.predictions import Predictions
 from cxr_lightning.inference.predictions_file import write_predictions
 from cxr_lightning.metrics.operating_points import ThresholdRule, parse_rules
 from cxr_lightning.models.postprocess import PostProcessing, fit_postprocessing
-from cxr_lightning.report.protocol import verdict
+from cxr_lightning.report.evaluation_protocol import verdict
 from cxr_lightning.report.report_folder import write_report
 from cxr_lightning.report.tensorboard import write_scalars
 from cxr_lightning.report.terminal_tables import evaluation_table

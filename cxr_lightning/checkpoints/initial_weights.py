@@ -7,13 +7,13 @@ from typing import Any
 
 from torch import Tensor
 
+from cxr_lightning.checkpoints.foreign.foreign_weights import DENSENET_BLOCKS, ForeignWeights, check_finite
 from cxr_lightning.checkpoints.foreign.reader import read_foreign_weights
-from cxr_lightning.checkpoints.foreign.weights import DENSENET_BLOCKS, ForeignWeights, check_finite
 from cxr_lightning.checkpoints.load import read_checkpoint
 from cxr_lightning.checkpoints.metadata import exported_description
+from cxr_lightning.checkpoints.state_dict import check_weights_path, named_tensors
 from cxr_lightning.labels import WALKTHROUGH_LABELS
 from cxr_lightning.models.backbones import TORCHVISION_BATCH_NORM_EPSILON, head_name
-from cxr_lightning.models.state_dict import check_weights_path, named_tensors
 from cxr_lightning.utils.file_names import METADATA_KEY
 from cxr_lightning.utils.io import file_sha256
 from cxr_lightning.utils.torch_io import load_safely

@@ -7,7 +7,7 @@ from typing import Any
 from cxr_lightning.checkpoints.metadata import exported_description
 from cxr_lightning.checkpoints.safetensors import read_safetensors
 from cxr_lightning.models.classifier import ChestXRayClassifier
-from cxr_lightning.models.state_names import current_names
+from cxr_lightning.models.version_0_1 import current_names
 from cxr_lightning.utils.file_names import METADATA_KEY
 from cxr_lightning.utils.paths import refuse_url
 from cxr_lightning.utils.torch_io import load_safely

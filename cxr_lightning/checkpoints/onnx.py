@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from cxr_lightning.checkpoints.metadata import describe_model
 from cxr_lightning.metrics.calibration import Calibrator
 from cxr_lightning.models.classifier import ChestXRayClassifier
-from cxr_lightning.models.features import split_backbone
 from cxr_lightning.models.network import Network
 from cxr_lightning.models.postprocess import read_postprocessing
+from cxr_lightning.models.target_layer import split_backbone
 from cxr_lightning.utils.file_names import (
     METADATA_KEY,
     ONNX_ACTIVATION_MAPS,

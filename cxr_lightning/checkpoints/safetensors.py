@@ -13,7 +13,7 @@ from torch import Tensor
 from cxr_lightning.checkpoints.metadata import are_numbers, describe_model, exported_description, parse_description
 from cxr_lightning.models.classifier import NOT_IN_CHECKPOINT, ChestXRayClassifier
 from cxr_lightning.models.reference_pair import exact_probabilities
-from cxr_lightning.models.state_names import current_names
+from cxr_lightning.models.version_0_1 import current_names
 from cxr_lightning.utils.file_names import METADATA_KEY, REFERENCE_KEY
 from cxr_lightning.utils.io import atomic_path
 from cxr_lightning.utils.versions import versions

@@ -8,9 +8,9 @@ from cxr_lightning.evaluation.results import Baseline, MeanEstimate
 from cxr_lightning.evaluation.statements import statement
 from cxr_lightning.evaluation.subgroups import UNKNOWN, group_names
 from cxr_lightning.inference.predictions import Predictions
+from cxr_lightning.metrics.bootstrap import Estimate, Resampling, bootstrap_scores, mean_estimate
 from cxr_lightning.metrics.logistic import fit_logistic
 from cxr_lightning.metrics.ranking import FloatArray, auroc, macro_mean, rank_by_score
-from cxr_lightning.metrics.resampling import Estimate, Resampling, bootstrap_scores, mean_estimate
 
 METADATA_BASELINE, SHUFFLED_BASELINE = "view, age and sex", "shuffled targets"
 """Names of the baselines."""

@@ -9,8 +9,7 @@ import numpy as np
 from cxr_lightning.data.manifest import preview
 from cxr_lightning.evaluation.per_label import rank_labels
 from cxr_lightning.inference.predictions import Predictions
-from cxr_lightning.metrics.ranking import FloatArray, macro_mean
-from cxr_lightning.metrics.resampling import (
+from cxr_lightning.metrics.bootstrap import (
     Estimate,
     bootstrap_scores,
     draw_patients,
@@ -18,6 +17,7 @@ from cxr_lightning.metrics.resampling import (
     mean_estimate,
     row_means,
 )
+from cxr_lightning.metrics.ranking import FloatArray, macro_mean
 
 
 @dataclass(frozen=True)

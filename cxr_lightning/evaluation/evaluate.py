@@ -10,7 +10,7 @@ import pandas as pd
 from cxr_lightning.evaluation.baselines import SHUFFLED_BASELINE, metadata_baseline, shuffled_baseline
 from cxr_lightning.evaluation.comparability import PredictionSource, check_comparability
 from cxr_lightning.evaluation.per_label import mean_without_interval, score_labels
-from cxr_lightning.evaluation.published import OFFICIAL_SPLIT_RESULTS
+from cxr_lightning.evaluation.published_results import OFFICIAL_SPLIT_RESULTS
 from cxr_lightning.evaluation.results import (
     Baseline,
     Evaluation,
@@ -22,7 +22,7 @@ from cxr_lightning.evaluation.results import (
 from cxr_lightning.evaluation.statements import Statement, statement
 from cxr_lightning.evaluation.subgroups import score_subgroups
 from cxr_lightning.inference.predictions import Predictions
-from cxr_lightning.metrics.resampling import draw_patients
+from cxr_lightning.metrics.bootstrap import draw_patients
 from cxr_lightning.models.postprocess import PostProcessing
 from cxr_lightning.utils.versions import versions
 

@@ -7,10 +7,7 @@ import numpy as np
 
 from cxr_lightning.evaluation.results import CalibrationResult, Curve, LabelResult, MeanEstimate, OperatingPoint
 from cxr_lightning.inference.predictions import Predictions
-from cxr_lightning.metrics.calibration import Calibrator, brier, expected_calibration_error, reliability_curve
-from cxr_lightning.metrics.operating_points import confusion, predictive_values
-from cxr_lightning.metrics.ranking import FloatArray, Ranking, count_by_threshold, macro_mean, rank_by_score
-from cxr_lightning.metrics.resampling import (
+from cxr_lightning.metrics.bootstrap import (
     Estimate,
     Resampling,
     bootstrap_scores,
@@ -18,6 +15,9 @@ from cxr_lightning.metrics.resampling import (
     mean_estimate,
     proportion,
 )
+from cxr_lightning.metrics.calibration import Calibrator, brier, expected_calibration_error, reliability_curve
+from cxr_lightning.metrics.operating_points import confusion, predictive_values
+from cxr_lightning.metrics.ranking import FloatArray, Ranking, count_by_threshold, macro_mean, rank_by_score
 from cxr_lightning.models.postprocess import PostProcessing
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from cxr_lightning.evaluation.comparability import Comparability
 from cxr_lightning.evaluation.statements import Statement
+from cxr_lightning.metrics.bootstrap import Estimate
 from cxr_lightning.metrics.calibration import Calibrator, ReliabilityCurve
 from cxr_lightning.metrics.operating_points import Confusion, PredictiveValues
 from cxr_lightning.metrics.ranking import FloatArray
-from cxr_lightning.metrics.resampling import Estimate
 
 
 @dataclass(frozen=True)

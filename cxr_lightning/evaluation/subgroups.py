@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from cxr_lightning.evaluation.per_label import rank_labels
 from cxr_lightning.evaluation.results import MeanEstimate, Subgroup
 from cxr_lightning.inference.predictions import Predictions
+from cxr_lightning.metrics.bootstrap import Estimate, Resampling, bootstrap_scores, estimate, mean_estimate
 from cxr_lightning.metrics.ranking import FloatArray
-from cxr_lightning.metrics.resampling import Estimate, Resampling, bootstrap_scores, estimate, mean_estimate
 
 AGE_BANDS = ((0, 20), (20, 40), (40, 60), (60, 80), (80, 200))
 """Age bands in years, the upper end excluded.

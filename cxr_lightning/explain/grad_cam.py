@@ -10,8 +10,8 @@ import torch
 from captum.attr import LayerAttribution, LayerGradCam
 from torch import Tensor, nn
 
-from cxr_lightning.models.features import TargetLayer, split_backbone
 from cxr_lightning.models.network import Network
+from cxr_lightning.models.target_layer import TargetLayer, split_backbone
 from cxr_lightning.utils.validation import check_choice
 
 _MIN_EVIDENCE = 1e-8

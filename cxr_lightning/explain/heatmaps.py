@@ -9,8 +9,8 @@ from torch import Tensor
 
 from cxr_lightning.explain.grad_cam import GradCam, normalize, upsample
 from cxr_lightning.explain.results import REQUESTED, Overlay
-from cxr_lightning.models.features import TargetLayer
 from cxr_lightning.models.network import Network
+from cxr_lightning.models.target_layer import TargetLayer
 
 
 def image_heatmaps(grad_cam: GradCam, images: Tensor, columns: Sequence[int]) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cxr_lightning.explain.grad_cam import GradCam, normalize
 from cxr_lightning.explain.results import LocalizationResult
+from cxr_lightning.metrics.bootstrap import Estimate, Resampling, draw_patients, estimate, proportion
 from cxr_lightning.metrics.localization import (
     IOBB_THRESHOLDS,
     IOU_THRESHOLDS,
@@ -19,7 +20,6 @@ from cxr_lightning.metrics.localization import (
     pointing_game_hit,
 )
 from cxr_lightning.metrics.ranking import FloatArray
-from cxr_lightning.metrics.resampling import Estimate, Resampling, draw_patients, estimate, proportion
 from cxr_lightning.utils.coordinates import FractionalBox
 
 ALL_LABELS = "all"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_lightning.metrics.resampling import Estimate
+from cxr_lightning.metrics.bootstrap import Estimate
 from cxr_lightning.utils.coordinates import FractionalBox
 
 TRUE_POSITIVE, FALSE_POSITIVE, FALSE_NEGATIVE = "true positive", "false positive", "false negative"

@@ -14,8 +14,8 @@ from torchmetrics import MeanMetric
 
 from cxr_lightning.labels import check_labels
 from cxr_lightning.losses.bce import MultilabelBCE
+from cxr_lightning.metrics.label_auroc import LabelAUROC
 from cxr_lightning.metrics.ranking import macro_mean
-from cxr_lightning.metrics.streaming import LabelAUROC
 from cxr_lightning.models.backbones import TORCHVISION_BATCH_NORM_EPSILON
 from cxr_lightning.models.network import Network
 from cxr_lightning.models.optimization import (
@@ -28,7 +28,7 @@ from cxr_lightning.models.optimization import (
 )
 from cxr_lightning.models.preprocess import Mode
 from cxr_lightning.models.reference_pair import ReferencePair, exact_probabilities
-from cxr_lightning.models.state_names import current_names
+from cxr_lightning.models.version_0_1 import current_names
 from cxr_lightning.models.weights import load_initial_weights
 from cxr_lightning.utils.file_names import EPOCH_KEY, METADATA_FORMAT, METADATA_KEY, REFERENCE_KEY
 from cxr_lightning.utils.json_values import nan_to_null, null_to_nan
@@ -44,8 +44,8 @@ class ChestXRayClassifier(pl.LightningModule):
     Args:
         labels: Finding names, in output order.
         backbone: A name in ``cxr_lightning.models.backbones.BACKBONES``.
-        weights: Initial weights: None (random), ``imagenet``, a file, or the tensors themselves in torchvision's names;
-            not kept in the checkpoint.
+        weights: Initial weights: None (random), ``imagenet``, or tensors in torchvision's names; not kept in the
+            checkpoint.
         image_size: Side of the images in pixels.
         interpolation: Interpolation with which images are resized.
         preprocessing, mean, std, batch_norm_epsilon, final_relu, drop_rate: See

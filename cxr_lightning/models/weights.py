@@ -1,4 +1,4 @@
-"""Initial weights of a network: ImageNet weights, which are downloaded, or those of a PyTorch file."""
+"""Initial weights of a network: ImageNet weights, which are downloaded, or given tensors."""
 
 import logging
 import pickle
@@ -10,10 +10,12 @@ import torchvision
 from torch import Tensor, nn
 
 from cxr_lightning.models.backbones import head_name
-from cxr_lightning.models.state_dict import IMAGENET, read_state
 from cxr_lightning.utils.torch_io import first_line
 
 logger = logging.getLogger(__name__)
+
+IMAGENET = "imagenet"
+"""Value of `model.weights` for torchvision's ImageNet weights."""
 
 
 def load_initial_weights(network: nn.Module, backbone: str, weights: str | Mapping[str, Tensor] | None) -> None:
@@ -25,21 +27,24 @@ def load_initial_weights(network: nn.Module, backbone: str, weights: str | Mappi
     Args:
         network: A network from :func:`~cxr_lightning.models.backbones.build_backbone`.
         backbone: Name of the network.
-        weights: None (random), ``imagenet``, the path of a ``.ckpt``, ``.pt`` or ``.pth`` file, or the tensors
-            themselves, in torchvision's names.
+        weights: None (random), ``imagenet``, or tensors in torchvision's names, such as those that
+            ``cxr_lightning.checkpoints.state_dict.read_state`` reads from a file.
 
     Raises:
         ConnectionError: If ImageNet weights cannot be downloaded.
-        FileNotFoundError: If there is no such file.
-        ValueError: If the weights do not fit, or the file holds none or is of another kind.
+        ValueError: If the weights do not fit, or are none of these.
     """
     if weights is None:
         return
     if isinstance(weights, Mapping):
         _load_state(network, head_name(backbone), dict(weights), "the given tensors")
+    elif weights == IMAGENET:
+        _load_state(network, head_name(backbone), _download(backbone), IMAGENET)
     else:
-        state = _download(backbone) if weights == IMAGENET else read_state(weights)
-        _load_state(network, head_name(backbone), state, weights)
+        raise ValueError(
+            f"Expected None, '{IMAGENET}' or tensors as the network's weights but got {weights!r}. "
+            "Read a file with cxr_lightning.checkpoints.state_dict.read_state."
+        )
 
 
 def _download(backbone: str) -> dict[str, Tensor]:

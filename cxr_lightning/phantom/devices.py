@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from cxr_lightning.phantom.anatomy import SIDES
 from cxr_lightning.phantom.canvas import Canvas, FloatImage, smooth_curve, smoothstep
-from cxr_lightning.phantom.chest import Scene
+from cxr_lightning.phantom.normal_chest import Scene
 
 
 def paint_devices(scene: Scene, generator: Generator, view: str) -> None:

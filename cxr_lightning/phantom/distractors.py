@@ -7,7 +7,7 @@ from numpy.random import Generator
 
 from cxr_lightning.phantom.anatomy import LEFT, RIGHT, SIDES, wall_distance
 from cxr_lightning.phantom.canvas import smooth_curve, smoothstep
-from cxr_lightning.phantom.chest import Scene
+from cxr_lightning.phantom.normal_chest import Scene
 from cxr_lightning.phantom.skeleton import rib_center_lines
 
 

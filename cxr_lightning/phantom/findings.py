@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from cxr_lightning.phantom.boxes import PhantomBox
-from cxr_lightning.phantom.chest import Scene
 from cxr_lightning.phantom.findings_diffuse import (
     paint_cardiomegaly,
     paint_edema,
@@ -22,6 +21,7 @@ from cxr_lightning.phantom.findings_lung import (
     paint_pneumonia,
 )
 from cxr_lightning.phantom.findings_pleura import paint_effusion, paint_pleural_thickening, paint_pneumothorax
+from cxr_lightning.phantom.normal_chest import Scene
 
 _Painter = Callable[[Scene, np.random.Generator], list[PhantomBox]]
 

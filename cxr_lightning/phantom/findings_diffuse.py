@@ -6,8 +6,8 @@ from numpy.random import Generator
 from cxr_lightning.phantom.anatomy import SIDES, heart_outline, hilum_center, wall_distance
 from cxr_lightning.phantom.boxes import PhantomBox, mask_to_boxes
 from cxr_lightning.phantom.canvas import FloatImage, smoothstep
-from cxr_lightning.phantom.chest import Scene
 from cxr_lightning.phantom.findings_anatomy import pick_side
+from cxr_lightning.phantom.normal_chest import Scene
 
 
 def paint_cardiomegaly(scene: Scene, generator: Generator) -> list[PhantomBox]:

@@ -10,8 +10,8 @@ from numpy.random import Generator
 from cxr_lightning.phantom.anatomy import SIDES, hilum_center, wall_distance
 from cxr_lightning.phantom.boxes import PhantomBox, mask_to_boxes
 from cxr_lightning.phantom.canvas import FloatImage, smooth_curve, smoothstep
-from cxr_lightning.phantom.chest import Scene, vascular_tree
 from cxr_lightning.phantom.findings_anatomy import pick_side
+from cxr_lightning.phantom.normal_chest import Scene, vascular_tree
 
 
 def paint_atelectasis(scene: Scene, generator: Generator) -> list[PhantomBox]:

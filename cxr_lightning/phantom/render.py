@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from cxr_lightning.phantom.anatomy import Anatomy, sample_anatomy, vary_visit
 from cxr_lightning.phantom.boxes import PhantomBox
 from cxr_lightning.phantom.canvas import Canvas
-from cxr_lightning.phantom.chest import Scene, airway_attenuation, build_scene
 from cxr_lightning.phantom.devices import add_film_markers, paint_devices
 from cxr_lightning.phantom.distractors import paint_distractors
 from cxr_lightning.phantom.film import develop, sample_film, sample_pose, to_uint8
 from cxr_lightning.phantom.findings import PAINTERS
 from cxr_lightning.phantom.findings_anatomy import ANATOMY_CHANGES
+from cxr_lightning.phantom.normal_chest import Scene, airway_attenuation, build_scene
 from cxr_lightning.phantom.spec import random_stream
 
 

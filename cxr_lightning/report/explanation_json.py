@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cxr_lightning.explain.results import Explanation, LocalizationResult, Overlay, SanityResult
-from cxr_lightning.metrics.resampling import Estimate
+from cxr_lightning.metrics.bootstrap import Estimate
 from cxr_lightning.report.captions import GRADCAM_FOLDER, gallery_description, gradcam_method, overlay_file_names
 from cxr_lightning.utils.json_values import nan_to_null
 

@@ -12,12 +12,12 @@ from markupsafe import Markup
 
 from cxr_lightning.evaluation.results import Evaluation, LabelResult
 from cxr_lightning.explain.results import Explanation, Overlay
+from cxr_lightning.metrics.bootstrap import CONFIDENCE_LEVEL
 from cxr_lightning.metrics.ranking import top_labels
-from cxr_lightning.metrics.resampling import CONFIDENCE_LEVEL
 from cxr_lightning.report.captions import alternative_text, gallery_description, gradcam_method, overlay_facts
+from cxr_lightning.report.evaluation_protocol import comparability_reasons, protocol_facts
 from cxr_lightning.report.metrics_csv import operating_point, rule_names
 from cxr_lightning.report.metrics_json import comparable_published_results, settings_json
-from cxr_lightning.report.protocol import comparability_reasons, protocol_facts
 from cxr_lightning.report.terminal_tables import format_estimate, format_number, format_signed
 from cxr_lightning.report.theme import evaluation_title
 from cxr_lightning.report.wording import CRITERIA, NOT_FOR_CLINICAL_USE, sentence

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cxr_lightning.evaluation.results import Evaluation
+from cxr_lightning.metrics.bootstrap import Estimate
 from cxr_lightning.metrics.ranking import top_labels
-from cxr_lightning.metrics.resampling import Estimate
 from cxr_lightning.report.terminal_tables import format_estimate, format_number
 from cxr_lightning.report.theme import BLUE, MUTED, ORANGE, RULE, WIDTH, figure_style, new_figure, shorten
 

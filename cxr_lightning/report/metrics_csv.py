@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from cxr_lightning.evaluation.results import Evaluation, LabelResult, MeanEstimate, OperatingPoint
-from cxr_lightning.metrics.resampling import Estimate
+from cxr_lightning.metrics.bootstrap import Estimate
 from cxr_lightning.utils.io import atomic_write_text
 from cxr_lightning.utils.spreadsheet import escape_formula
 

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cxr_lightning.evaluation.results import Evaluation, MeanEstimate
-from cxr_lightning.metrics.resampling import CONFIDENCE_LEVEL, Estimate
+from cxr_lightning.metrics.bootstrap import CONFIDENCE_LEVEL, Estimate
 from cxr_lightning.report.theme import evaluation_title
 from cxr_lightning.report.wording import NOT_FOR_CLINICAL_USE
 

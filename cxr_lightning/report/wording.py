@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cxr_lightning.evaluation.statements import Statement
-from cxr_lightning.metrics.resampling import CONFIDENCE_LEVEL
+from cxr_lightning.metrics.bootstrap import CONFIDENCE_LEVEL
 
 NOT_FOR_CLINICAL_USE = "Not for clinical use."
 DIFFERENT_VALIDATION = "The jobs were validated on different images: their numbers do not compare."

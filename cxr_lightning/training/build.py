@@ -18,7 +18,7 @@ from cxr_lightning.checkpoints.save import AtomicCheckpointIO
 from cxr_lightning.data.datamodule import ChestXRayDataModule
 from cxr_lightning.losses.bce import MultilabelBCE, constant_prediction_loss
 from cxr_lightning.models.classifier import ChestXRayClassifier
-from cxr_lightning.models.state_dict import IMAGENET
+from cxr_lightning.models.weights import IMAGENET
 from cxr_lightning.training.callbacks import History, SameSettings, StepSeeds
 from cxr_lightning.utils.cluster import cluster_plugins
 

@@ -18,7 +18,7 @@ REFERENCE_KEY = "cxr_lightning_reference"
 EPOCH_KEY = "cxr_lightning_epoch"
 """Entry of a checkpoint with the sum of losses and the number of images of an epoch that is not over."""
 METADATA_FORMAT = 2
-"""Format of the metadata. Version 0.1 wrote 1; its tensors have other names (``models/state_names.py``)."""
+"""Format of the metadata. Version 0.1 wrote 1; its tensors have other names (``models/version_0_1.py``)."""
 
 ONNX_IMAGES = "images"
 """Input of an exported ONNX file."""

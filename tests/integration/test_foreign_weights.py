@@ -14,9 +14,9 @@ from hydra.core.global_hydra import GlobalHydra
 import evaluate
 import train
 from cxr_lightning.checkpoints.foreign.build import build_foreign_classifier
+from cxr_lightning.checkpoints.foreign.foreign_weights import DENSENET_BLOCKS
 from cxr_lightning.checkpoints.foreign.model_settings import ForeignSettings, resolve_foreign_model
 from cxr_lightning.checkpoints.foreign.reader import read_foreign_weights
-from cxr_lightning.checkpoints.foreign.weights import DENSENET_BLOCKS
 from cxr_lightning.checkpoints.load import load_classifier
 from cxr_lightning.checkpoints.save import save_classifier
 from cxr_lightning.imaging.reader import read_gray, resize

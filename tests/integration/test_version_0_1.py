@@ -20,7 +20,7 @@ from cxr_lightning.cli.main import main
 from cxr_lightning.explain.grad_cam import GradCam
 from cxr_lightning.imaging.reader import read_gray, resize
 from cxr_lightning.inference.predictions_file import read_predictions
-from cxr_lightning.models.state_names import current_names, is_version_0_1
+from cxr_lightning.models.version_0_1 import current_names, is_version_0_1
 from tests.conftest import Run, write_nih
 
 FILES = Path(__file__).parents[1] / "data" / "version_0_1"

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from cxr_lightning.checkpoints.foreign.foreign_weights import ForeignWeights, check_finite
 from cxr_lightning.checkpoints.foreign.hdf5 import HDF5Contents, list_contents, read_arrays
 from cxr_lightning.checkpoints.foreign.keras_config import (
     check_keras_config,
@@ -19,7 +20,6 @@ from cxr_lightning.checkpoints.foreign.keras_config import (
 )
 from cxr_lightning.checkpoints.foreign.keras_layouts import read_keras_layers
 from cxr_lightning.checkpoints.foreign.keras_mapping import map_weights, to_torch_layout
-from cxr_lightning.checkpoints.foreign.weights import ForeignWeights, check_finite
 from cxr_lightning.utils.paths import escapes_root
 
 WEIGHTS_MEMBER = "model.weights.h5"

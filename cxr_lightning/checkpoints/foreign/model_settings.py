@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cxr_lightning.checkpoints.foreign.foreign_weights import ForeignWeights
 from cxr_lightning.checkpoints.foreign.reader import read_foreign_weights
-from cxr_lightning.checkpoints.foreign.weights import ForeignWeights
 from cxr_lightning.imaging.reader import Interpolation
 from cxr_lightning.labels import WALKTHROUGH_LABELS, check_labels
 from cxr_lightning.models.preprocess import Mode

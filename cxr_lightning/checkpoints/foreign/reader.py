@@ -3,10 +3,10 @@
 import zipfile
 from pathlib import Path
 
+from cxr_lightning.checkpoints.foreign.foreign_weights import ForeignWeights
 from cxr_lightning.checkpoints.foreign.hdf5 import HDF5_SIGNATURE
 from cxr_lightning.checkpoints.foreign.keras import WEIGHTS_MEMBER, read_keras_archive, read_keras_hdf5
 from cxr_lightning.checkpoints.foreign.pytorch import read_foreign_safetensors, read_pytorch
-from cxr_lightning.checkpoints.foreign.weights import ForeignWeights
 from cxr_lightning.checkpoints.metadata import exported_description
 from cxr_lightning.utils.paths import is_lfs_pointer, refuse_url
 

@@ -20,12 +20,12 @@ from cxr_lightning.evaluation.comparability import (
     targets_sha256,
 )
 from cxr_lightning.evaluation.evaluate import EvaluationInputs, evaluate_predictions
-from cxr_lightning.evaluation.published import OFFICIAL_SPLIT_RESULTS
+from cxr_lightning.evaluation.published_results import OFFICIAL_SPLIT_RESULTS
 from cxr_lightning.evaluation.results import Evaluation
 from cxr_lightning.inference.predictions import Predictions
 from cxr_lightning.labels import NIH_LABELS
+from cxr_lightning.report.evaluation_protocol import comparability_reasons, protocol_facts, verdict
 from cxr_lightning.report.metrics_json import metrics_json
-from cxr_lightning.report.protocol import comparability_reasons, protocol_facts, verdict
 from cxr_lightning.report.wording import CRITERIA
 
 LISTS = Path(__file__).parents[4] / "shared" / "data" / "nih-lists"

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from cxr_lightning.explain.grad_cam import GradCam, normalize, upsample
 from cxr_lightning.models.backbones import BACKBONES
 from cxr_lightning.models.classifier import ChestXRayClassifier
-from cxr_lightning.models.features import TargetLayer
+from cxr_lightning.models.target_layer import TargetLayer
 
 LABELS = ["Mass", "Edema", "Hernia"]
 

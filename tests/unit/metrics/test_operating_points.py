@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, f1_score
 
+from cxr_lightning.metrics.bootstrap import draw_patients, proportion
 from cxr_lightning.metrics.operating_points import (
     ThresholdRule,
     confusion,
@@ -14,7 +15,6 @@ from cxr_lightning.metrics.operating_points import (
     select_threshold,
 )
 from cxr_lightning.metrics.ranking import FloatArray
-from cxr_lightning.metrics.resampling import draw_patients, proportion
 
 
 def draw(seed: int, size: int = 300, decimals: int = 2) -> tuple[FloatArray, FloatArray]:

@@ -25,9 +25,9 @@ from cxr_lightning.evaluation.results import (
 from cxr_lightning.evaluation.statements import statement
 from cxr_lightning.explain.results import Explanation, LocalizationResult, Overlay, SanityResult
 from cxr_lightning.labels import NIH_LABELS
+from cxr_lightning.metrics.bootstrap import Estimate
 from cxr_lightning.metrics.calibration import Calibrator, ReliabilityCurve
 from cxr_lightning.metrics.operating_points import Confusion, PredictiveValues
-from cxr_lightning.metrics.resampling import Estimate
 
 HOSTILE_LABELS = ("<script>alert(1)</script>", "=1+1", "$\\frac{", "x" * 200, "a_b & 'c' \"d\" onload=e", "[bold]f[/]")
 NOTHING = Curve(np.empty(0), np.empty(0))

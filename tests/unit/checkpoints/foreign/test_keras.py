@@ -14,9 +14,9 @@ import torch
 from torch.nn import functional as F
 from torchvision.models import DenseNet
 
+from cxr_lightning.checkpoints.foreign.foreign_weights import ForeignWeights
 from cxr_lightning.checkpoints.foreign.keras import read_keras_archive, read_keras_hdf5
 from cxr_lightning.checkpoints.foreign.reader import read_foreign_weights
-from cxr_lightning.checkpoints.foreign.weights import ForeignWeights
 from tests.unit.checkpoints.foreign.conftest import MANIFESTS
 from tests.unit.checkpoints.foreign.numpy_densenet import forward
 

@@ -12,9 +12,9 @@ from torch.nn import functional as F
 
 from cxr_lightning import cli
 from cxr_lightning.checkpoints.foreign.build import build_foreign_classifier
+from cxr_lightning.checkpoints.foreign.foreign_weights import DENSENET_BLOCKS, ForeignWeights
 from cxr_lightning.checkpoints.foreign.model_settings import ForeignSettings, resolve_foreign_model
 from cxr_lightning.checkpoints.foreign.reader import read_foreign_weights
-from cxr_lightning.checkpoints.foreign.weights import DENSENET_BLOCKS, ForeignWeights
 from cxr_lightning.checkpoints.initial_weights import read_initial_weights
 from cxr_lightning.checkpoints.load import load_classifier
 from cxr_lightning.checkpoints.save import save_classifier

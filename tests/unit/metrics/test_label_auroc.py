@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
+from cxr_lightning.metrics.label_auroc import LabelAUROC
 from cxr_lightning.metrics.ranking import macro_mean
-from cxr_lightning.metrics.streaming import LabelAUROC
 
 NAN = float("nan")
 # Ours sums trapezoids in float32: with a thousand samples that is good to about 1e-6.

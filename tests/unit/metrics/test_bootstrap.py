@@ -7,8 +7,7 @@ import pytest
 from scipy.stats import bootstrap, norm
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from cxr_lightning.metrics.ranking import FloatArray, rank_by_score
-from cxr_lightning.metrics.resampling import (
+from cxr_lightning.metrics.bootstrap import (
     Estimate,
     bootstrap_scores,
     draw_patients,
@@ -16,6 +15,7 @@ from cxr_lightning.metrics.resampling import (
     mean_estimate,
     proportion,
 )
+from cxr_lightning.metrics.ranking import FloatArray, rank_by_score
 
 
 def clustered(seed: int, patients: int = 120, images: int = 3) -> tuple[list[str], FloatArray, FloatArray]:

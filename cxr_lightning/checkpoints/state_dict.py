@@ -7,13 +7,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from cxr_lightning.models.state_names import BACKBONE_PREFIX, current_names
+from cxr_lightning.models.version_0_1 import BACKBONE_PREFIX, current_names
+from cxr_lightning.models.weights import IMAGENET
 from cxr_lightning.utils.file_names import METADATA_KEY
 from cxr_lightning.utils.paths import refuse_url
 from cxr_lightning.utils.torch_io import load_safely
-
-IMAGENET = "imagenet"
-"""Value of `model.weights` for torchvision's ImageNet weights."""
 
 MAX_WEIGHT_BYTES = 400_000_000
 """Maximum size of all tensors in a foreign file; DenseNet-201 has 80 million bytes."""
