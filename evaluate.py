@@ -17,7 +17,7 @@ def main(config: DictConfig) -> float | None:
 
 
 def run() -> None:
-    """The program; ends with the status that the operating system is told."""
+    """Run the program, and exit with its status."""
     run_program(main, CONF, "evaluate")
 
 

@@ -1,6 +1,5 @@
 """The job of evaluate.py: predict, fit on validation, evaluate, write the report."""
 
-import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from cxr_lightning.checkpoints.save import save_with_postprocessing
 from cxr_lightning.evaluation.evaluate import check_settings, evaluate_predictions
 from cxr_lightning.evaluation.results import Evaluation
 from cxr_lightning.evaluation.statements import Statement, statement
-from cxr_lightning.explain.results import Explanation
 from cxr_lightning.inference.predictions import Predictions
 from cxr_lightning.inference.predictions_file import write_predictions
 from cxr_lightning.metrics.operating_points import ThresholdRule, parse_rules
@@ -27,6 +25,7 @@ from cxr_lightning.report.terminal_tables import evaluation_table
 from cxr_lightning.report.wording import sentence, validation_source
 from cxr_lightning.utils.distributed import is_rank_zero
 from cxr_lightning.utils.file_names import PREDICTIONS_FILE
+from cxr_lightning.utils.json_values import nan_to_null
 
 
 def run_evaluation(config: DictConfig) -> float | None:
@@ -61,19 +60,20 @@ def run_evaluation(config: DictConfig) -> float | None:
     )
     folder = Path(config.paths.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    write_predictions(inputs.predictions, folder / PREDICTIONS_FILE)  # written first, since predicting takes longest
+    write_predictions(inputs.predictions, folder / PREDICTIONS_FILE)  # written before the heat maps, which may fail
     explanation = None
     if job_inputs.model is not None:
         explanation = explain_evaluation(
             config, job_inputs.model, job_inputs.datamodule, inputs.predictions, evaluation, postprocessing
         )
-    _write_outputs(evaluation, explanation, folder)
+    write_report(evaluation, folder, explanation)
+    write_scalars(evaluation, folder / "tensorboard")
     metadata = inputs.source.metadata
     if config.save_calibrated and postprocessing is not None and metadata is not None:
         save_with_postprocessing(metadata["file"], Path(config.save_calibrated), postprocessing.to_metadata())
     _print_evaluation(evaluation, folder)
     mean = evaluation.auroc.estimate.value
-    return None if math.isnan(mean) else mean
+    return nan_to_null(mean)
 
 
 def _postprocessing(job_inputs: JobInputs, rules: tuple[ThresholdRule, ...], seed: int) -> PostProcessing | None:
@@ -105,12 +105,6 @@ def _reason_not_fitted(config: DictConfig) -> Statement:
     if config.split == "val" and config.ckpt:
         return statement("evaluated_are_validation")
     return statement("no_validation_images" if config.ckpt else "no_validation_predictions")
-
-
-def _write_outputs(evaluation: Evaluation, explanation: Explanation | None, folder: Path) -> None:
-    """Write the report folder."""
-    write_report(evaluation, folder, explanation)
-    write_scalars(evaluation, folder / "tensorboard")
 
 
 def _print_evaluation(evaluation: Evaluation, folder: Path) -> None:

@@ -8,13 +8,14 @@ from typing import Any
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from cxr_lightning.checkpoints.foreign.build import build_foreign_classifier, training_statistics
+from cxr_lightning.checkpoints.foreign.build import build_foreign_classifier
 from cxr_lightning.checkpoints.foreign.model_settings import ForeignSettings, resolve_foreign_model
 from cxr_lightning.data.datamodule import ChestXRayDataModule
 from cxr_lightning.data.datasets.phantom import PhantomLayout
 from cxr_lightning.data.datasets.registry import build_layout
 from cxr_lightning.data.excluded_images import write_excluded_images
 from cxr_lightning.models.classifier import ChestXRayClassifier
+from cxr_lightning.training.pixel_statistics import training_statistics
 
 logger = logging.getLogger(__name__)
 

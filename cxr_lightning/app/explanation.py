@@ -15,11 +15,12 @@ from cxr_lightning.evaluation.gallery import (
     annotated_pairs,
     choose_gallery,
     choose_requested,
-    compute_overlays,
+    overlay_requests,
     uses_youden,
 )
 from cxr_lightning.evaluation.results import Evaluation
 from cxr_lightning.explain.grad_cam import GradCam
+from cxr_lightning.explain.heatmaps import compute_overlays
 from cxr_lightning.explain.localization import score_localization
 from cxr_lightning.explain.results import TRUE_POSITIVE, Explanation, SanityResult
 from cxr_lightning.explain.sanity import check_sanity
@@ -67,7 +68,7 @@ def explain_evaluation(
         split=config.split,
         labels=len(labels),
         by_youden=uses_youden(postprocessing),
-        gallery=compute_overlays(grad_cam, model.labels, read_image, predictions, choices, boxes),
+        gallery=compute_overlays(grad_cam, read_image, overlay_requests(predictions, choices, boxes, model.labels)),
         localization=score_localization(
             grad_cam,
             read_image,

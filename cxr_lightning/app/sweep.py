@@ -9,6 +9,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from cxr_lightning.utils.file_names import ERROR_FILE
+from cxr_lightning.utils.io import atomic_write_text
 
 _READ_LEADERBOARD = "cxr_lightning.app.sweep_jobs:read_leaderboard"
 _SHOW_LEADERBOARD = "cxr_lightning.report.leaderboard:show_leaderboard"
@@ -28,7 +29,8 @@ class RememberFolder(Callback):
 def write_failure(message: str) -> None:
     """Write why a job failed into its folder."""
     folder = Path(HydraConfig.get().runtime.output_dir)
-    (folder / ERROR_FILE).write_text(f"{message}\n", encoding="utf-8")
+    with atomic_write_text(folder / ERROR_FILE) as file:
+        file.write(f"{message}\n")
 
 
 def clear_failure() -> None:

@@ -1,7 +1,6 @@
 """The job of train.py: instantiate the configuration, train and test, print the results."""
 
 import logging
-import math
 import time
 from functools import partial
 from pathlib import Path
@@ -21,6 +20,7 @@ from cxr_lightning.report.wording import data_title
 from cxr_lightning.training.build import build_model, complete_callbacks, trainer_plugins
 from cxr_lightning.training.callbacks import History
 from cxr_lightning.training.run import RunPlan, execute_run
+from cxr_lightning.utils.json_values import null_to_nan
 
 if TYPE_CHECKING:
     from cxr_lightning.data.datamodule import ChestXRayDataModule
@@ -112,7 +112,7 @@ def _print_summary(summary: dict[str, Any], model: ChestXRayClassifier, datamodu
                 model.val_auroc_by_label,
                 model.test_auroc_by_label,
                 dict(zip(model.labels, counts, strict=True)),
-                (math.nan if mean is None else mean, summary["test"]["defined_labels"]),
+                (null_to_nan(mean), summary["test"]["defined_labels"]),
                 title=data_title(model.metadata["data"]),
             )
         )

@@ -6,7 +6,7 @@ from typing import Any
 
 from cxr_lightning.checkpoints.metadata import exported_description
 from cxr_lightning.checkpoints.safetensors import read_safetensors
-from cxr_lightning.models.classifier import ChestXRayClassifier
+from cxr_lightning.models.classifier import NOT_IN_CHECKPOINT, ChestXRayClassifier
 from cxr_lightning.models.version_0_1 import current_names
 from cxr_lightning.utils.file_names import METADATA_KEY
 from cxr_lightning.utils.paths import refuse_url
@@ -49,7 +49,17 @@ def load_classifier(path: str) -> ChestXRayClassifier:
     Errors are those of :func:`read_checkpoint`.
     """
     content = read_checkpoint(path)
-    model = ChestXRayClassifier(**content["hyper_parameters"])
-    model.on_load_checkpoint(content)
-    model.load_state_dict(content["state_dict"])
+    settings = content["hyper_parameters"]
+    try:
+        if unknown := sorted(set(settings) & set(NOT_IN_CHECKPOINT)):
+            raise ValueError(f"unknown settings {unknown}")
+        model = ChestXRayClassifier(**settings)
+        model.on_load_checkpoint(content)
+        model.load_state_dict(content["state_dict"])
+    except (TypeError, ValueError, KeyError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ValueError(
+            f"Expected a model of this version of cxr_lightning in '{path}' but it cannot be built "
+            f"({type(error).__name__}: {reason}). Copy the file again, or install the version that wrote it."
+        ) from error
     return model.eval()

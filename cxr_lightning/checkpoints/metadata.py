@@ -18,7 +18,7 @@ _MAX_IMAGE_SIZE = 10_000
 
 
 def describe_model(model: "ChestXRayClassifier") -> str:
-    """Settings, labels and metadata of a model as JSON; undefined numbers are null."""
+    """Settings, labels and metadata of a model as JSON; numbers that are not finite are null."""
     return json.dumps(
         to_json(
             {
@@ -34,7 +34,8 @@ def describe_model(model: "ChestXRayClassifier") -> str:
                     "labels": list(model.labels),
                     "val_auroc": dict(model.val_auroc_by_label),
                 },
-            }
+            },
+            infinity_as_text=False,
         ),
         allow_nan=False,
     )

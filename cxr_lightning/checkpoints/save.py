@@ -17,6 +17,10 @@ _TORCH_WRITER = "inline_container"
 """Name of torch's writer in its error messages."""
 
 
+_TRAINING_STATE = ("optimizer_states", "lr_schedulers", "loops", "callbacks")
+"""Keys of a checkpoint that only a continued training reads."""
+
+
 def write_checkpoint(content: dict[str, Any], path: Path) -> None:
     """Write a checkpoint to a temporary file, then rename it; an existing file stays until then.
 
@@ -82,14 +86,19 @@ def save_classifier(model: ChestXRayClassifier, path: Path) -> None:
 def save_with_postprocessing(source: str, target: Path, postprocessing: Mapping[str, Any]) -> None:
     """Write a copy of a checkpoint that also carries calibration and operating points.
 
+    The copy of a checkpoint of version 0.1 has no training state: such a training cannot be continued.
+
     Args:
         source: Path of the checkpoint, which is not changed.
         target: Path of the copy.
         postprocessing: Plain values, from :meth:`~cxr_lightning.models.postprocess.PostProcessing.to_metadata`.
     """
     content = read_checkpoint(source)
+    metadata = content[METADATA_KEY]
+    if metadata.get("format", 1) < METADATA_FORMAT:
+        content = {key: value for key, value in content.items() if key not in _TRAINING_STATE}
     content[METADATA_KEY] = {
-        **content[METADATA_KEY],
+        **metadata,
         "format": METADATA_FORMAT,
         "fitted": dict(postprocessing),
     }

@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from cxr_lightning.models.version_0_1 import BACKBONE_PREFIX, current_names
+from cxr_lightning.models.network import BACKBONE_PREFIX
+from cxr_lightning.models.version_0_1 import current_names
 from cxr_lightning.models.weights import IMAGENET
 from cxr_lightning.utils.file_names import METADATA_KEY
 from cxr_lightning.utils.paths import refuse_url

@@ -7,10 +7,8 @@ was rejected. Not for clinical use.
 
 import argparse
 from pathlib import Path
-from pkgutil import resolve_name
 
-_FIND_IMAGES = "cxr_lightning.inference.image_files:find_images"
-"""Imported when the verb runs: it takes numpy."""
+from cxr_lightning.inference.image_files import find_images
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +32,7 @@ def _check_arguments(parsed: argparse.Namespace) -> None:
     """Refuse options that need an output folder without one, and an empty batch; then find the image files."""
     for option in ("gradcam", "resume"):
         if getattr(parsed, option) and parsed.out is None:
-            raise ValueError(f"Expected --out FOLDER beside --{option} but got none.")
+            raise ValueError(f"Expected --out FOLDER with --{option} but it is missing. Add --out FOLDER.")
     if parsed.batch_size < 1:
         raise ValueError(f"Expected --batch-size to be at least 1 but got {parsed.batch_size}.")
-    parsed.images = resolve_name(_FIND_IMAGES)(parsed.paths)
+    parsed.images = find_images(parsed.paths)

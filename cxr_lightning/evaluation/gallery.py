@@ -1,22 +1,17 @@
 """Gallery of a report: the choice of images and labels whose heat maps are shown."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from torch import Tensor
 
-from cxr_lightning.explain.grad_cam import GradCam
-from cxr_lightning.explain.heatmaps import image_heatmaps
+from cxr_lightning.explain.heatmaps import OverlayRequest
 from cxr_lightning.explain.localization import AnnotatedPair
-from cxr_lightning.explain.results import FALSE_NEGATIVE, FALSE_POSITIVE, REQUESTED, TRUE_POSITIVE, Overlay
+from cxr_lightning.explain.results import FALSE_NEGATIVE, FALSE_POSITIVE, REQUESTED, TRUE_POSITIVE
 from cxr_lightning.inference.predictions import Predictions
 from cxr_lightning.models.postprocess import PostProcessing
 from cxr_lightning.utils.coordinates import FractionalBox
-
-ReadImage = Callable[[int], Tensor]
-"""Function that returns an evaluated image by its row in the predictions, ``(1, S, S)`` uint8."""
 
 _DEFAULT_THRESHOLD = 0.5
 _OPERATING_POINT = "youden"
@@ -79,43 +74,34 @@ def _threshold(postprocessing: PostProcessing | None, label: str) -> float:
     return _DEFAULT_THRESHOLD if np.isnan(threshold) else threshold
 
 
-def compute_overlays(
-    grad_cam: GradCam,
-    model_labels: Sequence[str],
-    read_image: ReadImage,
-    predictions: Predictions,
-    choices: Sequence[GalleryItem],
-    boxes: pd.DataFrame,
-) -> tuple[Overlay, ...]:
-    """Compute the heat maps of the chosen images and labels.
+def overlay_requests(
+    predictions: Predictions, items: Sequence[GalleryItem], boxes: pd.DataFrame, model_labels: Sequence[str]
+) -> list[OverlayRequest]:
+    """What is needed to compute the heat maps of chosen images and labels.
 
     Args:
-        grad_cam: Grad-CAM of the network that made the predictions.
-        model_labels: Labels of the network's outputs, in order.
-        read_image: Reads the evaluated images.
         predictions: Predictions of the evaluated images.
-        choices: Images and labels to show.
+        items: Images and labels to show.
         boxes: Annotations, as in :class:`~cxr_lightning.data.manifest.Manifest`.
+        model_labels: Labels of the network's outputs, in order.
     """
-    overlays = []
-    for choice in choices:
-        image = read_image(choice.row)
-        heatmap = image_heatmaps(grad_cam, image[None], [list(model_labels).index(choice.label)])[0, 0]
-        column = predictions.labels.index(choice.label)
-        image_id = str(predictions.image_ids[choice.row])
-        overlays.append(
-            Overlay(
+    requests = []
+    for item in items:
+        column = predictions.labels.index(item.label)
+        image_id = str(predictions.image_ids[item.row])
+        requests.append(
+            OverlayRequest(
+                item.row,
+                list(model_labels).index(item.label),
                 image_id,
-                choice.label,
-                choice.kind,
-                image[0].numpy(),
-                heatmap.numpy(),
-                float(predictions.probabilities[choice.row, column]),
-                float(predictions.targets[choice.row, column]),
-                select_boxes(boxes, image_id, choice.label),
+                item.label,
+                item.kind,
+                float(predictions.probabilities[item.row, column]),
+                float(predictions.targets[item.row, column]),
+                select_boxes(boxes, image_id, item.label),
             )
         )
-    return tuple(overlays)
+    return requests
 
 
 def annotated_pairs(predictions: Predictions, boxes: pd.DataFrame, model_labels: Sequence[str]) -> list[AnnotatedPair]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cxr_lightning.metrics.ranking import macro_mean
+from cxr_lightning.utils.json_values import null_to_nan
 
 _SEED = "seed"
 
@@ -31,8 +32,7 @@ class SweepJob:
     @property
     def value(self) -> float:
         """The best value of the monitored metric; NaN if there is none."""
-        best = self.summary["monitor"]["best"] if self.summary else None
-        return math.nan if best is None else float(best)
+        return null_to_nan(self.summary["monitor"]["best"] if self.summary else None)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from cxr_lightning.inference.backend import Backend, load_backend
 from cxr_lightning.inference.results import Finding, Result
 from cxr_lightning.metrics.ranking import FloatArray
 from cxr_lightning.models.postprocess import PostProcessing, read_postprocessing
+from cxr_lightning.utils.json_values import null_to_nan
 
 if TYPE_CHECKING:  # torch is needed for a checkpoint only
     from cxr_lightning.models.classifier import ChestXRayClassifier
@@ -170,7 +171,7 @@ class Predictor:
                 float(raw[column]),
                 float(calibrated[column]),
                 thresholds.get(label, {}).get(self.operating_point, math.nan),
-                math.nan if prevalence.get(label) is None else float(prevalence[label]),
+                null_to_nan(prevalence.get(label)),
             )
             for column, label in enumerate(self.labels)
         )

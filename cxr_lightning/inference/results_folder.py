@@ -68,7 +68,8 @@ class ResultsFolder:
             different = sorted(key for key in {*stored, *about} if stored.get(key) != about.get(key))
         except (OSError, ValueError, TypeError, AttributeError) as error:
             raise ValueError(
-                f"Expected to go on in '{self.folder}' but its {ABOUT_FILE} is gone or damaged. Give another --out."
+                f"Expected results to resume in '{self.folder}' but {ABOUT_FILE} is missing or damaged. "
+                "Give another --out."
             ) from error
         if different:
             raise ValueError(

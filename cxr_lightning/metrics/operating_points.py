@@ -46,7 +46,7 @@ def parse_rules(names: Sequence[str]) -> tuple[ThresholdRule, ...]:
         if not match or (match[3] and not 0 < float(match[3]) <= 1):
             raise ValueError(
                 f"Expected `operating_points` among youden, f1, sensitivity@X and specificity@X with X in (0, 1] "
-                f"but got {name!r}. Such as 'operating_points=[youden,sensitivity@0.95]'."
+                f"but got {name!r}. Set, for example, 'operating_points=[youden,sensitivity@0.95]'."
             )
         rules.append(ThresholdRule(name, match[1] or match[2], float(match[3]) if match[3] else math.nan))
     if len(set(names)) != len(names):

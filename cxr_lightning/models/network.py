@@ -6,6 +6,9 @@ from torch import Tensor, nn
 from cxr_lightning.models.backbones import TORCHVISION_BATCH_NORM_EPSILON, build_backbone, head_name
 from cxr_lightning.models.preprocess import Mode, Preprocess
 
+BACKBONE_PREFIX = "network.backbone."
+"""Prefix of the backbone's tensors in the state of a :class:`~cxr_lightning.models.classifier.ChestXRayClassifier`."""
+
 
 class Network(nn.Module):
     """Preprocessing and a backbone with one output per label.

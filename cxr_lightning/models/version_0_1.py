@@ -1,10 +1,9 @@
-"""Names of a model's tensors in checkpoints, of this version and of version 0.1."""
+"""The map from the tensor names of version 0.1 to the current ones."""
 
 from collections.abc import Mapping
 from typing import TypeVar
 
-BACKBONE_PREFIX = "network.backbone."
-"""Prefix of the backbone's tensors in the state of a :class:`~cxr_lightning.models.classifier.ChestXRayClassifier`."""
+from cxr_lightning.models.network import BACKBONE_PREFIX
 
 _PREFIXES_OF_0_1 = {"preprocess.": "network.preprocess.", "network.": BACKBONE_PREFIX}
 """Prefixes of names in files of version 0.1, and the current ones."""

@@ -1,10 +1,10 @@
 """Captions and file names of heat maps."""
 
-import math
 import re
 from collections.abc import Sequence
 
 from cxr_lightning.explain.results import Explanation, Overlay
+from cxr_lightning.report.formats import format_probability
 
 GRADCAM_FOLDER = "gradcam"
 """Name of the folder with the figures of heat maps, beside the page."""
@@ -46,18 +46,6 @@ def overlay_facts(overlay: Overlay) -> str:
 def target_name(overlay: Overlay) -> str:
     """Name of an overlay's target: ``present``, ``absent`` or ``unknown``."""
     return _TARGETS.get(overlay.target, "unknown")
-
-
-def format_probability(value: float) -> str:
-    """A probability with three digits, never rounded to 0.
-
-    Example:
-        >>> format_probability(0.1234), format_probability(0.0001), format_probability(float("nan"))
-        ('0.123', 'below 0.001', 'n/a')
-    """
-    if math.isnan(value):
-        return "n/a"
-    return "below 0.001" if 0 < value < 0.001 else f"{value:.3f}"
 
 
 def overlay_file_names(gallery: Sequence[Overlay]) -> tuple[str, ...]:

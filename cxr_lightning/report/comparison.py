@@ -9,8 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from cxr_lightning.evaluation.comparison import AurocDifference, Comparison
-from cxr_lightning.report.terminal_tables import format_number, format_signed
+from cxr_lightning.report.formats import format_number, format_signed
 from cxr_lightning.report.wording import NOT_FOR_CLINICAL_USE
+from cxr_lightning.utils.io import atomic_write_text
 from cxr_lightning.utils.spreadsheet import escape_formula
 
 _COLUMNS = ("finding", "first", "second", "difference", "low", "high", "p", "p_holm")
@@ -46,7 +47,7 @@ def _cells(result: AurocDifference) -> tuple[str, str, str, str]:
 
 def write_comparison_csv(comparison: Comparison, path: Path) -> None:
     """Write one row per finding and one for the mean; an undefined number is n/a."""
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with atomic_write_text(path) as file:
         writer = csv.writer(file)
         writer.writerow(_COLUMNS)
         writer.writerows(_rows(comparison))

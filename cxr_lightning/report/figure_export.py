@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from cxr_lightning.report.theme import BLUE, INK, MUTED, ORANGE, PAPER, RULE, figure_style
+from cxr_lightning.utils.io import atomic_write_bytes
 
 _DPI = 150
 _LEVEL_STEP = 5  # of 255 levels of a color; a palette of 256 colors makes rings of a smooth heat map
@@ -26,8 +27,8 @@ _GEOMETRY = ("d", "x", "y", "width", "height", "transform")
 
 def save_png(figure: Figure, path: Path) -> None:
     """Write a figure as PNG on a white background; the same figure gives the same bytes."""
-    with figure_style():
-        figure.savefig(path, dpi=_DPI, facecolor=PAPER, metadata={"Software": None})
+    with figure_style(), atomic_write_bytes(path) as file:
+        figure.savefig(file, format="png", dpi=_DPI, facecolor=PAPER, metadata={"Software": None})
 
 
 def small_png(figure: Figure) -> bytes:

@@ -11,8 +11,8 @@ from matplotlib.lines import Line2D
 from cxr_lightning.evaluation.results import Curve, Evaluation, LabelResult
 from cxr_lightning.metrics.calibration import ReliabilityCurve
 from cxr_lightning.metrics.ranking import FloatArray
+from cxr_lightning.report.formats import format_estimate, format_number
 from cxr_lightning.report.small_multiples import format_panel, small_multiples
-from cxr_lightning.report.terminal_tables import format_estimate, format_number
 from cxr_lightning.report.theme import BLUE, MUTED, ORANGE, PAPER, shorten
 
 _CELLS = 400  # cells per axis; consecutive points in the same cell are drawn once
@@ -69,7 +69,7 @@ def draw_precision_recall(evaluation: Evaluation) -> Figure:
 
 
 def draw_reliability(evaluation: Evaluation) -> Figure:
-    """Draw the reliability diagram of each finding, raw and calibrated; the scale differs between findings."""
+    """Draw the reliability diagram of each finding, raw and calibrated, each on its own scale."""
 
     def draw(axes: Axes, result: LabelResult) -> None:
         raw, calibrated = result.reliability, result.calibration

@@ -16,11 +16,10 @@ from cxr_lightning.metrics.bootstrap import CONFIDENCE_LEVEL
 from cxr_lightning.metrics.ranking import top_labels
 from cxr_lightning.report.captions import alternative_text, gallery_description, gradcam_method, overlay_facts
 from cxr_lightning.report.evaluation_protocol import comparability_reasons, protocol_facts
+from cxr_lightning.report.formats import format_estimate, format_number, format_percent, format_signed, format_threshold
 from cxr_lightning.report.metrics_csv import operating_point, rule_names
 from cxr_lightning.report.metrics_json import comparable_published_results, settings_json
-from cxr_lightning.report.terminal_tables import format_estimate, format_number, format_signed
-from cxr_lightning.report.theme import evaluation_title
-from cxr_lightning.report.wording import CRITERIA, NOT_FOR_CLINICAL_USE, sentence
+from cxr_lightning.report.wording import CRITERIA, NOT_FOR_CLINICAL_USE, evaluation_title, sentence
 from cxr_lightning.utils.json_values import to_json
 
 _VERDICTS = {
@@ -107,26 +106,6 @@ def _environment() -> Environment:
     environment.tests["list_value"] = lambda value: isinstance(value, list)
     environment.tests["undefined_number"] = math.isnan
     return environment
-
-
-def format_percent(value: float) -> str:
-    """Format a fraction as a percentage with three significant digits; ``n/a`` where it is undefined.
-
-    Example:
-        >>> format_percent(0.0256), format_percent(0.5), format_percent(float("nan"))
-        ('2.56 %', '50 %', 'n/a')
-    """
-    return "n/a" if math.isnan(value) else f"{100 * value:.3g} %"
-
-
-def format_threshold(value: float) -> str:
-    """Format a threshold with four significant digits; ``n/a`` where it is undefined.
-
-    Example:
-        >>> format_threshold(0.03125), format_threshold(0.00001234)
-        ('0.03125', '1.234e-05')
-    """
-    return "n/a" if math.isnan(value) else f"{value:.4g}"
 
 
 def _ranked_results(evaluation: Evaluation) -> list[LabelResult]:

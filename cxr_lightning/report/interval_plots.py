@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from cxr_lightning.evaluation.results import Evaluation
 from cxr_lightning.metrics.bootstrap import Estimate
 from cxr_lightning.metrics.ranking import top_labels
-from cxr_lightning.report.terminal_tables import format_estimate, format_number
+from cxr_lightning.report.formats import format_estimate, format_number
 from cxr_lightning.report.theme import BLUE, MUTED, ORANGE, RULE, WIDTH, figure_style, new_figure, shorten
 
 _LEFT, _RIGHT, _TOP, _BOTTOM, _ROW_HEIGHT = 2.5, 1.75, 0.62, 0.5, 0.25  # inches

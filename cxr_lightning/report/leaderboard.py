@@ -13,7 +13,7 @@ from rich.text import Text
 
 from cxr_lightning.evaluation.leaderboard import Leaderboard, LeaderboardEntry
 from cxr_lightning.report.figure_export import save_png
-from cxr_lightning.report.terminal_tables import format_number
+from cxr_lightning.report.formats import format_number
 from cxr_lightning.report.theme import BLUE, MUTED, ORANGE, figure_style, shorten
 from cxr_lightning.report.wording import DIFFERENT_VALIDATION, NOT_FOR_CLINICAL_USE, sweep_title
 from cxr_lightning.utils.io import atomic_write_text

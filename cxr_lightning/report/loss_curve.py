@@ -7,6 +7,8 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from cxr_lightning.utils.io import atomic_write_bytes
+
 _TRAIN, _VAL = "#1f5fa8", "#c8501e"
 
 
@@ -39,7 +41,8 @@ def loss_curve(
         axes.spines[["top", "right"]].set_visible(False)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     figure.suptitle(title, fontsize=10)
-    figure.savefig(path)
+    with atomic_write_bytes(path) as file:
+        figure.savefig(file, format="png")
 
 
 def _finite(history: Sequence[Mapping[str, float]], key: str) -> tuple[list[float], list[float]]:

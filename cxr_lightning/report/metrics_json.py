@@ -18,8 +18,7 @@ from cxr_lightning.evaluation.results import (
 from cxr_lightning.explain.results import Explanation
 from cxr_lightning.report.evaluation_protocol import comparability_reasons, protocol_facts
 from cxr_lightning.report.explanation_json import estimate_json, explanation_json
-from cxr_lightning.report.theme import evaluation_title
-from cxr_lightning.report.wording import CRITERIA, NOT_FOR_CLINICAL_USE, interval_method, sentence
+from cxr_lightning.report.wording import CRITERIA, NOT_FOR_CLINICAL_USE, evaluation_title, interval_method, sentence
 from cxr_lightning.utils.io import atomic_write_text
 from cxr_lightning.utils.json_values import nan_to_null, to_json
 

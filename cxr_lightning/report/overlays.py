@@ -9,7 +9,8 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from cxr_lightning.explain.results import Overlay
-from cxr_lightning.report.captions import alternative_text, format_probability, target_name
+from cxr_lightning.report.captions import alternative_text, target_name
+from cxr_lightning.report.formats import format_probability
 from cxr_lightning.report.theme import figure_style, shorten
 from cxr_lightning.report.wording import NOT_FOR_CLINICAL_USE
 from cxr_lightning.utils.coordinates import IMAGE_EXTENT

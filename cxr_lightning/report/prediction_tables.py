@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cxr_lightning.inference.results import Finding, Result
-from cxr_lightning.report.captions import format_probability
+from cxr_lightning.report.formats import format_probability
 from cxr_lightning.report.wording import NOT_FOR_CLINICAL_USE
 
 

@@ -12,8 +12,8 @@ from cxr_lightning.report.html_page import render_html
 from cxr_lightning.report.metrics_csv import write_metrics_csv
 from cxr_lightning.report.metrics_json import write_metrics_json
 from cxr_lightning.report.overlays import overlay_figure
-from cxr_lightning.report.theme import evaluation_title
-from cxr_lightning.utils.io import atomic_write_text
+from cxr_lightning.report.wording import evaluation_title
+from cxr_lightning.utils.io import atomic_write_bytes, atomic_write_text
 
 FIGURES = {
     "auroc": interval_plots.draw_auroc,
@@ -59,7 +59,8 @@ def _write_overlays(evaluation: Evaluation, folder: Path, gallery: Sequence[Over
     for overlay, name in zip(gallery, overlay_file_names(gallery), strict=True):
         figure = overlay_figure(overlay, evaluation_title(evaluation), synthetic=evaluation.synthetic)
         pngs.append(small_png(figure))
-        (folder / name).write_bytes(pngs[-1])
+        with atomic_write_bytes(folder / name) as file:
+            file.write(pngs[-1])
     return pngs
 
 
@@ -71,4 +72,5 @@ def write_overlay(overlay: Overlay, path: Path, title: str = "") -> None:
         path: File to write.
         title: Title of the figure, highlighted; such as that the model was trained on synthetic data.
     """
-    path.write_bytes(small_png(overlay_figure(overlay, title, synthetic=bool(title))))
+    with atomic_write_bytes(path) as file:
+        file.write(small_png(overlay_figure(overlay, title, synthetic=bool(title))))

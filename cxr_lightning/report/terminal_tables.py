@@ -10,8 +10,8 @@ from rich.text import Text
 
 from cxr_lightning.evaluation.results import Evaluation, MeanEstimate
 from cxr_lightning.metrics.bootstrap import CONFIDENCE_LEVEL, Estimate
-from cxr_lightning.report.theme import evaluation_title
-from cxr_lightning.report.wording import NOT_FOR_CLINICAL_USE
+from cxr_lightning.report.formats import format_estimate, format_number
+from cxr_lightning.report.wording import NOT_FOR_CLINICAL_USE, evaluation_title
 
 _MAX_NAME_LENGTH = 22  # characters of a finding's name on one line
 
@@ -87,38 +87,3 @@ def _mean_cell(mean: MeanEstimate, number: str) -> Text:
 def _unbreakable(estimate: Estimate) -> str:
     """Format an estimate so that a narrow column breaks the line before its interval and not within."""
     return format_estimate(estimate).replace(", ", "-")
-
-
-def format_estimate(estimate: Estimate, digits: int = 3) -> str:
-    """Format a number with its interval; ``n/a`` for what is undefined.
-
-    Example:
-        >>> format_estimate(Estimate(0.81234, 0.8, 0.82)), format_estimate(Estimate(0.5)), format_estimate(Estimate())
-        ('0.812 [0.800, 0.820]', '0.500 [n/a]', 'n/a')
-    """
-    if math.isnan(estimate.value):
-        return format_number(estimate.value)
-    if math.isnan(estimate.low) or math.isnan(estimate.high):
-        return f"{format_number(estimate.value, digits)} [n/a]"
-    value, low, high = (format_number(end, digits) for end in (estimate.value, estimate.low, estimate.high))
-    return f"{value} [{low}, {high}]"
-
-
-def format_number(value: float, digits: int = 3) -> str:
-    """Format a number with fixed decimals; ``n/a`` where it is undefined.
-
-    Example:
-        >>> format_number(0.81234), format_number(float("nan"))
-        ('0.812', 'n/a')
-    """
-    return "n/a" if math.isnan(value) else f"{value:.{digits}f}"
-
-
-def format_signed(value: float) -> str:
-    """Format a difference with its sign; ``n/a`` where it is undefined.
-
-    Example:
-        >>> format_signed(0.0123), format_signed(-0.5), format_signed(float("nan"))
-        ('+0.012', '-0.500', 'n/a')
-    """
-    return "n/a" if math.isnan(value) else f"{value:+.3f}"

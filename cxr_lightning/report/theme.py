@@ -10,7 +10,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from cxr_lightning.evaluation.results import Evaluation
-from cxr_lightning.report.wording import NOT_FOR_CLINICAL_USE, data_title
+from cxr_lightning.report.wording import NOT_FOR_CLINICAL_USE, evaluation_title
 
 INK, MUTED, RULE, PAPER = "#1b1f24", "#5c6570", "#d3d8de", "#ffffff"
 BLUE, ORANGE = "#1f5fa8", "#c8501e"
@@ -54,13 +54,6 @@ def shorten(text: str, limit: int = 30) -> str:
     printable = "".join(" " if unicodedata.category(character)[0] in "CZ" else character for character in text)
     line = " ".join(printable.split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
-
-
-def evaluation_title(evaluation: Evaluation) -> str:
-    """Title of an evaluation, which names its data and always states whether it is synthetic."""
-    title = data_title(evaluation.data, evaluation.split, evaluation.images)
-    unmarked = evaluation.synthetic and "SYNTHETIC" not in title
-    return f"SYNTHETIC DATA. {title}" if unmarked else title
 
 
 def new_figure(evaluation: Evaluation, name: str, width: float, height: float) -> Figure:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from cxr_lightning.evaluation.results import Evaluation
 from cxr_lightning.evaluation.statements import Statement
 from cxr_lightning.metrics.bootstrap import CONFIDENCE_LEVEL
 
@@ -39,6 +40,13 @@ def data_title(data: Mapping[str, Any], split: str = "test", images: int | None 
     subset = ", subset" if data["subset"] else ""
     count = data["splits"][split]["images"] if images is None else images
     return f"{kind}{subset}; {count:,} {split} images"
+
+
+def evaluation_title(evaluation: Evaluation) -> str:
+    """Title of an evaluation, which names its data and always states whether it is synthetic."""
+    title = data_title(evaluation.data, evaluation.split, evaluation.images)
+    unmarked = evaluation.synthetic and "SYNTHETIC" not in title
+    return f"SYNTHETIC DATA. {title}" if unmarked else title
 
 
 def sweep_title(sources: Sequence[str], synthetic: bool) -> str:

@@ -1,17 +1,14 @@
 """Build the model and the callbacks of a run from the configured parts."""
 
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from filelock import FileLock
 from pytorch_lightning.callbacks import LearningRateMonitor
 from torch import Tensor
 
-from cxr_lightning.checkpoints.foreign.build import STATISTICS_IMAGES, training_statistics
 from cxr_lightning.checkpoints.initial_weights import InitialWeights, read_initial_weights
 from cxr_lightning.checkpoints.installation_check import attach_reference
 from cxr_lightning.checkpoints.save import AtomicCheckpointIO
@@ -20,11 +17,10 @@ from cxr_lightning.losses.bce import MultilabelBCE, constant_prediction_loss
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.models.weights import IMAGENET
 from cxr_lightning.training.callbacks import History, SameSettings, StepSeeds
+from cxr_lightning.training.pixel_statistics import shared_training_statistics
 from cxr_lightning.utils.cluster import cluster_plugins
 
 logger = logging.getLogger(__name__)
-
-STATISTICS_FILE = "statistics.json"
 
 
 def build_model(
@@ -51,7 +47,7 @@ def build_model(
     loss = make_loss(targets)
     computed: dict[str, Any] = {}
     if settings["preprocessing"] == "featurewise" and settings["mean"] is None:
-        computed = _pixel_statistics(datamodule, folder / STATISTICS_FILE)
+        computed = shared_training_statistics(datamodule, folder)
     initial = _initial_weights(settings, datamodule.labels)
     if initial is not None:
         variations = {name: value for name, value in initial.variations.items() if name not in settings}
@@ -72,19 +68,6 @@ def build_model(
         **metadata,
     }
     return model
-
-
-def _pixel_statistics(datamodule: ChestXRayDataModule, path: Path) -> dict[str, float]:
-    """Mean and standard deviation of the training pixels, computed by one of a run's processes for all of them."""
-    images = datamodule.record()["splits"]["train"]
-    with FileLock(path.with_suffix(".lock")):
-        statistics = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        if statistics.get("images") != images:
-            mean, std = training_statistics(datamodule)
-            statistics = {"mean": mean, "std": std, "images": images}
-            path.write_text(json.dumps(statistics), encoding="utf-8")
-            logger.info("pixels of at most %d training images: mean %.3f, std %.3f", STATISTICS_IMAGES, mean, std)
-    return {name: statistics[name] for name in ("mean", "std")}
 
 
 def _initial_weights(settings: Mapping[str, Any], labels: Sequence[str]) -> InitialWeights | None:

@@ -11,6 +11,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from cxr_lightning.utils.file_names import CHECKPOINT_FOLDER, LAST_CHECKPOINT, PREVIOUS_CHECKPOINT, SUMMARY_FILE
+from cxr_lightning.utils.io import atomic_write_text, remove_temporary_files
 
 _DIGEST_FILE = ".configuration"
 _LOCK_FILE = ".lock"
@@ -73,7 +74,8 @@ def has_configuration(folder: Path, digest: str) -> bool:
 
 def write_configuration(folder: Path, digest: str) -> None:
     """Store the digest of a run's configuration in its folder."""
-    (folder / _DIGEST_FILE).write_text(digest, encoding="utf-8")
+    with atomic_write_text(folder / _DIGEST_FILE) as file:
+        file.write(digest)
 
 
 def configuration_digest(configuration: Mapping[str, Any]) -> str:
@@ -90,6 +92,8 @@ def configuration_digest(configuration: Mapping[str, Any]) -> str:
 def locked_run_folder(folder: Path) -> Iterator[None]:
     """Lock a run's folder within the block, so that no other run writes to it.
 
+    Unfinished checkpoints of a killed run are removed from it.
+
     Raises:
         ValueError: If another process has locked it.
     """
@@ -102,6 +106,8 @@ def locked_run_folder(folder: Path) -> Iterator[None]:
         ) from error
     except (NotImplementedError, OSError) as error:
         logger.warning("'%s' cannot be locked (%s): do not start another run in it", folder, error)
+    else:
+        remove_temporary_files(folder / CHECKPOINT_FOLDER)
     try:
         yield
     finally:

@@ -50,7 +50,7 @@ def summarize_run(
         "best_checkpoint": best_checkpoint,
         "test": test if tested else None,
         "seconds": seconds,
-        "images_per_second": macro_mean(speed)[0] if speed else None,
+        "images_per_second": sum(speed) / len(speed) if speed else None,
         "precision": model.metadata["precision"],
         "data": model.metadata["data"],
         "versions": model.metadata["versions"],

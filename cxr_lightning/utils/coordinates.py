@@ -1,9 +1,9 @@
 """Places in an image: fractions of its sides, pixels of the network's square input, cells of a heat map.
 
-This is the one module that relates them. Annotated boxes are in fractions of the image's sides, from the upper left
-corner. Images are resized to the network's square input without keeping their aspect ratio, so a fraction of the
-image file's side is the same fraction of the square input's side and of the heat map's. (Padding or cropping to a
-square would have to be converted here.)
+Annotated boxes are in fractions of the image's sides, from the upper left corner; a data set's layout converts its
+own unit when it reads them. Images are resized to the network's square input without keeping their aspect ratio, so a
+fraction of the image file's side is the same fraction of the square input's side and of the heat map's, and nothing
+has to be converted. (Padding or cropping to a square would have to be converted here.)
 
 A grid of ``n`` pixels or cells along a side divides it evenly: number ``i`` covers the fractions from ``i / n`` to
 ``(i + 1) / n``, and its center is at ``(i + 0.5) / n``. Bilinear resizing with ``align_corners=False`` follows the

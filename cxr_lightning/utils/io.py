@@ -2,11 +2,15 @@
 
 import hashlib
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Literal, TextIO
+
+_TEMPORARY_NAME = re.compile(r"\..+\.\d+-[0-9a-f]{8}\.tmp")
+"""Names of the temporary files of :func:`atomic_path`."""
 
 
 @contextmanager
@@ -14,7 +18,7 @@ def atomic_path(path: Path, *, sync: bool = True) -> Iterator[Path]:
     """A temporary path whose file replaces ``path`` when the block ends without an exception.
 
     It lies beside ``path``, has a name that no other process uses, and its file is removed on any exception. A killed
-    process leaves the file behind: its name starts with a dot and ends in ``.tmp``.
+    process leaves the file behind; :func:`remove_temporary_files` removes it.
 
     Args:
         path: File to write; its folder exists.
@@ -28,7 +32,7 @@ def atomic_path(path: Path, *, sync: bool = True) -> Iterator[Path]:
     try:
         yield temporary
         if sync:
-            _sync(temporary)
+            _sync(temporary, os.O_RDWR)  # Windows syncs only what is open for writing
         temporary.replace(path)
     except BaseException:
         with suppress(OSError):  # the error that led here is the one to report
@@ -36,7 +40,7 @@ def atomic_path(path: Path, *, sync: bool = True) -> Iterator[Path]:
         raise
     if sync:
         with suppress(OSError):  # folders cannot be synced on Windows, nor on all network disks
-            _sync(path.parent)
+            _sync(path.parent, os.O_RDONLY)
 
 
 @contextmanager
@@ -74,14 +78,21 @@ def atomic_write_bytes(path: Path, *, sync: bool = True) -> Iterator[BinaryIO]:
         yield file
 
 
+def remove_temporary_files(folder: Path) -> None:
+    """Remove the temporary files that killed processes have left in a folder; no process may be writing to it."""
+    for path in folder.glob(".*.tmp"):
+        if _TEMPORARY_NAME.fullmatch(path.name):
+            path.unlink(missing_ok=True)
+
+
 def file_sha256(path: Path) -> str:
     """The sha256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
     try:
         os.fsync(descriptor)
     finally:

@@ -313,15 +313,15 @@ def test_results_of_another_model_or_setting_are_not_gone_on_with(
     assert "these differ: working_directory" in capsys.readouterr().err
     (out / "about.json").write_text("{")
     assert main([*arguments, "--resume"]) == 1
-    assert "about.json is gone or damaged" in capsys.readouterr().err
+    assert "about.json is missing or damaged" in capsys.readouterr().err
     assert (out / "results.jsonl").read_bytes() == before
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--gradcam"], "--out FOLDER beside --gradcam"),
-        (["--resume"], "--out FOLDER beside --resume"),
+        (["--gradcam"], "--out FOLDER with --gradcam"),
+        (["--resume"], "--out FOLDER with --resume"),
         (["--batch-size", "0"], "at least 1 but got 0"),
         (["--operating-point", "x"], "operating point that the model carries"),
         (["--device", "tpu"], "usable device"),

@@ -16,6 +16,7 @@ import torch
 
 from cxr_lightning import load_model
 from cxr_lightning.checkpoints.load import load_classifier, read_checkpoint
+from cxr_lightning.checkpoints.save import save_classifier
 from cxr_lightning.cli.main import main
 from cxr_lightning.explain.grad_cam import GradCam
 from cxr_lightning.imaging.reader import read_gray, resize
@@ -65,10 +66,9 @@ def evaluate(nih: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Eval
 def differences(found: Any, expected: Any, key: str = "") -> list[str]:
     """Keys under which two JSON values differ; numbers by more than 1e-5."""
     if isinstance(expected, dict) and isinstance(found, dict):
-        keys = {*found, *expected}
-        return [
-            text for name in sorted(keys) for text in differences(found.get(name), expected.get(name), f"{key}/{name}")
-        ]
+        if found.keys() != expected.keys():
+            return [f"{key}: keys {sorted(found.keys() ^ expected.keys())}"]
+        return [text for name in expected for text in differences(found[name], expected[name], f"{key}/{name}")]
     if isinstance(expected, list) and isinstance(found, list) and len(found) == len(expected):
         pairs = enumerate(zip(found, expected, strict=True))
         return [text for place, pair in pairs for text in differences(*pair, f"{key}/{place}")]
@@ -154,3 +154,25 @@ def test_a_run_of_version_0_1_is_tested_but_not_continued(
     mean = json.loads((folder / "summary.json").read_text())["test"]["macro_auroc"]
     expected = json.loads((FILES / "metrics.json").read_text())["macro"]["auroc"]["value"]
     assert mean == pytest.approx(expected, abs=1e-5)
+
+
+def test_its_calibrated_copy_is_not_continued_either(
+    run: Run, nih: Path, evaluate: Evaluate, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "calibrated.ckpt"
+    evaluate(f"ckpt={FILES / 'best.ckpt'}", "accelerator=cpu", "gradcam.top=0", f"save_calibrated={copy}")
+    assert load_model(copy, device="cpu").postprocessing is not None
+    assert run(*SETTINGS, f"data.root={nih}", f"ckpt_path={copy}", "trainer.max_epochs=9")[0] == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "holds a model alone" in error
+
+
+def test_rewriting_under_todays_names_changes_no_bit(tmp_path: Path) -> None:
+    old = load_classifier(str(FILES / "best.ckpt"))
+    save_classifier(old, tmp_path / "x.ckpt")
+    new = load_classifier(str(tmp_path / "x.ckpt"))
+    images = torch.randint(0, 256, (3, 1, 64, 64), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    with torch.no_grad():
+        assert torch.equal(new(images), old(images))
+    maps = [GradCam(model.network).heatmaps(images, [0, 3]) for model in (old, new)]
+    assert torch.equal(*maps)

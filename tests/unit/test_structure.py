@@ -2,11 +2,13 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 
@@ -40,6 +42,17 @@ EXTRAS = ("onnx", "onnxruntime", "onnxscript", "pydicom", "wandb")
 VERB_FUNCTION = "add_arguments"
 """The function that every verb of ``cxr`` has."""
 
+LAZY_IMPORT = re.compile(r"cxr_lightning(\.\w+)+:\w+")
+"""A string that names what is imported when it is needed."""
+WRITERS = (
+    "utils/io.py",
+    "checkpoints/foreign/hdf5_worker.py",
+    "checkpoints/foreign/keras.py",
+    "data/cache/store.py",
+    "inference/results_folder.py",
+)
+"""Modules that open files to write: atomically, in a temporary folder or a pipe, or line by line."""
+
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
 
@@ -51,6 +64,25 @@ def imports(path: Path) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path} has a relative import, which this test cannot read"
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def lazy_imports(path: Path) -> Iterator[str]:
+    """The strings in a module that name something to import."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and LAZY_IMPORT.fullmatch(node.value):
+            yield node.value
+
+
+def opens_for_writing(path: Path) -> bool:
+    """Whether a module writes a file by its path, or opens one for that."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            modes = [arg.value for arg in node.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
+            if node.func.attr in ("write_text", "write_bytes"):
+                return True
+            if node.func.attr == "open" and any(set(mode) & set("wax") for mode in modes if len(mode) <= 3):
+                return True
+    return False
 
 
 def part(dotted: str) -> str | None:
@@ -106,6 +138,20 @@ def test_a_module_imports_only_from_its_own_package_and_those_before_it(path: Pa
     used = {name for dotted in imports(path) if (name := part(dotted))} - {own}
     assert {name for name in used if ORDER.index(name) > ORDER.index(own)} == set()
     assert {name for name in used if any({own, name} <= strangers for strangers in STRANGERS)} == set()
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if list(lazy_imports(path))], ids=id_of)
+def test_what_is_imported_by_name_exists_and_keeps_the_order(path: Path) -> None:
+    own = own_part(path)
+    for name in lazy_imports(path):
+        assert callable(resolve_name(name))
+        used = part(name.partition(":")[0])
+        assert used is not None
+        assert ORDER.index(used) <= ORDER.index(own), name
+
+
+def test_only_few_modules_open_files_to_write() -> None:
+    assert {id_of(path) for path in MODULES if opens_for_writing(path)} == set(WRITERS)
 
 
 def test_the_synthetic_set_knows_nothing_of_data_sets() -> None:

@@ -2,21 +2,7 @@
 
 from cxr_lightning.checkpoints.foreign.model_settings import ForeignModel
 from cxr_lightning.checkpoints.installation_check import attach_reference
-from cxr_lightning.data.datamodule import ChestXRayDataModule
 from cxr_lightning.models.classifier import ChestXRayClassifier
-from cxr_lightning.models.preprocess import featurewise_statistics
-
-STATISTICS_IMAGES = 500
-"""Number of training images from which the mean and standard deviation of the pixels are computed, at most."""
-
-
-def training_statistics(datamodule: ChestXRayDataModule) -> tuple[float, float]:
-    """Mean and standard deviation of training pixels in [0, 255], of images drawn with the data's seed.
-
-    Args:
-        datamodule: Loaded, with training images on disk.
-    """
-    return featurewise_statistics(datamodule.sample_images("train", STATISTICS_IMAGES))
 
 
 def build_foreign_classifier(

@@ -3,12 +3,13 @@
 import argparse
 from dataclasses import fields
 
-from cxr_lightning.checkpoints.foreign.build import build_foreign_classifier, training_statistics
+from cxr_lightning.checkpoints.foreign.build import build_foreign_classifier
 from cxr_lightning.checkpoints.foreign.model_settings import ForeignSettings, resolve_foreign_model
 from cxr_lightning.checkpoints.save import save_classifier
 from cxr_lightning.data.datamodule import ChestXRayDataModule
 from cxr_lightning.data.datasets.registry import build_layout
 from cxr_lightning.imaging.reader import Interpolation
+from cxr_lightning.training.pixel_statistics import training_statistics
 from cxr_lightning.utils.validation import check_choice
 
 

@@ -80,6 +80,6 @@ def _check_repeats(table: pd.DataFrame, labels: Sequence[str], root: Path) -> No
     differing = facts["image_id"][facts["image_id"].duplicated()].unique()
     if len(differing):
         raise ValueError(
-            f"Expected the files in '{root}' to say the same of an image but they differ on {len(differing)}: "
-            f"{preview(differing)}. Correct the rows."
+            f"Expected an image to have the same labels and patient in all files in '{root}' but {len(differing)} "
+            f"differ: {preview(differing)}. Correct the rows."
         )

@@ -9,6 +9,8 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from cxr_lightning.utils.io import atomic_write_text
+
 BATCH_FILE = "nonfinite_batch.csv"
 _CHECK_INTERVAL = 20
 """Batches between two checks where a check blocks until a device or other processes are done."""
@@ -80,7 +82,7 @@ class FiniteLoss(pl.Callback):
         suffix = f"_{trainer.global_rank}" if trainer.global_rank else ""
         path = self.folder / f"{Path(BATCH_FILE).stem}{suffix}.csv"
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w", newline="", encoding="utf-8") as file:
+        with atomic_write_text(path) as file:
             csv.writer(file).writerows(
                 [("epoch", "batch", "image_id"), *((step.epoch + 1, step.batch + 1, name) for name in rows["image_id"])]
             )

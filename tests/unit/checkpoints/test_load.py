@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from cxr_lightning.checkpoints.load import read_checkpoint
+from cxr_lightning.checkpoints.load import load_classifier, read_checkpoint
+from cxr_lightning.checkpoints.save import save_classifier
+from cxr_lightning.models.classifier import ChestXRayClassifier
 
 
 def test_a_foreign_checkpoint_is_refused_with_the_remedy(tmp_path: Path) -> None:
@@ -19,3 +21,26 @@ def test_a_damaged_checkpoint_is_one_error(tmp_path: Path, content: bytes) -> No
     (tmp_path / "x.ckpt").write_bytes(content)
     with pytest.raises(ValueError, match=r"'.*x\.ckpt' but it cannot be loaded safely"):
         read_checkpoint(str(tmp_path / "x.ckpt"))
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "words"),
+    [
+        ("hyper_parameters", {"attention_heads": 3}, "attention_heads"),
+        ("hyper_parameters", {"weights": "imagenet"}, r"unknown settings \['weights'\]"),
+        ("hyper_parameters", {"backbone": "vgg"}, "'vgg'"),
+        ("state_dict", {"stranger": torch.ones(1)}, "stranger"),
+    ],
+)
+def test_a_checkpoint_of_another_version_is_one_error(
+    part: str, change: dict[str, object], words: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.ckpt"
+    save_classifier(ChestXRayClassifier(["Mass"], backbone="densenet_micro", image_size=32), path)
+    content = torch.load(path, weights_only=True)
+    content[part] = {**content[part], **change}
+    torch.save(content, path)
+    with pytest.raises(
+        ValueError, match=rf"a model of this version .* in '.*x\.ckpt' but it cannot be built .*{words}"
+    ):
+        load_classifier(str(path))

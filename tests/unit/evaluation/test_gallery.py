@@ -12,9 +12,9 @@ from PIL import Image
 
 from cxr_lightning.data.dataset import ChestXRayDataset, ImageFiles
 from cxr_lightning.data.manifest import target_array
-from cxr_lightning.evaluation.gallery import ReadImage, annotated_pairs, choose_gallery, compute_overlays, select_boxes
+from cxr_lightning.evaluation.gallery import annotated_pairs, choose_gallery, overlay_requests, select_boxes
 from cxr_lightning.explain.grad_cam import GradCam
-from cxr_lightning.explain.heatmaps import explain_image
+from cxr_lightning.explain.heatmaps import ReadImage, compute_overlays, explain_image
 from cxr_lightning.explain.localization import score_localization
 from cxr_lightning.explain.results import LocalizationResult
 from cxr_lightning.explain.sanity import check_sanity, rank_correlation
@@ -138,7 +138,8 @@ def test_overlays_carry_the_image_its_numbers_and_its_boxes(world: World) -> Non
     model, dataset, predictions = world
     boxes = boxes_in(lambda _: 0.25)
     choices = choose_gallery(predictions, ["Mass"], None)
-    (overlay,) = compute_overlays(GradCam(model.network), LABELS, reader(dataset), predictions, choices, boxes)
+    requests = overlay_requests(predictions, choices, boxes, LABELS)
+    (overlay,) = compute_overlays(GradCam(model.network), reader(dataset), requests)
     assert (overlay.image_id, overlay.label, overlay.kind) == ("0.png", "Mass", "true positive")
     assert overlay.boxes == select_boxes(boxes, "0.png", "Mass") == ((0.25, 0.0, 0.5, 0.5),)
     assert overlay.image.shape == overlay.heatmap.shape == (64, 64)

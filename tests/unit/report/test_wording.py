@@ -83,7 +83,7 @@ def test_statements_have_the_values_that_their_sentences_name() -> None:
     for call, known in calls_of("statement"):
         given = {keyword.arg for keyword in call.keywords}
         for code in strings_of(call.args[0], known):
-            # None stands for `**values`: tests/evaluation formats those.
+            # None stands for `**values`: tests/unit/evaluation formats those.
             assert None in given or given == values_in(code), code
 
 

@@ -1,11 +1,14 @@
 """Files are replaced as a whole or not at all."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from cxr_lightning.utils.io import atomic_write_bytes, atomic_write_text
+from cxr_lightning.training.run_folder import locked_run_folder
+from cxr_lightning.utils.io import atomic_write_bytes, atomic_write_text, remove_temporary_files
 
 
 def test_text_is_written_as_utf_8_with_its_line_ends(tmp_path: Path) -> None:
@@ -98,3 +101,28 @@ def test_permissions_are_those_of_a_plainly_opened_file(tmp_path: Path) -> None:
 def test_a_missing_folder_is_the_error_that_is_reported(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="absent"), atomic_write_text(tmp_path / "absent" / "a"):
         pass
+
+
+def test_only_temporary_files_are_removed(tmp_path: Path) -> None:
+    kept = ["last.ckpt", ".hidden", ".notes.tmp", ".last.ckpt.tmp", "last.ckpt.12-0a1b2c3d.tmp"]
+    for name in [*kept, ".last.ckpt.12-0a1b2c3d.tmp", ".a.b.4194304-ffffffff.tmp"]:
+        (tmp_path / name).touch()
+    remove_temporary_files(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == set(kept)
+    remove_temporary_files(tmp_path / "absent")
+
+
+def test_what_a_killed_run_leaves_is_removed_by_the_next_in_its_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    code = f"""
+import os, signal
+from pathlib import Path
+from cxr_lightning.utils.io import atomic_write_bytes
+with atomic_write_bytes(Path({str(folder)!r}) / "last.ckpt") as file:
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode != 0
+    assert [path.name[:11] for path in folder.iterdir()] == [".last.ckpt."]
+    with locked_run_folder(tmp_path):
+        assert list(folder.iterdir()) == []

@@ -69,7 +69,7 @@ def test_the_walkthroughs_errors_name_the_file(walkthrough: Path, tmp_path: Path
     with pytest.raises(ValueError, match=r"every image once in '.*valid-small\.csv' but 1 are listed again: 3\.png"):
         WalkthroughLayout().read(walkthrough)
     path.write_text(good.replace("2.png", "5.png"))
-    with pytest.raises(ValueError, match=r"say the same of an image but they differ on 1: 5\.png"):
+    with pytest.raises(ValueError, match=r"the same labels and patient in all files .* but 1 differ: 5\.png"):
         WalkthroughLayout().read(walkthrough)
     path.unlink()
     with pytest.raises(FileNotFoundError, match=r"label file at '.*valid-small\.csv'.* The folder holds images, test"):
