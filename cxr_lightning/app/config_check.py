@@ -13,6 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 from typeguard import CollectionCheckStrategy, ForwardRefPolicy, TypeCheckError, check_type
 
+from cxr_lightning.app.version_0_1 import RENAMED_TARGETS
+
 CONFIG_TARGETS = (
     "cxr_lightning.",
     "pytorch_lightning.",
@@ -170,7 +172,11 @@ def _locate(key: str, target: str) -> Callable[..., object]:
     try:
         found: Callable[..., object] = getattr(import_module(module), name)
     except (ImportError, AttributeError) as error:
-        raise ValueError(f"Expected something that exists as '{key}._target_' but got '{target}' ({error}).") from error
+        current = RENAMED_TARGETS.get(target)
+        remedy = f"Since version 0.2 it is '{current}'." if current else "Correct the name."
+        raise ValueError(
+            f"Expected something that exists as '{key}._target_' but got '{target}' ({error}). {remedy}"
+        ) from error
     return found
 
 

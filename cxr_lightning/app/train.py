@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from cxr_lightning.app.config_check import TRAIN, check_config
 from cxr_lightning.app.resolvers import digest_of
+from cxr_lightning.app.version_0_1 import refuse_run_of_0_1
 from cxr_lightning.training.run_folder import has_checkpoint, has_configuration, last_checkpoint, locked_run_folder
 from cxr_lightning.utils.distributed import is_rank_zero
 from cxr_lightning.utils.file_names import SUMMARY_FILE
@@ -41,6 +42,7 @@ def train(config: DictConfig) -> float | None:
     with locked_run_folder(folder) if is_rank_zero() else nullcontext():
         ckpt_path = config.ckpt_path
         if config.resume == "auto":
+            refuse_run_of_0_1(config, folder)
             finished, last = (folder / SUMMARY_FILE).is_file(), last_checkpoint(folder)
             if (finished or last) and not has_configuration(folder, digest_of(config)):
                 raise ValueError(

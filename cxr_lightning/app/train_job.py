@@ -116,4 +116,4 @@ def _print_summary(summary: dict[str, Any], model: ChestXRayClassifier, datamodu
                 title=data_title(model.metadata["data"]),
             )
         )
-    console.print(f"run folder: {summary['run_folder']}", soft_wrap=True)
+    console.print(f"run folder: {summary['run_folder']}", markup=False, highlight=False, soft_wrap=True)

@@ -18,6 +18,7 @@ from cxr_lightning.inference.results import Finding, Result
 from cxr_lightning.metrics.ranking import FloatArray
 from cxr_lightning.models.postprocess import PostProcessing, read_postprocessing
 from cxr_lightning.utils.json_values import null_to_nan
+from cxr_lightning.utils.paths import refuse_url
 
 if TYPE_CHECKING:  # torch is needed for a checkpoint only
     from cxr_lightning.models.classifier import ChestXRayClassifier
@@ -189,4 +190,5 @@ def load_model(path: str | Path, *, operating_point: str | None = None, device: 
         FileNotFoundError: If there is no such file.
         ValueError: If it is no model file, lacks required metadata, or there is no such device.
     """
+    refuse_url(path, "a local checkpoint")
     return Predictor(load_backend(Path(path), device), operating_point)

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_lightning.metrics.ranking import FloatArray, Ranking, macro_mean
+from cxr_lightning.metrics.ranking import FloatArray, Ranking
 
 CONFIDENCE_LEVEL = 0.95
 """Confidence level of every interval."""
@@ -154,11 +154,15 @@ def mean_estimate(values: Sequence[float], replicates: FloatArray) -> tuple[Esti
         values: Value of each label, NaN if undefined.
         replicates: The values in each replicate, ``(R, C)``.
     """
-    mean, labels = macro_mean(values)
-    defined_replicates = replicates[:, ~np.isnan(np.asarray(values, dtype=np.float64))]
-    if labels == 0 or np.isnan(defined_replicates).all(axis=0).any():
-        return Estimate(mean), labels
-    return estimate(mean, row_means(defined_replicates)), labels
+    array = np.asarray(values, dtype=np.float64)
+    defined = ~np.isnan(array)
+    if not defined.any():
+        return Estimate(), 0
+    mean = float(array[defined].mean())  # not macro_mean: reports of version 0.1 stay equal to the last bit
+    defined_replicates = replicates[:, defined]
+    if np.isnan(defined_replicates).all(axis=0).any():
+        return Estimate(mean), int(defined.sum())
+    return estimate(mean, row_means(defined_replicates)), int(defined.sum())
 
 
 def row_means(replicates: FloatArray) -> FloatArray:

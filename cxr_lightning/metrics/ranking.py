@@ -161,7 +161,7 @@ def macro_mean(values: Iterable[float]) -> tuple[float, int]:
         (0.7, 2)
     """
     defined = [value for value in values if not math.isnan(value)]
-    return float(np.mean(defined)) if defined else math.nan, len(defined)
+    return (math.fsum(defined) / len(defined) if defined else math.nan), len(defined)
 
 
 def top_labels(auroc: Mapping[str, float], count: int | None = None) -> tuple[str, ...]:

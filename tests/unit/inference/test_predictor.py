@@ -134,3 +134,9 @@ def test_a_device_that_is_not_there_is_one_error(model_file: Path) -> None:
     if not torch.cuda.is_available():
         with pytest.raises(ValueError, match="usable device but got 'cuda'"):
             load_model(model_file, device="cuda")
+
+
+@pytest.mark.parametrize("name", ["model.ckpt", "model.onnx", "model.h5", "model.safetensors"])
+def test_a_url_is_no_model_file(name: str) -> None:
+    with pytest.raises(ValueError, match=rf"a local checkpoint but got the URL 'https://host/{name}'\. Download it"):
+        load_model(f"https://host/{name}")
