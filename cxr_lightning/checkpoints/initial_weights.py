@@ -18,8 +18,6 @@ from cxr_lightning.utils.file_names import METADATA_KEY
 from cxr_lightning.utils.io import file_sha256
 from cxr_lightning.utils.torch_io import load_safely
 
-_REQUIRED_SETTINGS = ("labels", "preprocessing", "image_size", "interpolation")
-
 
 @dataclass(frozen=True)
 class InitialWeights:
@@ -77,10 +75,6 @@ def _read_package_file(path: str) -> tuple[ForeignWeights, tuple[str, ...]]:
     """The weights in a file of this package, and its labels."""
     content = read_checkpoint(path)
     settings = content["hyper_parameters"]
-    if missing := [name for name in _REQUIRED_SETTINGS if name not in settings]:
-        raise ValueError(
-            f"Expected a whole checkpoint in '{path}' but it has no {', no '.join(missing)}. Copy it again."
-        )
     epsilon, relu = settings.get("batch_norm_epsilon", TORCHVISION_BATCH_NORM_EPSILON), settings.get("final_relu", True)
     state = named_tensors(content, path)
     check_finite(state, Path(path))

@@ -12,6 +12,9 @@ from cxr_lightning.utils.file_names import METADATA_KEY
 from cxr_lightning.utils.paths import refuse_url
 from cxr_lightning.utils.torch_io import load_safely
 
+_REQUIRED_SETTINGS = ("labels", "preprocessing", "image_size", "interpolation")
+"""Settings of a model that whoever reads its checkpoint relies on."""
+
 
 def read_checkpoint(path: str) -> dict[str, Any]:
     """The content of a checkpoint, or of an exported safetensors file, loaded without running code from it.
@@ -25,8 +28,15 @@ def read_checkpoint(path: str) -> dict[str, Any]:
     refuse_url(path, "a local checkpoint")
     if not Path(path).is_file():
         raise FileNotFoundError(f"Expected a checkpoint at '{path}' but there is no such file. Check the path.")
-    if exported_description(path) is not None:
-        return read_safetensors(path)
+    content = read_safetensors(path) if exported_description(path) is not None else _read_torch_file(path)
+    if missing := [name for name in _REQUIRED_SETTINGS if name not in content["hyper_parameters"]]:
+        raise ValueError(
+            f"Expected a whole checkpoint in '{path}' but it has no {' and no '.join(missing)}. Copy it again."
+        )
+    return content
+
+
+def _read_torch_file(path: str) -> dict[str, Any]:
     content = load_safely(path)
     if not isinstance(content, dict) or METADATA_KEY not in content:
         raise ValueError(

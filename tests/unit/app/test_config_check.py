@@ -1,16 +1,13 @@
 """Every file in conf/ composes, names what exists and gives only known keys; wrong settings are refused by name."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
+from hydra import compose
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from cxr_lightning.app.config_check import TRAIN, check_config
-from cxr_lightning.app.resolvers import register_resolvers
 
 CONF = Path(__file__).parents[3] / "conf"
 NEEDED = {"nih": ["data.root=x"], "walkthrough": ["data.root=x"], "csv": ["data.root=x", "data.labels=[a]"]}
@@ -34,12 +31,7 @@ OPTIONS = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def _hydra() -> Iterator[None]:
-    register_resolvers()
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        yield
+pytestmark = pytest.mark.usefixtures("hydra_conf")
 
 
 def composed(*overrides: str) -> DictConfig:

@@ -1,20 +1,17 @@
 """Configurations of version 0.1: new names are given, and its runs are refused by name."""
 
-from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
+from hydra import compose
 from omegaconf import DictConfig
 
 from cxr_lightning.app.config_check import TRAIN, check_config
-from cxr_lightning.app.resolvers import digest_of, register_resolvers
+from cxr_lightning.app.resolvers import digest_of
 from cxr_lightning.app.version_0_1 import RENAMED_TARGETS, digest_in_0_1, refuse_run_of_0_1
 from cxr_lightning.training.run_folder import write_configuration
 
-CONF = Path(__file__).parents[3] / "conf"
 SETTINGS = (
     "data.source.train_images=160",
     "data.source.val_images=120",
@@ -35,11 +32,8 @@ DIGEST = "ec4095203d84702731f06243d18dc4123e43666bbc0085d5971bb3a9f87db7a6"
 
 
 @pytest.fixture
-def config() -> Iterator[DictConfig]:
-    register_resolvers()
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        yield compose("train", list(SETTINGS))
+def config(hydra_conf: None) -> DictConfig:
+    return compose("train", list(SETTINGS))
 
 
 def begin(folder: Path, digest: str) -> Path:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from cxr_lightning.checkpoints.initial_weights import read_initial_weights
 from cxr_lightning.checkpoints.load import load_classifier, read_checkpoint
 from cxr_lightning.checkpoints.save import save_classifier
 from cxr_lightning.models.classifier import ChestXRayClassifier
@@ -44,3 +45,15 @@ def test_a_checkpoint_of_another_version_is_one_error(
         ValueError, match=rf"a model of this version .* in '.*x\.ckpt' but it cannot be built .*{words}"
     ):
         load_classifier(str(path))
+
+
+def test_a_checkpoint_without_settings_is_one_error_for_every_use(tmp_path: Path) -> None:
+    path = tmp_path / "x.ckpt"
+    save_classifier(ChestXRayClassifier(["Mass"], backbone="densenet_micro", image_size=32), path)
+    content = torch.load(path, weights_only=True)
+    torch.save({**content, "hyper_parameters": {"labels": ["Mass"]}}, path)
+    message = r"a whole checkpoint in '.*x\.ckpt' but it has no preprocessing and no image_size and no interpolation"
+    with pytest.raises(ValueError, match=message):
+        load_classifier(str(path))
+    with pytest.raises(ValueError, match=message):
+        read_initial_weights(str(path), "densenet_micro", ["Mass"])
