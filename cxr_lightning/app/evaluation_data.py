@@ -14,6 +14,7 @@ from cxr_lightning.data.datamodule import ChestXRayDataModule
 from cxr_lightning.data.datasets.phantom import PhantomLayout
 from cxr_lightning.data.datasets.registry import build_layout
 from cxr_lightning.data.excluded_images import write_excluded_images
+from cxr_lightning.data.record import recorded_settings
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.training.pixel_statistics import training_statistics
 
@@ -58,7 +59,7 @@ def build_datamodule(
         ValueError: If there are no data settings, or labels are requested that the model does not have.
     """
     data = metadata.get("data", {})
-    settings = dict(data.get("settings", {}))
+    settings = recorded_settings(data) if "settings" in data else {}
     batch_size = config.batch_size or settings.get("batch_size", 16)
     overrides = {
         "image_size": size["image_size"],

@@ -33,8 +33,8 @@ class ChestXRayDataModule(pl.LightningDataModule):
         root: The data set's folder.
         source: The layout of its files.
         labels: Findings, in output order; the layout's default labels if None.
-        split: ``official`` or ``walkthrough`` (as the files state), ``patient`` (at random by patient) or ``all`` (one
-            test set, for evaluating on data that no model was trained on).
+        split: ``official`` (as the files state), ``patient`` (at random by patient) or ``all`` (one test set, for
+            evaluating on data that no model was trained on).
         seed: Draws the splits and subsets.
         shuffle_seed: Draws the order of the training images and their augmentation.
         val_fraction: Fraction of the images for validation, where the files leave it open.

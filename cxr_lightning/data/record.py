@@ -45,6 +45,17 @@ def data_record(
     }
 
 
+def recorded_settings(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The data module's arguments in an earlier run's :func:`data_record`, with their current values.
+
+    Until version 0.2 ``walkthrough`` was a second name of the split ``official``.
+    """
+    settings = dict(record["settings"])
+    if settings.get("split") == "walkthrough":
+        settings["split"] = "official"
+    return settings
+
+
 def apply_recorded_selection(manifest: Manifest, record: Mapping[str, Any]) -> Manifest:
     """Select and divide images as an earlier run did; image files are not looked at.
 
@@ -55,6 +66,7 @@ def apply_recorded_selection(manifest: Manifest, record: Mapping[str, Any]) -> M
     Raises:
         ValueError: If the recorded settings do not fit the table.
     """
-    selection = Selection.from_settings({**record["settings"], "subset": record["subset"]})
-    labels = tuple(record["settings"]["labels"])
+    settings = recorded_settings(record)
+    selection = Selection.from_settings({**settings, "subset": record["subset"]})
+    labels = tuple(settings["labels"])
     return selection.apply(replace(manifest, labels=labels), required=(), images=())

@@ -11,7 +11,7 @@ import pandas as pd
 from cxr_lightning.data.manifest import SPLITS, Manifest, preview, target_array
 from cxr_lightning.utils.validation import check_choice
 
-SplitMethod = Literal["official", "walkthrough", "patient", "all"]
+SplitMethod = Literal["official", "patient", "all"]
 MissingPolicy = Literal["error", "skip"]
 
 logger = logging.getLogger(__name__)
@@ -96,8 +96,8 @@ def assign_splits(
 
     Args:
         manifest: The table; its ``split`` column holds what the files state.
-        method: ``official`` and ``walkthrough`` follow the files (a ``train_val`` part is divided by patient);
-            ``patient`` ignores them and divides all patients at random; with ``all`` every image is for testing.
+        method: ``official`` follows the files (a ``train_val`` part is divided by patient); ``patient`` ignores them
+            and divides all patients at random; with ``all`` every image is for testing.
         seed: Draws the division.
         val_fraction: Fraction of the images for validation: of the ``train_val`` part, or of all with ``patient``.
         test_fraction: Fraction of the images for testing with ``patient``.
@@ -117,7 +117,7 @@ def assign_splits(
     elif method == "patient":
         table["split"] = _divide(table["patient_id"], {"test": test_fraction, "val": val_fraction}, seed)
     else:
-        table["split"] = _splits_from_files(table, method)
+        table["split"] = _splits_from_files(table)
         pool = table["split"] == "train_val"
         table.loc[pool, "split"] = _divide(table.loc[pool, "patient_id"], {"val": val_fraction}, seed)
     leaked = _find_leaked(table, allowed=drop_leaked)
@@ -142,11 +142,11 @@ def require_splits(manifest: Manifest, required: Sequence[str] = SPLITS) -> Mani
     return manifest
 
 
-def _splits_from_files(table: pd.DataFrame, method: SplitMethod) -> pd.Series:
+def _splits_from_files(table: pd.DataFrame) -> pd.Series:
     stated = table["split"].replace({"valid": "val", "validation": "val"})
     if stated.isna().all():
         raise ValueError(
-            f"Expected the files to say which image is in which split (data.split={method}) but they do not. "
+            "Expected the files to say which image is in which split (data.split=official) but they do not. "
             "Add the split lists (train_val_list.txt, test_list.txt) or a split column, or set 'data.split=patient'."
         )
     unplaced = table["image_id"][~stated.isin([*SPLITS, "train_val"])].tolist()

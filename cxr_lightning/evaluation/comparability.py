@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cxr_lightning.data.manifest import names_sha256
+from cxr_lightning.data.record import recorded_settings
 from cxr_lightning.evaluation.statements import Statement, statement
 from cxr_lightning.inference.predictions import Predictions
 from cxr_lightning.labels import NIH_LABELS
@@ -167,7 +168,7 @@ def _untouched_test(metadata: Mapping[str, Any] | None) -> Criterion:
         return Criterion(code, None, statement("initial_weights_unknown", weights=weights))
     if data["synthetic"]:
         return Criterion(code, True, statement("trained_on_synthetic"))
-    split = data["settings"]["split"]
+    split = recorded_settings(data)["split"]
     if data["source"] == "nih" and split != "official":
         return Criterion(code, False, statement("trained_on_other_split", split=split))
     if data["source"] == "nih" and _has_official_lists(data):

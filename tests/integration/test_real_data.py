@@ -182,8 +182,8 @@ def test_the_course_files_leak_and_the_leak_can_be_dropped(course: Course) -> No
     manifest = WalkthroughLayout().read(course.folder)
     assert manifest.table["split"].value_counts().to_dict() == course.splits
     with pytest.raises(PatientOverlapError, match=f"{course.leaked} patients have images in more than one split"):
-        assign_splits(manifest, "walkthrough")
-    table = assign_splits(manifest, "walkthrough", drop_leaked=True).table
+        assign_splits(manifest, "official")
+    table = assign_splits(manifest, "official", drop_leaked=True).table
     assert (table.groupby("patient_id")["split"].nunique() == 1).all()
     sizes = table["split"].value_counts()
     assert (sizes["val"], sizes["test"]) == (course.splits["val"], course.splits["test"])  # only the earlier one loses

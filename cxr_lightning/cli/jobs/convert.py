@@ -43,7 +43,6 @@ def _statistics(parsed: argparse.Namespace, size: int | None, interpolation: str
     datamodule = ChestXRayDataModule(
         str(parsed.training_data),
         build_layout(parsed.layout or "walkthrough"),
-        split="official" if parsed.layout == "nih" else "walkthrough",
         drop_leaked=True,
         seed=parsed.seed or 0,
         image_size=size or 320,

@@ -110,7 +110,7 @@ LEAKY = ["train", "val", "train", "test", "val", "test", "train", "val", "test",
 def test_leaked_patients_stop_the_run_with_their_number_names_and_the_remedy() -> None:
     manifest = manifest_of([2] * 5, split=list(LEAKY))
     with pytest.raises(PatientOverlapError) as caught:
-        assign_splits(manifest, "walkthrough")
+        assign_splits(manifest, "official")
     message = str(caught.value)
     assert "no patient in two splits but 5 patients have images in more than one split: p0, p1, p2, p3, p4." in message
     assert "'data.drop_leaked=true' to drop their 5 images" in message
@@ -126,7 +126,7 @@ def test_leaked_images_are_dropped_from_the_earlier_split_only(caplog: pytest.Lo
     extra = ["train", "train"]
     manifest = manifest_of([2] * 6, split=[*LEAKY, *extra])
     with caplog.at_level(logging.WARNING):
-        table = assign_splits(manifest, "walkthrough", drop_leaked=True).table
+        table = assign_splits(manifest, "official", drop_leaked=True).table
     kept = dict(zip(table["image_id"], table["split"], strict=True))
     assert kept == {
         "0001.png": "val",

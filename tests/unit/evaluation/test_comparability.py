@@ -94,6 +94,11 @@ def test_comparable_when_every_condition_is_met() -> None:
     assert [paper.name for paper in found.published] == [paper.name for paper in OFFICIAL_SPLIT_RESULTS]
 
 
+def test_a_split_that_an_earlier_version_called_walkthrough_is_the_official_one() -> None:
+    trained_on = data(settings={"split": "walkthrough"})
+    assert evaluated(metadata={"data": trained_on, "initial_weights": None}).comparability.comparable is True
+
+
 def test_every_criterion_has_a_name() -> None:
     assert [criterion.code for criterion in evaluated().comparability.criteria] == list(CRITERIA)
 

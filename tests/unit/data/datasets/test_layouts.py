@@ -83,7 +83,7 @@ def test_an_image_in_two_of_the_walkthroughs_files_is_a_leak_not_a_malformed_tab
     manifest = WalkthroughLayout().read(walkthrough)
     assert manifest.table["image_id"].tolist() == ["0.png", "1.png"] * 2 + ["4.png", "5.png"]
     with pytest.raises(PatientOverlapError, match="2 patients have images in more than one split: 100, 101"):
-        assign_splits(manifest, "walkthrough")
+        assign_splits(manifest, "official")
     table = assign_splits(manifest, "patient", val_fraction=0.25, test_fraction=0.25).table
     assert table["image_id"].is_unique
 
