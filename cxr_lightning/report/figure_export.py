@@ -1,5 +1,6 @@
 """Figures as PNG files, and as SVG inside a page, which takes the page's colors and font."""
 
+import base64
 import io
 import re
 from pathlib import Path
@@ -27,8 +28,21 @@ _GEOMETRY = ("d", "x", "y", "width", "height", "transform")
 
 def save_png(figure: Figure, path: Path) -> None:
     """Write a figure as PNG on a white background; the same figure gives the same bytes."""
-    with figure_style(), atomic_write_bytes(path) as file:
-        figure.savefig(file, format="png", dpi=_DPI, facecolor=PAPER, metadata={"Software": None})
+    with atomic_write_bytes(path) as file:
+        file.write(figure_png(figure))
+
+
+def figure_png(figure: Figure) -> bytes:
+    """PNG of a figure on a white background; the same figure gives the same bytes."""
+    buffer = io.BytesIO()
+    with figure_style():
+        figure.savefig(buffer, format="png", dpi=_DPI, facecolor=PAPER, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def png_url(png: bytes) -> str:
+    """Data URL of a PNG file, for a page that loads nothing else."""
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
 def small_png(figure: Figure) -> bytes:

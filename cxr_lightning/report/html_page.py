@@ -16,6 +16,7 @@ from cxr_lightning.metrics.bootstrap import CONFIDENCE_LEVEL
 from cxr_lightning.metrics.ranking import top_labels
 from cxr_lightning.report.captions import alternative_text, gallery_description, gradcam_method, overlay_facts
 from cxr_lightning.report.evaluation_protocol import comparability_reasons, protocol_facts
+from cxr_lightning.report.figure_export import png_url
 from cxr_lightning.report.formats import format_estimate, format_number, format_percent, format_signed, format_threshold
 from cxr_lightning.report.metrics_csv import operating_point, rule_names
 from cxr_lightning.report.metrics_json import comparable_published_results, settings_json
@@ -124,8 +125,7 @@ def _overlays_by_label(gallery: Sequence[Overlay], pngs: Sequence[bytes]) -> dic
     """Overlays with their PNG files as data URLs, by finding."""
     grouped: dict[str, list[tuple[Overlay, str]]] = {}
     for overlay, png in zip(gallery, pngs, strict=True):
-        url = f"data:image/png;base64,{base64.b64encode(png).decode()}"
-        grouped.setdefault(overlay.label, []).append((overlay, url))
+        grouped.setdefault(overlay.label, []).append((overlay, png_url(png)))
     return grouped
 
 

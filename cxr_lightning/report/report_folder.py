@@ -42,26 +42,46 @@ def write_report(evaluation: Evaluation, folder: Path, explanation: Explanation 
         figure = draw(evaluation)
         save_png(figure, folder / "figures" / f"{name}.png")
         svgs[name] = to_svg(figure)
-    overlay_pngs = _write_overlays(evaluation, folder / GRADCAM_FOLDER, explanation.gallery if explanation else ())
+    gallery = explanation.gallery if explanation else ()
+    overlay_pngs = _draw_overlays(evaluation, gallery)
+    _write_overlays(folder / GRADCAM_FOLDER, gallery, overlay_pngs)
     write_metrics_json(evaluation, folder / "metrics.json", explanation)
     write_metrics_csv(evaluation, folder / "metrics.csv")
-    page = folder / "report.html"
-    with atomic_write_text(page, errors="replace") as file:
-        file.write(render_html(evaluation, svgs, explanation, overlay_pngs))
-    return page
+    return _write_page(folder / "report.html", render_html(evaluation, svgs, explanation, overlay_pngs))
 
 
-def _write_overlays(evaluation: Evaluation, folder: Path, gallery: Sequence[Overlay]) -> list[bytes]:
-    """Write the figures of the gallery and return their bytes; other files in the folder stay."""
+def write_report_page(evaluation: Evaluation, path: Path, explanation: Explanation | None = None) -> Path:
+    """Write the report's page alone, and return its path.
+
+    Args:
+        evaluation: The evaluation to show.
+        path: File to write; its folder must exist.
+        explanation: Heat maps to show as well.
+    """
+    svgs = {name: to_svg(draw(evaluation)) for name, draw in FIGURES.items()}
+    overlay_pngs = _draw_overlays(evaluation, explanation.gallery if explanation else ())
+    return _write_page(path, render_html(evaluation, svgs, explanation, overlay_pngs))
+
+
+def _write_page(path: Path, page: str) -> Path:
+    with atomic_write_text(path, errors="replace") as file:
+        file.write(page)
+    return path
+
+
+def _draw_overlays(evaluation: Evaluation, gallery: Sequence[Overlay]) -> list[bytes]:
+    """The gallery's figures as PNG files."""
+    title = evaluation_title(evaluation)
+    return [small_png(overlay_figure(overlay, title, synthetic=evaluation.synthetic)) for overlay in gallery]
+
+
+def _write_overlays(folder: Path, gallery: Sequence[Overlay], pngs: Sequence[bytes]) -> None:
+    """Write the gallery's figures; other files in the folder stay."""
     if gallery:
         folder.mkdir(exist_ok=True)
-    pngs = []
-    for overlay, name in zip(gallery, overlay_file_names(gallery), strict=True):
-        figure = overlay_figure(overlay, evaluation_title(evaluation), synthetic=evaluation.synthetic)
-        pngs.append(small_png(figure))
+    for name, png in zip(overlay_file_names(gallery), pngs, strict=True):
         with atomic_write_bytes(folder / name) as file:
-            file.write(pngs[-1])
-    return pngs
+            file.write(png)
 
 
 def write_overlay(overlay: Overlay, path: Path, title: str = "") -> None:
