@@ -1,9 +1,10 @@
 """The protocol of a data set's layout, and what several layouts share."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -12,16 +13,36 @@ from cxr_lightning.data.csv_reader import parse_age, parse_targets, read_table
 from cxr_lightning.data.manifest import MANIFEST_COLUMNS, Manifest
 
 
-class DatasetLayout(Protocol):
-    """How a data set's label files and images are laid out on disk."""
+class DatasetLayout(ABC):
+    """How a data set's label files and images are laid out on disk.
+
+    A subclass is a frozen dataclass whose fields are plain values: a checkpoint records them, and builds it again.
+
+    Attributes:
+        name: Name of the layout in records and titles.
+    """
 
     name: ClassVar[str]
 
     def prepare(self, root: Path) -> None:
-        """Make what must exist before the data set is read; called in one process."""
+        """Make what must exist before the data set is read; called in one process.
 
+        Args:
+            root: The data set's folder.
+        """
+        return
+
+    @abstractmethod
     def read(self, root: Path, labels: Sequence[str] | None = None) -> Manifest:
-        """Read the table of the data set in ``root``; ``path`` is missing where an image is not on disk."""
+        """Read the table of the data set.
+
+        Args:
+            root: The data set's folder.
+            labels: Findings to keep, in output order; all of the layout by default.
+
+        Returns:
+            The table; its ``path`` is missing where an image is not on disk.
+        """
 
 
 def layout_record(layout: DatasetLayout) -> dict[str, Any]:

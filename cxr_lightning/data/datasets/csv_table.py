@@ -8,14 +8,14 @@ from typing import ClassVar
 import pandas as pd
 
 from cxr_lightning.data.csv_reader import check_image_names, read_header
-from cxr_lightning.data.datasets.base import check_data_root, read_label_columns
+from cxr_lightning.data.datasets.base import DatasetLayout, check_data_root, read_label_columns
 from cxr_lightning.data.manifest import MANIFEST_COLUMNS, Manifest, check_table, is_synthetic
 from cxr_lightning.labels import check_labels
 from cxr_lightning.utils.io import file_sha256
 
 
 @dataclass(frozen=True)
-class CsvLayout:
+class CsvLayout(DatasetLayout):
     """Any CSV with one row per image: an image column, a patient column, and a 0 / 1 / empty column per label.
 
     Args:
@@ -38,9 +38,6 @@ class CsvLayout:
     age_column: str | None = None
     follow_links: bool = False
     name: ClassVar[str] = "csv"
-
-    def prepare(self, root: Path) -> None:
-        """Do nothing: the files are the user's."""
 
     def read(self, root: Path, labels: Sequence[str] | None = None) -> Manifest:
         """Read the table and find the images; ``path`` is missing where an image is not on disk.

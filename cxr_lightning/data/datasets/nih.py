@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cxr_lightning.data.csv_reader import check_image_names, index_images, parse_age, read_image_list, read_table
-from cxr_lightning.data.datasets.base import check_data_root
+from cxr_lightning.data.datasets.base import DatasetLayout, check_data_root
 from cxr_lightning.data.manifest import BOX_COLUMNS, MANIFEST_COLUMNS, Manifest, check_table, is_synthetic
 from cxr_lightning.labels import BOX_LIST_SPELLING, NIH_LABELS, check_labels, decode_findings
 from cxr_lightning.utils.io import file_sha256
@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class NIHLayout:
+class NIHLayout(DatasetLayout):
     """The official files in one folder.
 
     Args:
@@ -48,9 +48,6 @@ class NIHLayout:
     label_file: str | None = None
     name: ClassVar[str] = "nih"
     default_labels: ClassVar[tuple[str, ...]] = NIH_LABELS
-
-    def prepare(self, root: Path) -> None:
-        """Do nothing: the files are the user's."""
 
     def folder(self, root: Path) -> Path:
         """Folder that the files are in."""

@@ -8,7 +8,7 @@ from typing import ClassVar
 import pandas as pd
 
 from cxr_lightning.data.csv_reader import check_image_names, index_images
-from cxr_lightning.data.datasets.base import check_data_root, read_label_columns
+from cxr_lightning.data.datasets.base import DatasetLayout, check_data_root, read_label_columns
 from cxr_lightning.data.manifest import (
     MANIFEST_COLUMNS,
     Manifest,
@@ -21,7 +21,7 @@ from cxr_lightning.utils.io import file_sha256
 
 
 @dataclass(frozen=True)
-class WalkthroughLayout:
+class WalkthroughLayout(DatasetLayout):
     """One one-hot CSV per split, columns in any order, and image folders as NIH's.
 
     Args:
@@ -34,9 +34,6 @@ class WalkthroughLayout:
     val_file: str = "valid-small.csv"
     test_file: str = "test.csv"
     name: ClassVar[str] = "walkthrough"
-
-    def prepare(self, root: Path) -> None:
-        """Do nothing: the files are the user's."""
 
     def read(self, root: Path, labels: Sequence[str] | None = None) -> Manifest:
         """Read the tables and find the images; ``path`` is missing where an image is not on disk.
