@@ -13,7 +13,7 @@ CONF = Path(__file__).resolve().parent / "conf"
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="evaluate")
 def main(config: DictConfig) -> float | None:
     """Hydra's entry point; returns the mean AUROC."""
-    return run_job("cxr_lightning.app.evaluate:evaluate", config)
+    return run_job("cxr_lightning.app.evaluate:run_evaluate_program", config)
 
 
 def run() -> None:

@@ -13,7 +13,7 @@ CONF = Path(__file__).resolve().parent / "conf"
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")
 def main(config: DictConfig) -> float | None:
     """Hydra's entry point; returns the monitored number for sweeps."""
-    return run_job("cxr_lightning.app.train:train", config)
+    return run_job("cxr_lightning.app.train:run_train_program", config)
 
 
 def run() -> None:

@@ -92,7 +92,8 @@ def run_job(job: str, config: DictConfig) -> float | None:
     """Run one job; on a user's mistake exit before Hydra prints more, except in a sweep.
 
     Args:
-        job: Name of the job, such as ``cxr_lightning.app.train:train``; it is imported here, not for ``--help``.
+        job: Name of the job, such as ``cxr_lightning.app.train:run_train_program``; it is imported here, so that
+            ``--help`` is quick.
         config: The job's configuration.
     """
     sweep = HydraConfig.get().mode == RunMode.MULTIRUN

@@ -1,17 +1,18 @@
-"""The job of evaluate.py: predict, fit on validation, evaluate, write the report."""
+"""The evaluation of evaluate.py and of the Python API: predict, fit on validation, evaluate, explain."""
 
 from dataclasses import replace
 from pathlib import Path
 
-from omegaconf import DictConfig
 from rich.console import Console
 
 from cxr_lightning.app.entry_point import silence
+from cxr_lightning.app.evaluate_settings import EvaluateSettings
 from cxr_lightning.app.evaluation_inputs import JobInputs, from_checkpoint, from_predictions_file
 from cxr_lightning.app.explanation import explain_evaluation
 from cxr_lightning.checkpoints.foreign.reader import is_foreign_file
 from cxr_lightning.checkpoints.save import save_with_postprocessing
-from cxr_lightning.evaluation.evaluate import check_settings, evaluate_predictions
+from cxr_lightning.data.datamodule import ChestXRayDataModule
+from cxr_lightning.evaluation.evaluate import evaluate_predictions
 from cxr_lightning.evaluation.results import Evaluation
 from cxr_lightning.evaluation.statements import Statement, statement
 from cxr_lightning.inference.predictions import Predictions
@@ -19,6 +20,7 @@ from cxr_lightning.inference.predictions_file import write_predictions
 from cxr_lightning.metrics.operating_points import ThresholdRule, parse_rules
 from cxr_lightning.models.postprocess import PostProcessing, fit_postprocessing
 from cxr_lightning.report.evaluation_protocol import verdict
+from cxr_lightning.report.evaluation_report import EvaluationReport
 from cxr_lightning.report.report_folder import write_report
 from cxr_lightning.report.tensorboard import write_scalars
 from cxr_lightning.report.terminal_tables import evaluation_table
@@ -28,52 +30,68 @@ from cxr_lightning.utils.file_names import PREDICTIONS_FILE
 from cxr_lightning.utils.json_values import nan_to_null
 
 
-def run_evaluation(config: DictConfig) -> float | None:
-    """Evaluate, and write the report.
-
-    Args:
-        config: ``conf/evaluate.yaml``, composed and checked.
+def write_evaluation(settings: EvaluateSettings) -> float | None:
+    """Evaluate, write the report into the run's folder, and print its table.
 
     Returns:
         The mean AUROC; None where no label has one.
     """
-    if config.save_calibrated and config.ckpt and is_foreign_file(config.ckpt):
-        raise ValueError(f"Expected a checkpoint for `save_calibrated` but got '{config.ckpt}'. First: cxr convert.")
-    rules, prevalences = parse_rules(config.operating_points), list(config.prevalences)
-    check_settings(prevalences, config.replicates)
     silence()
-    job_inputs = from_checkpoint(config) if config.ckpt else from_predictions_file(config)
+    report = run_evaluation(settings)
+    if report is None or settings.paths.output_dir is None:
+        return None
+    folder = Path(settings.paths.output_dir)
+    write_report(report.evaluation, folder, report.explanation)
+    write_scalars(report.evaluation, folder / "tensorboard")
+    _print_evaluation(report.evaluation, folder)
+    return nan_to_null(report.evaluation.auroc.estimate.value)
+
+
+def run_evaluation(
+    settings: EvaluateSettings, datamodule: ChestXRayDataModule | None = None
+) -> EvaluationReport | None:
+    """Predict, fit on validation images, evaluate, and draw heat maps.
+
+    With an output folder, the predictions are written there before the heat maps, which may fail.
+
+    Args:
+        settings: The settings of the evaluation.
+        datamodule: The data to evaluate a checkpoint on; by default that of the settings, or of the checkpoint.
+
+    Returns:
+        The report; None except in the process of rank zero.
+    """
+    if settings.save_calibrated and settings.ckpt and is_foreign_file(settings.ckpt):
+        raise ValueError(f"Expected a checkpoint for `save_calibrated` but got '{settings.ckpt}'. First: cxr convert.")
+    job_inputs = from_checkpoint(settings, datamodule) if settings.ckpt else from_predictions_file(settings)
     if not is_rank_zero():  # this process was needed for predictions only
         return None
-    postprocessing = _postprocessing(job_inputs, rules, config.seed)
-    not_fitted = None if postprocessing else _reason_not_fitted(config)
-    if config.save_calibrated and postprocessing is None:
+    postprocessing = _postprocessing(job_inputs, parse_rules(settings.operating_points), settings.seed)
+    not_fitted = None if postprocessing else _reason_not_fitted(settings)
+    if settings.save_calibrated and postprocessing is None:
         raise ValueError(f"Expected something fitted for `save_calibrated` but {sentence(not_fitted)}.")
     inputs = replace(job_inputs.evaluated, predictions=_calibrated(job_inputs.evaluated.predictions, postprocessing))
     evaluation = evaluate_predictions(
         inputs,
         postprocessing,
         not_fitted=not_fitted,
-        prevalences=prevalences,
-        replicates=config.replicates,
-        seed=config.seed,
+        prevalences=settings.prevalences,
+        replicates=settings.replicates,
+        seed=settings.seed,
     )
-    folder = Path(config.paths.output_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_predictions(inputs.predictions, folder / PREDICTIONS_FILE)  # written before the heat maps, which may fail
+    if settings.paths.output_dir is not None:
+        folder = Path(settings.paths.output_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_predictions(inputs.predictions, folder / PREDICTIONS_FILE)
     explanation = None
     if job_inputs.model is not None:
         explanation = explain_evaluation(
-            config, job_inputs.model, job_inputs.datamodule, inputs.predictions, evaluation, postprocessing
+            settings, job_inputs.model, job_inputs.datamodule, inputs.predictions, evaluation, postprocessing
         )
-    write_report(evaluation, folder, explanation)
-    write_scalars(evaluation, folder / "tensorboard")
     metadata = inputs.source.metadata
-    if config.save_calibrated and postprocessing is not None and metadata is not None:
-        save_with_postprocessing(metadata["file"], Path(config.save_calibrated), postprocessing.to_metadata())
-    _print_evaluation(evaluation, folder)
-    mean = evaluation.auroc.estimate.value
-    return nan_to_null(mean)
+    if settings.save_calibrated and postprocessing is not None and metadata is not None:
+        save_with_postprocessing(metadata["file"], Path(settings.save_calibrated), postprocessing.to_metadata())
+    return EvaluationReport(evaluation, inputs.predictions, explanation)
 
 
 def _postprocessing(job_inputs: JobInputs, rules: tuple[ThresholdRule, ...], seed: int) -> PostProcessing | None:
@@ -101,10 +119,10 @@ def _calibrated(predictions: Predictions, postprocessing: PostProcessing | None)
     return replace(predictions, calibrated=calibrated)
 
 
-def _reason_not_fitted(config: DictConfig) -> Statement:
-    if config.split == "val" and config.ckpt:
+def _reason_not_fitted(settings: EvaluateSettings) -> Statement:
+    if settings.split == "val" and settings.ckpt:
         return statement("evaluated_are_validation")
-    return statement("no_validation_images" if config.ckpt else "no_validation_predictions")
+    return statement("no_validation_images" if settings.ckpt else "no_validation_predictions")
 
 
 def _print_evaluation(evaluation: Evaluation, folder: Path) -> None:

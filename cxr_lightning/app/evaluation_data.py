@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
 
+from cxr_lightning.app.evaluate_settings import EvaluateSettings
 from cxr_lightning.checkpoints.foreign.build import build_foreign_classifier
 from cxr_lightning.checkpoints.foreign.model_settings import ForeignSettings, resolve_foreign_model
 from cxr_lightning.data.datamodule import ChestXRayDataModule
@@ -21,19 +21,18 @@ from cxr_lightning.training.pixel_statistics import training_statistics
 logger = logging.getLogger(__name__)
 
 
-def load_foreign(path: str, config: DictConfig) -> tuple[ChestXRayClassifier, ChestXRayDataModule]:
+def load_foreign(path: str, settings: EvaluateSettings) -> tuple[ChestXRayClassifier, ChestXRayDataModule]:
     """Load a model from a foreign file, with pixel statistics of the data's training images where it needs them."""
-    if "data" not in config:
+    if settings.data is None:
         raise ValueError(
             f"Expected `data` beside '{path}', which does not record its data. For example: data=nih root=FOLDER."
         )
-    settings: Any = OmegaConf.to_container(config.source)
-    foreign = resolve_foreign_model(path, ForeignSettings(**settings))
+    foreign = resolve_foreign_model(path, ForeignSettings(**vars(settings.source)))
     size = {"image_size": foreign.settings.image_size, "interpolation": foreign.settings.interpolation}
-    datamodule = build_datamodule(config, {}, foreign.labels, size)
+    datamodule = build_datamodule(settings, {}, foreign.labels, size)
     # The statistics need a few hundred training images, so the others are not prepared for the cache.
     training = ("train",) if foreign.needs_statistics else ()
-    load_data(datamodule, config, images=(config.split, "val", *training), prepared=(config.split, "val"))
+    load_data(datamodule, settings, images=(settings.split, "val", *training), prepared=(settings.split, "val"))
     statistics: tuple[float | None, float | None] = (None, None)
     if foreign.needs_statistics and not datamodule.rows("train").empty:
         statistics = training_statistics(datamodule)
@@ -45,12 +44,12 @@ def load_foreign(path: str, config: DictConfig) -> tuple[ChestXRayClassifier, Ch
 
 
 def build_datamodule(
-    config: DictConfig, metadata: Mapping[str, Any], model_labels: Sequence[str], size: Mapping[str, Any]
+    settings: EvaluateSettings, metadata: Mapping[str, Any], model_labels: Sequence[str], size: Mapping[str, Any]
 ) -> ChestXRayDataModule:
     """Build the data module from the configured data or the checkpoint's metadata, with the model's image size.
 
     Args:
-        config: ``conf/evaluate.yaml``, composed.
+        settings: The settings of the evaluation.
         metadata: The checkpoint's metadata.
         model_labels: The model's labels.
         size: The model's ``image_size`` and ``interpolation``.
@@ -59,44 +58,47 @@ def build_datamodule(
         ValueError: If there are no data settings, or labels are requested that the model does not have.
     """
     data = metadata.get("data", {})
-    settings = recorded_settings(data) if "settings" in data else {}
-    batch_size = config.batch_size or settings.get("batch_size", 16)
+    recorded = recorded_settings(data) if "settings" in data else {}
     overrides = {
         "image_size": size["image_size"],
         "interpolation": size["interpolation"],
-        "batch_size": batch_size,
-        "num_workers": config.num_workers,
-        "cache": config.cache,
-        "cache_dir": f"{config.paths.cache_dir}/images",
+        "batch_size": settings.batch_size or recorded.get("batch_size", 16),
+        "num_workers": settings.num_workers,
+        "cache": settings.cache,
+        "cache_dir": f"{settings.paths.cache_dir}/images",
     }
-    if "data" in config:
-        labels = list(config.data.labels or model_labels)
+    if settings.data is not None:
+        labels = list(settings.data.get("labels") or model_labels)
         if unknown := [label for label in labels if label not in model_labels]:
             raise ValueError(
                 f"Expected `data.labels` among the model's, {list(model_labels)}, but got {unknown}. Leave them out."
             )
-        datamodule: ChestXRayDataModule = instantiate(config.data, labels=labels, _convert_="all", **overrides)
+        datamodule: ChestXRayDataModule = instantiate(dict(settings.data), labels=labels, _convert_="all", **overrides)
         return datamodule
-    if not settings:
+    if not recorded:
         raise ValueError(
             "Expected data settings in the checkpoint but it has none. Choose the data: data=nih root=FOLDER."
         )
-    source = build_layout(**settings.pop("source"))
-    root = config.root or settings["root"]
+    source = build_layout(**recorded.pop("source"))
+    root = settings.root or recorded["root"]
     if isinstance(source, PhantomLayout) and not source.folder(Path(root)).is_dir():
-        if config.root:
+        if settings.root:
             raise FileNotFoundError(
-                f"Expected the synthetic set '{source.spec.name}' in '{config.root}' but it is not there. "
+                f"Expected the synthetic set '{source.spec.name}' in '{settings.root}' but it is not there. "
                 "Leave `root` out, and it is made anew in the cache."
             )
-        root = f"{config.paths.cache_dir}/phantom"  # the images were made on another machine: make the same here
-    return ChestXRayDataModule(**{**settings, "root": root, "subset": data["subset"], **overrides}, source=source)
+        root = f"{settings.paths.cache_dir}/phantom"  # the images were made on another machine: make the same here
+    return ChestXRayDataModule(**{**recorded, "root": root, "subset": data["subset"], **overrides}, source=source)
 
 
 def load_data(
-    datamodule: ChestXRayDataModule, config: DictConfig, images: Sequence[str], prepared: Sequence[str] | None = None
+    datamodule: ChestXRayDataModule,
+    settings: EvaluateSettings,
+    images: Sequence[str],
+    prepared: Sequence[str] | None = None,
 ) -> None:
     """Read the data, and write to the report folder which images are excluded."""
     datamodule.prepare_data()
-    datamodule.load(required=(config.split,), images=images, prepared=prepared)
-    write_excluded_images(datamodule.manifest, Path(config.paths.output_dir))
+    datamodule.load(required=(settings.split,), images=images, prepared=prepared)
+    if settings.paths.output_dir is not None:
+        write_excluded_images(datamodule.manifest, Path(settings.paths.output_dir))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 from hydra.utils import instantiate
-from omegaconf import DictConfig
 
+from cxr_lightning.app.evaluate_settings import LATEST, EvaluateSettings
 from cxr_lightning.app.evaluation_data import build_datamodule, load_data, load_foreign
 from cxr_lightning.app.explanation import check_heatmaps
 from cxr_lightning.checkpoints.foreign.reader import is_foreign_file
@@ -24,8 +24,6 @@ from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.models.postprocess import PostProcessing, read_postprocessing
 from cxr_lightning.utils.file_names import BEST_CHECKPOINT, CHECKPOINT_FOLDER
 from cxr_lightning.utils.io import file_sha256
-
-_LATEST = "latest"
 
 logger = logging.getLogger(__name__)
 
@@ -49,27 +47,28 @@ class JobInputs:
     datamodule: ChestXRayDataModule
 
 
-def from_checkpoint(config: DictConfig) -> JobInputs:
+def from_checkpoint(settings: EvaluateSettings, given: ChestXRayDataModule | None = None) -> JobInputs:
     """Predict the split and the validation images with a checkpoint.
 
     Args:
-        config: ``conf/evaluate.yaml``, composed.
+        settings: The settings of the evaluation.
+        given: The data; by default that of the settings, or of the checkpoint.
 
     Raises:
         FileNotFoundError: If the checkpoint or the data is not there.
         ValueError: If the checkpoint or the data cannot be used.
     """
-    path = _find_checkpoint(config)
+    path = _find_checkpoint(settings)
     if is_foreign_file(path):
-        model, datamodule = load_foreign(path, config)
-    elif any(value is not None for value in config.source.values()):
+        model, datamodule = load_foreign(path, settings)
+    elif settings.has_source:
         raise ValueError(f"Expected no `source` settings beside '{path}': a checkpoint has them. Leave them out.")
     else:
         model = load_classifier(path)
-        datamodule = build_datamodule(config, model.metadata, model.labels, model.hparams)
-        load_data(datamodule, config, images=(config.split, "val"))
-    evaluated = datamodule.rows(config.split)
-    check_heatmaps(config, model, evaluated["image_id"].tolist())
+        datamodule = given or build_datamodule(settings, model.metadata, model.labels, model.hparams)
+        load_data(datamodule, settings, images=(settings.split, "val"))
+    evaluated = datamodule.rows(settings.split)
+    check_heatmaps(settings, model, evaluated["image_id"].tolist())
     trained_on = model.metadata.get("data")
     training_split = recorded_split(trained_on, datamodule) if trained_on else None
     notes: tuple[Statement, ...] = ()
@@ -77,61 +76,62 @@ def from_checkpoint(config: DictConfig) -> JobInputs:
         notes = tuple(find_overlap(evaluated, training_split))
     elif trained_on and trained_on["source"] == datamodule.manifest.source:
         notes = (statement("overlap_unknown"),)
-    predictions, device = _predict(model, datamodule, evaluated, config)
+    predictions, device = _predict(model, datamodule, evaluated, settings)
     inputs = _evaluation_inputs(
         datamodule,
         predictions,
         PredictionSource(_short_name(Path(path)), _metadata(path, model)),
-        config,
-        predictor=f"{device}, {config.precision}",
+        settings,
+        predictor=f"{device}, {settings.precision}",
         notes=notes,
     )
-    if config.split == "val":  # nothing may be fitted on evaluated images
+    if settings.split == "val":  # nothing may be fitted on evaluated images
         return JobInputs(inputs, None, None, model, datamodule)
     rows = fitting_rows(datamodule.manifest.table, evaluated, training_split)
     if not rows.empty:
-        validation, _ = _predict(model, datamodule, rows, config)
+        validation, _ = _predict(model, datamodule, rows, settings)
         return JobInputs(inputs, validation, None, model, datamodule)
     stored = read_postprocessing(model.metadata["fitted"]) if "fitted" in model.metadata else None
     return JobInputs(inputs, None, stored, model, datamodule)
 
 
-def from_predictions_file(config: DictConfig) -> JobInputs:
+def from_predictions_file(settings: EvaluateSettings) -> JobInputs:
     """Read the predictions of the split in a file, and those of validation images in another."""
-    datamodule: ChestXRayDataModule = instantiate(config.data, _convert_="all")
-    for path in filter(None, (config.predictions, config.val_predictions)):
-        if not Path(path).is_file():
-            raise FileNotFoundError(f"Expected a predictions file at '{path}' but there is no such file.")
-    load_data(datamodule, config, images=())
-    rows = datamodule.rows(config.split)
-    predictions, missing = join_predictions(Path(config.predictions), rows, allow_missing=config.allow_missing)
+    datamodule: ChestXRayDataModule = instantiate(dict(settings.data or {}), _convert_="all")
+    path = Path(str(settings.predictions))
+    val_path = Path(settings.val_predictions) if settings.val_predictions else None
+    for file in filter(None, (path, val_path)):
+        if not file.is_file():
+            raise FileNotFoundError(f"Expected a predictions file at '{file}' but there is no such file.")
+    load_data(datamodule, settings, images=())
+    rows = datamodule.rows(settings.split)
+    predictions, missing = join_predictions(path, rows, allow_missing=settings.allow_missing)
     absent = [label for label in datamodule.labels if label not in predictions.labels]
     notes = (statement("labels_without_column", labels=absent),) if absent else ()
-    validation = _validation_predictions(config, datamodule, predictions) if config.val_predictions else None
-    source = PredictionSource(Path(config.predictions).name)
-    inputs = _evaluation_inputs(datamodule, predictions, source, config, missing=missing, notes=notes)
+    validation = _validation_predictions(settings, val_path, datamodule, predictions) if val_path else None
+    source = PredictionSource(path.name)
+    inputs = _evaluation_inputs(datamodule, predictions, source, settings, missing=missing, notes=notes)
     return JobInputs(inputs, validation, None, None, datamodule)
 
 
 def _validation_predictions(
-    config: DictConfig, datamodule: ChestXRayDataModule, predictions: Predictions
+    settings: EvaluateSettings, path: Path, datamodule: ChestXRayDataModule, predictions: Predictions
 ) -> Predictions:
     # Any images that are not evaluated: the other model may have another validation split.
     table = datamodule.manifest.table
-    others = table[table["split"] != config.split]
-    found, _ = join_predictions(Path(config.val_predictions), others, allow_missing=True)
+    others = table[table["split"] != settings.split]
+    found, _ = join_predictions(path, others, allow_missing=True)
     if unfitted := [label for label in predictions.labels if label not in found.labels]:
         raise ValueError(
-            f"Expected the labels of '{config.predictions}' in '{config.val_predictions}' too but it lacks "
-            f"{unfitted}. Add the columns."
+            f"Expected the labels of '{settings.predictions}' in '{path}' too but it lacks {unfitted}. Add the columns."
         )
     return found.columns(predictions.labels)
 
 
-def _find_checkpoint(config: DictConfig) -> str:
-    if config.ckpt != _LATEST:
-        return str(config.ckpt)
-    folder = Path(config.paths.log_dir) / "train"
+def _find_checkpoint(settings: EvaluateSettings) -> str:
+    if settings.ckpt != LATEST:
+        return str(settings.ckpt)
+    folder = Path(settings.paths.log_dir) / "train"
     pattern = f"*runs/**/{CHECKPOINT_FOLDER}/{BEST_CHECKPOINT}"
     found = sorted(folder.glob(pattern), key=lambda path: path.stat().st_mtime_ns)
     if not found:
@@ -159,17 +159,17 @@ def _short_name(path: Path) -> str:
 
 
 def _predict(
-    model: ChestXRayClassifier, datamodule: ChestXRayDataModule, rows: pd.DataFrame, config: DictConfig
+    model: ChestXRayClassifier, datamodule: ChestXRayDataModule, rows: pd.DataFrame, settings: EvaluateSettings
 ) -> tuple[Predictions, str]:
     """Probabilities of the data's labels, and the device that computed them."""
     logger.info("predicting %s images", f"{len(rows):,}")
     probabilities, device = predict_batches(
         model,
         datamodule.rows_dataloader(rows),
-        accelerator=config.accelerator,
-        devices=config.devices,
-        precision=config.precision,
-        progress=config.progress_bar,
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        precision=settings.precision,
+        progress=settings.progress_bar,
     )
     columns = [model.labels.index(label) for label in datamodule.labels]
     return predictions_of(rows, datamodule.labels, probabilities[:, columns]), device
@@ -179,20 +179,20 @@ def _evaluation_inputs(
     datamodule: ChestXRayDataModule,
     predictions: Predictions,
     source: PredictionSource,
-    config: DictConfig,
+    settings: EvaluateSettings,
     *,
     missing: int = 0,
     predictor: str = "",
     notes: tuple[Statement, ...] = (),
 ) -> EvaluationInputs:
-    rows = datamodule.rows(config.split)
+    rows = datamodule.rows(settings.split)
     return EvaluationInputs(
         predictions=predictions,
         table=rows[rows["image_id"].isin(set(predictions.image_ids))].reset_index(drop=True),
         train=datamodule.rows("train"),
         data=datamodule.record(),
         source=source,
-        split=config.split,
+        split=settings.split,
         missing=missing,
         predictor=predictor,
         notes=notes,

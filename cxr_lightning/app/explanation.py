@@ -5,9 +5,9 @@ from collections.abc import Collection
 from functools import partial
 
 import torch
-from omegaconf import DictConfig
 from torch import Tensor
 
+from cxr_lightning.app.evaluate_settings import EvaluateSettings
 from cxr_lightning.data.datamodule import ChestXRayDataModule
 from cxr_lightning.data.dataset import ChestXRayDataset
 from cxr_lightning.evaluation.gallery import (
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 
 def explain_evaluation(
-    config: DictConfig,
+    settings: EvaluateSettings,
     model: ChestXRayClassifier,
     datamodule: ChestXRayDataModule,
     predictions: Predictions,
@@ -43,7 +43,7 @@ def explain_evaluation(
     """Draw heat maps of the best labels and of requested images, and score them against annotated boxes.
 
     Args:
-        config: ``conf/evaluate.yaml``, composed.
+        settings: The settings of the evaluation.
         model: The evaluated model.
         datamodule: The data of the evaluated images.
         predictions: Predictions of the evaluated images.
@@ -53,19 +53,19 @@ def explain_evaluation(
     Returns:
         None where no heat maps are requested.
     """
-    if config.gradcam.top == 0:
+    if settings.gradcam.top == 0:
         return None
-    grad_cam = GradCam(model.eval().network, config.gradcam.target_layer)
+    grad_cam = GradCam(model.eval().network, settings.gradcam.target_layer)
     boxes = datamodule.manifest.boxes
-    read_image = partial(_read_image, datamodule.dataset(config.split))
-    labels = top_labels({result.label: result.auroc.value for result in evaluation.labels}, config.gradcam.top)
+    read_image = partial(_read_image, datamodule.dataset(settings.split))
+    labels = top_labels({result.label: result.auroc.value for result in evaluation.labels}, settings.gradcam.top)
     logger.info("heat maps of %s", ", ".join(labels) or "no label")
     choices = choose_gallery(predictions, labels, postprocessing)
-    choices += choose_requested(predictions, labels, config.gradcam.images)
+    choices += choose_requested(predictions, labels, settings.gradcam.images)
     return Explanation(
         backbone=grad_cam.network.backbone_name,
-        target_layer=config.gradcam.target_layer,
-        split=config.split,
+        target_layer=settings.gradcam.target_layer,
+        split=settings.split,
         labels=len(labels),
         by_youden=uses_youden(postprocessing),
         gallery=compute_overlays(grad_cam, read_image, overlay_requests(predictions, choices, boxes, model.labels)),
@@ -74,22 +74,22 @@ def explain_evaluation(
             read_image,
             annotated_pairs(predictions, boxes, model.labels),
             predictions.labels,
-            replicates=config.replicates,
-            seed=config.seed,
+            replicates=settings.replicates,
+            seed=settings.seed,
         ),
-        sanity=_sanity(config, grad_cam, model, datamodule.dataset(config.split), choices),
+        sanity=_sanity(settings, grad_cam, model, datamodule.dataset(settings.split), choices),
     )
 
 
-def check_heatmaps(config: DictConfig, model: ChestXRayClassifier, image_ids: Collection[str]) -> None:
+def check_heatmaps(settings: EvaluateSettings, model: ChestXRayClassifier, image_ids: Collection[str]) -> None:
     """Refuse, before anything is predicted, images that are not evaluated and a layer that the network lacks.
 
     Raises:
         ValueError: If there are any.
     """
-    GradCam(model.network, config.gradcam.target_layer)
+    GradCam(model.network, settings.gradcam.target_layer)
     known = set(image_ids)
-    if unknown := [name for name in config.gradcam.images if name not in known]:
+    if unknown := [name for name in settings.gradcam.images if name not in known]:
         raise ValueError(
             f"Expected `gradcam.images` among the {len(known):,} evaluated images but got {unknown[:5]}. "
             "Give names as in `Image Index`, or another `split`."
@@ -101,16 +101,16 @@ def _read_image(dataset: ChestXRayDataset, row: int) -> Tensor:
 
 
 def _sanity(
-    config: DictConfig,
+    settings: EvaluateSettings,
     grad_cam: GradCam,
     model: ChestXRayClassifier,
     dataset: ChestXRayDataset,
     choices: list[GalleryItem],
 ) -> SanityResult | None:
     """Sanity checks on the true positives of the gallery, as many as are requested."""
-    true_positives = [choice for choice in choices if choice.kind == TRUE_POSITIVE][: config.gradcam.sanity]
+    true_positives = [choice for choice in choices if choice.kind == TRUE_POSITIVE][: settings.gradcam.sanity]
     if not true_positives:
         return None
     images = torch.stack([dataset[choice.row]["image"] for choice in true_positives])
     columns = [model.labels.index(choice.label) for choice in true_positives]
-    return check_sanity(grad_cam, images, columns, config.seed)
+    return check_sanity(grad_cam, images, columns, settings.seed)

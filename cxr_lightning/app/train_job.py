@@ -13,6 +13,7 @@ from rich.console import Console
 
 from cxr_lightning.app.entry_point import silence
 from cxr_lightning.app.resolvers import digest_of
+from cxr_lightning.app.train_settings import TrainSettings
 from cxr_lightning.data.excluded_images import write_excluded_images
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.report.terminal_tables import auroc_table
@@ -28,11 +29,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def run_training(config: DictConfig, folder: Path, ckpt_path: str | None) -> float | None:
+def run_training(config: DictConfig, settings: TrainSettings, folder: Path, ckpt_path: str | None) -> float | None:
     """Run a training, and print the table of its test.
 
     Args:
         config: ``conf/train.yaml``, composed and checked.
+        settings: Its plain settings.
         folder: The run's folder.
         ckpt_path: Checkpoint to continue from, or to test; None for a new run.
 
@@ -42,7 +44,7 @@ def run_training(config: DictConfig, folder: Path, ckpt_path: str | None) -> flo
     digest = digest_of(config)
     silence()
     started = time.perf_counter()
-    pl.seed_everything(config.seed, workers=True, verbose=False)
+    pl.seed_everything(settings.seed, workers=True, verbose=False)
     datamodule: ChestXRayDataModule = instantiate(config.data, _convert_="all")
     datamodule.prepare_data()
     datamodule.setup()
@@ -51,12 +53,12 @@ def run_training(config: DictConfig, folder: Path, ckpt_path: str | None) -> flo
     plan = RunPlan(
         folder=folder,
         digest=digest,
-        train=config.train,
-        test=config.test,
-        monitor=config.monitor.name,
-        mode=config.monitor.mode,
+        train=settings.train,
+        test=settings.test,
+        monitor=settings.monitor.name,
+        mode=settings.monitor.mode,
         ckpt_path=ckpt_path,
-        max_epochs=None if config.resume == "auto" else config.trainer.max_epochs,
+        max_epochs=None if settings.resume == "auto" else config.trainer.max_epochs,
         started=started,
     )
     outcome = execute_run(trainer, model, datamodule, history, plan)

@@ -311,7 +311,7 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     "missing root": (["ckpt={ckpt}", "root=absent"], ["'absent'", "Set `data.root`"]),
     "unknown rule": (["ckpt={ckpt}", "operating_points=[yuden]"], ["'yuden'", "operating_points"]),
     "one rule as text": (["ckpt={ckpt}", "operating_points=youden"], ["'operating_points'", "'youden'"]),
-    "impossible prevalence": (["ckpt={ckpt}", "prevalences=[2.0]"], ["[2.0]", "prevalences"]),
+    "impossible prevalence": (["ckpt={ckpt}", "prevalences=[2.0]"], ["`prevalences`", "2.0"]),
     "one replicate": (["ckpt={ckpt}", "replicates=1"], ["`replicates`"]),
     "unknown split": (["ckpt={ckpt}", "split=holdout"], ["'split'", "'holdout'"]),
     "unknown key": (["ckpt={ckpt}", "checkpoint=1"], ["'checkpoint'"]),

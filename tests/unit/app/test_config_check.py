@@ -7,7 +7,8 @@ from hydra import compose
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from cxr_lightning.app.config_check import TRAIN, check_config
+from cxr_lightning.app.config_check import check_config
+from cxr_lightning.app.train_settings import TrainSettings
 
 CONF = Path(__file__).parents[3] / "conf"
 NEEDED = {"nih": ["data.root=x"], "walkthrough": ["data.root=x"], "csv": ["data.root=x", "data.labels=[a]"]}
@@ -44,7 +45,7 @@ def test_every_option_composes_and_passes_the_checks(group: str, option: str) ->
         pytest.importorskip("wandb")
     needed = (EXPERIMENTS if group == "experiment" else NEEDED if group == "data" else {}).get(option, [])
     config = composed(f"{group}={option}", *needed)
-    check_config(config, TRAIN)
+    check_config(config, TrainSettings)
     OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
 
 
@@ -110,8 +111,14 @@ def test_a_resumed_run_goes_on_in_its_own_folder(tmp_path: Path, monkeypatch: py
         (["+optimizer.momentum=1"], "got 'optimizer.momentum'"),
         (["+monitor.x=1"], "got 'monitor.x'"),
         (["data=nih"], "value for 'data.root' but it has none"),
-        (["model._target_=os.system"], "'model._target_' to begin with one of .* but got 'os.system'"),
-        (["+callbacks.x._target_=builtins.open"], "'callbacks.x._target_' to begin with one of"),
+        (
+            ["model._target_=os.system"],
+            "a model of .* as 'model._target_' but got 'os.system'",
+        ),
+        (
+            ["+callbacks.x._target_=builtins.open"],
+            "a callback of .* as 'callbacks.x._target_' but got 'builtins.open'",
+        ),
         (["+data.augmentation={_target_:shutil.copy}"], "data.augmentation"),
         (["model._target_=cxr_lightning.models.absent.Thing"], "exists as 'model._target_'"),
         (["+callbacks.x=7"], "'callbacks.x' but got 7"),
@@ -120,4 +127,63 @@ def test_a_resumed_run_goes_on_in_its_own_folder(tmp_path: Path, monkeypatch: py
 )
 def test_wrong_settings_are_refused_by_name(overrides: list[str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        check_config(composed(*overrides), TRAIN)
+        check_config(composed(*overrides), TrainSettings)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("+callbacks.x._target_=pytorch_lightning.cli.instantiate_class", "callback of"),
+        ("loss._target_=pytorch_lightning.cli.instantiate_class", "loss of"),
+        ("+callbacks.x._target_=cxr_lightning.utils.subprocesses.run_in_processes", "is none"),
+        ("+callbacks.x._target_=cxr_lightning.utils.io.atomic_write_text", "is none"),
+        ("+callbacks.x._target_=torch.optim.Adam", "callback of"),
+        ("optimizer._target_=pytorch_lightning.callbacks.Timer", "optimizer of"),
+        ("optimizer._target_=torch.optim.lr_scheduler.StepLR", "is none"),
+        ("scheduler._target_=torch.optim.swa_utils.get_swa_avg_fn", "learning-rate schedule of"),
+        ("trainer._target_=pytorch_lightning.seed_everything", "is none"),
+        ("trainer.strategy={_target_:pytorch_lightning.callbacks.Timer}", "strategy of"),
+        ("+logger.x._target_=pytorch_lightning.loggers.logger.rank_zero_experiment", "is none"),
+        ("data.source._target_=cxr_lightning.data.csv_reader.read_table", "is none"),
+        ("model._target_=pytorch_lightning.LightningModule", "model of"),
+        ("+callbacks.x={_target_:pytorch_lightning.callbacks.LambdaCallback,setup:{_target_:builtins.exec}}", "part"),
+        ("model.optimizer={_target_:os.system}", "optimizer of"),
+    ],
+)  # fmt: skip
+def test_a_target_is_of_the_kind_that_its_key_takes(override: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        check_config(composed(override), TrainSettings)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "+callbacks.x._target_=pytorch_lightning.callbacks.Timer",
+        "+callbacks.x._target_=pytorch_lightning.callbacks.timer.Timer",
+        "~loss +loss={_target_:torch.nn.BCEWithLogitsLoss}",
+        "~scheduler +scheduler={_target_:torch.optim.lr_scheduler.StepLR,_partial_:true,step_size:1}",
+        "~optimizer +optimizer={_target_:torch.optim.RMSprop,_partial_:true,lr:0.1}",
+        "trainer.strategy={_target_:pytorch_lightning.strategies.DDPStrategy}",
+        "trainer.profiler={_target_:pytorch_lightning.profilers.SimpleProfiler}",
+        "+optimizer.betas=[0.9,0.95]",
+    ],
+)
+def test_public_classes_of_the_kind_are_taken(override: str) -> None:
+    check_config(composed(*override.split()), TrainSettings)
+
+
+def test_all_problems_are_in_one_message() -> None:
+    with pytest.raises(ValueError, match="6 are wrong") as caught:
+        check_config(
+            composed("+foo=1", "seed=-1", "optimizer.lr=fast", "data=nih", "data.subset=2", "monitor.mode=up"),
+            TrainSettings,
+        )
+    for key in ("foo", "seed", "optimizer.lr", "data.root", "data.subset", "monitor.mode"):
+        assert f"'{key}'" in str(caught.value)
+
+
+def test_contradictions_are_all_named() -> None:
+    with pytest.raises(ValueError, match="3 are wrong") as caught:
+        check_config(composed("train=false", "test=false", "trainer.precision=64"), TrainSettings)
+    assert "train=false and test=false" in str(caught.value)
+    assert "`trainer.precision`" in str(caught.value)

@@ -7,8 +7,9 @@ import pytest
 from hydra import compose
 from omegaconf import DictConfig
 
-from cxr_lightning.app.config_check import TRAIN, check_config
+from cxr_lightning.app.config_check import check_config
 from cxr_lightning.app.resolvers import digest_of
+from cxr_lightning.app.train_settings import TrainSettings
 from cxr_lightning.app.version_0_1 import RENAMED_TARGETS, digest_in_0_1, refuse_run_of_0_1
 from cxr_lightning.training.run_folder import write_configuration
 
@@ -71,4 +72,4 @@ def test_a_former_name_is_refused_with_the_current_one(former: str, current: str
     config.paths.output_dir = "out"
     config.data.source._target_ = former
     with pytest.raises(ValueError, match=rf"got '{former}' \(.*\)\. Since version 0\.2 it is '{current}'"):
-        check_config(config, TRAIN)
+        check_config(config, TrainSettings)

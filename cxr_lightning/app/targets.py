@@ -1,0 +1,121 @@
+"""Which classes and functions a configuration may name as ``_target_``: those of the kind that its key takes.
+
+A class comes from this package, from the public modules of its kind, or from a package that is trusted by name
+(:mod:`cxr_lightning.utils.plugins`). Functions are limited to the factories that are named here.
+"""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pkgutil import resolve_name
+
+from cxr_lightning.app.version_0_1 import RENAMED_TARGETS
+from cxr_lightning.utils.plugins import how_to_trust, import_trusted, is_within, trusted_packages
+
+_PACKAGE = "cxr_lightning"
+
+
+@dataclass(frozen=True)
+class TargetKind:
+    """The classes and functions that a key takes.
+
+    Attributes:
+        name: What it is, for errors.
+        bases: Classes, as ``module:name``; a target is a subclass of one of them.
+        modules: Public modules of other libraries from which it may come.
+        factories: Functions of this package that may be named instead.
+    """
+
+    name: str
+    bases: tuple[str, ...]
+    modules: tuple[str, ...] = ()
+    factories: tuple[str, ...] = ()
+
+
+_KINDS = {
+    "data": TargetKind("data module", ("cxr_lightning.data.datamodule:ChestXRayDataModule",)),
+    "data.source": TargetKind("layout of a data set", ("cxr_lightning.data.datasets.base:DatasetLayout",)),
+    "data.augmentation": TargetKind("augmentation", ("cxr_lightning.data.augment:Augmentation",)),
+    "model": TargetKind("model", ("cxr_lightning.models.classifier:ChestXRayClassifier",)),
+    "loss": TargetKind("loss", ("torch.nn:Module",), ("torch.nn",), ("cxr_lightning.losses.bce.build_loss",)),
+    "optimizer": TargetKind("optimizer", ("torch.optim:Optimizer",), ("torch.optim",)),
+    "scheduler": TargetKind(
+        "learning-rate schedule",
+        ("torch.optim.lr_scheduler:LRScheduler",),
+        ("torch.optim.lr_scheduler",),
+        ("cxr_lightning.models.schedules.cosine",),
+    ),
+    "trainer": TargetKind("trainer", ("pytorch_lightning:Trainer",), ("pytorch_lightning",)),
+    "trainer.strategy": TargetKind(
+        "strategy", ("pytorch_lightning.strategies:Strategy",), ("pytorch_lightning.strategies",)
+    ),
+    "trainer.profiler": TargetKind(
+        "profiler", ("pytorch_lightning.profilers:Profiler",), ("pytorch_lightning.profilers",)
+    ),
+    "callbacks.*": TargetKind(
+        "callback",
+        ("pytorch_lightning:Callback",),
+        ("pytorch_lightning.callbacks",),
+        ("cxr_lightning.training.callbacks.snapshots",),
+    ),
+    "logger.*": TargetKind("logger", ("pytorch_lightning.loggers:Logger",), ("pytorch_lightning.loggers",)),
+}
+"""Kinds by key; ``*`` stands for one name."""
+
+_ANY_KIND = TargetKind(
+    "part of one of " + ", ".join(sorted({key.partition(".")[0] for key in _KINDS})),
+    tuple(base for kind in _KINDS.values() for base in kind.bases),
+    tuple(module for kind in _KINDS.values() for module in kind.modules if module != "pytorch_lightning"),
+)
+"""The kind of a node within another one, such as the base of a loss."""
+
+
+def find_target(key: str, target: object) -> Callable[..., object]:
+    """Import the class or factory that a configuration names.
+
+    Args:
+        key: Dotted key of the node.
+        target: The value of its ``_target_``.
+
+    Raises:
+        ValueError: If it is not of the kind that the key takes, is not trusted, or does not exist.
+        ImportError: If its package cannot be imported.
+    """
+    kind = _kind_of(key)
+    if not isinstance(target, str) or not is_within(target, (_PACKAGE, *kind.modules, *trusted_packages())):
+        known = ", ".join((_PACKAGE, *kind.modules))
+        raise ValueError(
+            f"Expected a {kind.name} of {known} or a trusted package as '{key}._target_' but got {target!r}. "
+            f"{how_to_trust(str(target))}"
+        )
+    found = _import_target(key, target)
+    if target in kind.factories and callable(found):
+        return found
+    if inspect.isclass(found) and issubclass(found, tuple(resolve_name(base) for base in kind.bases)):
+        return found
+    raise ValueError(
+        f"Expected a {kind.name} as '{key}._target_' but '{target}' is none: a class of that kind "
+        f"({', '.join(base.replace(':', '.') for base in kind.bases[:3])}) is needed. Name one."
+    )
+
+
+def _kind_of(key: str) -> TargetKind:
+    group, _, rest = key.removeprefix("model.").partition(".")  # the model's optimizer and schedule have their own keys
+    pattern = f"{group}.*" if rest and "." not in rest and f"{group}.*" in _KINDS else f"{group}.{rest}".rstrip(".")
+    return _KINDS.get(pattern, _ANY_KIND)
+
+
+def _import_target(key: str, target: str) -> object:
+    if is_within(target, trusted_packages()):
+        return import_trusted(target, f"'{key}._target_'")
+    module, _, name = target.rpartition(".")
+    try:
+        found: object = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        current = RENAMED_TARGETS.get(target)
+        remedy = f"Since version 0.2 it is '{current}'." if current else "Correct the name."
+        raise ValueError(
+            f"Expected something that exists as '{key}._target_' but got '{target}' ({error}). {remedy}"
+        ) from error
+    return found

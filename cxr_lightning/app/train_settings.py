@@ -1,0 +1,94 @@
+"""Settings of train.py: every plain key with its type, default, meaning and rule."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from cxr_lightning.app.config_check import Node, Nodes
+from cxr_lightning.app.value_check import Settings
+from cxr_lightning.training.run_folder import has_checkpoint
+from cxr_lightning.utils.paths import refuse_url
+
+_PRECISIONS = frozenset({"32", "32-true", "16-mixed", "bf16-mixed"})
+
+
+class Folders(Settings):
+    """Folders of both programs."""
+
+    log_dir: str
+    cache_dir: str = Field(description="files that can be made again: the synthetic set, prepared images")
+
+
+class TrainPaths(Folders):
+    """Folders of train.py."""
+
+    output_dir: str = Field(description="this run's folder")
+
+
+class Monitor(Settings):
+    """The metric that checkpoints, early stopping and the plateau schedule monitor."""
+
+    name: str = Field("val/auroc", description="mean over defined labels")
+    mode: Literal["min", "max"] = "max"
+
+
+class TrainSettings(Settings):
+    """Settings of train.py; the groups' nodes are instantiated, and their constructors own their settings."""
+
+    data: Node
+    model: Node
+    loss: Node
+    optimizer: Node
+    scheduler: Node
+    trainer: Node
+    callbacks: Nodes | None
+    logger: Nodes | None
+    paths: TrainPaths
+    seed: int = Field(
+        1,
+        ge=0,
+        description="of initial weights, image order and augmentation; `data.seed` is that of splits and the "
+        "synthetic set",
+    )
+    train: bool = Field(True, description="false: test `ckpt_path` only")
+    test: bool = Field(True, description="test the best checkpoint after training")
+    ckpt_path: str | None = Field(None, description="a last.ckpt to resume from, in its own run folder")
+    resume: Literal["auto"] | None = Field(
+        None, description="auto: resume the newest unfinished run of the same configuration"
+    )
+    monitor: Monitor = Monitor()
+
+    def contradictions(self, overrides: Sequence[str] = ()) -> Iterator[str]:
+        """Describe the settings that contradict each other, and a checkpoint that is not there."""
+        if not self.train and not self.test:
+            yield "Expected something to do but got train=false and test=false. Leave one out."
+        if not self.train and not self.ckpt_path:
+            yield "Expected a checkpoint to test with train=false but `ckpt_path` is null. Set ckpt_path=FILE."
+        if str(self.trainer.get("precision")) not in _PRECISIONS:
+            yield (
+                f"Expected `trainer.precision` among {sorted(_PRECISIONS)} but got {self.trainer.get('precision')!r}. "
+                "Weights and pixel statistics are float32 here."
+            )
+        if self.ckpt_path and self.resume:
+            yield "Expected either `ckpt_path` or `resume` but got both. `resume` finds the checkpoint itself."
+        if self.resume and not self.train:
+            yield "Expected training beside `resume` but got train=false. Set ckpt_path=FILE to test a checkpoint."
+        if self.ckpt_path:
+            yield from _checkpoint_problems(self.ckpt_path)
+
+
+def _checkpoint_problems(path: str) -> Iterator[str]:
+    try:
+        refuse_url(path, "a local file as `ckpt_path`", "Download it first.")
+    except ValueError as error:
+        yield str(error)
+        return
+    if Path(path).suffix == ".safetensors":
+        yield (
+            f"Expected a checkpoint of a training as `ckpt_path` but got '{path}'. evaluate.py ckpt=FILE tests it, "
+            "`model.weights` starts training from it."
+        )
+    elif not has_checkpoint(Path(path)):
+        yield f"Expected a checkpoint at '{path}' but there is no such file. Set `ckpt_path`."
