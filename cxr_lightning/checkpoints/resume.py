@@ -59,6 +59,9 @@ def check_resumable(
     different += [
         f"images of {split}" for split in data["splits"] if saved_data["splits"].get(split) != data["splits"][split]
     ]
+    saved_loss = content[METADATA_KEY].get("loss")
+    if training and saved_loss is not None and saved_loss != model.metadata.get("loss"):
+        different.append("loss")
     if different:
         raise ValueError(
             f"Expected the settings that '{path}' was trained with but these differ: {', '.join(different)}. "

@@ -1,1 +1,1 @@
-"""Losses on logits: multi-label binary cross-entropy with masking of unknown targets, and its class weights."""
+"""Losses on logits: what a loss offers, multi-label binary cross-entropy, and its class weights."""

@@ -76,6 +76,27 @@ class MultilabelBCE(nn.Module):
         per_label = bce_with_logits(logits, targets, self.positive_weights, self.negative_weights)
         return per_label.sum() if self.reduction == "sum" else per_label.mean()
 
+    def constant_baseline(self, prevalence: Tensor, targets: Tensor) -> float:
+        """Loss of the best prediction that is the same for every image.
+
+        The best constant of each label minimizes its expected loss under the prevalence:
+        ``p = w_pos * f / (w_pos * f + w_neg * (1 - f))``; one half where that is 0 / 0 (a weighted label with only
+        positives or only negatives: every constant has loss 0) or the prevalence is unknown.
+
+        Args:
+            prevalence: Fraction of positives of each label in the training set, ``(C,)`` in [0, 1], NaN if unknown.
+            targets: Ground truth on which the loss is computed, ``(N, C)``.
+
+        Example:
+            >>> targets = torch.tensor([[1.0], [0.0]])
+            >>> round(MultilabelBCE(1).constant_baseline(torch.tensor([0.5]), targets), 4)
+            0.6931
+        """
+        positive = self.positive_weights * prevalence
+        negative = self.negative_weights * (1 - prevalence)
+        probability = (positive / (positive + negative)).nan_to_num(0.5).clamp(1e-6, 1 - 1e-6)
+        return float(self(probability.logit().expand_as(targets), targets))
+
     def get_extra_state(self) -> dict[str, Any]:
         """Return the settings that are not buffers, as plain values."""
         return {"reduction": self.reduction}
@@ -101,26 +122,3 @@ def build_loss(targets: Tensor, *, weighting: Weighting = "balanced", reduction:
         raise ValueError(f"Expected `loss.weighting` to be balanced, positive or none but got {weighting!r}.")
     weights = None if weighting == "none" else weightings[weighting](targets)
     return MultilabelBCE(targets.shape[1], reduction=reduction, weights=weights)
-
-
-def constant_prediction_loss(loss: MultilabelBCE, prevalence: Tensor, targets: Tensor) -> float:
-    """Loss of the best prediction that is the same for every image.
-
-    The best constant of each label minimizes its expected loss under the prevalence:
-    ``p = w_pos * f / (w_pos * f + w_neg * (1 - f))``; one half where that is 0 / 0 (a weighted label with only
-    positives or only negatives: every constant has loss 0) or the prevalence is unknown.
-
-    Args:
-        loss: Loss with its weights.
-        prevalence: Fraction of positives of each label in the training set, ``(C,)`` in [0, 1], NaN if unknown.
-        targets: Ground truth on which the loss is computed, ``(N, C)``.
-
-    Example:
-        >>> targets = torch.tensor([[1.0], [0.0]])
-        >>> round(constant_prediction_loss(MultilabelBCE(1), torch.tensor([0.5]), targets), 4)
-        0.6931
-    """
-    positive = loss.positive_weights * prevalence
-    negative = loss.negative_weights * (1 - prevalence)
-    probability = (positive / (positive + negative)).nan_to_num(0.5).clamp(1e-6, 1 - 1e-6)
-    return float(loss(probability.logit().expand_as(targets), targets))

@@ -14,6 +14,7 @@ from torchmetrics import MeanMetric
 
 from cxr_lightning.labels import check_labels
 from cxr_lightning.losses.bce import MultilabelBCE
+from cxr_lightning.losses.contract import with_fitting_loss
 from cxr_lightning.metrics.label_auroc import LabelAUROC
 from cxr_lightning.metrics.ranking import macro_mean
 from cxr_lightning.models.backbones import TORCHVISION_BATCH_NORM_EPSILON
@@ -52,8 +53,8 @@ class ChestXRayClassifier(pl.LightningModule):
             :class:`~cxr_lightning.models.network.Network`.
         freeze_backbone: Train only the last layer; the rest keeps its batch-norm statistics too.
         compile: Compile the network with torch for training; takes minutes before the first step.
-        loss: From :func:`~cxr_lightning.losses.bce.build_loss`; unweighted if not given. A checkpoint holds its
-            weights.
+        loss: Any module as described in :mod:`cxr_lightning.losses.contract`; unweighted binary cross-entropy if not
+            given. A checkpoint holds its state, and is loaded without it where the loss is another one.
         optimizer: Factory of the optimizer, from the parameters.
         scheduler: Factory of the schedule, from the optimizer (and ``total_steps`` if it takes that argument).
         monitor: Logged name of the metric that a plateau schedule monitors.
@@ -155,7 +156,7 @@ class ChestXRayClassifier(pl.LightningModule):
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """The loss of one batch."""
-        loss: Tensor = self.loss(self(batch["image"]), batch["target"])
+        loss: Tensor = self.loss(self(batch["image"]).float(), batch["target"])
         size = len(batch["image"])
         self.log("train/loss_step", loss, prog_bar=True, on_step=True, on_epoch=False, batch_size=size)
         self.train_loss.update(loss, weight=size)
@@ -247,8 +248,8 @@ class ChestXRayClassifier(pl.LightningModule):
             checkpoint[EPOCH_KEY] = [float(self.train_loss.mean_value), float(self.train_loss.weight)]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore what :meth:`on_save_checkpoint` added; rename the tensors of version 0.1."""
-        checkpoint["state_dict"] = current_names(checkpoint["state_dict"])
+        """Restore what :meth:`on_save_checkpoint` added; adapt the tensors of version 0.1, and of another loss."""
+        checkpoint["state_dict"] = with_fitting_loss(current_names(checkpoint["state_dict"]), self.loss)
         metadata = dict(checkpoint.get(METADATA_KEY, {}))
         auroc = metadata.pop("val_auroc", {})
         self.val_auroc_by_label = {label: null_to_nan(value) for label, value in auroc.items()}

@@ -7,13 +7,12 @@ from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import LearningRateMonitor
-from torch import Tensor
 
 from cxr_lightning.checkpoints.initial_weights import InitialWeights, read_initial_weights
 from cxr_lightning.checkpoints.installation_check import attach_reference
 from cxr_lightning.checkpoints.save import AtomicCheckpointIO
 from cxr_lightning.data.datamodule import ChestXRayDataModule
-from cxr_lightning.losses.bce import MultilabelBCE, constant_prediction_loss
+from cxr_lightning.losses.contract import constant_loss, loss_name, make_loss
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.models.weights import IMAGENET
 from cxr_lightning.training.callbacks import History, SameSettings, StepSeeds
@@ -25,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 def build_model(
     datamodule: ChestXRayDataModule,
-    make_loss: Callable[[Tensor], MultilabelBCE],
+    configured_loss: object,
     make_model: Callable[..., ChestXRayClassifier],
     settings: Mapping[str, Any],
     *,
@@ -36,7 +35,7 @@ def build_model(
 
     Args:
         datamodule: The data, set up.
-        make_loss: Factory of the loss, from the training targets ``(N, C)``.
+        configured_loss: The loss, or its factory, which is called with the training targets ``(N, C)``.
         make_model: Factory of the model, called with ``labels``, ``loss``, and with ``mean``, ``std``, ``weights`` and
             the backbone's variations where they come from the data or a weights file.
         settings: The model's settings: ``backbone``, ``weights``, ``preprocessing``, ``mean`` and others.
@@ -44,7 +43,7 @@ def build_model(
         metadata: Further metadata for the checkpoint.
     """
     targets = datamodule.targets("train")
-    loss = make_loss(targets)
+    loss = make_loss(configured_loss, targets)
     computed: dict[str, Any] = {}
     if settings["preprocessing"] == "featurewise" and settings["mean"] is None:
         computed = shared_training_statistics(datamodule, folder)
@@ -62,8 +61,9 @@ def build_model(
         **({"source": initial.source} if initial is not None else {}),
         "data": datamodule.record(),
         "prevalence": dict(zip(datamodule.labels, prevalence.tolist(), strict=True)),
+        "loss": loss_name(loss),
         "constant_loss": {
-            split: constant_prediction_loss(loss, prevalence, datamodule.targets(split)) for split in ("train", "val")
+            split: constant_loss(loss, prevalence, datamodule.targets(split)) for split in ("train", "val")
         },
         **metadata,
     }

@@ -14,7 +14,6 @@ from cxr_lightning.losses.bce import (
     Reduction,
     bce_with_logits,
     build_loss,
-    constant_prediction_loss,
 )
 from cxr_lightning.losses.class_weights import class_weights, positive_weights
 
@@ -199,22 +198,22 @@ def test_constant_loss_is_the_lowest_of_a_grid(weighting: str) -> None:
     ]
     lowest = sum(per_label) / 3
     # The grid's best is at most half a step (0.0005) from the minimum, where the loss is flat.
-    assert constant_prediction_loss(loss, targets.mean(0), targets) == pytest.approx(lowest, abs=1e-4)
-    assert constant_prediction_loss(loss, targets.mean(0), targets) <= lowest + 1e-6
+    assert loss.constant_baseline(targets.mean(0), targets) == pytest.approx(lowest, abs=1e-4)
+    assert loss.constant_baseline(targets.mean(0), targets) <= lowest + 1e-6
 
 
 @pytest.mark.parametrize("weighting", ["balanced", "positive", "none"])
 def test_constant_loss_is_a_number_for_a_label_without_positives_or_negatives(weighting: str) -> None:
     targets = torch.tensor([[0.0, 1.0, 1.0], [0.0, 1.0, 0.0]])
     loss = build_loss(targets, weighting=weighting)  # type: ignore[arg-type]  # a parameter is a str
-    constant = constant_prediction_loss(loss, targets.mean(0), targets)
+    constant = loss.constant_baseline(targets.mean(0), targets)
     expected = float(build_loss(targets[:, 2:], weighting=weighting)(torch.zeros(2, 1), targets[:, 2:])) / 3  # type: ignore[arg-type]
     assert constant == pytest.approx(expected, abs=1e-5)  # probabilities are kept 1e-6 away from 0 and 1
 
 
 def test_constant_loss_is_a_number_for_a_label_without_known_targets() -> None:
     targets = torch.tensor([[1.0, NAN], [0.0, NAN]])
-    constant = constant_prediction_loss(MultilabelBCE(2), targets.nanmean(0), torch.tensor([[1.0, 1.0], [0.0, 0.0]]))
+    constant = MultilabelBCE(2).constant_baseline(targets.nanmean(0), torch.tensor([[1.0, 1.0], [0.0, 0.0]]))
     assert constant == pytest.approx(0.6931, abs=5e-5)  # log 2: nothing is known, so one half
 
 

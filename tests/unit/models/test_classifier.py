@@ -11,10 +11,11 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from sklearn.metrics import roc_auc_score
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import ConstantLR, ReduceLROnPlateau
 from torch.utils.data import DataLoader
 
+from cxr_lightning.checkpoints.load import load_classifier
 from cxr_lightning.data.datamodule import ChestXRayDataModule
 from cxr_lightning.losses.bce import MultilabelBCE, build_loss
 from cxr_lightning.models.classifier import ChestXRayClassifier
@@ -313,3 +314,42 @@ def test_initial_weights_are_loaded_and_not_kept_as_a_setting() -> None:
 def test_wrong_settings_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ChestXRayClassifier(**{"backbone": "densenet_micro", **options})
+
+
+class ScaledLoss(nn.Module):
+    """Somebody's own loss with a parameter of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(14))
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return (self.scale * (logits - targets.nan_to_num()) ** 2).mean()
+
+
+def test_a_checkpoint_is_read_without_the_loss_that_it_was_trained_with(
+    data: ChestXRayDataModule, tmp_path: Path
+) -> None:
+    model = classifier(list(data.labels), loss=ScaledLoss())
+    run = trainer(tmp_path)
+    run.fit(model, data)
+    run.save_checkpoint(tmp_path / "best.ckpt")
+    for loaded in (
+        ChestXRayClassifier.load_from_checkpoint(tmp_path / "best.ckpt", weights_only=True, map_location="cpu"),
+        load_classifier(str(tmp_path / "best.ckpt")),
+    ):
+        assert isinstance(loaded.loss, MultilabelBCE)
+        assert torch.equal(loaded.eval()(PIXELS), model.eval()(PIXELS))
+
+
+def test_a_continued_training_keeps_the_losss_own_parameters(data: ChestXRayDataModule, tmp_path: Path) -> None:
+    model = classifier(list(data.labels), loss=ScaledLoss())
+    run = trainer(tmp_path)
+    run.fit(model, data)
+    run.save_checkpoint(tmp_path / "last.ckpt")
+    again = classifier(list(data.labels), loss=ScaledLoss())
+    trainer(tmp_path).test(again, data, ckpt_path=tmp_path / "last.ckpt", weights_only=True, verbose=False)
+    assert isinstance(again.loss, ScaledLoss)
+    assert isinstance(model.loss, ScaledLoss)
+    assert torch.equal(again.loss.scale, model.loss.scale)
+    assert not torch.equal(again.loss.scale, torch.ones(14))
