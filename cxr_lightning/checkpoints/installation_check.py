@@ -6,6 +6,7 @@ import torch
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.models.reference_pair import ReferencePair, exact_probabilities
 from cxr_lightning.phantom.reference_image import reference_image
+from cxr_lightning.utils.versions import versions
 
 REFERENCE_TOLERANCE = 1e-4
 """Accepted difference of a probability; processors that add in another order differ by about 1e-6."""
@@ -48,3 +49,14 @@ def refuse_difference(difference: float) -> None:
             f"model but they differ by {difference:.1e}. Install the versions that it was saved with; do not use this "
             "installation for it."
         )
+
+
+def changed_versions(model: ChestXRayClassifier) -> dict[str, tuple[str, str]]:
+    """Versions of the packages that are others here than where the model was saved: here and there, by package."""
+    saved = model.metadata.get("versions", {})
+    current = versions()
+    return {
+        name: (current[name], saved[name])
+        for name in sorted(current)
+        if saved.get(name, current[name]) != current[name]
+    }

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rich import box
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -15,6 +16,11 @@ from cxr_lightning.utils.io import atomic_write_text
 from cxr_lightning.utils.spreadsheet import escape_formula
 
 _COLUMNS = ("finding", "first", "second", "difference", "low", "high", "p", "p_holm")
+
+
+def show_comparison(comparison: Comparison) -> None:
+    """Print the table of a comparison."""
+    Console().print(comparison_table(comparison))
 
 
 def comparison_table(comparison: Comparison) -> Table:

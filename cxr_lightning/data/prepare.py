@@ -1,0 +1,44 @@
+"""Prepare all images of a data set before a run needs them."""
+
+from pathlib import Path
+
+from cxr_lightning.data.cache import CacheSpec, PreparedImages, prepare_images
+from cxr_lightning.data.datasets.base import DatasetLayout
+from cxr_lightning.data.datasets.registry import listed_image_paths
+from cxr_lightning.imaging.reader import BadImagePolicy
+
+
+def prepare_listed_images(
+    layout: DatasetLayout,
+    spec: CacheSpec,
+    cache_dir: Path,
+    *,
+    on_bad_image: BadImagePolicy = "error",
+    workers: int | None = None,
+    verify: bool = False,
+) -> tuple[PreparedImages, int]:
+    """Decode and resize the images that a data set lists; needs no labels.
+
+    Args:
+        layout: Layout of the data set.
+        spec: The data set's folder, and what decides the pixels.
+        cache_dir: Folder of all caches; made if missing.
+        on_bad_image: ``error``: stop if an image cannot be used; ``skip``: only list it.
+        workers: Number of processes; None for one per usable core.
+        verify: Compare all pixels with their checksums, not only a few.
+
+    Returns:
+        The prepared images, and the number of those that are listed but not on disk.
+
+    Raises:
+        FileNotFoundError: If none of them is on disk.
+        ValueError: As :func:`~cxr_lightning.data.cache.prepare_images`, which raises its other errors too.
+    """
+    paths = listed_image_paths(layout, spec.root)
+    found = paths.dropna()
+    if found.empty:
+        raise FileNotFoundError(f"Expected the listed images below '{spec.root}' but none is there. Unpack them.")
+    prepared = prepare_images(
+        spec.files(found), spec, cache_dir, on_bad_image=on_bad_image, workers=workers, verify=verify
+    )
+    return prepared, len(paths) - len(found)
