@@ -1,4 +1,4 @@
-"""The ``cxr`` command, a module per verb."""
+"""The ``cxr`` command: a module per verb in ``verbs``, from which ``main`` makes the command line."""
 
 from cxr_lightning.cli.main import main
 

@@ -1,4 +1,13 @@
-"""Types of command-line arguments."""
+"""What the arguments of several verbs share."""
+
+from collections.abc import Mapping
+from functools import partial
+
+import typer
+
+PathArgument = partial(typer.Argument, readable=False)
+PathOption = partial(typer.Option, readable=False)
+"""Parameters that name a file or folder: whether it can be read is found where it is read, as an error of the verb."""
 
 
 def comma_separated(text: str) -> list[str]:
@@ -9,3 +18,17 @@ def comma_separated(text: str) -> list[str]:
         ['Mass', 'Edema']
     """
     return [name.strip() for name in text.split(",")]
+
+
+def refuse_several(given: Mapping[str, bool]) -> None:
+    """Refuse more than one of several options that exclude each other.
+
+    Args:
+        given: Whether each option is on the command line.
+
+    Raises:
+        typer.BadParameter: If more than one is.
+    """
+    names = [name for name, is_given in given.items() if is_given]
+    if len(names) > 1:
+        raise typer.BadParameter("Expected one of them but got both. Leave one out.", param_hint=names)

@@ -1,23 +1,52 @@
 """The ``cxr`` command: tools that read and write files, without a configuration folder."""
 
-import argparse
 import logging
 import os
+import shutil
 import sys
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial, wraps
+from importlib import import_module
+from inspect import getmodule
 from io import TextIOWrapper
-from pkgutil import resolve_name
-from types import ModuleType
+from pkgutil import iter_modules, resolve_name
+from typing import Annotated, Any, NoReturn
 
-from cxr_lightning.cli import check, compare, convert, explain, export, leaderboard, phantom, predict, prepare
-from cxr_lightning.utils.versions import versions
+import typer
+from typer.core import TyperCommand
+from typer.main import get_command
 
-_VERBS = (predict, check, export, phantom, prepare, compare, convert, explain, leaderboard)
-"""A module per verb: its docstring is the help text. The job of the same name in ``cli/jobs`` is imported once the
-arguments are checked, so that help and refusals answer at once."""
+from cxr_lightning.cli import verbs
+
+Verb = Callable[..., int | None]
+"""A function whose parameters are the arguments of a verb; it returns the exit code, or None for 0."""
+
 _EXIT_FAILED = 1
 _EXIT_INTERRUPTED = 130
 """Exit status that shells report for a program that was stopped by Ctrl-C."""
+
+
+class VerbCommand(TyperCommand):
+    """A verb in the command line; its help names an argument without the type in Python that typer adds."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401  # their place differs by typer's version
+        """Write the arguments, then the options."""
+        shown = [(param, record) for param in self.get_params(ctx) if (record := param.get_help_record(ctx))]
+        arguments = [
+            (param.metavar or name, text) for param, (name, text) in shown if param.param_type_name != "option"
+        ]
+        options = [record for param, record in shown if param.param_type_name == "option"]
+        for title, rows in (("Arguments", arguments), ("Options", options)):
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+
+class VerbExit(SystemExit):
+    """The end of a verb that has run, with its exit code; typer ends after help or wrong usage by SystemExit itself."""
+
+    code: int
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,16 +56,81 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The command line; the process's own by default.
 
     Returns:
-        The exit code: 0, or 1 after a message on stderr, or 130 after Ctrl-C.
+        The verb's exit code: mostly 0, or 1 after a message on stderr, or 130 after Ctrl-C.
+
+    Raises:
+        SystemExit: After ``--help`` or ``--version``, with code 0; after a message about wrong usage, with code 2.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names may be in no encoding
-    parsed = _build_parser().parse_args(arguments)
     try:
-        if check := getattr(parsed, "check", None):
-            check(parsed)
-        code: int = resolve_name(parsed.job)(parsed)
+        # Given always, since typer itself would expand patterns on Windows.
+        get_command(build_app())(sys.argv[1:] if arguments is None else list(arguments), prog_name="cxr")
+    except VerbExit as end:
+        return end.code
+    raise AssertionError("typer exits where no verb does")
+
+
+def build_app(extra_verbs: Iterable[Verb] = ()) -> typer.Typer:
+    """The command line, made from the functions of the verbs.
+
+    Args:
+        extra_verbs: Functions beside those of ``cli/verbs``, made like them.
+    """
+    app = typer.Typer(
+        add_completion=False,
+        # Without a default of the command's own --help, typer imports pydantic (0.2 s) for the help of a verb.
+        context_settings={"help_option_names": ["--help", "-h"], "default_map": {"help": False}},
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        subcommand_metavar="COMMAND ...",
+    )
+    app.callback()(_cxr)
+    for verb in (*_find_verbs(), *extra_verbs):
+        settings = getattr(getmodule(verb), "CONTEXT_SETTINGS", None)
+        app.command(cls=VerbCommand, context_settings=settings)(_exit_with_code(verb))
+    return app
+
+
+def _find_verbs() -> Iterator[Verb]:
+    for module in iter_modules(verbs.__path__):
+        yield getattr(import_module(f"{verbs.__name__}.{module.name}"), module.name)
+
+
+def _print_versions(requested: bool) -> None:
+    if requested:
+        versions = resolve_name("cxr_lightning.utils.versions:versions")()
+        text = " ".join(f"{name} {version}" for name, version in versions.items())
+        print(textwrap.fill(text, shutil.get_terminal_size().columns - 2))
+        raise typer.Exit
+
+
+def _cxr(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_versions, is_eager=True, help="Show versions and exit.")
+    ] = False,
+) -> None:
+    """Tools for chest X-ray classifiers. Not for clinical use."""
+
+
+def _exit_with_code(verb: Verb) -> Callable[..., NoReturn]:
+    @wraps(verb)
+    def run(**values: Any) -> NoReturn:  # noqa: ANN401  # of the verb's parameters
+        try:
+            code = _run(partial(verb, **values))
+        except EOFError as error:  # typer would print "Aborted!" alone
+            raise RuntimeError("Expected no end of a file here, or a message about it: this is a bug.") from error
+        raise VerbExit(code)
+
+    return run
+
+
+def _run(job: Callable[[], int | None]) -> int:
+    """The exit code of a verb; a user's mistake is one line."""
+    try:
+        code = job() or 0
         sys.stdout.flush()
     except BrokenPipeError:  # the reader, such as `| head`, has ended; keeps Python from an error of its own at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -51,23 +145,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("interrupted", file=sys.stderr)
         return _EXIT_INTERRUPTED
     return code
-
-
-def _build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="cxr", description="Tools for chest X-ray classifiers. Not for clinical use.", allow_abbrev=False
-    )
-    parser.add_argument("--version", action="version", version="\n".join(f"{k} {v}" for k, v in versions().items()))
-    verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
-    for module in _VERBS:
-        _add_verb(verbs, module)
-    return parser
-
-
-def _add_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]", module: ModuleType) -> None:
-    name = module.__name__.rpartition(".")[2]
-    summary, _, description = (module.__doc__ or "").strip().partition("\n\n")
-    text = summary.removesuffix(".")
-    verb = verbs.add_parser(name, help=text[0].lower() + text[1:], description=" ".join(description.split()))
-    module.add_arguments(verb)
-    verb.set_defaults(job=f"cxr_lightning.cli.jobs.{name}:{name}")

@@ -39,8 +39,8 @@ MAX_LINES = 260
 MAX_INNER_IMPORTS = 10
 EXTRAS = ("onnx", "onnxruntime", "onnxscript", "pydicom", "wandb")
 """Packages of optional extras, which are imported where they are used."""
-VERB_FUNCTION = "add_arguments"
-"""The function that every verb of ``cxr`` has."""
+VERB_SETTINGS = "CONTEXT_SETTINGS"
+"""A constant that every verb of ``cxr`` may have."""
 
 LAZY_IMPORT = re.compile(r"cxr_lightning(\.\w+)+:\w+")
 """A string that names what is imported when it is needed."""
@@ -54,6 +54,7 @@ WRITERS = (
 """Modules that open files to write: atomically, in a temporary folder or a pipe, or line by line."""
 
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+VERBS = sorted((PACKAGE / "cli" / "verbs").glob("[!_]*.py"))
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -169,6 +170,7 @@ def test_the_synthetic_set_knows_nothing_of_data_sets() -> None:
         ("matplotlib", {"report"}),
         ("jinja2", {"report"}),
         ("captum", {"explain"}),
+        ("typer", {"cli"}),
     ],
 )
 def test_only_one_package_knows_a_library(library: str, packages: set[str]) -> None:
@@ -189,9 +191,18 @@ def test_no_two_public_names_are_the_same() -> None:
     homes = defaultdict(list)
     for path in MODULES:
         for name in public_names(path):
-            if not name.startswith("_") and name not in ("logger", VERB_FUNCTION):
+            if (
+                not name.startswith("_")
+                and name != "logger"
+                and not (path in VERBS and name in (path.stem, VERB_SETTINGS))
+            ):
                 homes[name].append(id_of(path))
     assert {name: paths for name, paths in homes.items() if len(paths) > 1} == {}
+
+
+@pytest.mark.parametrize("path", VERBS, ids=id_of)
+def test_a_verb_is_one_public_function_of_its_modules_name(path: Path) -> None:
+    assert {name for name in public_names(path) if not name.startswith("_")} - {VERB_SETTINGS} == {path.stem}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=id_of)
@@ -208,7 +219,8 @@ def modules_loaded_by(code: str) -> set[str]:
 
 
 def test_the_package_its_configuration_and_its_command_line_start_without_torch() -> None:
-    modules = ("labels", "app.config_check", "app.entry_point", "app.train", "app.evaluate", "cli.main")
+    verbs = [f"cli.verbs.{path.stem}" for path in VERBS]
+    modules = ("labels", "app.config_check", "app.entry_point", "app.train", "app.evaluate", "cli.main", *verbs)
     names = ["cxr_lightning", *(f"cxr_lightning.{module}" for module in modules)]
     loaded = modules_loaded_by(f"import {', '.join(names)}")
     assert not loaded & {"torch", "pytorch_lightning", "pandas", "matplotlib"}
@@ -244,7 +256,7 @@ def test_the_packages_names_are_loaded_when_asked_for() -> None:
         ["train.py", "--help"],
         ["evaluate.py", "--help"],
         ["-m", "cxr_lightning", "--help"],
-        *(["-m", "cxr_lightning", path.stem, "--help"] for path in sorted((PACKAGE / "cli" / "jobs").glob("[!_]*.py"))),
+        *(["-m", "cxr_lightning", path.stem, "--help"] for path in VERBS),
     ],
     ids=" ".join,
 )

@@ -1,7 +1,6 @@
 """The job of cxr explain."""
 
-import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cxr_lightning.checkpoints.foreign.reader import is_foreign_file
@@ -9,28 +8,49 @@ from cxr_lightning.checkpoints.load import load_classifier
 from cxr_lightning.explain.heatmaps import explain_image
 from cxr_lightning.imaging.reader import read_gray, resize
 from cxr_lightning.metrics.ranking import top_labels
+from cxr_lightning.models.target_layer import TargetLayer
 from cxr_lightning.report.captions import heatmap_file_name
 from cxr_lightning.report.report_folder import write_overlay
 from cxr_lightning.report.wording import model_title
 
 
-def explain(parsed: argparse.Namespace) -> int:
-    """Draw the heat maps of every image, and print the names of the files."""
-    if is_foreign_file(parsed.model):
-        raise ValueError(f"Expected a checkpoint as --model but got '{parsed.model}'. First: cxr convert.")
-    model = load_classifier(parsed.model)
-    labels = parsed.labels or _best_labels(model.val_auroc_by_label, parsed.top, parsed.model)
-    paths = {image: [parsed.out / heatmap_file_name(image.stem, label) for label in labels] for image in parsed.images}
+def explain_images(
+    images: Sequence[Path],
+    model_file: str,
+    *,
+    labels: Sequence[str] | None,
+    top: int,
+    target_layer: TargetLayer,
+    out: Path,
+) -> None:
+    """Draw the heat maps of every image, and print the names of the files.
+
+    Args:
+        images: Image files.
+        model_file: A checkpoint.
+        labels: Findings to draw; None for those with the highest validation AUROC.
+        top: Number of findings with the highest validation AUROC.
+        target_layer: Layer of the heat maps.
+        out: Folder to write; made if missing.
+
+    Raises:
+        FileNotFoundError: If an image does not exist.
+        ValueError: If the model is no checkpoint, a label is not among its labels, or an output file exists.
+    """
+    if is_foreign_file(model_file):
+        raise ValueError(f"Expected a checkpoint as --model but got '{model_file}'. First: cxr convert.")
+    model = load_classifier(model_file)
+    labels = labels or _best_labels(model.val_auroc_by_label, top, model_file)
+    paths = {image: [out / heatmap_file_name(image.stem, label) for label in labels] for image in images}
     _check_files(paths)
     title = model_title(bool(model.metadata.get("data", {}).get("synthetic")))
     for image, files in paths.items():
         pixels = resize(read_gray(image), model.hparams["image_size"], model.hparams["interpolation"])
-        overlays = explain_image(model.network, model.labels, image.name, pixels, labels, parsed.target_layer)
-        parsed.out.mkdir(parents=True, exist_ok=True)
+        overlays = explain_image(model.network, model.labels, image.name, pixels, labels, target_layer)
+        out.mkdir(parents=True, exist_ok=True)
         for path, overlay in zip(files, overlays, strict=True):
             write_overlay(overlay, path, title)
             print(path)
-    return 0
 
 
 def _check_files(paths: Mapping[Path, list[Path]]) -> None:

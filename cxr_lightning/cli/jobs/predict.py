@@ -1,12 +1,12 @@
 """The job of cxr predict."""
 
-import argparse
 import csv
 import os
 import sys
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,8 @@ from cxr_lightning.utils.io import file_sha256
 from cxr_lightning.utils.progress import progress_bar
 from cxr_lightning.utils.versions import versions
 
+PrintedFormat = Literal["table", "json", "csv"]
+
 _EXIT_REJECTED = 3
 """Exit code where a file was rejected."""
 _MAX_DETAILED_IMAGES, _MAX_OVERVIEW_LINES = 3, 40
@@ -36,56 +38,96 @@ _MAX_STEM_LENGTH = 40
 """Maximum number of characters of an image's name in the names of its heat maps."""
 
 
-def predict(parsed: argparse.Namespace) -> int:
-    """Predict the files, print the results, and write them to a folder if requested."""
-    paths: list[Path] = parsed.images
-    model = load_model(parsed.model, operating_point=parsed.operating_point, device=parsed.device)
-    if parsed.out is None:
-        return _predict(parsed, model, paths, None)
-    heatmaps = parsed.out / "heatmaps"
-    if parsed.gradcam:
+def predict_files(
+    paths: list[Path],
+    model_file: str,
+    *,
+    out: Path | None,
+    printed: PrintedFormat,
+    gradcam: bool,
+    resume: bool,
+    force: bool,
+    operating_point: str | None,
+    batch_size: int,
+    device: str | None,
+) -> int:
+    """Predict image files, print the results, and write them to a folder if requested.
+
+    Args:
+        paths: The image files.
+        model_file: A model file of any format.
+        out: Folder to write; None to write nothing.
+        printed: What is printed of each file.
+        gradcam: Whether heat maps are drawn into ``out``.
+        resume: Whether files that are done in ``out`` are left out.
+        force: Whether DICOM files are predicted that are no chest radiographs by their headers.
+        operating_point: Name of a stored operating point; None for the model's default.
+        batch_size: Number of images that are predicted at once.
+        device: Device name; None for a GPU if there is one.
+
+    Returns:
+        The exit code: 0, or 3 if a file was rejected.
+
+    Raises:
+        ValueError: If the model or the folder cannot be used, or heat maps could not be drawn.
+    """
+    model = load_model(model_file, operating_point=operating_point, device=device)
+    predict = partial(_predict, model, printed=printed, force=force, batch_size=batch_size)
+    if out is None:
+        return predict(paths)
+    heatmaps = out / "heatmaps"
+    if gradcam:
         GradCam(model.classifier.network)  # refuses a network without a target layer before anything is predicted
 
     def is_finished(result: Result) -> bool:
-        files = [heatmaps / name for name in _heatmap_names(result).values()] if parsed.gradcam else []
+        files = [heatmaps / name for name in _heatmap_names(result).values()] if gradcam else []
         return not result.rejected and all(file.is_file() for file in files)
 
     paths = [
         path for path in paths if not absolute_path(path).is_relative_to(absolute_path(heatmaps))
     ]  # heat maps of an earlier run
-    with ResultsFolder(parsed.out, _describe_run(parsed, model), resume=parsed.resume, finished=is_finished) as folder:
+    with ResultsFolder(out, _describe_run(model_file, model, force), resume=resume, finished=is_finished) as folder:
         remaining = [path for path in paths if absolute_path(path) not in folder.done]
         if len(remaining) < len(paths):
             print(f"{len(paths) - len(remaining):,} of {len(paths):,} files are done already", file=sys.stderr)
-        code = _predict(parsed, model, remaining, folder)
-    print(f"results: {parsed.out}", file=sys.stderr)
+        code = predict(remaining, folder=folder, heatmaps=heatmaps if gradcam else None)
+    print(f"results: {out}", file=sys.stderr)
     return code
 
 
-def _predict(parsed: argparse.Namespace, model: Predictor, paths: list[Path], folder: ResultsFolder | None) -> int:
+def _predict(
+    model: Predictor,
+    paths: list[Path],
+    *,
+    printed: PrintedFormat,
+    force: bool,
+    batch_size: int,
+    folder: ResultsFolder | None = None,
+    heatmaps: Path | None = None,
+) -> int:
     shown: list[Result] = []
     counts = {"ok": 0, "warning": 0, "rejected": 0}
     failures = 0
     table = csv.writer(sys.stdout, lineterminator="\n")
-    if parsed.csv:
+    if printed == "csv":
         table.writerow(results_header(model.labels))
-    with progress_bar("predicting", len(paths), shown=len(paths) > parsed.batch_size) as advance:
-        for result, pixels in model.predict_with_pixels(paths, force=parsed.force, batch_size=parsed.batch_size):
+    with progress_bar("predicting", len(paths), shown=len(paths) > batch_size) as advance:
+        for result, pixels in model.predict_with_pixels(paths, force=force, batch_size=batch_size):
             counts[result.status] += 1
             if folder is not None:
                 folder.add(result)
-            if parsed.json:
+            if printed == "json":
                 sys.stdout.write(result_line(result))
-            elif parsed.csv:
+            elif printed == "csv":
                 table.writerow(results_row(result))
             elif len(shown) < _MAX_OVERVIEW_LINES:
                 shown.append(result)
             for flag in result.flags:
                 print(f"{result.status}: {result.path}: {flag.message} [{flag.code}]", file=sys.stderr)
-            if parsed.gradcam and pixels is not None:
-                failures += not _try_to_draw(parsed.out / "heatmaps", model, result, pixels)
+            if heatmaps is not None and pixels is not None:
+                failures += not _try_to_draw(heatmaps, model, result, pixels)
             advance()
-    if not parsed.csv and not parsed.json:
+    if printed == "table":
         _print_tables(shown, len(paths), model)
     print(", ".join(f"{number:,} {status}" for status, number in counts.items()), file=sys.stderr)
     if failures:
@@ -95,16 +137,16 @@ def _predict(parsed: argparse.Namespace, model: Predictor, paths: list[Path], fo
     return _EXIT_REJECTED if counts["rejected"] else 0
 
 
-def _describe_run(parsed: argparse.Namespace, model: Predictor) -> dict[str, Any]:
+def _describe_run(model_file: str, model: Predictor, force: bool) -> dict[str, Any]:
     """Provenance of a folder's results: the model and the settings."""
     return {
         "not_for_clinical_use": True,
-        "model": Path(parsed.model).name,
-        "sha256": file_sha256(Path(parsed.model)),
+        "model": Path(model_file).name,
+        "sha256": file_sha256(Path(model_file)),
         "trained_on_synthetic_data": model.synthetic,
         "labels": list(model.labels),
         "operating_point": model.operating_point,
-        "force": parsed.force,
+        "force": force,
         "working_directory": str(Path.cwd()),
         "versions": versions(),
     }

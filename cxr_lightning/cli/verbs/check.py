@@ -1,0 +1,26 @@
+"""The verb ``check``."""
+
+from pkgutil import resolve_name
+from typing import Annotated
+
+import typer
+
+
+def check(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="a checkpoint")],
+    device: Annotated[
+        str | None, typer.Option(metavar="NAME", help="cpu, cuda or mps  [default: cuda if there is one]")
+    ] = None,
+) -> None:
+    """Compare this installation with the one that saved a model.
+
+    Compute the probabilities of the model's reference image again, a synthetic radiograph that its file carries, and
+    compare them with those stored there. The exit code is 1 if any differs by over 0.0001.
+    """
+    classifier = resolve_name("cxr_lightning.inference.predictor:load_model")(model, device=device).classifier
+    difference = resolve_name("cxr_lightning.checkpoints.installation_check:difference_from_reference")(classifier)
+    changed = resolve_name("cxr_lightning.checkpoints.installation_check:changed_versions")(classifier)
+    print(f"largest difference of {len(classifier.labels)} probabilities on {classifier.device}: {difference:.1e}")
+    for name, (here, saved) in changed.items():
+        print(f"  {name}: {here} here, {saved} when it was saved")
+    resolve_name("cxr_lightning.checkpoints.installation_check:refuse_difference")(difference)

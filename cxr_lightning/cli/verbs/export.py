@@ -1,0 +1,34 @@
+"""The verb ``export``."""
+
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Annotated
+
+import typer
+
+from cxr_lightning.cli.arguments import PathArgument
+
+
+def export(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="a checkpoint")],
+    out: Annotated[Path, PathArgument(metavar="OUT", help=".onnx or .safetensors; must not exist yet")],
+) -> None:
+    """Write a trained model as ONNX or safetensors.
+
+    ONNX (extra onnx): uint8 gray images (B, 1, S, S) in; calibrated and raw probabilities (B, C) and class-activation
+    maps out, with preprocessing inside; labels, thresholds and the data's fingerprint in the file's metadata. The file
+    is compared with torch before it is kept.
+
+    safetensors: the tensors and the same metadata, which takes a checkpoint's place except to go on training.
+
+    Not for clinical use.
+    """
+    if out.suffix not in (".onnx", ".safetensors"):
+        raise ValueError(f"Expected OUT to end in .onnx or .safetensors but got '{out}'.")
+    predictor = resolve_name("cxr_lightning.inference.predictor:load_model")(model, device="cpu")
+    differences = resolve_name("cxr_lightning.checkpoints.export:export_classifier")(predictor.classifier, out)
+    for compared, difference in differences.items():
+        print(f"{compared} {difference:.1e}")
+    if predictor.postprocessing is None:
+        print("the model carries no calibration: probabilities and raw_probabilities are the same")
+    print(f"wrote {out}")

@@ -1,0 +1,58 @@
+"""The verb ``predict``."""
+
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Annotated
+
+import typer
+
+from cxr_lightning.cli.arguments import PathOption, refuse_several
+
+
+def predict(
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH", help="files, folders, or patterns in quotes; DICOM too")
+    ],
+    model: Annotated[str, typer.Option(metavar="FILE", help="a checkpoint, or weights in another format")],
+    out: Annotated[Path | None, PathOption(metavar="FOLDER", help="write results.jsonl and results.csv there")] = None,
+    json: Annotated[bool, typer.Option("--json", help="print a JSON object per file instead of a table")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="print CSV instead of a table")] = False,
+    gradcam: Annotated[bool, typer.Option("--gradcam", help="draw heat maps into FOLDER/heatmaps")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="go on in FOLDER, leaving out files that are done")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="take DICOM files that are no chest radiographs by header")
+    ] = False,
+    operating_point: Annotated[
+        str | None, typer.Option(metavar="NAME", help="a stored one  [default: youden, or the first]")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(metavar="N", help="number of images predicted at once")] = 16,
+    device: Annotated[
+        str | None, typer.Option(metavar="NAME", help="cpu, cuda or mps  [default: cuda if there is one]")
+    ] = None,
+) -> int:
+    """Predict the findings in image files.
+
+    Probabilities of findings in chest radiographs. Suspicious images (nearly blank, likely inverted, colored, low
+    contrast, tiny, cropped, lateral) are marked; files that are no usable image are rejected. The exit code is 3 if a
+    file was rejected. Not for clinical use.
+    """
+    refuse_several({"--json": json, "--csv": csv})
+    for option, given in {"gradcam": gradcam, "resume": resume}.items():
+        if given and out is None:
+            raise ValueError(f"Expected --out FOLDER with --{option} but it is missing. Add --out FOLDER.")
+    if batch_size < 1:
+        raise ValueError(f"Expected --batch-size to be at least 1 but got {batch_size}.")
+    images = resolve_name("cxr_lightning.inference.image_files:find_images")(paths)
+    code: int = resolve_name("cxr_lightning.cli.jobs.predict:predict_files")(
+        images,
+        model,
+        out=out,
+        printed="json" if json else "csv" if csv else "table",
+        gradcam=gradcam,
+        resume=resume,
+        force=force,
+        operating_point=operating_point,
+        batch_size=batch_size,
+        device=device,
+    )
+    return code
