@@ -1,25 +1,6 @@
 """Train a chest X-ray classifier: ``python train.py --help``."""
 
-from pathlib import Path
-
-import hydra
-from omegaconf import DictConfig
-
-from cxr_lightning.app.entry_point import run_job, run_program
-
-CONF = Path(__file__).resolve().parent / "conf"
-
-
-@hydra.main(version_base="1.3", config_path=str(CONF), config_name="train")
-def main(config: DictConfig) -> float | None:
-    """Hydra's entry point; returns the monitored number for sweeps."""
-    return run_job("cxr_lightning.app.train:run_train_program", config)
-
-
-def run() -> None:
-    """Run the program, and exit with its status."""
-    run_program(main, CONF, "train")
-
+from cxr_lightning.app.train import run_train
 
 if __name__ == "__main__":
-    run()
+    run_train()

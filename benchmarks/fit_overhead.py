@@ -19,7 +19,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from benchmarks.paired_timing import ROUNDS, describe_machine
-from cxr_lightning.app.entry_point import silence
+from cxr_lightning.app.entry_point import ignore_intended_warnings
 from cxr_lightning.app.resolvers import register_resolvers
 from cxr_lightning.app.train_job import configured_model, configured_trainer
 from cxr_lightning.data.augment import Augmentation
@@ -60,7 +60,7 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*")
     arguments = parser.parse_args()
     register_resolvers()
-    silence()
+    ignore_intended_warnings()
     print(describe_machine())
     with TemporaryDirectory() as folder:
         fixed = [f"paths.output_dir={folder}", "trainer.limit_val_batches=0", "scheduler=none", "trainer.max_epochs=1"]

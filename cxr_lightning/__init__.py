@@ -7,6 +7,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from cxr_lightning.app.api import compare as compare
+    from cxr_lightning.app.api import evaluate as evaluate
+    from cxr_lightning.app.api import train as train
     from cxr_lightning.data.datamodule import ChestXRayDataModule as ChestXRayDataModule
     from cxr_lightning.inference.predictor import load_model as load_model
     from cxr_lightning.labels import NIH_LABELS as NIH_LABELS
@@ -18,7 +21,10 @@ _HOMES = {
     "ChestXRayDataModule": "cxr_lightning.data.datamodule",
     "NIH_LABELS": "cxr_lightning.labels",
     "WALKTHROUGH_LABELS": "cxr_lightning.labels",
+    "compare": "cxr_lightning.app.api",
+    "evaluate": "cxr_lightning.app.api",
     "load_model": "cxr_lightning.inference.predictor",
+    "train": "cxr_lightning.app.api",
 }
 __all__ = sorted(_HOMES)
 __version__ = "0.2.0"

@@ -134,7 +134,7 @@ Run = Callable[..., tuple[int, Path]]
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs train.py with these settings; gives its exit code and the newest run folder."""
 
-    import train
+    from cxr_lightning.app.train import run_train
 
     def run_with(*overrides: str) -> tuple[int, Path]:
         GlobalHydra.instance().clear()
@@ -142,7 +142,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         monkeypatch.setattr(sys, "argv", ["train.py", *overrides, *folders])
         code = 0
         try:
-            train.run()
+            run_train()
         except SystemExit as exit_:
             code = int(exit_.code or 0)
         runs = sorted((tmp_path / "logs").glob("train/runs/*"), key=lambda path: path.stat().st_mtime_ns)

@@ -1,6 +1,7 @@
 """Checks of a composed configuration, before anything of it is instantiated and before data is read."""
 
 import inspect
+import re
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
@@ -11,6 +12,9 @@ from pydantic import ValidationError
 
 from cxr_lightning.app.targets import find_target
 from cxr_lightning.app.value_check import HYDRA_KEYS, Settings, invalid_settings, unknown_keys, wrong_value
+
+_REFERENCE = re.compile(r"\$\{[\w.]+\}")
+"""The text of a value that is another key's."""
 
 SettingsType = TypeVar("SettingsType", bound=Settings)
 
@@ -102,12 +106,18 @@ def _argument_problems(key: str, node: DictConfig, function: Callable[..., objec
         yield from unknown_keys(key, typing.cast(Mapping[Any, Any], node), {*parameters, *HYDRA_KEYS})
     hints = _annotations(function)
     for name in map(str, node):
-        if name in HYDRA_KEYS or name not in hints or OmegaConf.is_missing(node, name):
+        if name in HYDRA_KEYS or name not in hints or OmegaConf.is_missing(node, name) or _is_reference(node, name):
             continue
         value = _plain_value(node, name)
         nested = isinstance(value, Mapping) and "_target_" in value
         if not nested and (problem := wrong_value(f"{key}.{name}", value, hints[name])):
             yield problem
+
+
+def _is_reference(node: DictConfig, name: str) -> bool:
+    """Whether a value is that of another key, which is checked there."""
+    raw: Any = OmegaConf.to_container(node, resolve=False)
+    return isinstance(raw[name], str) and _REFERENCE.fullmatch(raw[name]) is not None
 
 
 def _annotations(function: Callable[..., object]) -> dict[str, Any]:

@@ -4,18 +4,19 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from cxr_lightning.app.errors import USER_ERRORS, explain_error, one_line
-from cxr_lightning.app.hydra_targets import check_hydra
+from cxr_lightning.app.hydra_targets import absolute_config_path, check_hydra
 from cxr_lightning.app.job_processes import job_processes
 from cxr_lightning.app.resolvers import register_resolvers
 from cxr_lightning.app.sweep import clear_failure, finish_sweep, forget_sweep, write_failure
@@ -66,11 +67,35 @@ def run_program(main: Callable[[], object], conf: Path, name: str) -> None:
         _exit(failure)
 
 
+def run_as_verb(name: Literal["train", "evaluate"], arguments: Sequence[str]) -> int:
+    """Run a Hydra program within the ``cxr`` command.
+
+    Args:
+        name: The program.
+        arguments: Its command line.
+
+    Returns:
+        Its exit status.
+    """
+    module = f"cxr_lightning.app.{name}"
+    before = sys.argv
+    # Lightning starts further processes of a run with the script and the arguments that are named here.
+    sys.argv = [str(import_module(module).__file__), *arguments]
+    try:
+        resolve_name(f"{module}:run_{name}")()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    finally:
+        sys.argv = before
+    return 0
+
+
 def _run(main: Callable[[], object], conf: Path, name: str) -> BaseException | None:
     """Run the program, and show the leaderboard of a sweep; returns the error of a user's mistake."""
     failure: BaseException | None = None
     forget_sweep()
     try:
+        sys.argv[1:] = absolute_config_path(sys.argv[1:])
         check_hydra(conf, name, sys.argv[1:])
         main()
     except USER_ERRORS as error:
@@ -92,7 +117,7 @@ def run_job(job: str, config: DictConfig) -> float | None:
     """Run one job; on a user's mistake exit before Hydra prints more, except in a sweep.
 
     Args:
-        job: Name of the job, such as ``cxr_lightning.app.train:run_train_program``; it is imported here, so that
+        job: Name of the job, such as ``cxr_lightning.app.train_program:run_train_program``; imported here, so that
             ``--help`` is quick.
         config: The job's configuration.
     """
@@ -119,7 +144,7 @@ def _exit(error: BaseException) -> NoReturn:
     sys.exit(_EXIT_FAILED)
 
 
-def silence() -> None:
+def ignore_intended_warnings() -> None:
     """Ignore libraries' warnings about what is intended here, and silence all processes but rank zero."""
     for message in _IGNORED_WARNINGS:
         warnings.filterwarnings("ignore", message=message)

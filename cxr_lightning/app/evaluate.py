@@ -1,29 +1,22 @@
-"""evaluate.py: check the settings, then import the job, run it and write the report."""
+"""The Hydra program evaluate.py, also ``cxr evaluate``."""
 
-from pkgutil import resolve_name
-
-from hydra.core.hydra_config import HydraConfig
+import hydra
 from omegaconf import DictConfig
 
-from cxr_lightning.app.evaluate_settings import read_evaluate_settings
-
-_JOB = "cxr_lightning.app.evaluate_job:write_evaluation"
-"""Imported after the checks, since torch, Lightning and pandas take seconds."""
+from cxr_lightning.app.configuration import conf_folder
+from cxr_lightning.app.entry_point import run_job, run_program
 
 
-def run_evaluate_program(config: DictConfig) -> float | None:
-    """Evaluate a checkpoint or a predictions file, and write the report.
+@hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="evaluate")
+def evaluate_main(config: DictConfig) -> float | None:
+    """Hydra's entry point; returns the mean AUROC."""
+    return run_job("cxr_lightning.app.evaluate_program:run_evaluate_program", config)
 
-    Args:
-        config: ``conf/evaluate.yaml``, composed.
 
-    Returns:
-        The mean AUROC; None where no label has one.
+def run_evaluate() -> None:
+    """Run the program with the process's arguments, and exit with its status."""
+    run_program(evaluate_main, conf_folder(), "evaluate")
 
-    Raises:
-        ValueError: If the configuration, the data or the predictions are wrong.
-        FileNotFoundError: If a file is not there.
-    """
-    settings = read_evaluate_settings(config, HydraConfig.get().overrides.task)
-    mean: float | None = resolve_name(_JOB)(settings)
-    return mean
+
+if __name__ == "__main__":
+    run_evaluate()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cxr_lightning.app.entry_point import silence
+from cxr_lightning.app.entry_point import ignore_intended_warnings
 from cxr_lightning.app.evaluate_settings import EvaluateSettings
 from cxr_lightning.app.evaluation_inputs import JobInputs, from_checkpoint, from_predictions_file
 from cxr_lightning.app.explanation import explain_evaluation
@@ -36,7 +36,7 @@ def write_evaluation(settings: EvaluateSettings) -> float | None:
     Returns:
         The mean AUROC; None where no label has one.
     """
-    silence()
+    ignore_intended_warnings()
     report = run_evaluation(settings)
     if report is None or settings.paths.output_dir is None:
         return None

@@ -53,12 +53,20 @@ def check_hydra(conf: Path, name: str, arguments: Sequence[str]) -> None:
         raise ValueError("Expected no --experimental-rerun: Hydra would run code from that file. Give the settings.")
     if parsed.config_path:
         refuse_url(parsed.config_path, "a folder as --config-path", "Give a folder.")
-    folder = conf.parent / parsed.config_path if parsed.config_path else conf  # Hydra's own rule
+    folder = Path(parsed.config_path).absolute() if parsed.config_path else conf
     with initialize_config_dir(config_dir=str(folder), version_base="1.3", job_name=name):
         for overrides in _single_jobs(parsed):
             config = compose(parsed.config_name or name, overrides, return_hydra_config=True)
             _check_targets(config)
             _check_logging(config)
+
+
+def absolute_config_path(arguments: Sequence[str]) -> list[str]:
+    """The command line with an absolute ``--config-path``: relative to the current folder, as users expect."""
+    path = get_args_parser().parse_known_args(list(arguments))[0].config_path
+    if not path or "://" in path:
+        return list(arguments)
+    return [*arguments, "--config-path", str(Path(path).absolute())]  # the last one counts
 
 
 def _single_jobs(parsed: argparse.Namespace) -> Iterator[list[str]]:

@@ -40,7 +40,7 @@ def job_processes(config: DictConfig) -> Iterator[None]:
         ValueError: If a launcher starts the processes in another way.
     """
     hydra = HydraConfig.get()
-    if not _has_several_processes(config):
+    if not has_several_processes(config):
         yield
         return
     if hydra.mode != RunMode.MULTIRUN:
@@ -86,7 +86,8 @@ def _fixed_run_folder(hydra: HydraConf) -> Iterator[None]:
             run.dir = folder
 
 
-def _has_several_processes(config: DictConfig) -> bool:
+def has_several_processes(config: DictConfig) -> bool:
+    """Whether a job has several devices or nodes, and so several processes."""
     trainer = config.get("trainer", {"devices": config.get("devices", 1), "num_nodes": 1})
     return bool(trainer["devices"] != 1 or trainer["num_nodes"] != 1)
 

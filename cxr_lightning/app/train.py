@@ -1,60 +1,22 @@
-"""train.py: check the settings, then import the job and run it."""
+"""The Hydra program train.py, also ``cxr train``."""
 
-import json
-import logging
-from contextlib import nullcontext
-from pathlib import Path
-from pkgutil import resolve_name
-
+import hydra
 from omegaconf import DictConfig
 
-from cxr_lightning.app.config_check import check_config
-from cxr_lightning.app.resolvers import digest_of
-from cxr_lightning.app.train_settings import TrainSettings
-from cxr_lightning.app.version_0_1 import refuse_run_of_0_1
-from cxr_lightning.training.run_folder import has_configuration, last_checkpoint, locked_run_folder
-from cxr_lightning.utils.distributed import is_rank_zero
-from cxr_lightning.utils.file_names import SUMMARY_FILE
-
-_JOB = "cxr_lightning.app.train_job:run_training"
-"""Imported after the checks, since torch and Lightning take seconds."""
-
-logger = logging.getLogger(__name__)
+from cxr_lightning.app.configuration import conf_folder
+from cxr_lightning.app.entry_point import run_job, run_program
 
 
-def run_train_program(config: DictConfig) -> float | None:
-    """Train, test the best checkpoint, and write the run's folder.
-
-    Args:
-        config: ``conf/train.yaml``, composed.
-
-    Returns:
-        Best value of the monitored metric (for a sweep), or None if nothing was trained.
-
-    Raises:
-        ValueError: If the configuration or the data is wrong.
-        FileNotFoundError: If a file of the data is not there.
-    """
-    settings = check_config(config, TrainSettings)
-    folder = Path(settings.paths.output_dir)
-    with locked_run_folder(folder) if is_rank_zero() else nullcontext():
-        ckpt_path = settings.ckpt_path
-        if settings.resume == "auto":
-            refuse_run_of_0_1(config, folder)
-            finished, last = (folder / SUMMARY_FILE).is_file(), last_checkpoint(folder)
-            if (finished or last) and not has_configuration(folder, digest_of(config)):
-                raise ValueError(
-                    f"Expected a run of the same configuration in '{folder}' to resume. Give another folder."
-                )
-            if finished:
-                return _finished_result(folder)
-            ckpt_path = None if last is None else str(last)
-        result: float | None = resolve_name(_JOB)(config, settings, folder, ckpt_path)
-        return result
+@hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name="train")
+def train_main(config: DictConfig) -> float | None:
+    """Hydra's entry point; returns the monitored number for sweeps."""
+    return run_job("cxr_lightning.app.train_program:run_train_program", config)
 
 
-def _finished_result(folder: Path) -> float | None:
-    """Result of a run that is finished already, as in a sweep that is started again."""
-    logger.info("finished already: %s", folder)
-    best: float | None = json.loads((folder / SUMMARY_FILE).read_text(encoding="utf-8"))["monitor"]["best"]
-    return best
+def run_train() -> None:
+    """Run the program with the process's arguments, and exit with its status."""
+    run_program(train_main, conf_folder(), "train")
+
+
+if __name__ == "__main__":
+    run_train()

@@ -1,7 +1,9 @@
-"""The job of train.py: instantiate the configuration, train and test, print the results."""
+"""The job of train.py: instantiate the configuration, train and test."""
 
 import logging
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,8 +12,9 @@ import pytorch_lightning as pl
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
+from rich.table import Table
 
-from cxr_lightning.app.entry_point import silence
+from cxr_lightning.app.entry_point import ignore_intended_warnings
 from cxr_lightning.app.resolvers import digest_of
 from cxr_lightning.app.train_settings import TrainSettings
 from cxr_lightning.data.excluded_images import write_excluded_images
@@ -29,20 +32,32 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def run_training(config: DictConfig, settings: TrainSettings, folder: Path, ckpt_path: str | None) -> float | None:
-    """Run a training, and print the table of its test.
+@dataclass(frozen=True)
+class TrainingOutcome:
+    """Results of a run for the program that started it.
+
+    Attributes:
+        monitored: Best value of the monitored metric; None if nothing was trained or it was never defined.
+        table: AUROC of each finding on validation and test images; None without a test.
+        folder: The run's folder; None except in the process of rank zero.
+    """
+
+    monitored: float | None
+    table: Table | None
+    folder: Path | None
+
+
+def run_training(config: DictConfig, settings: TrainSettings, folder: Path, ckpt_path: str | None) -> TrainingOutcome:
+    """Run a training.
 
     Args:
         config: ``conf/train.yaml``, composed and checked.
         settings: Its plain settings.
         folder: The run's folder.
         ckpt_path: Checkpoint to continue from, or to test; None for a new run.
-
-    Returns:
-        Best value of the monitored metric; None if nothing was trained or it was never defined.
     """
     digest = digest_of(config)
-    silence()
+    ignore_intended_warnings()
     started = time.perf_counter()
     pl.seed_everything(settings.seed, workers=True, verbose=False)
     datamodule: ChestXRayDataModule = instantiate(config.data, _convert_="all")
@@ -62,10 +77,20 @@ def run_training(config: DictConfig, settings: TrainSettings, folder: Path, ckpt
         started=started,
     )
     outcome = execute_run(trainer, model, datamodule, history, plan)
-    if outcome.summary is not None:
-        write_excluded_images(datamodule.manifest, folder)
-        _print_summary(outcome.summary, model, datamodule)
-    return outcome.monitored
+    if outcome.summary is None:
+        return TrainingOutcome(outcome.monitored, None, None)
+    write_excluded_images(datamodule.manifest, folder)
+    table = None if outcome.summary["test"] is None else _test_table(outcome.summary["test"], model, datamodule)
+    return TrainingOutcome(outcome.monitored, table, folder)
+
+
+def show_outcome(outcome: TrainingOutcome) -> None:
+    """Print the table of the test, and the run's folder."""
+    console = Console()
+    if outcome.table is not None:
+        console.print(outcome.table)
+    if outcome.folder is not None:
+        console.print(f"run folder: {outcome.folder}", markup=False, highlight=False, soft_wrap=True)
 
 
 def configured_model(config: DictConfig, datamodule: "ChestXRayDataModule") -> ChestXRayClassifier:
@@ -103,19 +128,13 @@ def configured_trainer(config: DictConfig) -> tuple[pl.Trainer, History]:
     return trainer, history
 
 
-def _print_summary(summary: dict[str, Any], model: ChestXRayClassifier, datamodule: "ChestXRayDataModule") -> None:
-    console = Console()
-    if summary["test"] is not None:
-        targets = datamodule.targets("test")
-        counts = zip((targets == 1).sum(0).tolist(), (~targets.isnan()).sum(0).tolist(), strict=True)
-        mean = summary["test"]["macro_auroc"]
-        console.print(
-            auroc_table(
-                model.val_auroc_by_label,
-                model.test_auroc_by_label,
-                dict(zip(model.labels, counts, strict=True)),
-                (null_to_nan(mean), summary["test"]["defined_labels"]),
-                title=data_title(model.metadata["data"]),
-            )
-        )
-    console.print(f"run folder: {summary['run_folder']}", markup=False, highlight=False, soft_wrap=True)
+def _test_table(test: Mapping[str, Any], model: ChestXRayClassifier, datamodule: "ChestXRayDataModule") -> Table:
+    targets = datamodule.targets("test")
+    counts = zip((targets == 1).sum(0).tolist(), (~targets.isnan()).sum(0).tolist(), strict=True)
+    return auroc_table(
+        model.val_auroc_by_label,
+        model.test_auroc_by_label,
+        dict(zip(model.labels, counts, strict=True)),
+        (null_to_nan(test["macro_auroc"]), test["defined_labels"]),
+        title=data_title(model.metadata["data"]),
+    )

@@ -9,6 +9,9 @@ PathArgument = partial(typer.Argument, readable=False)
 PathOption = partial(typer.Option, readable=False)
 """Parameters that name a file or folder: whether it can be read is found where it is read, as an error of the verb."""
 
+PASSED_ON = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
+"""Context of a verb that passes all its arguments on, ``--help`` among them."""
+
 
 def comma_separated(text: str) -> list[str]:
     """Names separated by commas.

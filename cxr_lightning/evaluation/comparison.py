@@ -3,14 +3,12 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from cxr_lightning.data.manifest import preview
 from cxr_lightning.evaluation.per_label import rank_labels
 from cxr_lightning.inference.predictions import Predictions
-from cxr_lightning.inference.predictions_file import read_predictions
 from cxr_lightning.metrics.bootstrap import (
     Estimate,
     bootstrap_scores,
@@ -116,16 +114,6 @@ def compare_predictions(
         replicates=replicates,
         not_shared=tuple(sorted({*first.labels} ^ {*second.labels})),
     )
-
-
-def compare_files(first: Path, second: Path, *, replicates: int = 2000, seed: int = 0) -> Comparison:
-    """Compare the models of two predictions files, as :func:`compare_predictions` does.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If one is no predictions file, or they cannot be compared.
-    """
-    return compare_predictions(read_predictions(first), read_predictions(second), replicates=replicates, seed=seed)
 
 
 def _align(first: Predictions, second: Predictions) -> tuple[Predictions, Predictions]:

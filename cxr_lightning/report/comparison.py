@@ -23,14 +23,23 @@ def show_comparison(comparison: Comparison) -> None:
     Console().print(comparison_table(comparison))
 
 
+def comparison_title(comparison: Comparison) -> str:
+    """Title of a comparison, with the number of its images."""
+    return f"{comparison.images:,} images of {comparison.patients:,} patients; {comparison.replicates:,} replicates"
+
+
+def comparison_notes(comparison: Comparison) -> str:
+    """What a reader of a comparison's table must know."""
+    notes = "Difference is second minus first. p is corrected by Holm, except the mean's. "
+    if comparison.not_shared:
+        notes += f"Only in one file, so not compared: {', '.join(comparison.not_shared)}. "
+    return notes + NOT_FOR_CLINICAL_USE
+
+
 def comparison_table(comparison: Comparison) -> Table:
     """AUROC of both models, their difference with its interval, and p-values."""
-    title = f"{comparison.images:,} images of {comparison.patients:,} patients; {comparison.replicates:,} replicates"
-    caption = "Difference is second minus first. p is corrected by Holm, except the mean's. "
-    if comparison.not_shared:
-        caption += f"Only in one file, so not compared: {', '.join(comparison.not_shared)}. "
-    caption += NOT_FOR_CLINICAL_USE
-    table = Table(title=title, box=box.SIMPLE_HEAD, caption=Text(caption, style="table.caption"), show_footer=True)
+    caption = Text(comparison_notes(comparison), style="table.caption")
+    table = Table(title=comparison_title(comparison), box=box.SIMPLE_HEAD, caption=caption, show_footer=True)
     mean = _cells(comparison.mean)
     table.add_column("finding", footer=f"mean of {comparison.labels}")
     for name, footer in zip(("first", "second", "difference [95 %]", "p"), mean, strict=True):

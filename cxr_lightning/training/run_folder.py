@@ -54,6 +54,18 @@ def has_checkpoint(ckpt_path: Path) -> bool:
     return ckpt_path.is_file() or (ckpt_path.name == LAST_CHECKPOINT and previous.is_file())
 
 
+def is_finished(folder: Path) -> bool:
+    """Whether the run in a folder has finished."""
+    return (folder / SUMMARY_FILE).is_file()
+
+
+def finished_result(folder: Path) -> float | None:
+    """Best value of the monitored metric of a finished run, as in a sweep that is started again; None without one."""
+    logger.info("finished already: %s", folder)
+    best: float | None = json.loads((folder / SUMMARY_FILE).read_text(encoding="utf-8"))["monitor"]["best"]
+    return best
+
+
 def find_unfinished(runs: Path, digest: str) -> Path | None:
     """The newest run that can be continued: same configuration, a checkpoint, no summary, and not running now.
 

@@ -13,7 +13,7 @@ import torch
 from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 
-import train
+from cxr_lightning.app.train import run_train
 from tests.conftest import assert_one_error_line
 
 LABELS = "Data_Entry_2017_v2020.csv"
@@ -205,7 +205,7 @@ def test_bad_input_ends_in_one_helpful_line(
     overrides = [override.format(root=nih_folder) for override in overrides]
     monkeypatch.setattr(sys, "argv", ["train.py", *settings, *root, *overrides])
     with pytest.raises(SystemExit) as exit_:
-        train.run()
+        run_train()
     output = capsys.readouterr()
     assert exit_.value.code not in (0, None)
     assert_one_error_line(output.out, output.err, words)
@@ -236,7 +236,7 @@ def test_a_broken_image_in_another_process_ends_in_one_line(
     ]
     monkeypatch.setattr(sys, "argv", ["train.py", *settings, "logger=none", "callbacks.progress_bar=null"])
     with pytest.raises(SystemExit):
-        train.run()
+        run_train()
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert len(lines) == 1
     assert "cannot be decoded" in lines[0]
@@ -255,7 +255,7 @@ def test_a_broken_image_in_another_process_ends_in_one_line(
     ],
 )
 def test_commands_end_in_one_line_too(name: str, program: str, nih_folder: Path, tmp_path: Path) -> None:
-    root = Path(train.__file__).parent
+    root = Path(__file__).parents[2]
     if program == "train.py":
         spoil, overrides, words = CASES[name]
         spoil(nih_folder)

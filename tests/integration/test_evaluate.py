@@ -13,9 +13,9 @@ import torch
 from hydra.core.global_hydra import GlobalHydra
 from sklearn.metrics import roc_auc_score
 
-import evaluate
-import train
 from cxr_lightning import cli
+from cxr_lightning.app.evaluate import run_evaluate
+from cxr_lightning.app.train import run_train
 from cxr_lightning.inference.predictions_file import read_predictions, write_predictions
 from tests.conftest import assert_one_error_line, write_nih
 
@@ -40,7 +40,7 @@ class Trained:
     def __init__(self, folder: Path, root: Path) -> None:
         self.folder, self.root = folder, root
         self.logs = folder / "logs"
-        self.run(train.run, *SMALL, f"data.root={root}")
+        self.run(run_train, *SMALL, f"data.root={root}")
         (self.checkpoint,) = self.logs.rglob("best.ckpt")
         self.summary = json.loads((self.checkpoint.parents[1] / "summary.json").read_text())
 
@@ -61,7 +61,7 @@ class Trained:
         settings = ["progress_bar=false", "num_workers=0", "replicates=50"]
         if not any(override.startswith("gradcam.") for override in overrides):
             settings.append("gradcam.top=0")  # most tests need no pictures
-        assert self.run(evaluate.run, *settings, *overrides) == 0
+        assert self.run(run_evaluate, *settings, *overrides) == 0
         name = "evaluate" if (self.logs / "evaluate").is_dir() else "train"
         return max((self.logs / name / "runs").iterdir(), key=lambda path: path.stat().st_mtime_ns)
 
@@ -155,7 +155,7 @@ def test_validation_predictions_of_evaluated_images_are_refused(
 ) -> None:
     path = trained.evaluate(f"ckpt={trained.checkpoint}") / "predictions.csv"
     files = [f"predictions={path}", f"val_predictions={path}"]
-    assert trained.run(evaluate.run, *files, "data=nih", f"root={trained.root}") == 1
+    assert trained.run(run_evaluate, *files, "data=nih", f"root={trained.root}") == 1
     assert "`val_predictions` of images outside it" in capsys.readouterr().err
 
 
@@ -163,7 +163,7 @@ def test_missing_predictions_are_named_in_the_verdict_when_allowed(trained: Trai
     rows = rows_of(trained.evaluate(f"ckpt={trained.checkpoint}") / "predictions.csv")
     path = write_rows(tmp_path / "fewer.csv", rows[3:])
     settings = [f"predictions={path}", "data=nih", f"root={trained.root}"]
-    assert trained.run(evaluate.run, *settings) == 1
+    assert trained.run(run_evaluate, *settings) == 1
     found = metrics_of(trained.evaluate(*settings, "allow_missing=true"))
     assert found["images"] == len(rows) - 3
     assert any("3 images were allowed to be missing" in reason for reason in found["protocol"]["reasons"])
@@ -186,7 +186,7 @@ def test_the_calibrated_copy_is_the_model_and_carries_what_was_fitted(trained: T
     thresholds = {rule: point["threshold"] for rule, point in found["labels"]["Effusion"]["operating_points"].items()}
     assert thresholds == points
     assert found["images"] == 90
-    assert trained.run(evaluate.run, f"ckpt={copy}", f"save_calibrated={copy}") == 1
+    assert trained.run(run_evaluate, f"ckpt={copy}", f"save_calibrated={copy}") == 1
 
 
 def test_data_elsewhere_labels_and_rules_can_be_chosen(trained: Trained, tmp_path: Path) -> None:
@@ -346,7 +346,7 @@ def test_bad_input_ends_in_one_helpful_line(
     logs = [] if any(text.startswith("paths.log_dir") for text in given) else [f"paths.log_dir={trained.logs}"]
     monkeypatch.setattr(sys, "argv", ["evaluate.py", *given, *logs, "progress_bar=false", "num_workers=0"])
     with pytest.raises(SystemExit) as exit_:
-        evaluate.run()
+        run_evaluate()
     output = capsys.readouterr()
     assert exit_.value.code not in (0, None)
     assert_one_error_line(output.out, output.err, words)
@@ -388,7 +388,7 @@ def test_stored_operating_points_are_chosen_from_and_others_refused(
     # There are validation images among them, but all are evaluated: what is stored is used.
     assert set(stored["labels"]["Effusion"]["operating_points"]) == {"f1"}
     assert any("epochs were compared on" in warning for warning in stored["warnings"])
-    assert trained.run(evaluate.run, *settings, "operating_points=[specificity@0.9]", "progress_bar=false") == 1
+    assert trained.run(run_evaluate, *settings, "operating_points=[specificity@0.9]", "progress_bar=false") == 1
     assert "stored in the checkpoint, ['f1', 'youden']" in capsys.readouterr().err
 
 
@@ -396,7 +396,7 @@ def test_an_input_is_never_overwritten(trained: Trained, capsys: pytest.CaptureF
     path = trained.evaluate(f"ckpt={trained.checkpoint}") / "predictions.csv"
     before = path.read_bytes()
     settings = [f"predictions={path}", "data=nih", f"root={trained.root}", f"hydra.run.dir={path.parent}"]
-    assert trained.run(evaluate.run, *settings) == 1
+    assert trained.run(run_evaluate, *settings) == 1
     assert "would overwrite its input" in capsys.readouterr().err
     assert path.read_bytes() == before
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 from hydra.core.global_hydra import GlobalHydra
 
-import evaluate
-import train
+from cxr_lightning.app.evaluate import run_evaluate
+from cxr_lightning.app.train import run_train
 from cxr_lightning.checkpoints.foreign.build import build_foreign_classifier
 from cxr_lightning.checkpoints.foreign.foreign_weights import DENSENET_BLOCKS
 from cxr_lightning.checkpoints.foreign.model_settings import ForeignSettings, resolve_foreign_model
@@ -54,7 +54,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 def test_evaluate_reads_a_keras_file_directly(run: Run, make_nih: Callable[..., Path], tmp_path: Path) -> None:
     root, weights = make_nih(tmp_path / "nih", size=64), build("keras2_flat_dense.save_weights.h5", tmp_path)
     settings = [f"ckpt={weights}", "data=nih", f"root={root}", "source.image_size=64", "replicates=20"]
-    code, folder = run(evaluate.run, *settings, "progress_bar=false", "num_workers=0")
+    code, folder = run(run_evaluate, *settings, "progress_bar=false", "num_workers=0")
     assert code == 0
     found = json.loads((folder / "metrics.json").read_text())
     assert list(found["labels"]) == list(WALKTHROUGH_LABELS)
@@ -85,7 +85,7 @@ def test_evaluate_names_the_settings_that_a_bare_file_lacks(
         "14 labels": [f"ckpt={weights}", "data=nih", f"root={root}", "source.labels=[Mass]"],
     }
     for message, overrides in cases.items():
-        assert run(evaluate.run, *overrides, "num_workers=0")[0] == 1
+        assert run(run_evaluate, *overrides, "num_workers=0")[0] == 1
         (line,) = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
         assert message in line
 
@@ -97,7 +97,7 @@ def test_training_starts_from_a_file_without_a_last_layer_and_reports_a_new_one(
     settings = ["data=nih", f"data.root={root}", "data.image_size=64", "data.batch_size=4", "data.num_workers=0"]
     settings += ["data.val_fraction=0.3", "trainer.accelerator=cpu", "trainer.max_epochs=1", "logger=none"]
     settings += ["callbacks.progress_bar=null", "model=densenet_micro", f"model.weights={weights}"]
-    code, folder = run(train.run, *settings, "model.backbone=densenet_small", "optimizer.lr=0.0")
+    code, folder = run(run_train, *settings, "model.backbone=densenet_small", "optimizer.lr=0.0")
     assert code == 0
     assert "the last layer is new" in (folder / "train.log").read_text()
     model = load_classifier(str(folder / "checkpoints" / "best.ckpt"))
@@ -113,7 +113,7 @@ def test_weights_of_another_network_are_refused(
 ) -> None:
     root, weights = make_nih(tmp_path / "nih", size=64), build("keras2_notop.save_weights.h5", tmp_path)
     settings = ["data=nih", f"data.root={root}", "data.num_workers=0", "model=densenet_micro", "logger=none"]
-    assert run(train.run, *settings, f"model.weights={weights}")[0] == 1
+    assert run(run_train, *settings, f"model.weights={weights}")[0] == 1
     assert "weights of densenet_micro" in capsys.readouterr().err
 
 
@@ -126,5 +126,5 @@ def test_a_converted_checkpoint_cannot_be_resumed(
     )
     save_classifier(build_foreign_classifier(foreign), tmp_path / "model.ckpt")
     settings = ["data=nih", f"data.root={root}", "data.num_workers=0", "model=densenet_micro", "logger=none"]
-    assert run(train.run, *settings, f"ckpt_path={tmp_path / 'model.ckpt'}")[0] == 1
+    assert run(run_train, *settings, f"ckpt_path={tmp_path / 'model.ckpt'}")[0] == 1
     assert "holds a model alone" in capsys.readouterr().err

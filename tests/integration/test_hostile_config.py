@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 
-import train
+from cxr_lightning.app.configuration import conf_folder
+from cxr_lightning.app.train import run_train
 
 EVIL = "{_target_:shutil.copy,src:train.py,dst:%s}"
 FILES = {
@@ -27,7 +28,7 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
     GlobalHydra.instance().clear()
     monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
     with pytest.raises(SystemExit) as exit_:
-        train.run()
+        run_train()
     assert exit_.value.code == 1
     output = capsys.readouterr()
     assert "Traceback" not in output.out + output.err
@@ -75,7 +76,7 @@ def test_a_file_that_names_other_code_is_refused(
     kind: str, sweep: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     written, folder = tmp_path / "written", tmp_path / "conf"
-    shutil.copytree(train.CONF, folder)
+    shutil.copytree(conf_folder(), folder)
     (folder / "experiment/evil.yaml").write_text(f"# @package _global_\n{FILES[kind] % written}")
     chosen = ["-m", "experiment=walkthrough,evil"] if sweep else ["experiment=evil"]
     given = ["--config-path", str(folder), *chosen, f"paths.log_dir={tmp_path}", "data=phantom", "train=false"]

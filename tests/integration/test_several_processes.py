@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from cxr_lightning.app.train import run_train
 from cxr_lightning.data.dataloader import EpochSampler
 from cxr_lightning.data.datamodule import ChestXRayDataModule
 from cxr_lightning.data.datasets.nih import NIHLayout
@@ -207,15 +208,13 @@ def test_a_sweep_whose_processes_could_not_be_told_is_refused(
 ) -> None:
     from hydra.core.global_hydra import GlobalHydra
 
-    import train
-
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setattr("cxr_lightning.app.resolvers.broadcast_from_rank_zero", lambda own: own)
     monkeypatch.setattr(sys, "argv", ["train.py", "-m", *settings, *TWO, "seed=1,2"])
     GlobalHydra.instance().clear()
     with pytest.raises(SystemExit):
-        train.run()
+        run_train()
     errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1
     assert "run one after another" in errors[0]

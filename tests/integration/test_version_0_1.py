@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from cxr_lightning import load_model
+from cxr_lightning.app.evaluate import run_evaluate
 from cxr_lightning.checkpoints.load import load_classifier, read_checkpoint
 from cxr_lightning.checkpoints.save import save_classifier
 from cxr_lightning.cli.main import main
@@ -51,13 +52,12 @@ def nih(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def evaluate(nih: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Evaluate:
     """Runs evaluate.py; gives the report's folder."""
-    import evaluate
 
     def run_with(*overrides: str) -> Path:
         settings = ["progress_bar=false", "replicates=50", "gradcam.top=2", f"root={nih}"]
         folders = [f"paths.cache_dir={tmp_path / 'cache'}", f"hydra.run.dir={tmp_path / 'report'}"]
         monkeypatch.setattr("sys.argv", ["evaluate.py", *settings, *folders, *overrides])
-        evaluate.run()
+        run_evaluate()
         return tmp_path / "report"
 
     return run_with

@@ -26,8 +26,8 @@ def compare(
     if out and (out.exists() or not out.parent.is_dir()):
         found = "exists already" if out.exists() else "its folder does not exist"
         raise ValueError(f"Expected a new file in a folder as --out but '{out}': {found}. Choose another name.")
-    compare_files = resolve_name("cxr_lightning.evaluation.comparison:compare_files")
-    comparison = compare_files(first, second, replicates=replicates, seed=seed)
-    resolve_name("cxr_lightning.report.comparison:show_comparison")(comparison)
+    compare_models = resolve_name("cxr_lightning.report.comparison_report:compare_models")
+    report = compare_models(first, second, replicates=replicates, seed=seed)
+    resolve_name("cxr_lightning.report.comparison:show_comparison")(report.comparison)
     if out:
-        resolve_name("cxr_lightning.report.comparison:write_comparison_csv")(comparison, out)
+        report.to_csv(out)

@@ -1,0 +1,146 @@
+"""The programs as functions: ``from cxr_lightning import train, evaluate, compare``.
+
+They give the numbers of the commands, print nothing and write only what is said here.
+"""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import OmegaConf, open_dict
+
+from cxr_lightning.app.configuration import check_overrides, compose_settings, conf_folder, search_path
+from cxr_lightning.app.errors import explain_error
+from cxr_lightning.app.evaluate_settings import read_evaluate_settings
+from cxr_lightning.app.hydra_targets import check_hydra
+
+if TYPE_CHECKING:
+    from cxr_lightning.data.datamodule import ChestXRayDataModule
+    from cxr_lightning.report.comparison_report import ComparisonReport
+    from cxr_lightning.report.evaluation_report import EvaluationReport
+    from cxr_lightning.training.trained_run import TrainedRun
+
+_RUN_TRAINING = "cxr_lightning.app.train_run:run_in_python"
+_RUN_EVALUATION = "cxr_lightning.app.evaluate_job:run_evaluation"
+_SILENCE = "cxr_lightning.app.entry_point:ignore_intended_warnings"
+
+
+def train(*overrides: str, config_dir: str | Path | None = None) -> "TrainedRun":
+    """Train a model, test its best checkpoint, and write a run folder, as ``cxr train`` does.
+
+    Args:
+        overrides: Settings as on the command line, such as ``"data.subset=true"``.
+        config_dir: Folder with further configuration files, in the groups of ``conf/``.
+
+    Returns:
+        The run: its folder, summary and best checkpoint.
+
+    Raises:
+        ValueError: If a setting or the data is wrong.
+        FileNotFoundError: If a file is not there.
+
+    Example:
+        >>> run = train("data.subset=true", "trainer.max_epochs=1")  # doctest: +SKIP
+        >>> run.best_checkpoint  # doctest: +SKIP
+    """
+    given = [*check_overrides(overrides), *search_path(config_dir)]
+    check_hydra(conf_folder(), "train", given)
+    try:
+        run: TrainedRun = resolve_name(_RUN_TRAINING)(given)
+    except RuntimeError as error:
+        raise explain_error(error) from error
+    return run
+
+
+def evaluate(
+    ckpt: str | Path | None = None,
+    *overrides: str,
+    datamodule: "ChestXRayDataModule | None" = None,
+    config_dir: str | Path | None = None,
+    output_dir: str | Path | None = None,
+    **settings: Any,  # noqa: ANN401  # fields of EvaluateSettings, each of its own type
+) -> "EvaluationReport":
+    """Evaluate a checkpoint, or anybody's predictions, as ``cxr evaluate`` does.
+
+    Args:
+        ckpt: A checkpoint or a bare weight file, or ``latest``; None with ``predictions=``.
+        overrides: Settings as on the command line, such as ``"data=nih"`` or ``"data.split=all"``.
+        datamodule: The data to evaluate a checkpoint on, instead of settings.
+        config_dir: Folder with further configuration files, in the groups of ``conf/``.
+        output_dir: Folder for what is written on the way (predictions.csv, excluded images); by default nothing is.
+        settings: Fields of :class:`~cxr_lightning.app.evaluate_settings.EvaluateSettings`, such as ``root``,
+            ``predictions``, ``replicates`` or ``gradcam={"top": 0}``.
+
+    Returns:
+        The report; ``report.write(folder)`` writes what evaluate.py writes.
+
+    Raises:
+        ValueError: If a setting, the data or the predictions are wrong.
+        FileNotFoundError: If a file is not there.
+
+    Example:
+        >>> report = evaluate("best.ckpt", root="/data/nih")  # doctest: +SKIP
+        >>> report.findings["auroc"]  # doctest: +SKIP
+    """
+    given = [*check_overrides(overrides), *search_path(config_dir)]
+    if isinstance(settings.get("data"), str):
+        given.append(f"data={settings.pop('data')}")
+    config = compose_settings("evaluate", given)
+    with open_dict(config):
+        for name, value in {**settings, "paths.output_dir": output_dir}.items():
+            OmegaConf.update(config, name, _plain(value), force_add=True)
+        if ckpt is not None:
+            config.ckpt = str(ckpt)
+    checked = read_evaluate_settings(config, given)
+    if checked.devices != 1:
+        raise ValueError(
+            f"Expected `devices` to be 1 in Python but got {checked.devices}. Use the command: cxr evaluate."
+        )
+    with warnings.catch_warnings():
+        resolve_name(_SILENCE)()
+        try:
+            report: EvaluationReport = resolve_name(_RUN_EVALUATION)(checked, datamodule)
+        except RuntimeError as error:
+            raise explain_error(error) from error
+    return report
+
+
+def compare(
+    first: "str | Path | EvaluationReport",
+    second: "str | Path | EvaluationReport",
+    *,
+    replicates: int = 2000,
+    seed: int = 0,
+) -> "ComparisonReport":
+    """Compare two models' AUROC on the same images, as ``cxr compare`` does.
+
+    Args:
+        first: A predictions.csv of an evaluation, or its report.
+        second: The other model's, of the same images.
+        replicates: Number of replicates of the bootstrap over patients.
+        seed: Seed of the bootstrap.
+
+    Returns:
+        Differences (second minus first) with paired intervals and corrected p-values.
+
+    Raises:
+        ValueError: If images, patients or targets differ.
+        FileNotFoundError: If a file is not there.
+    """
+    report: ComparisonReport = resolve_name("cxr_lightning.report.comparison_report:compare_models")(
+        first, second, replicates=replicates, seed=seed
+    )
+    return report
+
+
+def _plain(value: object) -> object:
+    """A value as a configuration holds it."""
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(inner) for inner in value]
+    return value

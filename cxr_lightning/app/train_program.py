@@ -1,0 +1,59 @@
+"""train.py: check the settings, then import the job and run it."""
+
+from contextlib import nullcontext
+from pathlib import Path
+from pkgutil import resolve_name
+
+from omegaconf import DictConfig
+
+from cxr_lightning.app.config_check import check_config
+from cxr_lightning.app.resolvers import digest_of
+from cxr_lightning.app.train_settings import TrainSettings
+from cxr_lightning.app.version_0_1 import refuse_run_of_0_1
+from cxr_lightning.training.run_folder import (
+    finished_result,
+    has_configuration,
+    is_finished,
+    last_checkpoint,
+    locked_run_folder,
+)
+from cxr_lightning.utils.distributed import is_rank_zero
+
+_JOB = "cxr_lightning.app.train_job:run_training"
+_SHOW = "cxr_lightning.app.train_job:show_outcome"
+"""Imported after the checks, since torch and Lightning take seconds."""
+
+
+def run_train_program(config: DictConfig, *, show: bool = True) -> float | None:
+    """Train, test the best checkpoint, and write the run's folder.
+
+    Args:
+        config: ``conf/train.yaml``, composed.
+        show: Whether to print the table of the test.
+
+    Returns:
+        Best value of the monitored metric (for a sweep), or None if nothing was trained.
+
+    Raises:
+        ValueError: If the configuration or the data is wrong.
+        FileNotFoundError: If a file of the data is not there.
+    """
+    settings = check_config(config, TrainSettings)
+    folder = Path(settings.paths.output_dir)
+    with locked_run_folder(folder) if is_rank_zero() else nullcontext():
+        ckpt_path = settings.ckpt_path
+        if settings.resume == "auto":
+            refuse_run_of_0_1(config, folder)
+            finished, last = is_finished(folder), last_checkpoint(folder)
+            if (finished or last) and not has_configuration(folder, digest_of(config)):
+                raise ValueError(
+                    f"Expected a run of the same configuration in '{folder}' to resume. Give another folder."
+                )
+            if finished:
+                return finished_result(folder)
+            ckpt_path = None if last is None else str(last)
+        outcome = resolve_name(_JOB)(config, settings, folder, ckpt_path)
+        if show:
+            resolve_name(_SHOW)(outcome)
+        monitored: float | None = outcome.monitored
+        return monitored

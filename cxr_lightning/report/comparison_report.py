@@ -1,0 +1,81 @@
+"""The comparison of two models as one object: a table, a CSV file, and what a notebook shows."""
+
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+import pandas as pd
+
+from cxr_lightning.evaluation.comparison import AurocDifference, Comparison, compare_predictions
+from cxr_lightning.inference.predictions import Predictions
+from cxr_lightning.inference.predictions_file import read_predictions
+from cxr_lightning.report.comparison import comparison_notes, comparison_title, write_comparison_csv
+from cxr_lightning.report.evaluation_report import EvaluationReport
+
+
+@dataclass(frozen=True)
+class ComparisonReport:
+    """Differences of two models' AUROC on the same images; in a notebook it shows them as a table.
+
+    Attributes:
+        comparison: The numbers, as frozen dataclasses.
+    """
+
+    comparison: Comparison
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row per finding and one for the mean: both AUROCs, second minus first, its interval and p-values."""
+        results = {**self.comparison.by_label, "mean": self.comparison.mean}
+        rows = {name: _row(result) for name, result in results.items()}
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("finding")
+
+    def to_csv(self, path: str | Path) -> Path:
+        """Write the table as CSV, and return its path.
+
+        Args:
+            path: File to write; an existing one is replaced.
+        """
+        write_comparison_csv(self.comparison, Path(path))
+        return Path(path)
+
+    def _repr_html_(self) -> str:
+        table = self.table.to_html(float_format="{:.3f}".format, na_rep="n/a")
+        title, notes = comparison_title(self.comparison), comparison_notes(self.comparison)
+        return f"<p><strong>{escape(title)}</strong></p>{table}<p>{escape(notes)}</p>"
+
+
+def compare_models(
+    first: str | Path | EvaluationReport,
+    second: str | Path | EvaluationReport,
+    *,
+    replicates: int = 2000,
+    seed: int = 0,
+) -> ComparisonReport:
+    """Compare two models by their predictions of the same images.
+
+    Args:
+        first: A predictions.csv, or the report of an evaluation.
+        second: The other model's.
+        replicates: Number of replicates of the bootstrap over patients.
+        seed: Seed of the bootstrap.
+    """
+    return ComparisonReport(
+        compare_predictions(_predictions(first), _predictions(second), replicates=replicates, seed=seed)
+    )
+
+
+def _predictions(model: str | Path | EvaluationReport) -> Predictions:
+    return model.predictions if isinstance(model, EvaluationReport) else read_predictions(Path(model))
+
+
+def _row(result: AurocDifference) -> dict[str, float]:
+    return {
+        "first": result.first,
+        "second": result.second,
+        "difference": result.difference.value,
+        "low": result.difference.low,
+        "high": result.difference.high,
+        "p": result.p_value,
+        "p_holm": result.adjusted_p_value,
+    }
