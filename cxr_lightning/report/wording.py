@@ -1,13 +1,13 @@
 """The sentences of reports: the text of every :class:`~cxr_lightning.evaluation.statements.Statement`."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from cxr_lightning.evaluation.results import Evaluation
 from cxr_lightning.evaluation.statements import Statement
 from cxr_lightning.metrics.bootstrap import CONFIDENCE_LEVEL
 
-NOT_FOR_CLINICAL_USE = "Not for clinical use."
+NOT_FOR_CLINICAL_USE: Final = "Not for clinical use."
 DIFFERENT_VALIDATION = "The jobs were validated on different images: their numbers do not compare."
 
 

@@ -50,6 +50,48 @@ def test_the_schema_refuses_unknown_and_missing_keys(plain_evaluation: Evaluatio
         assert not validator.is_valid(content)
 
 
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("format",), 2),
+        (("images",), -1),
+        (("images",), 2.5),
+        (("synthetic",), "no"),
+        (("synthetic",), True),  # beside published results
+        (("labels",), {}),
+        (("labels", "Edema", "auroc", "value"), 1.01),
+        (("labels", "Edema", "auroc", "low"), "0.5"),
+        (("labels", "Edema", "brier"), -0.01),
+        (("labels", "Edema", "calibration", "method"), "isotonic"),
+        (("labels", "Edema", "operating_points", "youden", "at_prevalence", 0, "alerts_per_1000"), 1001),
+        (("subgroups", 0, "difference", "value"), -1.01),
+        (("protocol", "criteria"), None),
+        (("settings", "prevalences"), [1.0]),
+        (("versions",), {"torch": 2}),
+    ],
+)
+def test_the_schema_refuses_other_values(
+    plain_evaluation: Evaluation, place: tuple[str | int, ...], value: object
+) -> None:
+    content: Any = metrics_json(plain_evaluation)
+    validator = jsonschema.Draft202012Validator(metrics_schema())
+    assert validator.is_valid(content)
+    inner = content
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = value
+    assert not validator.is_valid(content)
+
+
+def test_the_schema_says_what_every_key_means_and_requires_it() -> None:
+    schema = metrics_schema()
+    for name, item in {"": schema, **schema["$defs"]}.items():
+        if properties := item.get("properties"):
+            assert item["required"] == list(properties), name
+            assert item["additionalProperties"] is False, name
+            assert [key for key, one in properties.items() if not one.get("description")] == [], name
+
+
 def test_numbers_are_those_of_the_evaluation(plain_evaluation: Evaluation) -> None:
     content = metrics_json(plain_evaluation)
     edema = plain_evaluation.labels[0]
@@ -101,10 +143,11 @@ def test_a_failed_write_leaves_the_earlier_file(plain_evaluation: Evaluation, tm
     path = tmp_path / "metrics.json"
     write_metrics_json(plain_evaluation, path)
     before = path.read_bytes()
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        write_metrics_json(
-            replace(plain_evaluation, labels=(replace(plain_evaluation.labels[0], brier=float("inf")),)), path
-        )
+    for wrong in (float("inf"), 1.01):
+        with pytest.raises(ValueError, match="less than or equal to 1"):
+            write_metrics_json(
+                replace(plain_evaluation, labels=(replace(plain_evaluation.labels[0], brier=wrong),)), path
+            )
     assert path.read_bytes() == before
 
 
