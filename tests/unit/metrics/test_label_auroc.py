@@ -57,6 +57,11 @@ def test_auroc_by_hand() -> None:
     assert auroc(probabilities, torch.tensor([[1.0], [1], [0], [0], [0]])) == [pytest.approx(4.5 / 6, abs=TOLERANCE)]
 
 
+def test_auroc_of_a_perfect_order_is_1_whatever_its_rounding() -> None:
+    probabilities = torch.linspace(0.9, 0.1, 20)[:, None]  # in float32 the trapezoids below add up to 1.0000001
+    assert auroc(probabilities, (torch.arange(20) == 0).float()[:, None]) == [1.0]
+
+
 def test_auroc_is_nan_where_one_class_is_missing_and_only_there() -> None:
     probabilities = torch.rand(4, 4)
     targets = torch.tensor([[0.0, 1, 1, NAN], [0, 1, 0, NAN], [0, 1, NAN, NAN], [0, NAN, 1, NAN]])
