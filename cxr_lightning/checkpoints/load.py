@@ -4,7 +4,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from cxr_lightning.checkpoints.metadata import exported_description
+from cxr_lightning.checkpoints.metadata import check_metadata, exported_description
 from cxr_lightning.checkpoints.safetensors import read_safetensors
 from cxr_lightning.models.classifier import NOT_IN_CHECKPOINT, ChestXRayClassifier
 from cxr_lightning.models.version_0_1 import current_names
@@ -23,7 +23,7 @@ def read_checkpoint(path: str) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is a URL, damaged, or was not written by this package.
+        ValueError: If it is a URL, damaged, was not written by this package, or its metadata breaks a rule.
     """
     refuse_url(path, "a local checkpoint")
     if not Path(path).is_file():
@@ -50,6 +50,7 @@ def _read_torch_file(path: str) -> dict[str, Any]:
         raise ValueError(
             f"Expected a whole checkpoint in '{path}' but it has no {' and no '.join(missing)}. Copy it again."
         )
+    check_metadata(content[METADATA_KEY], path)
     return {**content, "state_dict": current_names(content["state_dict"])}
 
 

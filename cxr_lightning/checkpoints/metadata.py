@@ -1,20 +1,19 @@
-"""Description of a model as JSON, in the metadata of exported files. Reading it needs no torch."""
+"""Metadata of model files: checked where a file is read, and written as JSON to exported files. Needs no torch."""
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 
-from cxr_lightning.labels import check_labels
+from cxr_lightning.checkpoints.metadata_model import ModelDescription, ModelMetadata
 from cxr_lightning.utils.file_names import METADATA_FORMAT, METADATA_KEY
 from cxr_lightning.utils.json_values import to_json
+from cxr_lightning.utils.typed_values import describe_errors
 
 if TYPE_CHECKING:  # it brings Lightning, which reading metadata does not need
     from cxr_lightning.models.classifier import ChestXRayClassifier
-
-_MAX_IMAGE_SIZE = 10_000
-"""Maximum side of the images in pixels."""
 
 
 def describe_model(model: "ChestXRayClassifier") -> str:
@@ -41,30 +40,35 @@ def describe_model(model: "ChestXRayClassifier") -> str:
     )
 
 
-def parse_description(text: str) -> dict[str, Any]:
+def parse_description(text: str) -> ModelDescription:
     """Parse and check what :func:`describe_model` wrote, from a file that may have been changed since.
 
     Raises:
-        ValueError: If it is something else.
+        ValueError: If it is something else; the message names the key.
     """
-    description = json.loads(text)
-    if not isinstance(description, dict):
-        raise ValueError("its description is no object")
-    kinds = {"labels": list, "image_size": int, "interpolation": str, "hyper_parameters": dict, "record": dict}
-    for name, kind in kinds.items():
-        if not isinstance(description.get(name), kind):
-            raise ValueError(f"'{name}' in its description is no {kind.__name__}")
-    check_labels(description["labels"])
-    if not 1 <= description["image_size"] <= _MAX_IMAGE_SIZE:
-        raise ValueError(f"its image size is {description['image_size']}")
-    metadata = description["record"]
-    for name in ("prevalence", "val_auroc", "versions", "data", "fitted"):
-        if not isinstance(metadata.get(name, {}), dict):
-            raise ValueError(f"'{name}' in its record is no object")
-    for name in ("prevalence", "val_auroc"):
-        if not are_numbers(list(metadata.get(name, {}).values())):
-            raise ValueError(f"'{name}' in its record has values that are no numbers")
-    return description
+    try:
+        return ModelDescription.model_validate(json.loads(text))
+    except ValidationError as error:
+        raise ValueError(f"in its description, {describe_errors(error)}") from error
+
+
+def check_metadata(metadata: object, path: str) -> None:
+    """Check a checkpoint's metadata, from a file that may have been changed since it was written.
+
+    Args:
+        metadata: What the checkpoint holds under ``METADATA_KEY``.
+        path: The file, for the message.
+
+    Raises:
+        ValueError: If a key is missing, or has another type or a value that breaks its rule.
+    """
+    try:
+        ModelMetadata.model_validate(metadata)
+    except ValidationError as error:
+        raise ValueError(
+            f"Expected metadata that cxr_lightning wrote in '{path}' but in it, {describe_errors(error)}. "
+            "Copy the file again, or install the version that wrote it."
+        ) from error
 
 
 def exported_description(path: str) -> str | None:
@@ -77,8 +81,3 @@ def exported_description(path: str) -> str | None:
             return text
     except (SafetensorError, OSError):
         return None
-
-
-def are_numbers(values: Any) -> bool:  # noqa: ANN401  # from a file
-    """Whether a value is a list of numbers, or nulls for undefined ones."""
-    return isinstance(values, list) and all(value is None or isinstance(value, int | float) for value in values)

@@ -75,7 +75,7 @@ def _check_training_state(path: str, content: Mapping[str, Any]) -> None:
             f"Expected a checkpoint of an unfinished training in '{path}' but it holds a model alone. "
             "To start a new training from it, name it in `model.weights` instead."
         )
-    if content[METADATA_KEY].get("format", 1) < METADATA_FORMAT:
+    if content[METADATA_KEY]["format"] < METADATA_FORMAT:
         raise ValueError(
             f"Expected a checkpoint of this version to continue but '{path}' is of version 0.1, whose runs cannot be "
             "continued. Continue it with version 0.1, or start a new training from its weights: "

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from cxr_lightning.checkpoints.metadata import are_numbers, describe_model, exported_description, parse_description
+from cxr_lightning.checkpoints.metadata import describe_model, exported_description, parse_description
 from cxr_lightning.models.classifier import NOT_IN_CHECKPOINT, ChestXRayClassifier
 from cxr_lightning.models.reference_pair import exact_probabilities
 from cxr_lightning.models.version_0_1 import current_names
@@ -65,9 +65,8 @@ def read_safetensors(path: str) -> dict[str, Any]:
             probabilities = json.loads((file.metadata() or {}).get(_PROBABILITIES, "[]"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no mapping
         image = tensors.pop(_REFERENCE_IMAGE, None)
-        settings = description["hyper_parameters"]
-        size = description["image_size"]
-        if image is not None and (image.shape != (1, size, size) or not are_numbers(probabilities)):
+        settings, size = description.hyper_parameters, description.image_size
+        if image is not None and (image.shape != (1, size, size) or not _are_numbers(probabilities)):
             raise ValueError("its reference image and probabilities do not fit its image size and labels")
         content: dict[str, Any] = {
             "epoch": -1,
@@ -75,7 +74,7 @@ def read_safetensors(path: str) -> dict[str, Any]:
             "pytorch-lightning_version": versions()["pytorch-lightning"],
             "hyper_parameters": settings,
             "state_dict": _complete_state(settings, current_names(tensors)),
-            METADATA_KEY: description["record"],
+            METADATA_KEY: description.record,
         }
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
@@ -86,6 +85,11 @@ def read_safetensors(path: str) -> dict[str, Any]:
     if image is not None:
         content[REFERENCE_KEY] = {"image": image, "probabilities": probabilities}
     return content
+
+
+def _are_numbers(values: Any) -> bool:  # noqa: ANN401  # from a file
+    """Whether a value is a list of numbers, or nulls for undefined ones."""
+    return isinstance(values, list) and all(value is None or isinstance(value, int | float) for value in values)
 
 
 def _complete_state(settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> dict[str, Any]:

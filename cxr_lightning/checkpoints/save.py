@@ -95,7 +95,7 @@ def save_with_postprocessing(source: str, target: Path, postprocessing: Mapping[
     """
     content = read_checkpoint(source)
     metadata = content[METADATA_KEY]
-    if metadata.get("format", 1) < METADATA_FORMAT:
+    if metadata["format"] < METADATA_FORMAT:
         content = {key: value for key, value in content.items() if key not in _TRAINING_STATE}
     content[METADATA_KEY] = {
         **metadata,

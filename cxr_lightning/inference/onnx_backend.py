@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 from cxr_lightning.checkpoints.metadata import parse_description
 from cxr_lightning.imaging.reader import Interpolation
 from cxr_lightning.inference.backend import out_of_memory
-from cxr_lightning.labels import check_labels
 from cxr_lightning.metrics.ranking import FloatArray
 from cxr_lightning.utils.file_names import METADATA_KEY, ONNX_IMAGES, ONNX_PROBABILITIES, ONNX_RAW_PROBABILITIES
-from cxr_lightning.utils.validation import check_choice
 
 
 class OnnxBackend:
@@ -43,18 +41,17 @@ class OnnxBackend:
         try:
             self._session = InferenceSession(str(path), providers=["CPUExecutionProvider"])
             description = parse_description(self._session.get_modelmeta().custom_metadata_map[METADATA_KEY])
-            self.labels = check_labels(description["labels"])
-            self.image_size = int(description["image_size"])
+            self.labels = tuple(description.labels)
+            self.image_size = description.image_size
             _check_shapes(self._session, len(self.labels), self.image_size)
-            self.interpolation: Interpolation = check_choice(
-                "interpolation", description["interpolation"], Interpolation
-            )
-            self.metadata: Mapping[str, Any] = description["record"]
+            self.interpolation: Interpolation = description.interpolation
+            self.metadata: Mapping[str, Any] = description.record
             self._path = path
         except Exception as error:  # onnxruntime's errors have no common base class
+            reason = " ".join(str(error).split())[:200]
             raise ValueError(
                 f"Expected a model that `cxr export` wrote in '{path}' but it is none, or is damaged "
-                f"({type(error).__name__}). Export it again."
+                f"({type(error).__name__}: {reason}). Export it again."
             ) from error
 
     def probabilities(self, images: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray | None]:

@@ -18,6 +18,7 @@ from cxr_lightning.checkpoints.save import save_classifier, save_with_postproces
 from cxr_lightning.cli.main import main
 from cxr_lightning.inference.predictor import load_model
 from cxr_lightning.models.classifier import ChestXRayClassifier
+from cxr_lightning.models.postprocess import PostProcessing
 from tests.model_files import LABELS, film, films, model_file
 
 __all__ = ["film", "films", "model_file"]
@@ -69,8 +70,9 @@ def test_commands_take_it_like_a_checkpoint(
     initial = read_initial_weights(str(exported), "densenet_micro", LABELS)
     state = read_checkpoint(str(model_file))["state_dict"]
     assert all(torch.equal(tensor, state[f"network.backbone.{name}"]) for name, tensor in initial.state.items())
-    save_with_postprocessing(str(exported), tmp_path / "x.ckpt", {"positives": {}})
-    assert load_classifier(str(tmp_path / "x.ckpt")).metadata["fitted"] == {"positives": {}}
+    fitted = PostProcessing("30 images", {}, {}, {"Mass": 4}).to_metadata()
+    save_with_postprocessing(str(exported), tmp_path / "x.ckpt", fitted)
+    assert load_classifier(str(tmp_path / "x.ckpt")).metadata["fitted"] == fitted
 
 
 def test_a_broken_installation_does_not_vouch_for_itself(
@@ -127,12 +129,12 @@ def test_what_is_there_is_kept(model_file: Path, exported: Path, capsys: pytest.
         ("settings", "unexpected keyword argument"),
         ("weights", r"unknown settings \['weights'\]"),
         ("text", "JSONDecodeError"),
-        ("list", "is no object"),
-        ("record", "'record' in its description is no dict"),
-        ("prevalence", "'prevalence' in its record has values that are no numbers"),
-        ("versions", "'versions' in its record is no object"),
+        ("list", r"in its description, it is \[\] \(input should be a valid dictionary"),
+        ("record", r"`record` is None"),
+        ("prevalence", r"`record\.prevalence\.Mass` is 'x' \(input should be a valid number"),
+        ("versions", r"`record\.versions` is None"),
         ("labels", "more than once"),
-        ("image_size", "its image size is 100000"),
+        ("image_size", "`image_size` is 100000"),
         ("probabilities", "its reference image and probabilities"),
         ("picture", "its reference image and probabilities"),
     ],

@@ -1,0 +1,186 @@
+"""The types of a model file's metadata: each key's type, meaning and rule. Keys that are not named here are kept."""
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, ConfigDict, Field, field_validator
+
+from cxr_lightning.imaging.reader import Interpolation
+from cxr_lightning.labels import check_labels
+from cxr_lightning.metrics.calibration import CalibrationMethod
+from cxr_lightning.utils.file_names import METADATA_FORMAT
+from cxr_lightning.utils.typed_values import NULL_IF_UNDEFINED, Count, Fraction, Number, TypedValues
+
+_MAX_IMAGE_SIZE = 10_000
+"""Maximum side of the images in pixels."""
+Auroc = Annotated[Annotated[float, Field(ge=0, le=1 + 1e-5)] | None, NULL_IF_UNDEFINED]
+"""An AUROC in [0, 1], or null; one that was summed in float32 can be above 1 by rounding."""
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+def _checked_labels(labels: list[str]) -> list[str]:
+    return list(check_labels(labels))
+
+
+Labels = Annotated[list[str], AfterValidator(_checked_labels)]
+"""Finding names: at least one, each once."""
+
+
+class StoredValues(TypedValues):
+    """An object in a model file; keys of later versions are kept."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class WeightsSource(StoredValues):
+    """The file from which the weights were read, and how."""
+
+    file: str
+    """Its path or name."""
+    sha256: Sha256
+    """The sha256 of its bytes."""
+    format: str
+    """Its format, for people."""
+    decisions: list[str]
+    """What was decided about the network, for people."""
+
+
+class SplitRecord(StoredValues):
+    """The images of one split."""
+
+    images: Count
+    """Number of images."""
+    patients: Count
+    """Number of their patients."""
+    sha256: Sha256
+    """The sha256 of the sorted image names, one a line."""
+
+
+class LayoutRecord(StoredValues):
+    """The layout of a data set's files; its options are the other keys."""
+
+    name: str
+    """The layout's name, such as nih."""
+
+
+class DataSettings(StoredValues):
+    """The arguments of the data module, which checks the other keys."""
+
+    root: str
+    """The data set's folder."""
+    source: LayoutRecord
+    """The layout of its files."""
+    labels: Labels
+    """The findings of the data, in output order."""
+    split: str
+    """How the data were divided, such as official."""
+
+
+class TrainingData(StoredValues):
+    """What identifies the data of a training."""
+
+    source: str
+    """The layout's name, such as nih."""
+    synthetic: bool
+    """Whether the images are generated."""
+    files: dict[str, str]
+    """The sha256 of every label and list file that was read, by file name."""
+    splits: dict[str, SplitRecord]
+    """The images by split: train, val and test; without the empty ones."""
+    skipped: Count
+    """Images that were listed but not on disk."""
+    leaked: Count
+    """Images that were excluded because their patient is in a later split too."""
+    rejected: Count
+    """Images that cannot be read."""
+    subset: bool
+    """Whether a part of the images was drawn."""
+    settings: DataSettings
+    """Settings with which the data are read and divided again."""
+
+
+class StoredCalibrator(StoredValues):
+    """calibrated = sigmoid(slope * logit(p) + intercept)."""
+
+    method: CalibrationMethod
+    """`none` leaves probabilities unchanged; `temperature` fits the slope, `platt` the intercept too."""
+    slope: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    """Factor on the log odds."""
+    intercept: Annotated[float, Field(allow_inf_nan=False)]
+    """Log odds that are added."""
+    reason: str = ""
+    """Why the label is not calibrated, or the methods' losses on validation images."""
+
+
+class StoredPostProcessing(StoredValues):
+    """Calibration and operating points, fitted on validation images."""
+
+    source: str
+    """Description of the images of the fit."""
+    calibration: dict[str, StoredCalibrator]
+    """By label."""
+    operating_points: dict[str, dict[str, Number]]
+    """Thresholds on raw probabilities by label and rule; null where undefined."""
+    positives: dict[str, Count]
+    """Images with the finding among those of the fit, by label."""
+
+
+class ModelMetadata(StoredValues):
+    """What a model file holds beside the weights and the settings that build the network.
+
+    A model that was not trained by this package, such as converted weights, has no data and nothing that follows from
+    it.
+    """
+
+    format: Annotated[int, Field(ge=1, le=METADATA_FORMAT)]
+    """Format of the file; 1 is that of version 0.1."""
+    versions: dict[str, str]
+    """Versions of Python and of packages with which it was trained or converted."""
+    initial_weights: str | None
+    """Initial weights of the training: null (random), imagenet, or the name of a file."""
+    source: WeightsSource | None = None
+    """The file of the initial or converted weights; absent for random weights and imagenet."""
+    data: TrainingData | None = None
+    """The data of the training."""
+    prevalence: dict[str, Fraction] = Field(default_factory=dict)
+    """Fraction of positives in the training images, by label; null where no target is known."""
+    constant_loss: dict[str, Annotated[float | None, NULL_IF_UNDEFINED]] = Field(default_factory=dict)
+    """Loss of the best prediction that is the same for every image, by split; null where undefined."""
+    precision: str | int | None = None
+    """Precision of the training, in Lightning's words, such as bf16-mixed."""
+    monitor: str | None = None
+    """Logged name of the metric by which epochs were compared."""
+    labels: Labels
+    """Finding names, in output order."""
+    fitted: StoredPostProcessing | None = None
+    """Calibration and operating points, where the file carries them."""
+    val_auroc: dict[str, Auroc]
+    """AUROC on the validation images of the saved epoch, by label; null where undefined, empty before validation."""
+
+    @field_validator("source", "data", "fitted", mode="before")
+    @classmethod
+    def _refuse_null(cls, value: object) -> object:
+        """Refuse a key without its object; what reads it takes a key that is there for an object."""
+        if value is None:
+            raise ValueError("expected an object, or no such key")
+        return value
+
+
+def _checked_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
+    """The same metadata, which stay plain values in their order."""
+    ModelMetadata.model_validate(metadata)
+    return metadata
+
+
+class ModelDescription(StoredValues):
+    """What an exported file says of its model."""
+
+    labels: Labels
+    """Finding names, in output order."""
+    image_size: Annotated[int, Field(ge=1, le=_MAX_IMAGE_SIZE)]
+    """Side of the images in pixels."""
+    interpolation: Interpolation
+    """Interpolation with which images are resized."""
+    hyper_parameters: dict[str, Any]
+    """Arguments of the model, which checks them."""
+    record: Annotated[dict[str, Any], AfterValidator(_checked_metadata)]
+    """The metadata of the checkpoint, a :class:`ModelMetadata` as plain values."""
