@@ -9,20 +9,15 @@ import pandas as pd
 
 from cxr_lightning.evaluation.baselines import SHUFFLED_BASELINE, metadata_baseline, shuffled_baseline
 from cxr_lightning.evaluation.comparability import PredictionSource, check_comparability
+from cxr_lightning.evaluation.label_result import LabelResult
 from cxr_lightning.evaluation.per_label import mean_without_interval, score_labels
 from cxr_lightning.evaluation.published_results import OFFICIAL_SPLIT_RESULTS
-from cxr_lightning.evaluation.results import (
-    Baseline,
-    Evaluation,
-    EvaluationSettings,
-    LabelResult,
-    MeanEstimate,
-    PublishedResult,
-)
+from cxr_lightning.evaluation.results import Baseline, Evaluation, EvaluationSettings, MeanEstimate, PublishedResult
 from cxr_lightning.evaluation.statements import Statement, statement
 from cxr_lightning.evaluation.subgroups import score_subgroups
 from cxr_lightning.inference.predictions import Predictions
 from cxr_lightning.metrics.bootstrap import draw_patients
+from cxr_lightning.metrics.report_metric import report_metrics
 from cxr_lightning.models.postprocess import PostProcessing
 from cxr_lightning.utils.versions import versions
 
@@ -97,7 +92,8 @@ def evaluate_predictions(
     check_settings(prevalences, replicates)
     predictions = inputs.predictions
     resampling = draw_patients(predictions.patient_ids, replicates, seed)
-    labels, auroc, average_precision = score_labels(predictions, resampling, postprocessing, prevalences)
+    metrics = report_metrics()
+    labels, means = score_labels(predictions, metrics, resampling, postprocessing, prevalences)
     comparability = check_comparability(
         predictions, inputs.data, inputs.source, split=inputs.split, missing=inputs.missing
     )
@@ -114,10 +110,8 @@ def evaluate_predictions(
         patients=resampling.num_patients,
         missing=inputs.missing,
         labels=labels,
-        auroc=auroc,
-        average_precision=average_precision,
-        brier=mean_without_interval([label.brier for label in labels]),
-        ece=mean_without_interval([label.ece for label in labels]),
+        metrics=metrics,
+        means=means,
         calibrated_brier=_calibrated_mean(labels, "brier"),
         calibrated_ece=_calibrated_mean(labels, "ece"),
         fitted_on=None if postprocessing is None else postprocessing.source,
@@ -130,7 +124,7 @@ def evaluate_predictions(
         data=dict(inputs.data),
         settings=EvaluationSettings(replicates, seed, tuple(prevalences), inputs.predictor),
         versions=versions(),
-        warnings=tuple(_warnings(inputs, labels, auroc, baselines, postprocessing)),
+        warnings=tuple(_warnings(inputs, labels, means["auroc"], baselines, postprocessing)),
     )
 
 

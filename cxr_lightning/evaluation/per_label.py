@@ -5,19 +5,21 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cxr_lightning.evaluation.results import CalibrationResult, Curve, LabelResult, MeanEstimate, OperatingPoint
+from cxr_lightning.evaluation.label_result import CalibrationResult, Curve, LabelResult, OperatingPoint
+from cxr_lightning.evaluation.results import MeanEstimate
 from cxr_lightning.inference.predictions import Predictions
 from cxr_lightning.metrics.bootstrap import (
     Estimate,
     Resampling,
-    bootstrap_scores,
     estimate,
     mean_estimate,
     proportion,
 )
 from cxr_lightning.metrics.calibration import Calibrator, brier, expected_calibration_error, reliability_curve
+from cxr_lightning.metrics.metric_bootstrap import bootstrap_metrics
 from cxr_lightning.metrics.operating_points import confusion, predictive_values
 from cxr_lightning.metrics.ranking import FloatArray, Ranking, count_by_threshold, macro_mean, rank_by_score
+from cxr_lightning.metrics.report_metric import ReportMetric
 from cxr_lightning.models.postprocess import PostProcessing
 
 
@@ -29,21 +31,22 @@ def rank_labels(predictions: Predictions) -> list[Ranking]:
 
 def score_labels(
     predictions: Predictions,
+    metrics: Sequence[ReportMetric],
     resampling: Resampling,
     postprocessing: PostProcessing | None,
     prevalences: Sequence[float],
-) -> tuple[tuple[LabelResult, ...], MeanEstimate, MeanEstimate]:
-    """Compute the metrics of each label, and the means of AUROC and average precision.
+) -> tuple[tuple[LabelResult, ...], dict[str, MeanEstimate]]:
+    """Compute the metrics of each label, and their means over labels.
 
     Args:
         predictions: Predictions of the evaluated images, calibrated if there is post-processing.
+        metrics: The metrics of the report.
         resampling: Bootstrap draws of their patients.
         postprocessing: Calibration and thresholds that were fitted on other images; None if there are none.
         prevalences: Requested prevalences for PPV, NPV and alerts, in addition to the evaluated images'.
     """
-    rankings = rank_labels(predictions)
-    scores = [ranking.score() for ranking in rankings]
-    replicates = bootstrap_scores(rankings, resampling)
+    scored = {metric.name: _score_metric(metric, predictions) for metric in metrics}
+    replicates = bootstrap_metrics(metrics, predictions.probabilities, predictions.targets, resampling)
     results = []
     for column, label in enumerate(predictions.labels):
         probabilities, targets = predictions.probabilities[:, column], predictions.targets[:, column]
@@ -53,10 +56,12 @@ def score_labels(
                 label,
                 n=int((~np.isnan(targets)).sum()),
                 positives=int((targets == 1).sum()),
-                auroc=estimate(scores[column][0], replicates[0][:, column]),
-                average_precision=estimate(scores[column][1], replicates[1][:, column]),
-                brier=brier(probabilities, targets),
-                ece=expected_calibration_error(probabilities, targets),
+                metrics={
+                    name: estimate(values[column], replicates[name][:, column])
+                    if name in replicates
+                    else Estimate(values[column])
+                    for name, values in scored.items()
+                },
                 roc=roc,
                 precision_recall=precision_recall,
                 reliability=reliability_curve(probabilities, targets),
@@ -68,10 +73,18 @@ def score_labels(
                 else _operating_points(postprocessing, label, probabilities, targets, resampling, prevalences),
             )
         )
-    auroc, average_precision = (
-        MeanEstimate(*mean_estimate([score[kind] for score in scores], replicates[kind])) for kind in (0, 1)
-    )
-    return tuple(results), auroc, average_precision
+    means = {
+        name: MeanEstimate(*mean_estimate(values, replicates[name]))
+        if name in replicates
+        else mean_without_interval(values)
+        for name, values in scored.items()
+    }
+    return tuple(results), means
+
+
+def _score_metric(metric: ReportMetric, predictions: Predictions) -> list[float]:
+    columns = zip(predictions.labels, predictions.probabilities.T, predictions.targets.T, strict=True)
+    return [metric.value(label, probabilities, targets) for label, probabilities, targets in columns]
 
 
 def mean_without_interval(values: Sequence[float]) -> MeanEstimate:

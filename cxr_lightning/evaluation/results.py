@@ -5,102 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from cxr_lightning.evaluation.comparability import Comparability
+from cxr_lightning.evaluation.label_result import LabelResult
 from cxr_lightning.evaluation.statements import Statement
 from cxr_lightning.metrics.bootstrap import Estimate
-from cxr_lightning.metrics.calibration import Calibrator, ReliabilityCurve
-from cxr_lightning.metrics.operating_points import Confusion, PredictiveValues
-from cxr_lightning.metrics.ranking import FloatArray
-
-
-@dataclass(frozen=True)
-class Curve:
-    """Points of a curve, from the highest threshold to the lowest; empty if the curve is undefined.
-
-    Attributes:
-        x: False positive rate (ROC), or recall (precision-recall).
-        y: True positive rate (ROC), or precision.
-    """
-
-    x: FloatArray
-    y: FloatArray
-
-
-@dataclass(frozen=True)
-class OperatingPoint:
-    """A threshold chosen on validation images, and its results on the evaluated images.
-
-    Attributes:
-        name: Name of the rule that chose the threshold, such as ``sensitivity@0.95``.
-        threshold: Threshold on the raw probability.
-        calibrated_threshold: Calibrated probability at the threshold.
-        counts: True and false positives and negatives.
-        sensitivity: Fraction of positives that are predicted positive.
-        specificity: Fraction of negatives that are predicted negative.
-        at: Predictive values at the prevalence in the evaluated images (first) and at the requested prevalences.
-    """
-
-    name: str
-    threshold: float
-    calibrated_threshold: float
-    counts: Confusion
-    sensitivity: Estimate
-    specificity: Estimate
-    at: tuple[PredictiveValues, ...]
-
-
-@dataclass(frozen=True)
-class CalibrationResult:
-    """A label's calibration, and metrics of the calibrated probabilities.
-
-    Attributes:
-        calibrator: Calibrator that was fitted on validation images.
-        brier: Brier score of calibrated probabilities.
-        ece: Expected calibration error of calibrated probabilities.
-        reliability: Points of the reliability diagram of calibrated probabilities.
-    """
-
-    calibrator: Calibrator
-    brier: float
-    ece: float
-    reliability: ReliabilityCurve
-
-
-@dataclass(frozen=True)
-class LabelResult:
-    """Metrics of one finding.
-
-    Attributes:
-        label: The finding's name.
-        n: Number of images with a known target.
-        positives: Number of positives among them.
-        auroc: Area under the ROC curve.
-        average_precision: Area under the precision-recall curve, by steps.
-        brier: Brier score of raw probabilities.
-        ece: Expected calibration error of raw probabilities.
-        roc: ROC curve.
-        precision_recall: Precision-recall curve.
-        reliability: Reliability diagram of raw probabilities.
-        calibration: Calibration; None if none was fitted.
-        operating_points: Operating points; None if none were fitted.
-    """
-
-    label: str
-    n: int
-    positives: int
-    auroc: Estimate
-    average_precision: Estimate
-    brier: float
-    ece: float
-    roc: Curve
-    precision_recall: Curve
-    reliability: ReliabilityCurve
-    calibration: CalibrationResult | None = None
-    operating_points: tuple[OperatingPoint, ...] | None = None
-
-    @property
-    def prevalence(self) -> float:
-        """Fraction of positives among the images with a known target; NaN if there are none."""
-        return self.positives / self.n if self.n else float("nan")
+from cxr_lightning.metrics.report_metric import ReportMetric
 
 
 @dataclass(frozen=True)
@@ -207,10 +115,8 @@ class Evaluation:
         patients: Number of evaluated patients.
         missing: Number of images of the split without a prediction.
         labels: Results of the findings, in the order of the model's outputs.
-        auroc: Mean AUROC over labels.
-        average_precision: Mean average precision over labels.
-        brier: Mean Brier score of raw probabilities over labels.
-        ece: Mean expected calibration error of raw probabilities over labels.
+        metrics: The metrics of the report, in their order.
+        means: Mean of each metric over labels, by the metric's name.
         calibrated_brier: Mean Brier score of calibrated probabilities; None if no calibration was fitted.
         calibrated_ece: Mean expected calibration error of calibrated probabilities; None if none was fitted.
         fitted_on: Description of the images on which thresholds and calibration were fitted; None where nothing was.
@@ -233,10 +139,8 @@ class Evaluation:
     patients: int
     missing: int
     labels: tuple[LabelResult, ...]
-    auroc: MeanEstimate
-    average_precision: MeanEstimate
-    brier: MeanEstimate
-    ece: MeanEstimate
+    metrics: tuple[ReportMetric, ...]
+    means: Mapping[str, MeanEstimate]
     calibrated_brier: MeanEstimate | None
     calibrated_ece: MeanEstimate | None
     fitted_on: str | None
@@ -250,3 +154,8 @@ class Evaluation:
     settings: EvaluationSettings
     versions: Mapping[str, str]
     warnings: tuple[Statement, ...]
+
+    @property
+    def auroc(self) -> MeanEstimate:
+        """Mean AUROC over labels."""
+        return self.means["auroc"]

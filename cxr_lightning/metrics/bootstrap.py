@@ -111,7 +111,7 @@ def bootstrap_scores(rankings: Sequence[Ranking], resampling: Resampling) -> tup
     """
     replicates = len(resampling.counts)
     scores = np.full((2, replicates, len(rankings)), math.nan)
-    columns = [column for column, ranking in enumerate(rankings) if _has_two_patients_per_target(ranking, resampling)]
+    columns = [column for column, ranking in enumerate(rankings) if has_two_patients_per_target(ranking, resampling)]
     for replicate in range(replicates):
         weights = resampling.weights(replicate)
         for column in columns:
@@ -119,7 +119,7 @@ def bootstrap_scores(rankings: Sequence[Ranking], resampling: Resampling) -> tup
     return scores[0], scores[1]
 
 
-def _has_two_patients_per_target(ranking: Ranking, resampling: Resampling) -> bool:
+def has_two_patients_per_target(ranking: Ranking, resampling: Resampling) -> bool:
     """Whether a label has positives of at least two patients, and negatives of at least two."""
     groups = (ranking.positive_rows, ranking.negative_rows)
     return all(len(np.unique(resampling.patient_index[rows])) > 1 for rows in groups)

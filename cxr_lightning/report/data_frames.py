@@ -1,11 +1,13 @@
 """An evaluation's numbers as pandas tables, for notebooks and scripts. An undefined number is NaN."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from cxr_lightning.evaluation.results import Evaluation, LabelResult, MeanEstimate, OperatingPoint
+from cxr_lightning.evaluation.label_result import LabelResult, OperatingPoint
+from cxr_lightning.evaluation.results import Evaluation, MeanEstimate
 from cxr_lightning.metrics.bootstrap import Estimate
+from cxr_lightning.metrics.report_metric import ReportMetric
 
 
 def findings_frame(evaluation: Evaluation) -> pd.DataFrame:
@@ -17,7 +19,7 @@ def findings_frame(evaluation: Evaluation) -> pd.DataFrame:
     Returns:
         Indexed by ``finding``, in the order of the model's outputs.
     """
-    rows = {result.label: _finding_row(result) for result in evaluation.labels}
+    rows = {result.label: _finding_row(result, evaluation.metrics) for result in evaluation.labels}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("finding")
 
 
@@ -65,19 +67,21 @@ def subgroups_frame(evaluation: Evaluation) -> pd.DataFrame:
     return frame.set_index(["attribute", "group"])
 
 
-def _finding_row(result: LabelResult) -> Mapping[str, float]:
+def _finding_row(result: LabelResult, metrics: Sequence[ReportMetric]) -> Mapping[str, float]:
     calibration = result.calibration
     return {
         "images": result.n,
         "positives": result.positives,
         "prevalence": result.prevalence,
-        **_estimate_cells("auroc", result.auroc),
-        **_estimate_cells("average_precision", result.average_precision),
-        "brier": result.brier,
-        "ece": result.ece,
+        **{name: value for metric in metrics for name, value in _metric_cells(metric, result).items()},
         "calibrated_brier": calibration.brier if calibration else float("nan"),
         "calibrated_ece": calibration.ece if calibration else float("nan"),
     }
+
+
+def _metric_cells(metric: ReportMetric, result: LabelResult) -> Mapping[str, float]:
+    estimate = result.metrics[metric.name]
+    return _estimate_cells(metric.name, estimate) if metric.interval else {metric.name: estimate.value}
 
 
 def _operating_point_row(point: OperatingPoint) -> Mapping[str, float]:

@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from cxr_lightning.evaluation.results import Curve, Evaluation, LabelResult
+from cxr_lightning.evaluation.label_result import Curve, LabelResult
+from cxr_lightning.evaluation.results import Evaluation
 from cxr_lightning.metrics.calibration import ReliabilityCurve
 from cxr_lightning.metrics.ranking import FloatArray
 from cxr_lightning.report.formats import format_estimate, format_number

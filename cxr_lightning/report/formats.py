@@ -3,6 +3,7 @@
 import math
 
 from cxr_lightning.metrics.bootstrap import Estimate
+from cxr_lightning.metrics.report_metric import ReportMetric
 
 
 def format_number(value: float, digits: int = 3) -> str:
@@ -27,6 +28,16 @@ def format_estimate(estimate: Estimate, digits: int = 3) -> str:
     if math.isnan(estimate.low) or math.isnan(estimate.high):
         return f"{format_number(estimate.value, digits)} [n/a]"
     value, low, high = (format_number(end, digits) for end in (estimate.value, estimate.low, estimate.high))
+    return f"{value} [{low}, {high}]"
+
+
+def format_metric(metric: ReportMetric, estimate: Estimate) -> str:
+    """Format a value of a metric of the report, with its interval where it has one; ``n/a`` for what is undefined."""
+    if not metric.interval or math.isnan(estimate.value):
+        return metric.format_value(estimate.value)
+    if math.isnan(estimate.low) or math.isnan(estimate.high):
+        return f"{metric.format_value(estimate.value)} [n/a]"
+    value, low, high = (metric.format_value(end) for end in (estimate.value, estimate.low, estimate.high))
     return f"{value} [{low}, {high}]"
 
 

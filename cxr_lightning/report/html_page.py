@@ -10,14 +10,22 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from cxr_lightning.evaluation.results import Evaluation, LabelResult
+from cxr_lightning.evaluation.label_result import LabelResult
+from cxr_lightning.evaluation.results import Evaluation
 from cxr_lightning.explain.results import Explanation, Overlay
 from cxr_lightning.metrics.bootstrap import CONFIDENCE_LEVEL
 from cxr_lightning.metrics.ranking import top_labels
 from cxr_lightning.report.captions import alternative_text, gallery_description, gradcam_method, overlay_facts
 from cxr_lightning.report.evaluation_protocol import comparability_reasons, protocol_facts
 from cxr_lightning.report.figure_export import png_url
-from cxr_lightning.report.formats import format_estimate, format_number, format_percent, format_signed, format_threshold
+from cxr_lightning.report.formats import (
+    format_estimate,
+    format_metric,
+    format_number,
+    format_percent,
+    format_signed,
+    format_threshold,
+)
 from cxr_lightning.report.metrics_csv import operating_point, rule_names
 from cxr_lightning.report.metrics_json import comparable_published_results, settings_json
 from cxr_lightning.report.wording import CRITERIA, NOT_FOR_CLINICAL_USE, evaluation_title, sentence
@@ -90,6 +98,7 @@ def _environment() -> Environment:
         "number": format_number,
         "signed": format_signed,
         "interval": format_estimate,
+        "metric": lambda value, metric: format_metric(metric, value),
         "percent": format_percent,
         "threshold": format_threshold,
         "count": lambda value: f"{value:,}",

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import ConfigDict
 
-from cxr_lightning.utils.typed_values import Count, Fraction, SignedFraction, TypedValues
+from cxr_lightning.utils.typed_values import Count, Fraction, Number, SignedFraction, TypedValues
 
 
 class JsonModel(TypedValues):
@@ -30,6 +30,24 @@ class EstimateJson(JsonModel):
 
 class MeanJson(EstimateJson):
     """A mean over the labels for which a number is defined, and its 95 % interval."""
+
+    defined_labels: Count
+    """How many labels the mean covers."""
+
+
+class MetricJson(JsonModel):
+    """A value of another package's metric, and its 95 % interval; null for the ends where the metric has none."""
+
+    value: Number
+    """Computed from all images."""
+    low: Number
+    """Lower end of the interval."""
+    high: Number
+    """Upper end of the interval."""
+
+
+class MetricMeanJson(MetricJson):
+    """A mean over the labels for which another package's metric is defined."""
 
     defined_labels: Count
     """How many labels the mean covers."""

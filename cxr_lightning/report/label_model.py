@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from cxr_lightning.metrics.calibration import CalibrationMethod
-from cxr_lightning.report.json_model import EstimateJson, JsonModel
+from cxr_lightning.report.json_model import EstimateJson, JsonModel, MetricJson
 from cxr_lightning.utils.typed_values import NULL_IF_UNDEFINED, Count, Fraction, Number
 
 
@@ -83,3 +83,5 @@ class LabelJson(JsonModel):
     """Null where none was fitted."""
     operating_points: dict[str, OperatingPointJson] | None
     """By rule; null where nothing was fitted."""
+    metrics: dict[str, MetricJson] = Field(default_factory=dict)
+    """Metrics of other packages, by name; absent without any."""

@@ -2,15 +2,15 @@
 
 import csv
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from cxr_lightning.evaluation.results import Evaluation, LabelResult, MeanEstimate, OperatingPoint
+from cxr_lightning.evaluation.label_result import LabelResult, OperatingPoint
+from cxr_lightning.evaluation.results import Evaluation
 from cxr_lightning.metrics.bootstrap import Estimate
+from cxr_lightning.metrics.report_metric import ReportMetric
 from cxr_lightning.utils.io import atomic_write_text
 from cxr_lightning.utils.spreadsheet import escape_formula
-
-_MEANS = ("auroc", "average_precision", "brier", "ece")
 
 
 def write_metrics_csv(evaluation: Evaluation, path: Path) -> None:
@@ -19,8 +19,14 @@ def write_metrics_csv(evaluation: Evaluation, path: Path) -> None:
     Columns named ``..._labels`` hold 1 for a finding that the mean covers, else 0, and in the last row their number.
     """
     rules = rule_names(evaluation)
-    rows = [{"finding": escape_formula(result.label), **_row(result, rules)} for result in evaluation.labels]
-    mean = {"finding": "mean", **{key: value for name in _MEANS for key, value in _mean(evaluation, name).items()}}
+    rows = [
+        {"finding": escape_formula(result.label), **_row(result, evaluation.metrics, rules)}
+        for result in evaluation.labels
+    ]
+    mean = {"finding": "mean"}
+    for metric in evaluation.metrics:
+        found = evaluation.means[metric.name]
+        mean |= {**_estimate(metric, found.estimate), f"{metric.name}_labels": str(found.labels)}
     with atomic_write_text(path, errors="replace") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0] if rows else mean), restval="")
         writer.writeheader()
@@ -38,17 +44,14 @@ def operating_point(result: LabelResult, rule: str) -> OperatingPoint | None:
     return next((point for point in result.operating_points or () if point.name == rule), None)
 
 
-def _row(result: LabelResult, rules: Iterable[str]) -> dict[str, str]:
+def _row(result: LabelResult, metrics: Sequence[ReportMetric], rules: Iterable[str]) -> dict[str, str]:
     """Cells of a finding's row, after its name."""
     calibration = result.calibration
     cells = {
         "n": str(result.n),
         "positives": str(result.positives),
         "prevalence": _cell(result.prevalence),
-        **_estimate("auroc", result.auroc),
-        **_estimate("average_precision", result.average_precision),
-        "brier": _cell(result.brier),
-        "ece": _cell(result.ece),
+        **{key: cell for metric in metrics for key, cell in _estimate(metric, result.metrics[metric.name]).items()},
         "calibrated_brier": _cell(calibration.brier if calibration else math.nan),
         "calibrated_ece": _cell(calibration.ece if calibration else math.nan),
     }
@@ -56,9 +59,8 @@ def _row(result: LabelResult, rules: Iterable[str]) -> dict[str, str]:
         cells |= {
             escape_formula(f"{rule} {name}"): value for name, value in _point(operating_point(result, rule)).items()
         }
-    by_metric = {"auroc": result.auroc.value, "average_precision": result.average_precision.value}
-    by_metric |= {"brier": result.brier, "ece": result.ece}
-    return cells | {f"{name}_labels": str(int(not math.isnan(value))) for name, value in by_metric.items()}
+    values = {metric.name: result.metrics[metric.name].value for metric in metrics}
+    return cells | {f"{name}_labels": str(int(not math.isnan(value))) for name, value in values.items()}
 
 
 def _point(point: OperatingPoint | None) -> Mapping[str, str]:
@@ -74,15 +76,10 @@ def _point(point: OperatingPoint | None) -> Mapping[str, str]:
     }
 
 
-def _mean(evaluation: Evaluation, name: str) -> dict[str, str]:
-    mean: MeanEstimate = getattr(evaluation, name)
-    values = _estimate(name, mean.estimate) if name in _MEANS[:2] else {name: _cell(mean.estimate.value)}
-    return {**values, f"{name}_labels": str(mean.labels)}
-
-
-def _estimate(name: str, estimate: Estimate) -> dict[str, str]:
-    cells = {"": estimate.value, "_low": estimate.low, "_high": estimate.high}
-    return {f"{name}{ending}": _cell(value) for ending, value in cells.items()}
+def _estimate(metric: ReportMetric, estimate: Estimate) -> dict[str, str]:
+    """Cells of a metric: its value, and the ends of its interval where it has one."""
+    ends = {"_low": estimate.low, "_high": estimate.high} if metric.interval else {}
+    return {f"{metric.name}{ending}": _cell(value) for ending, value in {"": estimate.value, **ends}.items()}
 
 
 def _cell(value: float) -> str:

@@ -6,20 +6,13 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
-from cxr_lightning.evaluation.results import (
-    Baseline,
-    CalibrationResult,
-    Evaluation,
-    LabelResult,
-    MeanEstimate,
-    OperatingPoint,
-    PublishedResult,
-    Subgroup,
-)
+from cxr_lightning.evaluation.label_result import CalibrationResult, LabelResult, OperatingPoint
+from cxr_lightning.evaluation.results import Baseline, Evaluation, MeanEstimate, PublishedResult, Subgroup
 from cxr_lightning.explain.results import Explanation
+from cxr_lightning.metrics.bootstrap import Estimate
 from cxr_lightning.report.evaluation_protocol import comparability_reasons, protocol_facts
 from cxr_lightning.report.explanation_json import estimate_json, explanation_json
-from cxr_lightning.report.json_model import MeanDifferenceJson, MeanJson
+from cxr_lightning.report.json_model import MeanDifferenceJson, MeanJson, MetricJson, MetricMeanJson
 from cxr_lightning.report.label_model import CalibrationJson, LabelJson, OperatingPointJson, PredictiveValuesJson
 from cxr_lightning.report.metrics_model import (
     BaselineJson,
@@ -35,6 +28,9 @@ from cxr_lightning.report.metrics_model import (
 from cxr_lightning.report.wording import CRITERIA, NOT_FOR_CLINICAL_USE, evaluation_title, interval_method, sentence
 from cxr_lightning.utils.io import atomic_write_text
 from cxr_lightning.utils.json_values import to_json
+
+_OWN_KEYS = ("auroc", "average_precision", "brier", "ece")
+"""Metrics with keys of their own; all others are under `metrics`."""
 
 
 class _WithoutFieldTitles(GenerateJsonSchema):
@@ -123,18 +119,27 @@ def _mean(mean: MeanEstimate) -> MeanJson:
 
 def _macro(evaluation: Evaluation) -> MacroJson:
     calibrated_brier, calibrated_ece = evaluation.calibrated_brier, evaluation.calibrated_ece
+    means = evaluation.means
+    others = {name: _metric_mean(mean) for name, mean in means.items() if name not in _OWN_KEYS}
     return MacroJson(
-        auroc=_mean(evaluation.auroc),
-        average_precision=_mean(evaluation.average_precision),
-        brier=_mean(evaluation.brier),
-        ece=_mean(evaluation.ece),
+        auroc=_mean(means["auroc"]),
+        average_precision=_mean(means["average_precision"]),
+        brier=_mean(means["brier"]),
+        ece=_mean(means["ece"]),
         calibrated_brier=None if calibrated_brier is None else _mean(calibrated_brier),
         calibrated_ece=None if calibrated_ece is None else _mean(calibrated_ece),
+        **({"metrics": others} if others else {}),
     )
+
+
+def _metric_mean(mean: MeanEstimate) -> MetricMeanJson:
+    found = mean.estimate
+    return MetricMeanJson(value=found.value, low=found.low, high=found.high, defined_labels=mean.labels)
 
 
 def _label(result: LabelResult) -> LabelJson:
     points = result.operating_points
+    others = {name: _metric(value) for name, value in result.metrics.items() if name not in _OWN_KEYS}
     return LabelJson(
         n=result.n,
         positives=result.positives,
@@ -145,7 +150,12 @@ def _label(result: LabelResult) -> LabelJson:
         ece=result.ece,
         calibration=None if result.calibration is None else _calibration(result.calibration),
         operating_points=None if points is None else {point.name: _operating_point(point) for point in points},
+        **({"metrics": others} if others else {}),
     )
+
+
+def _metric(value: Estimate) -> MetricJson:
+    return MetricJson(value=value.value, low=value.low, high=value.high)
 
 
 def _calibration(result: CalibrationResult) -> CalibrationJson:

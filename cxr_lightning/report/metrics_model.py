@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import ConfigDict, Field, JsonValue, model_validator
 
 from cxr_lightning.report.explanation_model import ExplanationJson
-from cxr_lightning.report.json_model import EstimateJson, JsonModel, MeanDifferenceJson, MeanJson
+from cxr_lightning.report.json_model import EstimateJson, JsonModel, MeanDifferenceJson, MeanJson, MetricMeanJson
 from cxr_lightning.report.label_model import LabelJson
 from cxr_lightning.utils.typed_values import Count, Fraction
 
@@ -25,6 +25,8 @@ class MacroJson(JsonModel):
     """Brier score of calibrated probabilities; null where no calibration was fitted."""
     calibrated_ece: MeanJson | None
     """Expected calibration error of calibrated probabilities; null where no calibration was fitted."""
+    metrics: dict[str, MetricMeanJson] = Field(default_factory=dict)
+    """Means of other packages' metrics, by name; absent without any."""
 
 
 class SubgroupLabelJson(JsonModel):

@@ -7,7 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from cxr_lightning.evaluation.results import Evaluation, LabelResult
+from cxr_lightning.evaluation.label_result import LabelResult
+from cxr_lightning.evaluation.results import Evaluation
 from cxr_lightning.report.theme import MUTED, figure_style, new_figure, shorten
 
 _COLUMNS = 4

@@ -26,10 +26,8 @@ def write_scalars(evaluation: Evaluation, folder: Path) -> None:
 
 
 def _scalars(evaluation: Evaluation) -> Iterator[tuple[str, float]]:
-    for name in ("auroc", "average_precision", "brier", "ece"):
-        yield name, getattr(evaluation, name).estimate.value
+    for name, mean in evaluation.means.items():
+        yield name, mean.estimate.value
     for result in evaluation.labels:
-        yield f"auroc/{result.label}", result.auroc.value
-        yield f"average_precision/{result.label}", result.average_precision.value
-        yield f"brier/{result.label}", result.brier
-        yield f"ece/{result.label}", result.ece
+        for name, estimate in result.metrics.items():
+            yield f"{name}/{result.label}", estimate.value

@@ -8,9 +8,10 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from cxr_lightning.evaluation.results import Evaluation, MeanEstimate
+from cxr_lightning.evaluation.results import Evaluation
 from cxr_lightning.metrics.bootstrap import CONFIDENCE_LEVEL, Estimate
-from cxr_lightning.report.formats import format_estimate, format_number
+from cxr_lightning.metrics.report_metric import ReportMetric
+from cxr_lightning.report.formats import format_metric, format_number
 from cxr_lightning.report.wording import NOT_FOR_CLINICAL_USE, evaluation_title
 
 _MAX_NAME_LENGTH = 22  # characters of a finding's name on one line
@@ -46,7 +47,7 @@ def auroc_table(
 
 
 def evaluation_table(evaluation: Evaluation) -> Table:
-    """Table of each finding's AUROC, average precision, Brier score and expected calibration error.
+    """Table of each finding's metrics, and their means.
 
     In 80 columns the intervals are below the numbers.
     """
@@ -62,28 +63,19 @@ def evaluation_table(evaluation: Evaluation) -> Table:
     )
     table.add_column("finding", footer="mean\nover labels", no_wrap=True)
     table.add_column("positives", justify="right", no_wrap=True)
-    for name, mean in (("AUROC", evaluation.auroc), ("AP", evaluation.average_precision)):
-        table.add_column(name, footer=_mean_cell(mean, _unbreakable(mean.estimate)), justify="right", min_width=13)
-    for name, mean in (("Brier", evaluation.brier), ("ECE", evaluation.ece)):
-        table.add_column(
-            name, footer=_mean_cell(mean, format_number(mean.estimate.value)), justify="right", min_width=5
-        )
+    for metric in evaluation.metrics:
+        mean = evaluation.means[metric.name]
+        footer = Text(f"{_unbreakable(metric, mean.estimate)}\n({mean.labels})")
+        table.add_column(Text(metric.title), footer=footer, justify="right", min_width=13 if metric.interval else 5)
     for result in evaluation.labels:
         table.add_row(
             Text("\n".join(wrap(result.label, _MAX_NAME_LENGTH))),
             f"{result.positives:,} of {result.n:,}",
-            Text(_unbreakable(result.auroc)),
-            Text(_unbreakable(result.average_precision)),
-            format_number(result.brier),
-            format_number(result.ece),
+            *(Text(_unbreakable(metric, result.metrics[metric.name])) for metric in evaluation.metrics),
         )
     return table
 
 
-def _mean_cell(mean: MeanEstimate, number: str) -> Text:
-    return Text(f"{number}\n({mean.labels})")
-
-
-def _unbreakable(estimate: Estimate) -> str:
+def _unbreakable(metric: ReportMetric, estimate: Estimate) -> str:
     """Format an estimate so that a narrow column breaks the line before its interval and not within."""
-    return format_estimate(estimate).replace(", ", "-")
+    return format_metric(metric, estimate).replace(", ", "-")

@@ -97,7 +97,7 @@ def test_one_class_and_unknown_labels_are_undefined_and_named(draw: Draw) -> Non
     assert math.isnan(unknown.operating_points[0].sensitivity.value)
     assert evaluation.auroc.labels == 1
     assert evaluation.auroc.estimate.value == fine.auroc.value
-    assert evaluation.brier.labels == 2
+    assert evaluation.means["brier"].labels == 2
     assert any("n/a" in warning and "Mass, Edema" in warning for warning in warnings_of(evaluation))
 
 

@@ -10,15 +10,12 @@ import pytest
 
 from cxr_lightning.evaluation.baselines import METADATA_BASELINE, SHUFFLED_BASELINE
 from cxr_lightning.evaluation.comparability import Comparability, Criterion
+from cxr_lightning.evaluation.label_result import CalibrationResult, Curve, LabelResult, OperatingPoint
 from cxr_lightning.evaluation.results import (
     Baseline,
-    CalibrationResult,
-    Curve,
     Evaluation,
     EvaluationSettings,
-    LabelResult,
     MeanEstimate,
-    OperatingPoint,
     PublishedResult,
     Subgroup,
 )
@@ -28,8 +25,10 @@ from cxr_lightning.labels import NIH_LABELS
 from cxr_lightning.metrics.bootstrap import Estimate
 from cxr_lightning.metrics.calibration import Calibrator, ReliabilityCurve
 from cxr_lightning.metrics.operating_points import Confusion, PredictiveValues
+from cxr_lightning.metrics.report_metric import report_metrics
 
 HOSTILE_LABELS = ("<script>alert(1)</script>", "=1+1", "$\\frac{", "x" * 200, "a_b & 'c' \"d\" onload=e", "[bold]f[/]")
+METRICS = ("auroc", "average_precision", "brier", "ece")
 NOTHING = Curve(np.empty(0), np.empty(0))
 NO_BINS = ReliabilityCurve(np.empty(0), np.empty(0), np.empty(0, dtype=np.int64))
 
@@ -66,10 +65,12 @@ def label_result(label: str, *, seed: int = 0, points: int = 60, n: int = 2000) 
         label=label,
         n=n,
         positives=positives,
-        auroc=around(1 - power / (1 + power)),
-        average_precision=around(0.2, 0.05),
-        brier=0.08,
-        ece=0.04,
+        metrics={
+            "auroc": around(1 - power / (1 + power)),
+            "average_precision": around(0.2, 0.05),
+            "brier": Estimate(0.08),
+            "ece": Estimate(0.04),
+        },
         roc=Curve(x, x**power),
         precision_recall=Curve(recall, precision),
         reliability=bins,
@@ -85,8 +86,7 @@ def label_result(label: str, *, seed: int = 0, points: int = 60, n: int = 2000) 
 
 def undefined_label(label: str) -> LabelResult:
     """A finding of which nothing is known."""
-    nan = math.nan
-    return LabelResult(label, 0, 0, Estimate(), Estimate(), nan, nan, NOTHING, NOTHING, NO_BINS)
+    return LabelResult(label, 0, 0, {name: Estimate() for name in METRICS}, NOTHING, NOTHING, NO_BINS)
 
 
 def data_record(**changes: Any) -> dict[str, Any]:
@@ -127,10 +127,13 @@ def make_evaluation(labels: tuple[LabelResult, ...], **changes: Any) -> Evaluati
         patients=700,
         missing=0,
         labels=labels,
-        auroc=mean,
-        average_precision=MeanEstimate(Estimate(0.2, 0.18, 0.22), len(values)),
-        brier=MeanEstimate(Estimate(0.08), len(labels)),
-        ece=MeanEstimate(Estimate(0.04), len(labels)),
+        metrics=report_metrics(),
+        means={
+            "auroc": mean,
+            "average_precision": MeanEstimate(Estimate(0.2, 0.18, 0.22), len(values)),
+            "brier": MeanEstimate(Estimate(0.08), len(labels)),
+            "ece": MeanEstimate(Estimate(0.04), len(labels)),
+        },
         calibrated_brier=MeanEstimate(Estimate(0.07), len(labels)),
         calibrated_ece=MeanEstimate(Estimate(0.01), len(labels)),
         fitted_on="200 validation images",
@@ -250,10 +253,7 @@ def undefined_evaluation() -> Evaluation:
     nothing = MeanEstimate(Estimate(), 0)
     return make_evaluation(
         (undefined_label("Hernia"),),
-        auroc=nothing,
-        average_precision=nothing,
-        brier=nothing,
-        ece=nothing,
+        means=dict.fromkeys(METRICS, nothing),
         calibrated_brier=None,
         calibrated_ece=None,
         fitted_on=None,

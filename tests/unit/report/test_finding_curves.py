@@ -11,7 +11,8 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from cxr_lightning.evaluation.results import Curve, Evaluation
+from cxr_lightning.evaluation.label_result import Curve
+from cxr_lightning.evaluation.results import Evaluation
 from cxr_lightning.metrics.calibration import ReliabilityCurve
 from cxr_lightning.report.figure_export import save_png, to_svg
 from cxr_lightning.report.finding_curves import draw_reliability, draw_roc, thin_curve
@@ -160,4 +161,6 @@ def test_a_mean_without_interval_is_drawn(plain_evaluation: Evaluation) -> None:
     estimate = replace(plain_evaluation.auroc.estimate, low=math.nan, high=math.nan)
     mean = replace(plain_evaluation.auroc, estimate=estimate)
     for name in ("auroc", "subgroups"):
-        assert "mean 0." in to_svg(FIGURES[name](replace(plain_evaluation, auroc=mean)))
+        assert "mean 0." in to_svg(
+            FIGURES[name](replace(plain_evaluation, means={**plain_evaluation.means, "auroc": mean}))
+        )

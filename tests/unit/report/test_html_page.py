@@ -11,7 +11,8 @@ import pytest
 
 import cxr_lightning.report
 from cxr_lightning.evaluation.comparability import Comparability, Criterion
-from cxr_lightning.evaluation.results import Curve, Evaluation
+from cxr_lightning.evaluation.label_result import Curve
+from cxr_lightning.evaluation.results import Evaluation
 from cxr_lightning.evaluation.statements import statement
 from cxr_lightning.report.figure_export import to_svg
 from cxr_lightning.report.html_page import render_html

@@ -1,0 +1,117 @@
+"""A metric of the report is one object: its function, direction, format, and whether it has an interval."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import balanced_accuracy_score
+
+from cxr_lightning.metrics import report_metric
+from cxr_lightning.metrics.bootstrap import Resampling, bootstrap_scores, draw_patients
+from cxr_lightning.metrics.metric_bootstrap import bootstrap_metrics
+from cxr_lightning.metrics.ranking import FloatArray, auroc, rank_by_score
+from cxr_lightning.metrics.report_metric import ReportMetric, register_metric, report_metrics
+
+
+def balanced_accuracy(probabilities: FloatArray, targets: FloatArray) -> float:
+    known = ~np.isnan(targets)
+    predicted, truth = probabilities[known] >= 0.5, targets[known] == 1
+    if truth.all() or not truth.any():
+        return math.nan
+    return float((predicted[truth].mean() + (~predicted[~truth]).mean()) / 2)
+
+
+BALANCED = ReportMetric(
+    "balanced_accuracy", "bal. acc.", balanced_accuracy, "Mean of sensitivity and specificity at 0.5.", interval=True
+)
+
+
+@pytest.fixture(autouse=True)
+def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report_metric, "_registered", {})
+
+
+def draws(seed: int = 0) -> tuple[FloatArray, FloatArray, Resampling]:
+    generator = np.random.default_rng(seed)
+    targets = (generator.random((60, 2)) < 0.4).astype(np.float64)
+    probabilities = np.clip(0.3 * targets + 0.7 * generator.random((60, 2)), 0, 1)
+    targets[:3, 0] = np.nan
+    patients = np.array([str(row // 3) for row in range(60)], dtype=object)
+    return probabilities, targets, draw_patients(patients, 50, 1)
+
+
+def test_the_metrics_of_the_report_are_found_in_their_order() -> None:
+    assert [metric.name for metric in report_metrics()] == ["auroc", "average_precision", "brier", "ece"]
+    assert [metric.interval for metric in report_metrics()] == [True, True, False, False]
+    assert [metric.higher_is_better for metric in report_metrics()] == [True, True, False, False]
+    assert all(metric.meaning.endswith(".") for metric in report_metrics())
+
+
+def test_a_registered_metric_comes_last_and_once() -> None:
+    assert register_metric(BALANCED) is BALANCED
+    register_metric(BALANCED)  # such as by a package that is imported again
+    assert [metric.name for metric in report_metrics()][-2:] == ["ece", "balanced_accuracy"]
+
+
+def test_two_metrics_with_one_name_are_refused() -> None:
+    register_metric(BALANCED)
+    other = ReportMetric("balanced_accuracy", "BA", auroc, "Something else.")
+    with pytest.raises(ValueError, match="two are called 'balanced_accuracy'"):
+        register_metric(other)
+    with pytest.raises(ValueError, match="two are called 'auroc'"):
+        register_metric(ReportMetric("auroc", "AUROC", balanced_accuracy, "Not the AUROC."))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": "balanced accuracy"}, "identifier but got 'balanced accuracy'"),
+        ({"format": "three"}, "format of numbers such as '.3f' .* got 'three'"),
+    ],
+)
+def test_what_cannot_be_shown_is_refused(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ReportMetric(**{"name": "a", "title": "A", "function": auroc, "meaning": "A.", **arguments})
+
+
+def test_values_have_the_metrics_format() -> None:
+    percent = ReportMetric("a", "A", auroc, "A.", format=".1%")
+    assert (percent.format_value(0.8125), percent.format_value(math.nan)) == ("81.2%", "n/a")
+
+
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        (math.inf, "or NaN from the metric 'a' for Mass but got inf"),
+        ("x", "'a' for Mass but its function"),
+    ],
+)
+def test_a_function_that_gives_no_number_is_an_error_that_names_it(result: Any, message: str) -> None:
+    metric = ReportMetric("a", "A", lambda probabilities, targets: result, "A.")
+    with pytest.raises(ValueError, match=message):
+        metric.value("Mass", np.array([0.5]), np.array([1.0]))
+
+
+def test_the_value_is_that_of_the_function() -> None:
+    probabilities, targets, _ = draws()
+    known = ~np.isnan(targets[:, 0])
+    expected = balanced_accuracy_score(targets[known, 0], probabilities[known, 0] >= 0.5)
+    assert BALANCED.value("Mass", probabilities[:, 0], targets[:, 0]) == pytest.approx(expected, abs=1e-12)
+
+
+def test_replicates_of_any_metric_are_those_of_the_ranked_ones() -> None:
+    probabilities, targets, resampling = draws()
+    slow = ReportMetric("slow_auroc", "AUROC", auroc, "The same, computed for each replicate.", interval=True)
+    found = bootstrap_metrics([*report_metrics(), slow], probabilities, targets, resampling)
+    rankings = [rank_by_score(*column) for column in zip(probabilities.T, targets.T, strict=True)]
+    np.testing.assert_array_equal(found["auroc"], bootstrap_scores(rankings, resampling)[0])
+    np.testing.assert_allclose(found["slow_auroc"], found["auroc"], atol=1e-12)
+    assert set(found) == {"auroc", "average_precision", "slow_auroc"}
+
+
+def test_a_label_of_one_patient_has_no_replicates() -> None:
+    probabilities, targets, resampling = draws()
+    targets[:, 1] = 0
+    targets[:3, 1] = 1  # all of the first patient
+    assert np.isnan(bootstrap_metrics([BALANCED], probabilities, targets, resampling)["balanced_accuracy"][:, 1]).all()
