@@ -4,7 +4,6 @@ from pathlib import Path
 
 from cxr_lightning.data.cache import CacheSpec, PreparedImages, prepare_images
 from cxr_lightning.data.datasets.base import DatasetLayout
-from cxr_lightning.data.datasets.registry import listed_image_paths
 from cxr_lightning.imaging.reader import BadImagePolicy
 
 
@@ -34,7 +33,7 @@ def prepare_listed_images(
         FileNotFoundError: If none of them is on disk.
         ValueError: As :func:`~cxr_lightning.data.cache.prepare_images`, which raises its other errors too.
     """
-    paths = listed_image_paths(layout, spec.root)
+    paths = layout.listed_images(spec.root)
     found = paths.dropna()
     if found.empty:
         raise FileNotFoundError(f"Expected the listed images below '{spec.root}' but none is there. Unpack them.")

@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cxr_lightning.data.datasets.base import DatasetLayout, layout_record
+from cxr_lightning.data.datasets.base import DatasetLayout
+from cxr_lightning.data.datasets.registry import layout_record
 from cxr_lightning.data.image_access import ImageAccess
 from cxr_lightning.data.manifest import Manifest, fingerprint
 from cxr_lightning.data.selection import Selection

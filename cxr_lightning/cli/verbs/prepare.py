@@ -12,7 +12,9 @@ from cxr_lightning.cli.arguments import PathArgument, PathOption
 
 def prepare(
     root: Annotated[Path, PathArgument(metavar="FOLDER", help="the data set's folder, as data.root")],
-    layout: Annotated[Literal["nih", "walkthrough", "csv"], typer.Option(help="of that folder")] = "nih",
+    layout: Annotated[
+        str, typer.Option(metavar="NAME", help="of that folder: nih, walkthrough, csv, or a class of a trusted package")
+    ] = "nih",
     file: Annotated[str | None, typer.Option(metavar="CSV", help="with --layout csv  [default: labels.csv]")] = None,
     image_column: Annotated[
         str | None, typer.Option(metavar="NAME", help="with --layout csv  [default: image]")

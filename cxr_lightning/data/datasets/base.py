@@ -2,9 +2,8 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -19,10 +18,14 @@ class DatasetLayout(ABC):
     A subclass is a frozen dataclass whose fields are plain values: a checkpoint records them, and builds it again.
 
     Attributes:
-        name: Name of the layout in records and titles.
+        name: Name of the layout in records and titles; the class's own name by default.
     """
 
     name: ClassVar[str]
+
+    def __init_subclass__(cls) -> None:
+        if "name" not in vars(cls):
+            cls.name = cls.__name__
 
     def prepare(self, root: Path) -> None:
         """Make what must exist before the data set is read; called in one process.
@@ -44,11 +47,13 @@ class DatasetLayout(ABC):
             The table; its ``path`` is missing where an image is not on disk.
         """
 
+    def listed_images(self, root: Path) -> pd.Series:
+        """Paths of all images that the data set lists, missing where one is not on disk; needs no labels.
 
-def layout_record(layout: DatasetLayout) -> dict[str, Any]:
-    """Name and options of a layout as plain values, from which the registry builds it again."""
-    options: dict[str, Any] = asdict(layout) if is_dataclass(layout) and not isinstance(layout, type) else {}
-    return {"name": layout.name, **options}
+        Args:
+            root: The data set's folder.
+        """
+        return self.read(root).table["path"]
 
 
 def check_data_root(root: Path) -> Path:

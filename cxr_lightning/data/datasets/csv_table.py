@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import pandas as pd
 
-from cxr_lightning.data.csv_reader import check_image_names, read_header
+from cxr_lightning.data.csv_reader import check_image_names, read_header, read_table
 from cxr_lightning.data.datasets.base import DatasetLayout, check_data_root, read_label_columns
 from cxr_lightning.data.manifest import MANIFEST_COLUMNS, Manifest, check_table, is_synthetic
 from cxr_lightning.labels import check_labels
@@ -74,6 +74,15 @@ class CsvLayout(DatasetLayout):
             synthetic=is_synthetic(root, table["path"]),
             files={path.name: file_sha256(path)},
         )
+
+    def listed_images(self, root: Path) -> pd.Series:
+        """Paths of the images in the image column, whatever the labels are.
+
+        Args:
+            root: Folder that the CSV and the images are in.
+        """
+        path = check_data_root(root) / self.file
+        return self.image_paths(root, read_table(path, [self.image_column])[self.image_column])
 
     def image_paths(self, root: Path, names: pd.Series) -> pd.Series:
         """Paths of the images that a table names, missing where one is not on disk.

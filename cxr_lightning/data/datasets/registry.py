@@ -1,45 +1,64 @@
 """Every layout by its name, as the command line and a checkpoint's record name it."""
 
-from pathlib import Path
+import json
+from dataclasses import asdict, is_dataclass
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 
-import pandas as pd
+from cxr_lightning.data import datasets
+from cxr_lightning.data.datasets.base import DatasetLayout
+from cxr_lightning.utils.plugins import import_trusted
 
-from cxr_lightning.data.csv_reader import read_table
-from cxr_lightning.data.datasets.base import DatasetLayout, check_data_root
-from cxr_lightning.data.datasets.csv_table import CsvLayout
-from cxr_lightning.data.datasets.nih import NIHLayout
-from cxr_lightning.data.datasets.phantom import PhantomLayout
-from cxr_lightning.data.datasets.walkthrough import WalkthroughLayout
 
-LAYOUTS: dict[str, type[DatasetLayout]] = {
-    layout.name: layout for layout in (NIHLayout, WalkthroughLayout, CsvLayout, PhantomLayout)
-}
-"""Every layout by name."""
+@cache
+def layouts() -> dict[str, type[DatasetLayout]]:
+    """The layouts of this package by name: the subclasses of ``DatasetLayout`` in the modules of this folder."""
+    found = {}
+    for module in iter_modules(datasets.__path__):
+        for value in vars(import_module(f"{datasets.__name__}.{module.name}")).values():
+            if isinstance(value, type) and issubclass(value, DatasetLayout) and value is not DatasetLayout:
+                found[value.name] = value
+    return found
 
 
 def build_layout(name: str, **options: Any) -> DatasetLayout:  # noqa: ANN401  # each layout's own
-    """Build a layout from a checkpoint's record of it.
+    """Build a layout from its name, or from a checkpoint's record of it.
 
     Args:
-        name: One of ``LAYOUTS``.
+        name: Name of a layout of this package, or the dotted name of a class of a trusted package.
         options: Its constructor's arguments.
 
     Raises:
-        ValueError: If the name or an option is unknown, as in a record of a later version.
+        ValueError: If the name or an option is unknown, as in a record of a later version, or its package is not
+            trusted.
     """
+    layout = import_trusted(name, "the data set's layout") if "." in name else layouts().get(name)
     try:
-        return LAYOUTS[name](**options)
-    except (KeyError, TypeError) as error:
+        if isinstance(layout, type) and issubclass(layout, DatasetLayout):
+            return layout(**options)
+    except TypeError:
+        pass  # an option that the layout does not take
+    raise ValueError(
+        f"Expected a layout among {sorted(layouts())}, or a class of that kind in a trusted package, with its options "
+        f"but got {name!r} with {options}. Choose the data yourself: data=nih, walkthrough, csv or phantom."
+    )
+
+
+def layout_record(layout: DatasetLayout) -> dict[str, Any]:
+    """Name and options of a layout as plain values, from which :func:`build_layout` builds it again.
+
+    Raises:
+        ValueError: If its options cannot be recorded.
+    """
+    kind = type(layout)
+    name = layout.name if layouts().get(layout.name) is kind else f"{kind.__module__}.{kind.__qualname__}"
+    try:
+        options: dict[str, Any] = asdict(layout) if is_dataclass(layout) else dict(vars(layout))
+        return {"name": name, **json.loads(json.dumps(options))}
+    except TypeError as error:
         raise ValueError(
-            f"Expected a data source among {list(LAYOUTS)} with its options but got {name!r} with {options}. "
-            "Choose the data yourself: data=nih, walkthrough, csv or phantom."
+            f"Expected plain values as the options of the layout {name} but {error}. A checkpoint records them: use "
+            "text, numbers and lists."
         ) from error
-
-
-def listed_image_paths(layout: DatasetLayout, root: Path) -> pd.Series:
-    """Paths of all images that a data set lists, missing where one is not on disk; needs no labels."""
-    if not isinstance(layout, CsvLayout):
-        return layout.read(root).table["path"]
-    path = check_data_root(root) / layout.file
-    return layout.image_paths(root, read_table(path, [layout.image_column])[layout.image_column])

@@ -17,7 +17,6 @@ from cxr_lightning.cli import verbs
 from cxr_lightning.cli.arguments import PathOption, refuse_several
 from cxr_lightning.cli.main import VerbExit, build_app, main
 from cxr_lightning.cli.verbs import convert, explain, phantom, prepare
-from cxr_lightning.data.datasets.registry import LAYOUTS
 from cxr_lightning.imaging.reader import BadImagePolicy, Interpolation
 from cxr_lightning.models.preprocess import Mode
 from cxr_lightning.models.target_layer import TargetLayer
@@ -164,7 +163,6 @@ except SystemExit as end:
         (["check"], "Missing argument 'MODEL'"),
         (["explain", "x.png"], "Missing option '--model'"),
         (["compare", "a.csv", "b.csv", "--seed", "x"], "Invalid value for '--seed'"),
-        (["prepare", "x", "--layout", "phantom"], "'phantom' is not one of 'nih', 'walkthrough', 'csv'"),
         (["predict", "x.png", "--model", "x", "--json", "--csv"], "'--json' / '--csv': Expected one of them"),
         (["explain", "x.png", "--model", "x", "--top", "4", "--labels", "Mass"], "'--labels' / '--top': Expected one"),
     ],
@@ -292,10 +290,6 @@ def test_prepare_keeps_images_where_the_environment_says(
     monkeypatch.setenv("CXR_CACHE_DIR", str(tmp_path / "elsewhere"))
     assert main(["prepare", str(nih_folder), "--image-size", "16", "--workers", "1"]) == 0
     assert list(tmp_path.glob("elsewhere/images/*/pixels.u8"))
-
-
-def test_prepare_reads_every_layout_but_the_synthetic_sets_own() -> None:
-    assert choices(prepare.prepare, "layout") == set(LAYOUTS) - {"phantom"}
 
 
 def test_defaults_of_phantom_are_those_of_the_set() -> None:
