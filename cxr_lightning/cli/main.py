@@ -18,6 +18,8 @@ from typer.core import TyperCommand
 from typer.main import get_command
 
 from cxr_lightning.cli import verbs
+from cxr_lightning.cli.registry import registered_verbs
+from cxr_lightning.utils.plugins import load_plugins
 
 Verb = Callable[..., int | None]
 """A function whose parameters are the arguments of a verb; it returns the exit code, or None for 0."""
@@ -66,9 +68,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # file names may be in no encoding
     try:
         # Given always, since typer itself would expand patterns on Windows.
-        get_command(build_app())(sys.argv[1:] if arguments is None else list(arguments), prog_name="cxr")
+        get_command(build_app(_plugin_verbs()))(sys.argv[1:] if arguments is None else list(arguments), prog_name="cxr")
     except VerbExit as end:
         return end.code
+    except (ValueError, ImportError) as error:  # of a trusted package
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return _EXIT_FAILED
     raise AssertionError("typer exits where no verb does")
 
 
@@ -88,7 +93,7 @@ def build_app(extra_verbs: Iterable[Verb] = ()) -> typer.Typer:
         subcommand_metavar="COMMAND ...",
     )
     app.callback()(_cxr)
-    for verb in (*_find_verbs(), *extra_verbs):
+    for verb in _with_different_names([*_find_verbs(), *extra_verbs]):
         settings = getattr(getmodule(verb), "CONTEXT_SETTINGS", None)
         app.command(cls=VerbCommand, context_settings=settings)(_exit_with_code(verb))
     return app
@@ -97,6 +102,18 @@ def build_app(extra_verbs: Iterable[Verb] = ()) -> typer.Typer:
 def _find_verbs() -> Iterator[Verb]:
     for module in iter_modules(verbs.__path__):
         yield getattr(import_module(f"{verbs.__name__}.{module.name}"), module.name)
+
+
+def _plugin_verbs() -> tuple[Verb, ...]:
+    load_plugins()
+    return registered_verbs()
+
+
+def _with_different_names(functions: Sequence[Verb]) -> Sequence[Verb]:
+    names = [function.__name__ for function in functions]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"Expected verbs with different names but two are called '{twice[0]}'. Rename one.")
+    return functions
 
 
 def _print_versions(requested: bool) -> None:
