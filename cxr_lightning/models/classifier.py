@@ -1,7 +1,7 @@
 """The LightningModule: training, logging and self-contained checkpoints."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -18,6 +18,7 @@ from cxr_lightning.losses.contract import with_fitting_loss
 from cxr_lightning.metrics.label_auroc import LabelAUROC
 from cxr_lightning.metrics.ranking import macro_mean
 from cxr_lightning.models.backbones import TORCHVISION_BATCH_NORM_EPSILON
+from cxr_lightning.models.compilation import CompiledForward
 from cxr_lightning.models.network import Network
 from cxr_lightning.models.optimization import (
     MakeOptimizer,
@@ -102,9 +103,7 @@ class ChestXRayClassifier(pl.LightningModule):
             drop_rate=drop_rate,
         )
         load_initial_weights(self.network.backbone, backbone, weights)
-        # The method is compiled, since a compiled module changes the tensors' names in checkpoints.
-        self._compiled = torch.compile(self.network.forward) if compile else None
-        self._compiled_size: int | None = None
+        self._compiled = CompiledForward(self.network) if compile else None
         self.frozen = freeze_backbone
         if freeze_backbone:
             self.network.freeze_backbone()  # Lightning does not call train() when a fit begins
@@ -133,15 +132,9 @@ class ChestXRayClassifier(pl.LightningModule):
         Returns:
             ``(B, C)``.
         """
-        logits: Tensor = self._forward_function(len(images))(images)
+        forward = self._compiled if self._compiled is not None and self.training else self.network
+        logits: Tensor = forward(images)
         return logits
-
-    def _forward_function(self, batch_size: int) -> Callable[[Tensor], Tensor]:
-        """The network; compiled in training, except for a last, smaller batch, which would be compiled again."""
-        if self._compiled is None or not self.training:
-            return self.network
-        self._compiled_size = self._compiled_size or batch_size
-        return self._compiled if batch_size == self._compiled_size else self.network
 
     def train(self, mode: bool = True) -> "ChestXRayClassifier":
         """Switch between training and evaluation; a frozen backbone stays in evaluation."""
