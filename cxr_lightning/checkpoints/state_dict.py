@@ -1,4 +1,4 @@
-"""Weights in a PyTorch file: the network's tensors, in torchvision's names, whatever else the file holds."""
+"""Weights in a PyTorch file: the network's tensors, by their names in it, whatever else the file holds."""
 
 import re
 from collections.abc import Mapping
@@ -50,10 +50,11 @@ def check_weights_path(path: str) -> None:
 
 
 def named_tensors(content: object, path: str) -> dict[str, Tensor]:
-    """The network's tensors in the content of a file, in torchvision's names.
+    """The network's tensors in the content of a file, by their names in the network.
 
-    A nested ``state_dict`` is used; prefixes that a wrapper or a LightningModule puts before every name are removed; a
-    last layer ``classifier.0`` and the names of 2017 (``norm.1``) are renamed.
+    A checkpoint of this package has these names. In other files a nested ``state_dict`` is used, prefixes that a
+    wrapper or a LightningModule puts before every name are removed, and a last layer ``classifier.0`` and the names of
+    2017 (``norm.1``) are renamed to torchvision's.
 
     Raises:
         ValueError: If there are no tensors, or one is not plain or is there under two names.
@@ -63,9 +64,12 @@ def named_tensors(content: object, path: str) -> dict[str, Tensor]:
     tensors = {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
     if not tensors:
         raise ValueError(f"Expected tensors in '{path}' but it holds none. Save a state_dict.")
-    _check_plain(tensors, path)
     if METADATA_KEY in container:  # it holds tensors of the loss and the preprocessing too
         tensors = backbone_tensors(current_names(tensors))
+        _check_plain(tensors, path)
+        return tensors
+    _check_plain(tensors, path)
+    _check_foreign(tensors, path)
     named: dict[str, Tensor] = {}
     for name, value in _without_prefix(tensors).items():
         if _torchvision_name(name) in named:
@@ -77,25 +81,41 @@ def named_tensors(content: object, path: str) -> dict[str, Tensor]:
 
 
 def backbone_tensors(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The backbone's tensors in a checkpoint of this package, in torchvision's names."""
+    """The backbone's tensors in a checkpoint of this package, by their names in the backbone."""
     return {
         name.removeprefix(BACKBONE_PREFIX): value for name, value in state.items() if name.startswith(BACKBONE_PREFIX)
     }
 
 
 def _check_plain(tensors: Mapping[str, Tensor], path: str) -> None:
-    """Refuse sparse, quantized and complex tensors, and those that claim to be larger than their data."""
+    """Refuse sparse and quantized tensors, and those that claim to be larger than their data."""
+    for name, tensor in tensors.items():
+        if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
+            raise ValueError(f"Expected plain tensors in '{path}' but '{name}' is {tensor.layout}, {tensor.dtype}.")
+        if _bytes(tensor) > tensor.untyped_storage().nbytes():
+            raise _too_large(name, tensor, path)
+
+
+def _check_foreign(tensors: Mapping[str, Tensor], path: str) -> None:
+    """Refuse tensors that are no weights by their type, and what is too large for a network's."""
     total = 0
     for name, tensor in tensors.items():
         is_counter = name.endswith("num_batches_tracked") and not tensor.is_complex()
-        if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
-            raise ValueError(f"Expected plain tensors in '{path}' but '{name}' is {tensor.layout}, {tensor.dtype}.")
-        if not (tensor.is_floating_point() or is_counter):
+        if not (tensor.is_floating_point() or is_counter or tensor.dtype == torch.int64):  # such as Swin's indices
             raise ValueError(f"Expected floating-point tensors in '{path}' but '{name}' is {tensor.dtype}.")
-        size = tensor.numel() * tensor.element_size()
-        total += size
-        if len(name) > _MAX_NAME_LENGTH or size > tensor.untyped_storage().nbytes() or total > MAX_WEIGHT_BYTES:
-            raise ValueError(f"Expected the weights of a network in '{path}' but '{name[:80]}' claims {size:,} bytes.")
+        total += _bytes(tensor)
+        if len(name) > _MAX_NAME_LENGTH or total > MAX_WEIGHT_BYTES:
+            raise _too_large(name, tensor, path)
+
+
+def _bytes(tensor: Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
+
+
+def _too_large(name: str, tensor: Tensor, path: str) -> ValueError:
+    return ValueError(
+        f"Expected the weights of a network in '{path}' but '{name[:80]}' claims {_bytes(tensor):,} bytes."
+    )
 
 
 def _without_prefix(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -52,6 +52,17 @@ def test_a_damaged_file_is_refused(tmp_path: Path, kept: float, zipped: bool) ->
         read_state(str(path))
 
 
+def test_indices_are_tensors_of_a_network_and_a_checkpoint_of_this_package_may_hold_masks(tmp_path: Path) -> None:
+    tensors = {"weight": torch.ones(2), "index": torch.arange(3)}
+    torch.save(tensors, tmp_path / "foreign.pth")
+    assert read_state(str(tmp_path / "foreign.pth")).keys() == tensors.keys()
+    tensors |= {"a.b.1.denselayer1.norm.1": torch.ones(1), "mask": torch.ones(3, dtype=torch.bool)}
+    state = {f"network.backbone.{name}": value for name, value in tensors.items()}
+    state |= {"loss.groups": torch.ones(2, dtype=torch.int8), "network.preprocess.mean": torch.ones(1)}
+    torch.save({"cxr_lightning": {}, "state_dict": state}, tmp_path / "own.ckpt")
+    assert read_state(str(tmp_path / "own.ckpt")).keys() == tensors.keys()  # none is renamed
+
+
 @pytest.mark.parametrize("content", [[1, 2], {"epoch": 3}, {"state_dict": [1]}, torch.ones(2), {}])
 def test_a_file_without_named_tensors_is_refused(tmp_path: Path, content: object) -> None:
     torch.save(content, tmp_path / "weights.pth")
