@@ -12,7 +12,7 @@ import torch
 
 from cxr_lightning.checkpoints.foreign.foreign_weights import ForeignWeights
 from cxr_lightning.checkpoints.foreign.reader import read_foreign_weights
-from cxr_lightning.models.backbones import build_backbone
+from cxr_lightning.models.backbones.registry import build_backbone
 
 
 def main() -> None:

@@ -1,19 +1,20 @@
 """Initial weights of a training, from a file of this package or a foreign one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from cxr_lightning.checkpoints.foreign.foreign_weights import DENSENET_BLOCKS, ForeignWeights, check_finite
+from cxr_lightning.checkpoints.foreign.foreign_weights import ForeignWeights, check_finite
 from cxr_lightning.checkpoints.foreign.reader import read_foreign_weights
 from cxr_lightning.checkpoints.load import read_checkpoint
 from cxr_lightning.checkpoints.metadata import exported_description
 from cxr_lightning.checkpoints.state_dict import check_weights_path, named_tensors
 from cxr_lightning.labels import WALKTHROUGH_LABELS
-from cxr_lightning.models.backbones import TORCHVISION_BATCH_NORM_EPSILON, head_name
+from cxr_lightning.models.backbones.densenet import DENSENET_BLOCKS, TORCHVISION_BATCH_NORM_EPSILON
+from cxr_lightning.models.backbones.registry import find_backbone
 from cxr_lightning.utils.file_names import METADATA_KEY
 from cxr_lightning.utils.io import file_sha256
 from cxr_lightning.utils.torch_io import load_safely
@@ -26,7 +27,7 @@ class InitialWeights:
     Attributes:
         state: Tensors of the network, its outputs in the order of the labels that are trained; without the last layer
             where its outputs are not known to be these labels.
-        variations: ``batch_norm_epsilon`` and ``final_relu`` of the network in the file.
+        variations: Variations of the network in the file that its backbone takes.
         source: File, sha256, format and decisions, for the metadata.
     """
 
@@ -55,11 +56,13 @@ def read_initial_weights(path: str, backbone: str, labels: Sequence[str]) -> Ini
             f"Expected weights of {backbone} in '{path}' but they are of {file_backbone}. Set 'model={file_backbone}'."
         )
     file_labels = file_labels or source.labels or (WALKTHROUGH_LABELS if source.walkthrough else None)
-    state, decision = _ordered_head(dict(source.state), file_labels, labels, head_name(backbone))
+    architecture = find_backbone(backbone)
+    state, decision = _ordered_head(source.state, file_labels, labels, architecture.head_name)
     decisions = [*source.decisions, decision]
     variations = {"batch_norm_epsilon": source.batch_norm_epsilon, "final_relu": source.final_relu}
+    taken = {name: value for name, value in variations.items() if name in (architecture.variations or ())}
     record = {"file": path, "sha256": file_sha256(Path(path)), "format": source.format, "decisions": decisions}
-    return InitialWeights(state, variations if backbone.startswith("densenet") else {}, record)
+    return InitialWeights(state, taken, record)
 
 
 def _is_package_file(path: str) -> bool:
@@ -88,13 +91,28 @@ def _read_package_file(path: str) -> tuple[ForeignWeights, tuple[str, ...]]:
 
 
 def _ordered_head(
-    state: dict[str, Tensor], file_labels: Sequence[str] | None, labels: Sequence[str], head: str
+    state: Mapping[str, Tensor], file_labels: Sequence[str] | None, labels: Sequence[str], head: str
 ) -> tuple[dict[str, Tensor], str]:
     """The last layer's outputs in the order of the labels; without it if they are not known to be these."""
-    names = [name for name in state if name.startswith(f"{head}.")]
-    if file_labels is None or set(file_labels) != set(labels) or not names:
-        labels_reason = "its labels are not known" if file_labels is None else "its labels are others"
-        reason = labels_reason if names else "there is none"
-        return {name: tensor for name, tensor in state.items() if name not in names}, f"the last layer is new: {reason}"
-    order = [list(file_labels).index(label) for label in labels]
-    return state | {name: state[name][order] for name in names}, "the last layer is theirs, in the order of the labels"
+    own_head = {name: tensor for name, tensor in state.items() if name.startswith(f"{head}.")}
+    if file_labels is None:
+        reason = "its labels are not known"
+    elif set(file_labels) != set(labels):
+        reason = "its labels are others"
+    else:
+        order = [list(file_labels).index(label) for label in labels]
+        ordered = own_head if order == sorted(order) else _with_outputs(own_head, order)
+        if ordered:
+            return {**state, **ordered}, "the last layer is theirs, in the order of the labels"
+        reason = "its labels are in another order, and it is more than one linear layer"
+    reason = reason if own_head else "there is none"
+    return {name: tensor for name, tensor in state.items() if name not in own_head}, f"the last layer is new: {reason}"
+
+
+def _with_outputs(head: Mapping[str, Tensor], order: Sequence[int]) -> dict[str, Tensor]:
+    """The tensors of a head with its outputs in another order; empty if it is not known which tensors these are."""
+    weights = [name for name, tensor in head.items() if tensor.ndim > 1]
+    if len(weights) != 1 or len(head[weights[0]]) != len(order):
+        return {}
+    layer = weights[0].rpartition(".")[0]
+    return {name: tensor[order] if name.rpartition(".")[0] == layer else tensor for name, tensor in head.items()}

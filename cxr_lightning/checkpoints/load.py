@@ -6,6 +6,7 @@ from typing import Any
 
 from cxr_lightning.checkpoints.metadata import check_metadata, exported_description
 from cxr_lightning.checkpoints.safetensors import read_safetensors
+from cxr_lightning.models.backbones.registry import check_recorded_backbone
 from cxr_lightning.models.classifier import NOT_IN_CHECKPOINT, ChestXRayClassifier
 from cxr_lightning.models.version_0_1 import current_names
 from cxr_lightning.utils.file_names import METADATA_KEY
@@ -57,10 +58,12 @@ def _read_torch_file(path: str) -> dict[str, Any]:
 def load_classifier(path: str) -> ChestXRayClassifier:
     """The model in a checkpoint or exported safetensors file, in evaluation mode on the CPU.
 
-    Errors are those of :func:`read_checkpoint`.
+    Errors are those of :func:`read_checkpoint`, and of
+    :func:`~cxr_lightning.models.backbones.registry.check_recorded_backbone`.
     """
     content = read_checkpoint(path)
     settings = content["hyper_parameters"]
+    check_recorded_backbone(settings, path)
     try:
         if unknown := sorted(set(settings) & set(NOT_IN_CHECKPOINT)):
             raise ValueError(f"unknown settings {unknown}")

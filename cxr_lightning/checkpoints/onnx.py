@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from cxr_lightning.checkpoints.metadata import describe_model
 from cxr_lightning.metrics.calibration import Calibrator
+from cxr_lightning.models.class_activation import linear_layer_after_pooling
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.models.network import Network
 from cxr_lightning.models.postprocess import read_postprocessing
-from cxr_lightning.models.target_layer import split_backbone
 from cxr_lightning.utils.file_names import (
     METADATA_KEY,
     ONNX_ACTIVATION_MAPS,
@@ -39,7 +39,7 @@ class ExportedNetwork(nn.Module):
         calibrators: One per label.
 
     Attributes:
-        has_maps: Whether there are class-activation maps: for networks with a linear layer after global pooling.
+        has_maps: Whether there are class-activation maps: for networks whose head is global pooling and a linear layer.
     """
 
     slope: Tensor
@@ -48,8 +48,8 @@ class ExportedNetwork(nn.Module):
     def __init__(self, network: Network, calibrators: Sequence[Calibrator]) -> None:
         super().__init__()
         self.network = network
-        self.features, self.head = split_backbone(network.backbone, network.backbone_name, "post_relu")
-        self.has_maps = not network.backbone_name.startswith("convnext")  # normalizes between pooling and linear layer
+        self._linear_layer = linear_layer_after_pooling(network)
+        self.has_maps = self._linear_layer is not None
         slopes = [1.0 if one.method == "none" else one.slope for one in calibrators]
         intercepts = [0.0 if one.method == "none" else one.intercept for one in calibrators]
         self.register_buffer("slope", torch.tensor(slopes))
@@ -68,12 +68,13 @@ class ExportedNetwork(nn.Module):
         References:
             Zhou et al., "Learning deep features for discriminative localization", 2016.
         """
-        features = self.features(self.network.preprocess(images))
-        logits = self.head(features)
+        features = self.network.features(self.network.preprocess(images))
+        logits = self.network.head(features)
         probabilities = (torch.sigmoid(self.slope * logits + self.intercept), torch.sigmoid(logits))
-        if not self.has_maps:
+        if self._linear_layer is None:
             return probabilities
-        return (*probabilities, torch.einsum("bkhw,ck->bchw", features, self.network.head.weight))
+        weight = self.network.get_parameter(f"{self._linear_layer}.weight")
+        return (*probabilities, torch.einsum("bkhw,ck->bchw", features, weight))
 
 
 def export_onnx(model: ChestXRayClassifier, path: Path) -> dict[str, float]:

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from cxr_lightning.checkpoints.metadata import describe_model, exported_description, parse_description
+from cxr_lightning.models.backbones.registry import check_recorded_backbone
 from cxr_lightning.models.classifier import NOT_IN_CHECKPOINT, ChestXRayClassifier
 from cxr_lightning.models.reference_pair import exact_probabilities
 from cxr_lightning.models.version_0_1 import current_names
@@ -57,10 +58,16 @@ def read_safetensors(path: str) -> dict[str, Any]:
     """Read a file that :func:`write_safetensors` wrote, as the content of a checkpoint.
 
     Raises:
-        ValueError: If it is another file, is damaged, or its tensors do not fit its network.
+        ValueError: If it is another file, is damaged, its tensors do not fit its network, or its backbone is of a
+            package that is not trusted.
+        ImportError: If that package cannot be imported.
     """
     try:
         description = parse_description(exported_description(path) or "")
+    except (ValueError, KeyError, TypeError) as error:
+        raise _refusal(path, error) from error
+    check_recorded_backbone(description["hyper_parameters"], path)
+    try:
         with safe_open(path, framework="pt") as file:
             probabilities = json.loads((file.metadata() or {}).get(_PROBABILITIES, "[]"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no mapping
@@ -77,11 +84,7 @@ def read_safetensors(path: str) -> dict[str, Any]:
             METADATA_KEY: description.record,
         }
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ValueError(
-            f"Expected a model that `cxr export` wrote in '{path}' but it is none, or is damaged "
-            f"({type(error).__name__}: {reason}). Export it again."
-        ) from error
+        raise _refusal(path, error) from error
     if image is not None:
         content[REFERENCE_KEY] = {"image": image, "probabilities": probabilities}
     return content
@@ -90,6 +93,14 @@ def read_safetensors(path: str) -> dict[str, Any]:
 def _are_numbers(values: Any) -> bool:  # noqa: ANN401  # from a file
     """Whether a value is a list of numbers, or nulls for undefined ones."""
     return isinstance(values, list) and all(value is None or isinstance(value, int | float) for value in values)
+
+
+def _refusal(path: str, error: Exception) -> ValueError:
+    reason = " ".join(str(error).split())[:200]
+    return ValueError(
+        f"Expected a model that `cxr export` wrote in '{path}' but it is none, or is damaged "
+        f"({type(error).__name__}: {reason}). Export it again."
+    )
 
 
 def _complete_state(settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> dict[str, Any]:

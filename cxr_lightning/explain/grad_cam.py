@@ -5,13 +5,14 @@ References:
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from captum.attr import LayerAttribution, LayerGradCam
 from torch import Tensor, nn
 
+from cxr_lightning.models.backbones.base import TargetLayer
 from cxr_lightning.models.network import Network
-from cxr_lightning.models.target_layer import TargetLayer, split_backbone
 from cxr_lightning.utils.validation import check_choice
 
 _MIN_EVIDENCE = 1e-8
@@ -32,8 +33,9 @@ class GradCam:
     def __init__(self, network: Network, target_layer: TargetLayer = "post_relu") -> None:
         self.network = network
         self.target_layer: TargetLayer = check_choice("target_layer", target_layer, TargetLayer)
-        self.features, head = split_backbone(network.backbone, network.backbone_name, target_layer)
-        self.head = _Head(head)
+        features, head = network.parts(self.target_layer)
+        self.features = partial(features, network.backbone)
+        self.head = _Head(partial(head, network.backbone))
         self._captum = LayerGradCam(self.head, self.head.entry)
 
     def activations(self, images: Tensor) -> Tensor:
@@ -43,10 +45,7 @@ class GradCam:
             images: ``(B, 1, S, S)`` uint8, or float in [0, 255].
         """
         with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
-            maps: Tensor = self.features(self.network.pixels(images))
-        if maps.ndim != 4 or maps.shape[2] != maps.shape[3]:  # (B, h, w, K) of a Swin that was not permuted
-            raise RuntimeError(f"Expected the target layer's maps as (B, K, h, w) but got {tuple(maps.shape)}.")
-        return maps
+            return self.features(self.network.pixels(images))
 
     def heatmaps(self, images: Tensor, columns: Sequence[int]) -> Tensor:
         """Compute Grad-CAM maps at the target layer's resolution, not normalized; negative evidence is 0.

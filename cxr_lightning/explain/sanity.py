@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from cxr_lightning.explain.grad_cam import GradCam
 from cxr_lightning.explain.heatmaps import image_heatmaps
 from cxr_lightning.explain.results import SanityResult
-from cxr_lightning.models.backbones import head_name
 
 _STEPS = 20
 
@@ -87,7 +86,7 @@ def randomized_similarity(
     similarity = {}
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        for name, stage in _stages(network.backbone, network.backbone_name):
+        for name, stage in network.stages():
             for module in stage.modules():
                 reset = getattr(module, "reset_parameters", None)
                 if callable(reset):
@@ -98,15 +97,6 @@ def randomized_similarity(
                 np.mean([rank_correlation(before.ravel(), after.ravel()) for before, after in pairs])
             )
     return similarity
-
-
-def _stages(backbone: nn.Module, name: str) -> list[tuple[str, nn.Module]]:
-    """Names and modules of the last layer, then of the features' children from the last to the first."""
-    head = head_name(name)
-    trunk = backbone.get_submodule("features") if hasattr(backbone, "features") else backbone
-    children = [(name, child) for name, child in trunk.named_children() if not head.startswith(name)]
-    with_weights = [(name, child) for name, child in children if any(True for _ in child.parameters())]
-    return [(head, backbone.get_submodule(head)), *reversed(with_weights)]
 
 
 def rank_correlation(first: NDArray[np.floating[Any]], second: NDArray[np.floating[Any]]) -> float:

@@ -17,7 +17,7 @@ from cxr_lightning.losses.bce import MultilabelBCE
 from cxr_lightning.losses.contract import with_fitting_loss
 from cxr_lightning.metrics.label_auroc import LabelAUROC
 from cxr_lightning.metrics.ranking import macro_mean
-from cxr_lightning.models.backbones import TORCHVISION_BATCH_NORM_EPSILON
+from cxr_lightning.models.backbones.densenet import TORCHVISION_BATCH_NORM_EPSILON
 from cxr_lightning.models.compilation import CompiledForward
 from cxr_lightning.models.network import Network
 from cxr_lightning.models.optimization import (
@@ -45,13 +45,14 @@ class ChestXRayClassifier(pl.LightningModule):
 
     Args:
         labels: Finding names, in output order.
-        backbone: A name in ``cxr_lightning.models.backbones.BACKBONES``.
+        backbone: See :func:`~cxr_lightning.models.backbones.registry.find_backbone`.
         weights: Initial weights: None (random), ``imagenet``, or tensors in torchvision's names; not kept in the
             checkpoint.
         image_size: Side of the images in pixels.
         interpolation: Interpolation with which images are resized.
         preprocessing, mean, std, batch_norm_epsilon, final_relu, drop_rate: See
             :class:`~cxr_lightning.models.network.Network`.
+        variations: Further arguments of a backbone of one's own, by name.
         freeze_backbone: Train only the last layer; the rest keeps its batch-norm statistics too.
         compile: Compile the network with torch for training; takes minutes before the first step.
         loss: Any module as described in :mod:`cxr_lightning.losses.contract`; unweighted binary cross-entropy if not
@@ -82,6 +83,7 @@ class ChestXRayClassifier(pl.LightningModule):
         batch_norm_epsilon: float = TORCHVISION_BATCH_NORM_EPSILON,
         final_relu: bool = True,
         drop_rate: float = 0.0,
+        variations: Mapping[str, Any] | None = None,
         freeze_backbone: bool = False,
         compile: bool = False,
         loss: nn.Module | None = None,
@@ -98,9 +100,11 @@ class ChestXRayClassifier(pl.LightningModule):
             preprocessing=preprocessing,
             mean=mean,
             std=std,
+            image_size=image_size,
             batch_norm_epsilon=batch_norm_epsilon,
             final_relu=final_relu,
             drop_rate=drop_rate,
+            **(variations or {}),
         )
         load_initial_weights(self.network.backbone, backbone, weights)
         self._compiled = CompiledForward(self.network) if compile else None

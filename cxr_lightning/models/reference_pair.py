@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from cxr_lightning.models.evaluation_mode import evaluation_mode
 from cxr_lightning.utils.precision import exact_float32
 
 
@@ -29,12 +30,6 @@ def exact_probabilities(network: nn.Module, image: Tensor) -> list[float]:
         image: ``(1, S, S)`` uint8.
     """
     device = next(network.parameters()).device
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        with torch.no_grad(), torch.autocast(device.type, enabled=False), exact_float32():
-            probabilities: list[float] = network(image[None].to(device)).float().sigmoid()[0].tolist()
-    finally:
-        for module, training in modes:
-            module.training = training
+    with evaluation_mode(network), torch.no_grad(), torch.autocast(device.type, enabled=False), exact_float32():
+        probabilities: list[float] = network(image[None].to(device)).float().sigmoid()[0].tolist()
     return probabilities

@@ -46,7 +46,7 @@ def test_onnx_equals_torch(batch: int, model_file: Path, onnx_file: Path) -> Non
     with torch.no_grad():
         logits = classifier(torch.from_numpy(images))
         expected = logits.sigmoid().numpy()
-        pooled = torch.from_numpy(maps).mean(dim=(2, 3)) + classifier.network.head.bias
+        pooled = torch.from_numpy(maps).mean(dim=(2, 3)) + classifier.network.head_layer.bias
     np.testing.assert_allclose(raw, expected, atol=1e-5)
     np.testing.assert_allclose(pooled, logits, atol=1e-5)  # global average pooling and a linear layer change places
     fitted = load_model(model_file, device="cpu").postprocessing
@@ -101,7 +101,7 @@ def test_calibrated_probabilities_agree_where_raw_ones_are_nearly_0_or_1(
 ) -> None:
     classifier = ChestXRayClassifier(["Mass"], backbone="densenet_micro", image_size=64).eval()
     with torch.no_grad():
-        head = classifier.network.head
+        head = classifier.network.head_layer
         for parameter in head.parameters():
             parameter.fill_(logit if parameter.ndim == 1 else 0.0)
     classifier.metadata["fitted"] = PostProcessing(

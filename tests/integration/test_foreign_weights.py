@@ -14,7 +14,6 @@ from hydra.core.global_hydra import GlobalHydra
 from cxr_lightning.app.evaluate import run_evaluate
 from cxr_lightning.app.train import run_train
 from cxr_lightning.checkpoints.foreign.build import build_foreign_classifier
-from cxr_lightning.checkpoints.foreign.foreign_weights import DENSENET_BLOCKS
 from cxr_lightning.checkpoints.foreign.model_settings import ForeignSettings, resolve_foreign_model
 from cxr_lightning.checkpoints.foreign.reader import read_foreign_weights
 from cxr_lightning.checkpoints.load import load_classifier
@@ -22,7 +21,8 @@ from cxr_lightning.checkpoints.save import save_classifier
 from cxr_lightning.imaging.reader import read_gray, resize
 from cxr_lightning.inference.predictions_file import read_predictions
 from cxr_lightning.labels import NIH_LABELS, WALKTHROUGH_LABELS
-from cxr_lightning.models import backbones
+from cxr_lightning.models.backbones.densenet import DENSENET_BLOCKS, densenet_backbone
+from cxr_lightning.models.backbones.registry import BACKBONES, build_backbone
 from tests.unit.checkpoints.foreign.conftest import build
 
 Run = Callable[..., tuple[int, Path]]
@@ -32,9 +32,7 @@ Run = Callable[..., tuple[int, Path]]
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Function that runs a program with the manifests' small DenseNet registered; returns its exit code and folder."""
     monkeypatch.setitem(DENSENET_BLOCKS, "densenet_small", (2, 1, 1, 1))
-    settings = {"growth_rate": 32, "block_config": (2, 1, 1, 1), "num_init_features": 64}
-    monkeypatch.setitem(backbones._DENSENETS, "densenet_small", settings)
-    monkeypatch.setitem(backbones._HEADS, "densenet_small", "classifier")
+    monkeypatch.setitem(BACKBONES, "densenet_small", densenet_backbone((2, 1, 1, 1)))
 
     def run_with(main: Callable[[], Any], *overrides: str) -> tuple[int, Path]:
         GlobalHydra.instance().clear()
@@ -66,7 +64,7 @@ def test_evaluate_reads_a_keras_file_directly(run: Run, make_nih: Callable[..., 
     predictions = read_predictions(folder / "predictions.csv")
     pixels = resize(read_gray(root / "images" / predictions.image_ids[0]), 64, "nearest").astype(np.float32)
     image = torch.from_numpy((pixels - model["mean"]) / model["std"])[None, None].expand(-1, 3, -1, -1)
-    network = backbones.build_backbone("densenet_small", 14, batch_norm_epsilon=1.001e-5).eval()
+    network = build_backbone("densenet_small", 14, batch_norm_epsilon=1.001e-5).eval()
     network.load_state_dict(dict(read_foreign_weights(weights).state), strict=False)
     with torch.no_grad():
         expected = network(image).sigmoid()[0].numpy()

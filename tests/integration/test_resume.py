@@ -11,6 +11,9 @@ import pytorch_lightning as pl
 from benchmarks.kill_test import outcome
 from cxr_lightning.training.callbacks import StepSeeds
 from tests.conftest import SMALL, Run
+from tests.own_backbones import TINY, own_package
+
+__all__ = ["own_package"]
 
 SETTINGS = (
     *SMALL,
@@ -58,6 +61,7 @@ def died(run: Run, *settings: str) -> None:
         run(*settings)
 
 
+@pytest.mark.usefixtures("own_package")
 @pytest.mark.parametrize(
     ("workers", "epoch", "batch", "more"),
     [
@@ -65,6 +69,7 @@ def died(run: Run, *settings: str) -> None:
         (0, 1, 1, ("scheduler=plateau", "scheduler.patience=0", "monitor.name=val/loss", "monitor.mode=max")),
         (2, 1, 3, ()),
         (2, 2, 1, ("trainer.accumulate_grad_batches=2",)),
+        (0, 1, 2, (f"model.backbone={TINY}", "+model.variations.width=6")),
     ],
 )
 def test_a_run_that_died_in_an_epoch_is_continued_exactly(

@@ -8,9 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from cxr_lightning.labels import WALKTHROUGH_LABELS
-
-DENSENET_BLOCKS = {"densenet121": (6, 12, 24, 16), "densenet169": (6, 12, 32, 32), "densenet201": (6, 12, 48, 32)}
-"""Number of dense layers in each dense block, by network."""
+from cxr_lightning.models.backbones.densenet import DENSENET_BLOCKS
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from cxr_lightning.checkpoints.foreign.foreign_weights import ForeignWeights, check_finite
 from cxr_lightning.checkpoints.state_dict import MAX_WEIGHT_BYTES, named_tensors
-from cxr_lightning.models.backbones import TORCHVISION_BATCH_NORM_EPSILON
+from cxr_lightning.models.backbones.densenet import TORCHVISION_BATCH_NORM_EPSILON
 from cxr_lightning.utils.file_names import METADATA_KEY
 from cxr_lightning.utils.torch_io import load_safely
 

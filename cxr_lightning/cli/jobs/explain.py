@@ -8,7 +8,7 @@ from cxr_lightning.checkpoints.load import load_classifier
 from cxr_lightning.explain.heatmaps import explain_image
 from cxr_lightning.imaging.reader import read_gray, resize
 from cxr_lightning.metrics.ranking import top_labels
-from cxr_lightning.models.target_layer import TargetLayer
+from cxr_lightning.models.backbones.base import TargetLayer
 from cxr_lightning.report.captions import heatmap_file_name
 from cxr_lightning.report.report_folder import write_overlay
 from cxr_lightning.report.wording import model_title

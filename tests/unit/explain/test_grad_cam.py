@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cxr_lightning.explain.grad_cam import GradCam, normalize, upsample
-from cxr_lightning.models.backbones import BACKBONES
+from cxr_lightning.models.backbones.base import TargetLayer
 from cxr_lightning.models.classifier import ChestXRayClassifier
-from cxr_lightning.models.target_layer import TargetLayer
 
 LABELS = ["Mass", "Edema", "Hernia"]
 
@@ -87,27 +86,12 @@ def test_many_at_once_equal_one_by_one() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "backbone", [name for name in BACKBONES if name.startswith(("densenet_m", "resnet", "swin_v2_t"))]
-)
-def test_features_and_head_are_the_network(backbone: str) -> None:
-    model, images = model_of(backbone), images_of(2)
-    grad_cam = GradCam(model.network)
-    maps = grad_cam.activations(images)
-    assert maps.shape[2:] == (2, 2)
-    with torch.no_grad():
-        assert torch.allclose(grad_cam.head(maps), model(images), atol=1e-6)
-    assert torch.isfinite(grad_cam.heatmaps(images, [1])).all()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("backbone", BACKBONES)
-def test_every_backbone_has_maps_of_the_right_shape(backbone: str) -> None:
-    model, images = model_of(backbone), images_of(1)
-    grad_cam = GradCam(model.network)
-    assert grad_cam.activations(images).shape[2:] == (2, 2)
-    with torch.no_grad():
-        assert torch.allclose(grad_cam.head(grad_cam.activations(images)), model(images), atol=1e-5)
+@pytest.mark.parametrize("backbone", ["densenet_micro", "resnet50", "swin_v2_t"])
+def test_heat_maps_are_finite(backbone: str) -> None:
+    grad_cam = GradCam(model_of(backbone).network)
+    maps = grad_cam.heatmaps(images_of(2), [1])
+    assert maps.shape == (2, 1, 2, 2)
+    assert torch.isfinite(maps).all()
 
 
 def test_a_network_without_final_relu_and_a_frozen_one_have_maps() -> None:
@@ -135,7 +119,7 @@ def test_maps_work_within_inference_mode_and_leave_the_model_as_it_was() -> None
 def test_an_unknown_layer_or_one_that_the_network_has_not_is_refused() -> None:
     with pytest.raises(ValueError, match=r"`target_layer` to be one of \['post_relu', 'pre_relu'\] but got 'norm5'"):
         GradCam(model_of().network, "norm5")  # type: ignore[arg-type]  # the error under test
-    with pytest.raises(ValueError, match="DenseNet for the target layer pre_relu but got resnet50"):
+    with pytest.raises(ValueError, match=r"before its last activation.*pre_relu but got resnet50\. Use post_relu"):
         GradCam(model_of("resnet50").network, "pre_relu")
 
 
@@ -155,7 +139,7 @@ def test_normalised_maps_lie_between_0_and_1_and_nothing_is_made_of_noise(values
 
 def test_a_model_whose_evidence_is_all_against_a_finding_has_an_empty_map() -> None:
     model = model_of()
-    head = model.network.head
+    head = model.network.head_layer
     assert isinstance(head, nn.Linear)
     with torch.no_grad():
         head.weight[0] = -1.0

@@ -291,7 +291,7 @@ def test_only_what_may_learn_is_given_to_the_optimizer() -> None:
     model = classifier(freeze_backbone=True)
     optimizer = model.configure_optimizers()
     assert isinstance(optimizer, torch.optim.AdamW)
-    head = model.network.head
+    head = model.network.head_layer
     assert {id(parameter) for parameter in optimizer.param_groups[0]["params"]} == set(map(id, head.parameters()))
 
 

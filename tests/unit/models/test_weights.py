@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cxr_lightning.checkpoints.state_dict import read_state
-from cxr_lightning.models.backbones import build_backbone
+from cxr_lightning.models.backbones.registry import build_backbone
 from cxr_lightning.models.weights import load_initial_weights
 
 MICRO = "densenet_micro"
@@ -75,7 +75,7 @@ def test_weights_without_a_head_get_a_new_one(tmp_path: Path) -> None:
     load_initial_weights(micro(), MICRO, read_state(str(tmp_path / "weights.pth")))
 
 
-@pytest.mark.parametrize("change", ["missing", "extra", "shape"])
+@pytest.mark.parametrize("change", ["missing", "extra", "shape", "type"])
 def test_weights_that_do_not_fit_are_refused_with_names(tmp_path: Path, change: str) -> None:
     state = dict(micro(seed=1).state_dict())
     key = "features.conv0.weight"
@@ -84,11 +84,14 @@ def test_weights_that_do_not_fit_are_refused_with_names(tmp_path: Path, change: 
         state["stranger"] = tensor
     if change == "shape":
         state[key] = tensor[:4]
+    if change == "type":
+        state[key] = tensor.long()
     torch.save(state, tmp_path / "weights.pth")
     message = {
         "missing": rf"1 tensors are missing \['{key}'\], 0 are not its own \[\] and 0 have",
         "extra": r"0 tensors are missing \[\], 1 are not its own \['stranger'\] and 0 have",
-        "shape": rf"0 are not its own \[\] and 1 have another shape \['{key}'\]",
+        "shape": rf"0 are not its own \[\] and 1 have another shape or type \['{key}'\]",
+        "type": rf"0 are not its own \[\] and 1 have another shape or type \['{key}'\]",
     }[change]
     network = micro()
     with pytest.raises(ValueError, match=message):

@@ -12,14 +12,15 @@ from torch.nn import functional as F
 
 from cxr_lightning import cli
 from cxr_lightning.checkpoints.foreign.build import build_foreign_classifier
-from cxr_lightning.checkpoints.foreign.foreign_weights import DENSENET_BLOCKS, ForeignWeights
+from cxr_lightning.checkpoints.foreign.foreign_weights import ForeignWeights
 from cxr_lightning.checkpoints.foreign.model_settings import ForeignSettings, resolve_foreign_model
 from cxr_lightning.checkpoints.foreign.reader import read_foreign_weights
 from cxr_lightning.checkpoints.initial_weights import read_initial_weights
 from cxr_lightning.checkpoints.load import load_classifier
 from cxr_lightning.checkpoints.save import save_classifier
 from cxr_lightning.labels import NIH_LABELS, WALKTHROUGH_LABELS
-from cxr_lightning.models import backbones
+from cxr_lightning.models.backbones.densenet import DENSENET_BLOCKS, densenet_backbone
+from cxr_lightning.models.backbones.registry import BACKBONES
 from tests.unit.checkpoints.foreign.conftest import build
 
 Small = Callable[[str], Path]
@@ -29,9 +30,7 @@ Small = Callable[[str], Path]
 def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Small:
     """Function that writes a Keras file of a small DenseNet, which is registered as a backbone."""
     monkeypatch.setitem(DENSENET_BLOCKS, "densenet_small", (2, 1, 1, 1))
-    settings = {"growth_rate": 32, "block_config": (2, 1, 1, 1), "num_init_features": 64}
-    monkeypatch.setitem(backbones._DENSENETS, "densenet_small", settings)
-    monkeypatch.setitem(backbones._HEADS, "densenet_small", "classifier")
+    monkeypatch.setitem(BACKBONES, "densenet_small", densenet_backbone((2, 1, 1, 1)))
     return lambda name: build(name, tmp_path)
 
 

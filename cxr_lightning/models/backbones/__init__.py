@@ -1,0 +1,1 @@
+"""Backbones: one object each, in a module per kind of network, and the registry of their names."""
