@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Literal
 
 from pydantic import Field
@@ -12,6 +13,8 @@ from cxr_lightning.training.run_folder import has_checkpoint
 from cxr_lightning.utils.paths import refuse_url
 
 _PRECISIONS = frozenset({"32", "32-true", "16-mixed", "bf16-mixed"})
+_FIND_BACKBONE = "cxr_lightning.models.backbones.registry:find_backbone"
+"""Imported when a backbone is checked, since torch takes seconds and ``--help`` needs none."""
 
 
 class Folders(Settings):
@@ -71,12 +74,21 @@ class TrainSettings(Settings):
                 f"Expected `trainer.precision` among {sorted(_PRECISIONS)} but got {self.trainer.get('precision')!r}. "
                 "Weights and pixel statistics are float32 here."
             )
+        if isinstance(backbone := self.model.get("backbone"), str):
+            yield from _backbone_problems(backbone)
         if self.ckpt_path and self.resume:
             yield "Expected either `ckpt_path` or `resume` but got both. `resume` finds the checkpoint itself."
         if self.resume and not self.train:
             yield "Expected training beside `resume` but got train=false. Set ckpt_path=FILE to test a checkpoint."
         if self.ckpt_path:
             yield from _checkpoint_problems(self.ckpt_path)
+
+
+def _backbone_problems(name: str) -> Iterator[str]:
+    try:
+        resolve_name(_FIND_BACKBONE)(name)
+    except (ValueError, ImportError) as error:
+        yield str(error)
 
 
 def _checkpoint_problems(path: str) -> Iterator[str]:
