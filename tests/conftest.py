@@ -19,6 +19,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 if TYPE_CHECKING:  # Lightning takes seconds to import; not every test needs it
     from cxr_lightning.data.datamodule import ChestXRayDataModule
 
+collect_ignore_glob = ["data/*"]
+"""Packages that tests import by themselves: an import registers their parts."""
+
 HEADER = (
     "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,"
     "OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y]"

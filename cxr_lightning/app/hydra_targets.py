@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from cxr_lightning.utils.paths import refuse_url
+from cxr_lightning.utils.plugins import PLUGINS_VARIABLE
 
 HYDRA_TARGETS = (
     r"cxr_lightning\.app\.sweep\.RememberFolder",
@@ -59,6 +60,7 @@ def check_hydra(conf: Path, name: str, arguments: Sequence[str]) -> None:
             config = compose(parsed.config_name or name, overrides, return_hydra_config=True)
             _check_targets(config)
             _check_logging(config)
+            _check_environment(config)
 
 
 def absolute_config_path(arguments: Sequence[str]) -> list[str]:
@@ -138,6 +140,15 @@ def _check_logging(config: DictConfig) -> None:
                 _check_name(key, value, _LOGGING_FACTORIES)
             elif "://" in str(value):
                 _check_name(key, value, _STREAMS)
+
+
+def _check_environment(config: DictConfig) -> None:
+    """Refuse to extend the list of trusted packages, which is read from the environment."""
+    if PLUGINS_VARIABLE in config.hydra.job.env_set:
+        raise ValueError(
+            f"Expected no {PLUGINS_VARIABLE} in 'hydra.job.env_set': a configuration trusts no packages. Set it in the "
+            "environment of the program."
+        )
 
 
 def _check_name(key: str, value: object, allowed: Sequence[str]) -> None:

@@ -66,7 +66,7 @@ def read_safetensors(path: str) -> dict[str, Any]:
         description = parse_description(exported_description(path) or "")
     except (ValueError, KeyError, TypeError) as error:
         raise _refusal(path, error) from error
-    check_recorded_backbone(description["hyper_parameters"], path)
+    check_recorded_backbone(description.hyper_parameters, path)
     try:
         with safe_open(path, framework="pt") as file:
             probabilities = json.loads((file.metadata() or {}).get(_PROBABILITIES, "[]"))
