@@ -8,6 +8,7 @@ import os
 import sys
 from importlib import import_module
 from importlib.metadata import entry_points
+from types import ModuleType
 
 ENTRY_POINT_GROUP = "cxr_lightning.plugins"
 """Group of the entry points whose values name trusted packages."""
@@ -60,13 +61,12 @@ def import_trusted(name: str, setting: str) -> object:
     if not is_within(name, trusted_packages()):
         raise ValueError(f"Expected a trusted package in {setting} but got '{name}'. {how_to_trust(name)}")
     module, _, attribute = name.rpartition(".")
-    try:
-        found: object = getattr(_import(module), attribute)
-    except AttributeError as error:
+    content = vars(_import(module))
+    if attribute not in content:
         raise ValueError(
             f"Expected something that exists in {setting} but '{module}' has no '{attribute}'. Correct the name."
-        ) from error
-    return found
+        )
+    return content[attribute]
 
 
 def how_to_trust(name: str) -> str:
@@ -80,11 +80,16 @@ def how_to_trust(name: str) -> str:
     )
 
 
-def _import(module: str) -> object:
+def _import(module: str) -> ModuleType:
     try:
         return import_module(module)
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise ImportError(
             f"Expected the trusted package's module '{module}' but it cannot be imported ({error}). Install it, or add "
             "its folder to PYTHONPATH."
+        ) from error
+    except Exception as error:  # somebody else's code may fail in any way
+        raise ImportError(
+            f"Expected the trusted package's module '{module}' to be imported but it fails "
+            f"({type(error).__name__}: {error}). Correct it, or remove it from {PLUGINS_VARIABLE}."
         ) from error
