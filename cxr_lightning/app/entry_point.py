@@ -140,6 +140,9 @@ def run_job(job: str, config: DictConfig) -> float | None:
 def _exit(error: BaseException) -> NoReturn:
     if os.environ.get("CXR_TRACEBACK") == "1":
         raise error
+    if isinstance(error, BrokenPipeError):  # the reader, such as `| head`, has ended
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(_EXIT_FAILED)
     print(f"error: {one_line(error)}", file=sys.stderr)
     sys.exit(_EXIT_FAILED)
 
