@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 from cxr_lightning.utils import plugins
-from cxr_lightning.utils.plugins import how_to_trust, import_trusted, load_plugins, trusted_packages
+from cxr_lightning.utils.plugins import (
+    how_to_trust,
+    import_trusted,
+    installed_plugins,
+    load_plugins,
+    trusted_packages,
+)
 
 
 @pytest.fixture
@@ -46,9 +52,13 @@ def test_an_installed_package_names_itself_by_an_entry_point(package: str, monke
         return [EntryPoint("any name", package, group), EntryPoint("x", f"{package}.parts:Part", group)]
 
     monkeypatch.setattr(plugins, "entry_points", installed)
-    assert trusted_packages() == (package, f"{package}.parts")
-    load_plugins()
-    assert sys.modules[package].IMPORTED
+    installed_plugins.cache_clear()
+    try:
+        assert trusted_packages() == (package, f"{package}.parts")
+        load_plugins()
+        assert sys.modules[package].IMPORTED
+    finally:
+        installed_plugins.cache_clear()
 
 
 def test_a_part_of_a_package_may_be_trusted_alone(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
