@@ -1,17 +1,22 @@
 """The programs as functions: ``from cxr_lightning import train, evaluate, compare``.
 
-They give the numbers of the commands, print nothing and write only what is said here.
+They give the numbers of the commands, and write only what is said here (and the cache, ``paths.cache_dir``). Beside
+progress bars they print nothing; the caller's logging, warnings, environment and random numbers stay as they are.
 """
 
+import logging
+import os
+import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf, open_dict
 
-from cxr_lightning.app.configuration import check_overrides, compose_settings, conf_folder, search_path
+from cxr_lightning.app.configuration import check_overrides, compose_settings, conf_folder, own_hydra, search_path
 from cxr_lightning.app.errors import explain_error
 from cxr_lightning.app.evaluate_settings import read_evaluate_settings
 from cxr_lightning.app.hydra_targets import check_hydra
@@ -25,6 +30,12 @@ if TYPE_CHECKING:
 _RUN_TRAINING = "cxr_lightning.app.train_run:run_in_python"
 _RUN_EVALUATION = "cxr_lightning.app.evaluate_job:run_evaluation"
 _SILENCE = "cxr_lightning.app.entry_point:ignore_intended_warnings"
+_ISOLATE_RNG = "pytorch_lightning.utilities.seed:isolate_rng"
+_LIGHTNING_LOGGER = "pytorch_lightning.utilities.rank_zero"
+_SEED_VARIABLES = ("PL_GLOBAL_SEED", "PL_SEED_WORKERS")
+"""Variables that Lightning sets with the seed."""
+_LOADING = ("batch_size", "num_workers", "cache")
+"""Settings of a data module's loading."""
 
 
 def train(*overrides: str, config_dir: str | Path | None = None) -> "TrainedRun":
@@ -46,11 +57,10 @@ def train(*overrides: str, config_dir: str | Path | None = None) -> "TrainedRun"
         >>> run.best_checkpoint  # doctest: +SKIP
     """
     given = [*check_overrides(overrides), *search_path(config_dir)]
-    check_hydra(conf_folder(), "train", given)
-    try:
-        run: TrainedRun = resolve_name(_RUN_TRAINING)(given)
-    except RuntimeError as error:
-        raise explain_error(error) from error
+    with own_hydra():
+        check_hydra(conf_folder(), "train", given)
+        with _kept_state():
+            run: TrainedRun = resolve_name(_RUN_TRAINING)(given)
     return run
 
 
@@ -69,7 +79,7 @@ def evaluate(
         overrides: Settings as on the command line, such as ``"data=nih"`` or ``"data.split=all"``.
         datamodule: The data to evaluate a checkpoint on, instead of settings.
         config_dir: Folder with further configuration files, in the groups of ``conf/``.
-        output_dir: Folder for what is written on the way (predictions.csv, excluded images); by default nothing is.
+        output_dir: Folder for what is written on the way (predictions.csv, excluded images); by default none is.
         settings: Fields of :class:`~cxr_lightning.app.evaluate_settings.EvaluateSettings`, such as ``root``,
             ``predictions``, ``replicates`` or ``gradcam={"top": 0}``.
 
@@ -84,26 +94,30 @@ def evaluate(
         >>> report = evaluate("best.ckpt", root="/data/nih")  # doctest: +SKIP
         >>> report.findings["auroc"]  # doctest: +SKIP
     """
+    if isinstance(ckpt, str) and re.match(r"[\w.]+=", ckpt) and not Path(ckpt).exists():
+        raise ValueError(
+            f"Expected a checkpoint as the first argument but got the override {ckpt!r}. Give it after the checkpoint, "
+            "which is None with predictions=."
+        )
     given = [*check_overrides(overrides), *search_path(config_dir)]
+    if datamodule is not None and (unused := sorted({"data", "root", "predictions", *_LOADING} & set(settings))):
+        raise ValueError(f"Expected no {', '.join(unused)} beside `datamodule`, which has its own. Leave them out.")
     if isinstance(settings.get("data"), str):
         given.append(f"data={settings.pop('data')}")
     config = compose_settings("evaluate", given)
     with open_dict(config):
-        for name, value in {**settings, "paths.output_dir": output_dir}.items():
+        config.paths.output_dir = _plain(output_dir)
+        for name, value in settings.items():
             OmegaConf.update(config, name, _plain(value), force_add=True)
         if ckpt is not None:
             config.ckpt = str(ckpt)
-    checked = read_evaluate_settings(config, given)
+    checked = read_evaluate_settings(config, [*given, *(f"{name}=" for name in settings)])
     if checked.devices != 1:
         raise ValueError(
             f"Expected `devices` to be 1 in Python but got {checked.devices}. Use the command: cxr evaluate."
         )
-    with warnings.catch_warnings():
-        resolve_name(_SILENCE)()
-        try:
-            report: EvaluationReport = resolve_name(_RUN_EVALUATION)(checked, datamodule)
-        except RuntimeError as error:
-            raise explain_error(error) from error
+    with _kept_state():
+        report: EvaluationReport = resolve_name(_RUN_EVALUATION)(checked, datamodule)
     return report
 
 
@@ -133,6 +147,29 @@ def compare(
         first, second, replicates=replicates, seed=seed
     )
     return report
+
+
+@contextmanager
+def _kept_state() -> Iterator[None]:
+    """Within the block, intended warnings are not shown; afterwards the caller's state is as before.
+
+    Raises:
+        RuntimeError: If a process of the work has died, with a remedy.
+    """
+    lightning = logging.getLogger(_LIGHTNING_LOGGER)
+    level, environment = lightning.level, {name: os.environ.get(name) for name in _SEED_VARIABLES}
+    try:
+        with warnings.catch_warnings(), resolve_name(_ISOLATE_RNG)():
+            resolve_name(_SILENCE)()
+            yield
+    except RuntimeError as error:
+        raise explain_error(error) from error
+    finally:
+        lightning.setLevel(level)
+        for name, value in environment.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 def _plain(value: object) -> object:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from cxr_lightning.app.targets import find_target
 from cxr_lightning.app.value_check import HYDRA_KEYS, Settings, invalid_settings, unknown_keys, wrong_value
+from cxr_lightning.utils.plugins import load_plugins
 
 _REFERENCE = re.compile(r"\$\{[\w.]+\}")
 """The text of a value that is another key's."""
@@ -35,7 +36,9 @@ def check_config(config: DictConfig, settings: type[SettingsType], overrides: Se
     Raises:
         ValueError: If there are unknown keys, missing values, wrong types, targets that are not allowed or settings
             that contradict each other; all of them in one message, each with its key.
+        ImportError: If a trusted package cannot be imported.
     """
+    load_plugins()  # a package that cannot be imported is found now, not after hours of work
     problems = [
         f"Expected a value for '{key}' but it has none. Give it: {key}=VALUE."
         for key in sorted(OmegaConf.missing_keys(config))

@@ -8,6 +8,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
+from cxr_lightning.app.hydra_targets import search_path_override
 from cxr_lightning.app.resolvers import register_resolvers
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -34,12 +35,19 @@ def check_overrides(overrides: Sequence[object]) -> list[str]:
 
 
 def search_path(config_dir: str | Path | None) -> list[str]:
-    """The override that adds a folder of configuration files, as ``--config-dir`` does."""
+    """The override that adds a folder of configuration files, as ``--config-dir`` does; none for None.
+
+    Args:
+        config_dir: The folder.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+    """
     if config_dir is None:
         return []
     if not Path(config_dir).is_dir():
         raise FileNotFoundError(f"Expected a folder as `config_dir` but there is none at '{config_dir}'.")
-    return [f"hydra.searchpath=[file://{Path(config_dir).absolute()}]"]
+    return [search_path_override(Path(config_dir))]
 
 
 @contextmanager
@@ -52,6 +60,7 @@ def own_hydra() -> Iterator[None]:
     try:
         yield
     finally:
+        GlobalHydra.set_instance(state)  # Hydra's own context manager puts a copy in its place
         state.hydra = outer
 
 

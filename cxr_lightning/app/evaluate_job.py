@@ -21,8 +21,6 @@ from cxr_lightning.metrics.operating_points import ThresholdRule, parse_rules
 from cxr_lightning.models.postprocess import PostProcessing, fit_postprocessing
 from cxr_lightning.report.evaluation_protocol import verdict
 from cxr_lightning.report.evaluation_report import EvaluationReport
-from cxr_lightning.report.report_folder import write_report
-from cxr_lightning.report.tensorboard import write_scalars
 from cxr_lightning.report.terminal_tables import evaluation_table
 from cxr_lightning.report.wording import sentence, validation_source
 from cxr_lightning.utils.distributed import is_rank_zero
@@ -33,6 +31,9 @@ from cxr_lightning.utils.json_values import nan_to_null
 def write_evaluation(settings: EvaluateSettings) -> float | None:
     """Evaluate, write the report into the run's folder, and print its table.
 
+    Args:
+        settings: The settings of the evaluation.
+
     Returns:
         The mean AUROC; None where no label has one.
     """
@@ -41,8 +42,7 @@ def write_evaluation(settings: EvaluateSettings) -> float | None:
     if report is None or settings.paths.output_dir is None:
         return None
     folder = Path(settings.paths.output_dir)
-    write_report(report.evaluation, folder, report.explanation)
-    write_scalars(report.evaluation, folder / "tensorboard")
+    report.write(folder)
     _print_evaluation(report.evaluation, folder)
     return nan_to_null(report.evaluation.auroc.estimate.value)
 

@@ -91,6 +91,30 @@ def build_datamodule(
     return ChestXRayDataModule(**{**recorded, "root": root, "subset": data["subset"], **overrides}, source=source)
 
 
+def check_datamodule(datamodule: ChestXRayDataModule, model_labels: Sequence[str], size: Mapping[str, Any]) -> None:
+    """Refuse data that a model cannot predict: other labels, or images of another size.
+
+    Args:
+        datamodule: The data; it need not be set up.
+        model_labels: The model's labels.
+        size: The model's ``image_size`` and ``interpolation``.
+
+    Raises:
+        ValueError: If they differ.
+    """
+    spec = datamodule.images.spec
+    if (spec.image_size, spec.interpolation) != (size["image_size"], size["interpolation"]):
+        raise ValueError(
+            f"Expected a data module with images of {size['image_size']} px, {size['interpolation']}, as the model's, "
+            f"but got {spec.image_size} px, {spec.interpolation}. Set its `image_size` and `interpolation`."
+        )
+    if unknown := [label for label in datamodule.chosen_labels or () if label not in model_labels]:
+        raise ValueError(
+            f"Expected a data module with labels among the model's, {list(model_labels)}, but got {unknown[:5]}. "
+            "Leave them out."
+        )
+
+
 def load_data(
     datamodule: ChestXRayDataModule,
     settings: EvaluateSettings,

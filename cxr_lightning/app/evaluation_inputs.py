@@ -8,7 +8,7 @@ import pandas as pd
 from hydra.utils import instantiate
 
 from cxr_lightning.app.evaluate_settings import LATEST, EvaluateSettings
-from cxr_lightning.app.evaluation_data import build_datamodule, load_data, load_foreign
+from cxr_lightning.app.evaluation_data import build_datamodule, check_datamodule, load_data, load_foreign
 from cxr_lightning.app.explanation import check_heatmaps
 from cxr_lightning.checkpoints.foreign.reader import is_foreign_file
 from cxr_lightning.checkpoints.load import load_classifier
@@ -60,14 +60,22 @@ def from_checkpoint(settings: EvaluateSettings, given: ChestXRayDataModule | Non
     """
     path = _find_checkpoint(settings)
     if is_foreign_file(path):
+        if given is not None:
+            raise ValueError(f"Expected settings of the data beside '{path}', not a data module. First: cxr convert.")
         model, datamodule = load_foreign(path, settings)
     elif settings.has_source:
         raise ValueError(f"Expected no `source` settings beside '{path}': a checkpoint has them. Leave them out.")
     else:
         model = load_classifier(path)
+        if given is not None:
+            check_datamodule(given, model.labels, model.hparams)
         datamodule = given or build_datamodule(settings, model.metadata, model.labels, model.hparams)
         load_data(datamodule, settings, images=(settings.split, "val"))
     evaluated = datamodule.rows(settings.split)
+    if unknown := [label for label in datamodule.labels if label not in model.labels]:
+        raise ValueError(
+            f"Expected data with labels among the model's, {list(model.labels)}, but got {unknown[:5]}. Leave them out."
+        )
     check_heatmaps(settings, model, evaluated["image_id"].tolist())
     trained_on = model.metadata.get("data")
     training_split = recorded_split(trained_on, datamodule) if trained_on else None

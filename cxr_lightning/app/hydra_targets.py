@@ -55,12 +55,24 @@ def check_hydra(conf: Path, name: str, arguments: Sequence[str]) -> None:
     if parsed.config_path:
         refuse_url(parsed.config_path, "a folder as --config-path", "Give a folder.")
     folder = Path(parsed.config_path).absolute() if parsed.config_path else conf
+    if wrong := next((text for text in parsed.overrides if re.match(r"\+*hydra\.searchpath=.*pkg:", text)), None):
+        raise ValueError(f"Expected folders in 'hydra.searchpath' but got {wrong}. Packages are imported by that.")
     with initialize_config_dir(config_dir=str(folder), version_base="1.3", job_name=name):
         for overrides in _single_jobs(parsed):
             config = compose(parsed.config_name or name, overrides, return_hydra_config=True)
             _check_targets(config)
             _check_logging(config)
             _check_environment(config)
+
+
+def search_path_override(folder: Path) -> str:
+    """The override that adds a folder to the places of configuration files.
+
+    Args:
+        folder: The folder, whose name may hold any character.
+    """
+    name = str(folder.absolute()).replace("\\", "\\\\").replace("'", "\\'")
+    return f"hydra.searchpath=['file://{name}']"
 
 
 def absolute_config_path(arguments: Sequence[str]) -> list[str]:
@@ -79,7 +91,7 @@ def _single_jobs(parsed: argparse.Namespace) -> Iterator[list[str]]:
     if parsed.config_dir:
         if any(override.key_or_group == "hydra.searchpath" for override in overrides):
             raise ValueError("Expected either --config-dir or hydra.searchpath but got both. Give one.")
-        search_path = [f"hydra.searchpath=[file://{Path(parsed.config_dir).absolute()}]"]
+        search_path = [search_path_override(Path(parsed.config_dir))]
     choices = [list(_alternatives(override)) for override in overrides]
     first_choices = [alternatives[0] for alternatives in choices]
     yield [*first_choices, *search_path]

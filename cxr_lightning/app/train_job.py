@@ -102,14 +102,19 @@ def configured_model(config: DictConfig, datamodule: "ChestXRayDataModule") -> C
         partial(instantiate, config.model, _convert_="all"),
         settings,
         folder=Path(config.paths.output_dir),
-        metadata={"precision": config.trainer.precision, "monitor": config.monitor.name},
+        metadata={
+            "precision": config.trainer.precision,
+            "monitor": config.monitor.name,
+            "loss_settings": OmegaConf.to_container(config.loss, resolve=True),
+        },
     )
 
 
 def configured_trainer(config: DictConfig) -> tuple[pl.Trainer, History]:
     """The trainer with its callbacks and loggers, and the callback that keeps the run's history."""
     loggers = [instantiate(node, _convert_="all") for node in (config.logger or {}).values() if node is not None]
-    configured = [instantiate(node, _convert_="all") for node in config.callbacks.values() if node is not None]
+    nodes = (config.callbacks or {}).values()
+    configured = [instantiate(node, _convert_="all") for node in nodes if node is not None]
     callbacks, history = complete_callbacks(
         [callback for callback in configured if callback is not None],
         folder=config.paths.output_dir,

@@ -8,7 +8,6 @@ from hydra._internal.utils import create_config_search_path
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
-from pytorch_lightning.utilities.seed import isolate_rng
 
 from cxr_lightning.app.configuration import conf_folder, own_hydra
 from cxr_lightning.app.job_processes import has_several_processes
@@ -19,15 +18,18 @@ _NAME = "train"
 
 
 def run_in_python(overrides: Sequence[str]) -> TrainedRun:
-    """Run one training as Hydra does for train.py; logging, warnings and random numbers of the caller stay.
+    """Run one training as Hydra does for train.py, without its log files.
 
     Args:
         overrides: Settings, ``key=value``.
 
+    Returns:
+        The finished run.
+
     Raises:
         ValueError: If a setting or the data is wrong, or the settings are of a sweep or of several processes.
     """
-    with own_hydra(), isolate_rng():
+    with own_hydra():
         hydra = Hydra.create_main_hydra2(_NAME, create_config_search_path(str(conf_folder())))
         given = list(overrides)
         composed = hydra.compose_config(_NAME, given, RunMode.RUN, with_log_configuration=False)

@@ -93,7 +93,7 @@ def invalid_settings(error: ValidationError, settings: type[BaseModel]) -> Itera
 
 
 def _find_field(loc: tuple[int | str, ...], settings: type[BaseModel]) -> tuple[str, object, Collection[str]]:
-    """Dotted key of the field at fault, its type, and the known keys beside it."""
+    """Dotted key of the wrong field, its type, and the known keys beside it."""
     fields = settings.model_fields
     name = str(loc[0])
     annotation = fields[name].annotation if name in fields else None
@@ -105,6 +105,8 @@ def _find_field(loc: tuple[int | str, ...], settings: type[BaseModel]) -> tuple[
 
 def _describe(details: ErrorDetails, key: str, annotation: object, known: Collection[str]) -> str:
     kind, value = details["type"], details["input"]
+    if kind == "missing":
+        return f"Expected a value for '{key}' but it has none. Leave its default in place."
     if kind == "extra_forbidden":
         return describe_unknown_key(key, known)
     if kind in _BOUNDS:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, ConfigDict, Field, JsonValue, field_validator
 
 from cxr_lightning.imaging.reader import Interpolation
 from cxr_lightning.labels import check_labels
@@ -145,6 +145,10 @@ class ModelMetadata(StoredValues):
     """Fraction of positives in the training images, by label; null where no target is known."""
     constant_loss: dict[str, Annotated[float | None, NULL_IF_UNDEFINED]] = Field(default_factory=dict)
     """Loss of the best prediction that is the same for every image, by split; null where undefined."""
+    loss: str | None = None
+    """Dotted name of the class of the loss; absent in files of earlier versions."""
+    loss_settings: dict[str, JsonValue] | None = None
+    """Configuration of the loss; absent in files of earlier versions, and without a configuration."""
     precision: str | int | None = None
     """Precision of the training, in Lightning's words, such as bf16-mixed."""
     monitor: str | None = None

@@ -59,14 +59,19 @@ def check_resumable(
     different += [
         f"images of {split}" for split in data["splits"] if saved_data["splits"].get(split) != data["splits"][split]
     ]
-    saved_loss = content[METADATA_KEY].get("loss")
-    if training and saved_loss is not None and saved_loss != model.metadata.get("loss"):
-        different.append("loss")
+    recorded = content[METADATA_KEY]
+    if training:
+        different += [key for key in ("loss", "loss_settings") if _differs(recorded, model.metadata, key)]
     if different:
         raise ValueError(
             f"Expected the settings that '{path}' was trained with but these differ: {', '.join(different)}. "
             f"Its data settings are {json.dumps(saved_data['settings'])}. Give the same settings again."
         )
+
+
+def _differs(recorded: Mapping[str, Any], current: Mapping[str, Any], key: str) -> bool:
+    """Whether a checkpoint records something else; one of an earlier version may record nothing."""
+    return key in recorded and recorded[key] != current.get(key)
 
 
 def _check_training_state(path: str, content: Mapping[str, Any]) -> None:

@@ -19,9 +19,10 @@ def register_verb(function: VerbFunction) -> VerbFunction:
         ValueError: If another function has its name.
     """
     name = function.__name__
-    known = _registered.setdefault(name, function)
-    if known is not function and (known.__module__, known.__qualname__) != (function.__module__, function.__qualname__):
-        raise ValueError(f"Expected verbs with different names but two are called '{name}'. Rename one.")
+    known = _registered.get(name, function)
+    if (known.__module__, known.__qualname__) != (function.__module__, function.__qualname__):
+        raise ValueError(f"Expected verbs with different names but two have the name '{name}'. Rename one.")
+    _registered[name] = function  # also in place of itself, where a package is imported again
     return function
 
 

@@ -46,7 +46,9 @@ def score_labels(
         prevalences: Requested prevalences for PPV, NPV and alerts, in addition to the evaluated images'.
     """
     scored = {metric.name: _score_metric(metric, predictions) for metric in metrics}
-    replicates = bootstrap_metrics(metrics, predictions.probabilities, predictions.targets, resampling)
+    replicates = bootstrap_metrics(
+        metrics, predictions.labels, predictions.probabilities, predictions.targets, resampling
+    )
     results = []
     for column, label in enumerate(predictions.labels):
         probabilities, targets = predictions.probabilities[:, column], predictions.targets[:, column]

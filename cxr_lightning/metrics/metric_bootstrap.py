@@ -14,12 +14,17 @@ _RANKED = ("auroc", "average_precision")
 
 
 def bootstrap_metrics(
-    metrics: Sequence[ReportMetric], probabilities: FloatArray, targets: FloatArray, resampling: Resampling
+    metrics: Sequence[ReportMetric],
+    labels: Sequence[str],
+    probabilities: FloatArray,
+    targets: FloatArray,
+    resampling: Resampling,
 ) -> dict[str, FloatArray]:
     """Compute the metrics that have an interval in each replicate.
 
     Args:
         metrics: The metrics of the report.
+        labels: C names, for errors.
         probabilities: ``(N, C)``.
         targets: ``(N, C)``; 1, 0 or NaN (unknown).
         resampling: Draws of the patients of these images.
@@ -31,12 +36,13 @@ def bootstrap_metrics(
     replicates = dict(zip(_RANKED, bootstrap_scores(rankings, resampling), strict=True))
     for metric in metrics:
         if metric.interval and metric.name not in _RANKED:
-            replicates[metric.name] = _bootstrap_metric(metric, probabilities, targets, rankings, resampling)
+            replicates[metric.name] = _bootstrap_metric(metric, labels, probabilities, targets, rankings, resampling)
     return replicates
 
 
 def _bootstrap_metric(
     metric: ReportMetric,
+    labels: Sequence[str],
     probabilities: FloatArray,
     targets: FloatArray,
     rankings: Sequence[Ranking],
@@ -48,5 +54,5 @@ def _bootstrap_metric(
     for replicate, row in enumerate(values):
         drawn = np.repeat(np.arange(len(targets)), resampling.weights(replicate).astype(np.intp))
         for column in columns:
-            row[column] = metric.value(f"column {column}", probabilities[drawn, column], targets[drawn, column])
+            row[column] = metric.value(labels[column], probabilities[drawn, column], targets[drawn, column])
     return values

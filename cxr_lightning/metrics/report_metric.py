@@ -62,7 +62,7 @@ class ReportMetric:
             ValueError: If the function fails, or returns no number or an infinite one.
         """
         try:
-            value = float(self.function(probabilities, targets))
+            value = float(self.function(_read_only(probabilities), _read_only(targets)))
         except Exception as error:  # somebody else's code may fail in any way
             raise ValueError(
                 f"Expected a number from the metric '{self.name}' for {label} but its function fails "
@@ -80,14 +80,23 @@ class ReportMetric:
         return "n/a" if math.isnan(value) else format(value, self.format)
 
 
+def _read_only(array: FloatArray) -> FloatArray:
+    """A view that cannot be written to: a function that sorts in place would change what others read."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
 def register_metric(metric: ReportMetric) -> ReportMetric:
     """Add a metric to all reports, and return it.
 
     Raises:
         ValueError: If another metric has its name.
     """
-    if _registered.setdefault(metric.name, metric) != metric or metric.name in _built_in():
-        raise ValueError(f"Expected metrics with different names but two are called '{metric.name}'. Rename one.")
+    known = _registered.get(metric.name)
+    if metric.name in _built_in() or (known is not None and _home(known) != _home(metric)):
+        raise ValueError(f"Expected metrics with different names but two have the name '{metric.name}'. Rename one.")
+    _registered[metric.name] = metric  # also in place of itself, where a package is imported again
     return metric
 
 
@@ -95,6 +104,11 @@ def report_metrics() -> tuple[ReportMetric, ...]:
     """All metrics: those of this package by name, then those of trusted packages as registered."""
     load_plugins()
     return (*_built_in().values(), *_registered.values())
+
+
+def _home(metric: ReportMetric) -> tuple[str, str]:
+    """Module and name of a metric's function."""
+    return str(metric.function.__module__), str(getattr(metric.function, "__qualname__", metric.function))
 
 
 def _built_in() -> dict[str, ReportMetric]:

@@ -66,6 +66,8 @@ def import_trusted(name: str, setting: str) -> object:
     """
     if not is_within(name, trusted_packages()):
         raise ValueError(f"Expected a trusted package in {setting} but got '{name}'. {how_to_trust(name)}")
+    if any(part.startswith("_") for part in name.split(".")):  # such as __main__, whose import runs a program
+        raise ValueError(f"Expected a public name in {setting} but got '{name}'. Names with an underscore are private.")
     module, _, attribute = name.rpartition(".")
     content = vars(_import(module))
     if attribute not in content:

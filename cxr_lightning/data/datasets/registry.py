@@ -1,10 +1,13 @@
 """Every layout by its name, as the command line and a checkpoint's record name it."""
 
+import inspect
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
+from types import MappingProxyType
 from typing import Any
 
 from cxr_lightning.data import datasets
@@ -13,14 +16,14 @@ from cxr_lightning.utils.plugins import import_trusted
 
 
 @cache
-def layouts() -> dict[str, type[DatasetLayout]]:
+def layouts() -> Mapping[str, type[DatasetLayout]]:
     """The layouts of this package by name: the subclasses of ``DatasetLayout`` in the modules of this folder."""
-    found = {}
+    found: dict[str, type[DatasetLayout]] = {}
     for module in iter_modules(datasets.__path__):
         for value in vars(import_module(f"{datasets.__name__}.{module.name}")).values():
             if isinstance(value, type) and issubclass(value, DatasetLayout) and value is not DatasetLayout:
-                found[value.name] = value
-    return found
+                assert found.setdefault(value.name, value) is value, f"two layouts have the name {value.name}"
+    return MappingProxyType(found)
 
 
 def build_layout(name: str, **options: Any) -> DatasetLayout:  # noqa: ANN401  # each layout's own
@@ -35,15 +38,21 @@ def build_layout(name: str, **options: Any) -> DatasetLayout:  # noqa: ANN401  #
             trusted.
     """
     layout = import_trusted(name, "the data set's layout") if "." in name else layouts().get(name)
-    try:
-        if isinstance(layout, type) and issubclass(layout, DatasetLayout):
-            return layout(**options)
-    except TypeError:
-        pass  # an option that the layout does not take
+    if isinstance(layout, type) and issubclass(layout, DatasetLayout) and _takes(layout, options):
+        return layout(**options)
     raise ValueError(
         f"Expected a layout among {sorted(layouts())}, or a class of that kind in a trusted package, with its options "
         f"but got {name!r} with {options}. Choose the data yourself: data=nih, walkthrough, csv or phantom."
     )
+
+
+def _takes(layout: type[DatasetLayout], options: Mapping[str, Any]) -> bool:
+    """Whether a layout's constructor takes these arguments."""
+    try:
+        inspect.signature(layout).bind(**options)
+    except TypeError:
+        return False
+    return True
 
 
 def layout_record(layout: DatasetLayout) -> dict[str, Any]:

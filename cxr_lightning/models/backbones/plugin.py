@@ -11,6 +11,7 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import get_args, get_type_hints
 
 import torch
 from torch import Tensor, nn
@@ -77,14 +78,28 @@ def import_backbone(name: str, setting: str) -> Backbone:
     found = import_trusted(name, setting)
     if isinstance(found, Backbone):
         return found
-    # A package's own function: a checkpoint names it, and must not call what the package imports from elsewhere.
-    if not inspect.isfunction(found) or not is_within(f"{found.__module__}.{found.__name__}", trusted_packages()):
+    # A package's own function that says what it returns: a checkpoint names it, and must not call any other.
+    if (
+        not inspect.isfunction(found)
+        or not is_within(f"{found.__module__}.{found.__name__}", trusted_packages())
+        or not _returns_two_modules(found)
+    ):
         raise ValueError(
             f"Expected a backbone in {setting} but '{name}' is {type(found).__name__} of "
-            f"{getattr(found, '__module__', 'no module')}. Name a function of that package that returns features and "
-            "head, or a Backbone."
+            f"{getattr(found, '__module__', 'no module')}. Name a function of that package whose result is annotated "
+            "as `tuple[nn.Module, nn.Module]`, features and head, or a Backbone."
         )
     return Backbone(_TwoPartBuilder(name, found), features_of_child, _head, "head", variations=_variations(found))
+
+
+def _returns_two_modules(function: Callable[..., object]) -> bool:
+    """Whether the result of a function is annotated as two modules."""
+    try:
+        annotation = get_type_hints(function).get("return")
+    except (NameError, TypeError):
+        return False
+    kinds = get_args(annotation)
+    return len(kinds) == 2 and all(isinstance(kind, type) and issubclass(kind, nn.Module) for kind in kinds)
 
 
 def _variations(function: Callable[..., object]) -> frozenset[str] | None:
@@ -123,8 +138,9 @@ def check_network(network: nn.Module, backbone: Backbone, name: str, num_labels:
                 f"Expected a logit for each of {num_labels} labels, (B, {num_labels}), of the head of '{name}' but "
                 f"got {tuple(logits.shape)} for {tuple(maps.shape)}. Give its last layer `num_labels` outputs."
             )
-        whole = network(pixels)
-    if not logits.is_meta and not torch.allclose(logits, whole, rtol=1e-4, atol=1e-5, equal_nan=True):
+        whole = _compute(lambda module, inputs: module(inputs), network, pixels, f"the network of '{name}'")
+    same_shape = whole.shape == logits.shape
+    if not same_shape or not (logits.is_meta or torch.allclose(logits, whole, rtol=1e-4, atol=1e-5, equal_nan=True)):
         raise ValueError(
             f"Expected the features and head of '{name}' to compute what its network computes but their logits differ. "
             "Correct how it is divided."

@@ -82,5 +82,5 @@ def test_names_are_used_once() -> None:
         build_app([check])
     other_again = lambda: None  # noqa: E731
     other_again.__name__ = "other"
-    with pytest.raises(ValueError, match="two are called 'other'"):
+    with pytest.raises(ValueError, match="two have the name 'other'"):
         register_verb(other_again)
