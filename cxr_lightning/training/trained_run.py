@@ -28,13 +28,23 @@ class TrainedRun:
     def read(cls, folder: Path) -> "TrainedRun":
         """Read a run's folder.
 
+        Args:
+            folder: The run's folder, with its summary.json.
+
         Raises:
             FileNotFoundError: If the run has not finished.
+            ValueError: If summary.json is damaged.
         """
         path = folder / SUMMARY_FILE
         if not path.is_file():
             raise FileNotFoundError(f"Expected a finished run in '{folder}' but it has no {SUMMARY_FILE}.")
-        return cls(folder, json.loads(path.read_text(encoding="utf-8")))
+        try:
+            summary = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:  # of JSON or of the encoding
+            raise ValueError(f"Expected JSON in '{path}' but it is damaged: {error}. Train again.") from error
+        if not isinstance(summary, dict):
+            raise ValueError(f"Expected a JSON object in '{path}' but got {type(summary).__name__}. Train again.")
+        return cls(folder, summary)
 
     @property
     def best_checkpoint(self) -> Path | None:

@@ -1,0 +1,33 @@
+"""A finished training that is read from its folder."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cxr_lightning.training.trained_run import TrainedRun
+
+
+def test_a_finished_run_is_read(tmp_path: Path) -> None:
+    summary = {"best_checkpoint": "best.ckpt", "test": {"auroc": {"Mass": 0.75, "Edema": None}}}
+    (tmp_path / "summary.json").write_text(json.dumps(summary))
+    run = TrainedRun.read(tmp_path)
+    assert run.summary == summary
+    assert run.best_checkpoint == Path("best.ckpt")
+    assert run.test_auroc == {"Mass": 0.75, "Edema": None}
+
+
+def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"has no summary\.json"):
+        TrainedRun.read(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b'{"best_checkpoint": nu', b"\xff\xfe", b"[1, 2]"])
+def test_a_damaged_summary_is_one_line_with_the_file(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "summary.json"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"^Expected ") as caught:
+        TrainedRun.read(tmp_path)
+    assert type(caught.value) is ValueError
+    assert f"'{path}'" in str(caught.value)
+    assert "\n" not in str(caught.value)
