@@ -1,4 +1,4 @@
-"""What the arguments of several verbs share."""
+"""Helpers for the arguments of the verbs: paths, lists of names, and options that exclude each other."""
 
 from collections.abc import Mapping
 from functools import partial

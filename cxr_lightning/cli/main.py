@@ -82,6 +82,9 @@ def build_app(extra_verbs: Iterable[Verb] = ()) -> typer.Typer:
 
     Args:
         extra_verbs: Functions beside those of ``cli/verbs``, made like them.
+
+    Raises:
+        ValueError: If two verbs have the same name.
     """
     app = typer.Typer(
         add_completion=False,
@@ -112,7 +115,7 @@ def _plugin_verbs() -> tuple[Verb, ...]:
 def _with_different_names(functions: Sequence[Verb]) -> Sequence[Verb]:
     names = [function.__name__ for function in functions]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"Expected verbs with different names but two are called '{twice[0]}'. Rename one.")
+        raise ValueError(f"Expected verbs with different names but two have the name '{twice[0]}'. Rename one.")
     return functions
 
 

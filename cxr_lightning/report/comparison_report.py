@@ -59,6 +59,14 @@ def compare_models(
         second: The other model's.
         replicates: Number of replicates of the bootstrap over patients.
         seed: Seed of the bootstrap.
+
+    Returns:
+        Both AUROCs and their difference by finding, and their means, with intervals and p-values.
+
+    Raises:
+        FileNotFoundError: If a file is not there.
+        ValueError: If a file is not a predictions.csv, images, patients or targets differ, or the models have no label
+            in common.
     """
     return ComparisonReport(
         compare_predictions(_predictions(first), _predictions(second), replicates=replicates, seed=seed)

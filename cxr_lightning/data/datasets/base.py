@@ -1,4 +1,4 @@
-"""The protocol of a data set's layout, and what several layouts share."""
+"""The protocol of a data set's layout, and functions that several layouts use."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence

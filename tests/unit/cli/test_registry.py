@@ -78,7 +78,7 @@ def test_names_are_used_once() -> None:
 
     assert register_verb(other) is other
     assert registered_verbs() == (other,)
-    with pytest.raises(ValueError, match="two are called 'check'"):
+    with pytest.raises(ValueError, match="two have the name 'check'"):
         build_app([check])
     other_again = lambda: None  # noqa: E731
     other_again.__name__ = "other"
