@@ -122,13 +122,23 @@ def test_it_trains_with_all_its_parts(trained: TrainedRun) -> None:
 
 
 def test_a_run_is_continued_with_the_losss_state(trust: None, folder: Path, root: Path) -> None:
-    paths = [f"paths.log_dir={folder / 'more'}", f"paths.cache_dir={folder / 'cache'}", f"data.root={root}"]
-    first = cxr_lightning.train(*OWN, *SETTINGS, *paths, "trainer.max_epochs=2", config_dir=PLUGIN / "conf")
+    # A schedule over all steps would give the two epochs of the first run other learning rates.
+    given = [*OWN, *SETTINGS, "scheduler=none", f"paths.cache_dir={folder / 'cache'}", f"data.root={root}"]
+    more, whole = f"paths.log_dir={folder / 'more'}", f"paths.log_dir={folder / 'whole'}"
+    first = cxr_lightning.train(*given, more, "trainer.max_epochs=2", config_dir=PLUGIN / "conf")
     last = first.folder / "checkpoints" / "last.ckpt"
-    more = cxr_lightning.train(*OWN, *SETTINGS, *paths, f"ckpt_path={last}", config_dir=PLUGIN / "conf")
-    assert more.folder == first.folder
-    assert more.summary["train_loss"][:2] == first.summary["train_loss"]
-    assert len(more.summary["train_loss"]) == 3
+    continued = cxr_lightning.train(*given, more, f"ckpt_path={last}", config_dir=PLUGIN / "conf")
+    uninterrupted = cxr_lightning.train(*given, whole, config_dir=PLUGIN / "conf")
+    assert continued.folder == first.folder
+    assert len(continued.summary["train_loss"]) == 3
+    assert continued.summary["train_loss"] == uninterrupted.summary["train_loss"]
+    weights = [
+        torch.load(run.folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        for run in (continued, uninterrupted)
+    ]
+    assert weights[0].keys() == weights[1].keys()
+    assert "loss.log_weights" in weights[0]
+    assert [name for name, tensor in weights[0].items() if not torch.equal(tensor, weights[1][name])] == []
 
 
 def test_the_checkpoint_alone_is_evaluated(trained: TrainedRun, report: Path) -> None:
@@ -211,9 +221,14 @@ def test_its_verb_is_one_of_cxr(trust: None, root: Path, capsys: pytest.CaptureF
     assert capsys.readouterr().out == f"{count} films\n"
 
 
-def test_its_layout_is_prepared_by_name(trust: None, root: Path, tmp_path: Path) -> None:
+def test_its_layout_is_prepared_by_name(
+    trust: None, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     options = ["--layout", "chest_plugin.layouts.JsonLayout", "--image-size", "32", "--cache-dir", str(tmp_path)]
     assert main(["prepare", str(root), *options]) == 0
+    images, prepared = capsys.readouterr().out.splitlines()
+    assert images.startswith("72 images of 32 px in ")
+    assert prepared.startswith("  72 prepared now, ")
 
 
 @pytest.fixture
