@@ -35,11 +35,11 @@ class WeightsSource(StoredValues):
     """The file from which the weights were read, and how."""
 
     file: str
-    """Its path or name."""
+    """Path or name of the file."""
     sha256: Sha256
-    """The sha256 of its bytes."""
+    """The sha256 of the file's bytes."""
     format: str
-    """Its format, for people."""
+    """Description of the file's format, for people."""
     decisions: list[str]
     """What was decided about the network, for people."""
 
@@ -48,9 +48,9 @@ class SplitRecord(StoredValues):
     """The images of one split."""
 
     images: Count
-    """Number of images."""
+    """Number of images in the split."""
     patients: Count
-    """Number of their patients."""
+    """Number of patients in the split."""
     sha256: Sha256
     """The sha256 of the sorted image names, one a line."""
 
@@ -59,18 +59,18 @@ class LayoutRecord(StoredValues):
     """The layout of a data set's files; its options are the other keys."""
 
     name: str
-    """The layout's name, such as nih."""
+    """Name of the layout, such as nih."""
 
 
 class DataSettings(StoredValues):
     """The arguments of the data module, which checks the other keys."""
 
     root: str
-    """The data set's folder."""
+    """Folder of the data set."""
     source: LayoutRecord
-    """The layout of its files."""
+    """Layout of the data set's files."""
     labels: Labels
-    """The findings of the data, in output order."""
+    """Finding names of the data, in output order."""
     split: str
     """How the data were divided, such as official."""
 
@@ -79,21 +79,21 @@ class TrainingData(StoredValues):
     """What identifies the data of a training."""
 
     source: str
-    """The layout's name, such as nih."""
+    """Name of the data set's layout, such as nih."""
     synthetic: bool
-    """Whether the images are generated."""
+    """Whether the images are synthetic."""
     files: dict[str, str]
     """The sha256 of every label and list file that was read, by file name."""
     splits: dict[str, SplitRecord]
-    """The images by split: train, val and test; without the empty ones."""
+    """Images by split: train, val and test; empty splits are absent."""
     skipped: Count
-    """Images that were listed but not on disk."""
+    """Number of images that were listed but not on disk."""
     leaked: Count
-    """Images that were excluded because their patient is in a later split too."""
+    """Number of images that were excluded because their patient is in a later split too."""
     rejected: Count
-    """Images that cannot be read."""
+    """Number of images that cannot be read."""
     subset: bool
-    """Whether a part of the images was drawn."""
+    """Whether only a part of the images was drawn."""
     settings: DataSettings
     """Settings with which the data are read and divided again."""
 
@@ -104,9 +104,9 @@ class StoredCalibrator(StoredValues):
     method: CalibrationMethod
     """`none` leaves probabilities unchanged; `temperature` fits the slope, `platt` the intercept too."""
     slope: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    """Factor on the log odds."""
+    """Factor on the log odds of the raw probability."""
     intercept: Annotated[float, Field(allow_inf_nan=False)]
-    """Log odds that are added."""
+    """Log odds that are added after the slope."""
     reason: str = ""
     """Why the label is not calibrated, or the methods' losses on validation images."""
 
@@ -115,13 +115,13 @@ class StoredPostProcessing(StoredValues):
     """Calibration and operating points, fitted on validation images."""
 
     source: str
-    """Description of the images of the fit."""
+    """Description of the images on which both were fitted."""
     calibration: dict[str, StoredCalibrator]
-    """By label."""
+    """Calibration of the probabilities, by label."""
     operating_points: dict[str, dict[str, Number]]
     """Thresholds on raw probabilities by label and rule; null where undefined."""
     positives: dict[str, Count]
-    """Images with the finding among those of the fit, by label."""
+    """Number of images of the fit with the finding, by label."""
 
 
 class ModelMetadata(StoredValues):
@@ -132,15 +132,15 @@ class ModelMetadata(StoredValues):
     """
 
     format: Annotated[int, Field(ge=1, le=METADATA_FORMAT)]
-    """Format of the file; 1 is that of version 0.1."""
+    """Version of the metadata's format; 1 is that of version 0.1."""
     versions: dict[str, str]
-    """Versions of Python and of packages with which it was trained or converted."""
+    """Versions of Python and of packages with which the model was trained or converted."""
     initial_weights: str | None
     """Initial weights of the training: null (random), imagenet, or the name of a file."""
     source: WeightsSource | None = None
-    """The file of the initial or converted weights; absent for random weights and imagenet."""
+    """File of the initial or converted weights; absent for random weights and imagenet."""
     data: TrainingData | None = None
-    """The data of the training."""
+    """Data of the training; absent for a model that was not trained by this package."""
     prevalence: dict[str, Fraction] = Field(default_factory=dict)
     """Fraction of positives in the training images, by label; null where no target is known."""
     constant_loss: dict[str, Annotated[float | None, NULL_IF_UNDEFINED]] = Field(default_factory=dict)

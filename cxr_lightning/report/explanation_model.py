@@ -19,65 +19,65 @@ class LocalizationJson(JsonModel):
     """How well heat maps of one finding, or of all together, find annotated boxes."""
 
     label: str
-    """The finding; `all` in the last entry is all of them together."""
+    """Name of the finding; in the last entry `all`, for all findings together."""
     images: Count
-    """With an annotated box of the finding; pairs of image and finding for `all`."""
+    """Number of images with an annotated box of the finding; for `all`, of pairs of image and finding."""
     hit_rate: EstimateJson
     """Fraction of maps whose highest point is in a box (pointing game)."""
     best_hit_rate: Fraction
-    """The highest possible at the map's resolution."""
+    """Highest hit rate that the map's resolution allows."""
     random_hit_rate: EstimateJson
-    """What maps of random numbers of the same resolution are expected to have."""
+    """Expected hit rate of maps of random numbers of the same resolution."""
     centre_hit_rate: EstimateJson
-    """Of the image's center."""
+    """Hit rate of the image's center as the highest point."""
     over_random: DifferenceJson
-    """hit_rate minus random_hit_rate, paired."""
+    """Hit rate of the maps minus that of random maps, paired."""
     over_centre: DifferenceJson
-    """hit_rate minus centre_hit_rate, paired."""
+    """Hit rate of the maps minus that of the image's center, paired."""
     iou: EstimateJson
     """Mean intersection over union of the region above half of the map's maximum with the boxes."""
     best_iou: Fraction
-    """What the map's resolution allows at best, mean."""
+    """Mean of the highest intersection over union that the map's resolution allows."""
     iou_accuracy: FractionByThreshold
-    """Fraction with at least this intersection over union, by threshold."""
+    """Fraction of maps with at least this intersection over union, by threshold."""
     iobb_accuracy: FractionByThreshold
-    """Fraction with at least this part of the region inside the boxes, by threshold."""
+    """Fraction of maps with at least this fraction of the region inside the boxes, by threshold."""
     empty: Count
-    """Maps without positive evidence; they count as misses."""
+    """Number of maps without positive evidence; they count as misses."""
 
 
 class SanityJson(JsonModel):
     """Whether heat maps depend on what the network has learned, and whether hot pixels matter."""
 
     images: Count
-    """Looked at."""
+    """Number of images of the sanity checks, all with positive evidence."""
     similarity: dict[str, SignedFraction]
-    """Rank correlation of maps with those after weights were randomized, by stage from the output on."""
+    """Rank correlation of the maps before and after weights are randomized, by stage from the output on."""
     deletion: Fraction
     """Area under the mean probability while pixels are removed, the hottest first."""
     random_deletion: Fraction
-    """The same in random order."""
+    """Area under the mean probability while pixels are removed in random order."""
     insertion: Fraction
     """Area under the mean probability while pixels are put back, the hottest first."""
     random_insertion: Fraction
-    """The same in random order."""
+    """Area under the mean probability while pixels are put back in random order."""
 
 
 class OverlayJson(JsonModel):
     """An image and its heat map of one finding."""
 
     image_id: str
-    """The image's name."""
+    """Name of the image."""
     label: str
-    """The finding."""
+    """Name of the finding."""
     kind: str
-    """Why it is shown."""
+    """Why the image is shown, such as true positive."""
     probability: Fraction
-    """Raw."""
+    """Raw probability of the finding."""
     target: Annotated[Annotated[float, Field(ge=0, le=1, multiple_of=1)] | None, NULL_IF_UNDEFINED]
-    """1 present, 0 absent, null unknown."""
+    """Target of the finding: 1 present, 0 absent, null unknown."""
     file: Annotated[str, Field(pattern=rf"^{GRADCAM_FOLDER}/[A-Za-z0-9_-]+\.png$")]
-    """Relative to this file."""
+    """Path of the picture, relative to the folder of metrics.json."""
     empty: bool
     """Whether nothing in the image speaks for the finding."""
 
@@ -86,12 +86,12 @@ class ExplanationJson(JsonModel):
     """The heat maps of an evaluation."""
 
     method: str
-    """How they were computed."""
+    """How the heat maps were computed."""
     chosen: str
-    """Why these labels."""
+    """Why heat maps of these labels are shown."""
     localisation: tuple[LocalizationJson, ...]
-    """By finding, all together last. Empty where no evaluated image has boxes."""
+    """Localization scores by finding, those of all together last; empty where no evaluated image has boxes."""
     sanity: SanityJson | None
-    """Null where no sanity checks were made."""
+    """Sanity checks of the heat maps; null where none were made."""
     gallery: tuple[OverlayJson, ...]
-    """The images that are shown."""
+    """Images that are shown with their heat maps."""

@@ -21,7 +21,7 @@ class EstimateJson(JsonModel):
     """A number and its 95 % interval."""
 
     value: Fraction
-    """Computed from all images."""
+    """The number, computed from all images."""
     low: Fraction
     """Lower end of the interval."""
     high: Fraction
@@ -32,14 +32,14 @@ class MeanJson(EstimateJson):
     """A mean over the labels for which a number is defined, and its 95 % interval."""
 
     defined_labels: Count
-    """How many labels the mean covers."""
+    """Number of labels that the mean covers."""
 
 
 class MetricJson(JsonModel):
-    """A value of another package's metric, and its 95 % interval; null for the ends where the metric has none."""
+    """A value of a further metric, and its 95 % interval; its ends are null where the metric has none."""
 
     value: Number
-    """Computed from all images."""
+    """The metric's value, computed from all images."""
     low: Number
     """Lower end of the interval."""
     high: Number
@@ -47,17 +47,17 @@ class MetricJson(JsonModel):
 
 
 class MetricMeanJson(MetricJson):
-    """A mean over the labels for which another package's metric is defined."""
+    """A mean over the labels for which a further metric is defined, and its 95 % interval."""
 
     defined_labels: Count
-    """How many labels the mean covers."""
+    """Number of labels that the mean covers."""
 
 
 class DifferenceJson(JsonModel):
     """A difference and its 95 % interval."""
 
     value: SignedFraction
-    """Computed from all images."""
+    """The difference, computed from all images."""
     low: SignedFraction
     """Lower end of the interval."""
     high: SignedFraction
@@ -68,4 +68,4 @@ class MeanDifferenceJson(DifferenceJson):
     """A difference of means over labels, and its 95 % interval."""
 
     defined_labels: Count
-    """How many labels both means cover."""
+    """Number of labels that both means cover."""

@@ -15,9 +15,9 @@ class CalibrationJson(JsonModel):
     method: CalibrationMethod
     """`none` leaves probabilities unchanged; `temperature` fits the slope, `platt` the intercept too."""
     slope: Number
-    """Factor on the log odds."""
+    """Factor on the log odds of the raw probability."""
     intercept: Number
-    """Log odds that are added."""
+    """Log odds that are added after the slope."""
     reason: str
     """Why the label is not calibrated, or the methods' losses on validation images."""
     brier: Fraction
@@ -30,7 +30,7 @@ class PredictiveValuesJson(JsonModel):
     """Predictive values in a population of some prevalence."""
 
     prevalence: Fraction
-    """Fraction of images with the finding."""
+    """Fraction of images with the finding in the population."""
     ppv: Fraction
     """Fraction of alerts whose image has the finding."""
     npv: Fraction
@@ -43,32 +43,32 @@ class OperatingPointJson(JsonModel):
     """A threshold chosen on validation images, and its results on the evaluated images."""
 
     threshold: Number
-    """On the raw probability; predicted positive from here on."""
+    """Raw probability from which on an image is predicted positive."""
     calibrated_threshold: Number
     """Calibrated probability at the threshold."""
     true_positives: Count
-    """Images with the finding that are predicted positive."""
+    """Number of images with the finding that are predicted positive."""
     false_positives: Count
-    """Images without the finding that are predicted positive."""
+    """Number of images without the finding that are predicted positive."""
     true_negatives: Count
-    """Images without the finding that are predicted negative."""
+    """Number of images without the finding that are predicted negative."""
     false_negatives: Count
-    """Images with the finding that are predicted negative."""
+    """Number of images with the finding that are predicted negative."""
     sensitivity: EstimateJson
     """Fraction of images with the finding that are predicted positive."""
     specificity: EstimateJson
     """Fraction of images without the finding that are predicted negative."""
     at_prevalence: tuple[PredictiveValuesJson, ...]
-    """At the set's own prevalence first."""
+    """Predictive values at the prevalence in the evaluated images, first, and at the requested prevalences."""
 
 
 class LabelJson(JsonModel):
     """Metrics of one finding."""
 
     n: Count
-    """Images with a known target."""
+    """Number of images with a known target."""
     positives: Count
-    """Images with the finding."""
+    """Number of images with the finding."""
     prevalence: Fraction
     """Fraction of positives among the images with a known target."""
     auroc: EstimateJson
@@ -80,8 +80,8 @@ class LabelJson(JsonModel):
     ece: Fraction
     """Expected calibration error of raw probabilities."""
     calibration: CalibrationJson | None
-    """Null where none was fitted."""
+    """Calibration of the probabilities; null where none was fitted."""
     operating_points: dict[str, OperatingPointJson] | None
-    """By rule; null where nothing was fitted."""
+    """Operating points by the rule that chose the threshold; null where nothing was fitted."""
     metrics: dict[str, MetricJson] = Field(default_factory=dict)
-    """Metrics of other packages, by name; absent without any."""
+    """Values of further metrics, by name; absent without any."""

@@ -37,7 +37,7 @@ class _WithoutFieldTitles(GenerateJsonSchema):
     """JSON Schema without the titles that pydantic makes of the keys: they say nothing new."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ANN401  # pydantic's
-        """Never."""
+        """Return False for every key, so that none has a title."""
         return False
 
 

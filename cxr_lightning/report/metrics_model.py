@@ -14,99 +14,99 @@ class MacroJson(JsonModel):
     """Means over the labels for which a number is defined."""
 
     auroc: MeanJson
-    """Area under the ROC curve."""
+    """Mean area under the ROC curve."""
     average_precision: MeanJson
-    """Area under the precision-recall curve, by steps."""
+    """Mean area under the precision-recall curve, by steps."""
     brier: MeanJson
-    """Brier score of raw probabilities."""
+    """Mean Brier score of raw probabilities."""
     ece: MeanJson
-    """Expected calibration error of raw probabilities."""
+    """Mean expected calibration error of raw probabilities."""
     calibrated_brier: MeanJson | None
-    """Brier score of calibrated probabilities; null where no calibration was fitted."""
+    """Mean Brier score of calibrated probabilities; null where no calibration was fitted."""
     calibrated_ece: MeanJson | None
-    """Expected calibration error of calibrated probabilities; null where no calibration was fitted."""
+    """Mean expected calibration error of calibrated probabilities; null where none was fitted."""
     metrics: dict[str, MetricMeanJson] = Field(default_factory=dict)
-    """Means of other packages' metrics, by name; absent without any."""
+    """Means of further metrics, by name; absent without any."""
 
 
 class SubgroupLabelJson(JsonModel):
     """Metrics of one finding in a subgroup."""
 
     positives: Count
-    """Images of the group with the finding."""
+    """Number of images of the group with the finding."""
     auroc: EstimateJson
-    """Area under the ROC curve."""
+    """Area under the ROC curve in the group."""
 
 
 class SubgroupJson(JsonModel):
     """Results of a group of images, such as those of women."""
 
     attribute: str
-    """sex, age or view."""
+    """Attribute that divides the images: sex, age or view."""
     group: str
-    """The group's name, such as F, 40-59, AP or unknown."""
+    """Name of the group, such as F, 40-59, AP or unknown."""
     images: Count
-    """Images in the group."""
+    """Number of images in the group."""
     patients: Count
-    """Patients in the group."""
+    """Number of patients in the group."""
     auroc: MeanJson
     """Mean AUROC, over labels with positives of at least two patients in the group, and negatives of two."""
     reference: str
-    """The attribute's group with the most images."""
+    """Name of the attribute's group with the most images, with which the others are compared."""
     difference: MeanDifferenceJson
-    """Mean AUROC minus the reference's, over labels defined in both."""
+    """Mean AUROC minus that of the reference group, over labels defined in both."""
     labels: dict[str, SubgroupLabelJson]
-    """By finding."""
+    """Metrics in the group, by finding."""
 
 
 class BaselineJson(JsonModel):
     """Result of a baseline, which should score below the model."""
 
     name: str
-    """The baseline."""
+    """Name of the baseline."""
     description: str
-    """How it is computed."""
+    """How the baseline is computed."""
     auroc: MeanJson | None
-    """Mean AUROC; null where it cannot be had."""
+    """Mean AUROC; null where the baseline cannot be computed."""
     labels: dict[str, Fraction]
-    """AUROC by finding; empty where it cannot be had."""
+    """AUROC by finding; empty where the baseline cannot be computed."""
     reason: str
-    """Why it cannot be had; empty where it can."""
+    """Why the baseline cannot be computed; empty where it was."""
 
 
 class CriterionJson(JsonModel):
     """One condition of comparability with results on the official split."""
 
     name: str
-    """The condition."""
+    """Name of the condition."""
     met: bool | None
-    """Null where it cannot be known."""
+    """Whether the condition is met; null where that cannot be known."""
     detail: str
-    """What was found."""
+    """What was found about the condition."""
 
 
 class ProtocolJson(JsonModel):
     """What was evaluated and how, and whether that is comparable with published results."""
 
     comparable: bool | None
-    """With results on the official split; null where it cannot be known."""
+    """Whether the numbers are comparable with results on the official split; null where that cannot be known."""
     reasons: tuple[str, ...]
     """The criteria that are not met or cannot be checked, with what was found."""
     facts: dict[str, str]
     """Descriptions of data, selection and fitting, by name."""
     criteria: tuple[CriterionJson, ...]
-    """The conditions of comparability."""
+    """Conditions of comparability, each with what was found."""
 
 
 class PublishedResultJson(JsonModel):
     """A published result on the official split."""
 
     name: str
-    """Short reference."""
+    """Short reference, such as Wang et al. 2017."""
     source: str
-    """Full reference."""
+    """Full reference of the publication."""
     auroc: dict[str, Fraction]
-    """AUROC by finding."""
+    """Published AUROC by finding."""
     mean: Fraction
     """Mean AUROC as published."""
 
@@ -115,7 +115,7 @@ class SettingsJson(JsonModel):
     """Settings with which the numbers were computed."""
 
     replicates: Count
-    """Replicates of the bootstrap over patients."""
+    """Number of replicates of the bootstrap over patients."""
     seed: Count
     """Seed of the bootstrap."""
     interval: str
@@ -125,7 +125,7 @@ class SettingsJson(JsonModel):
     predicted_with: Annotated[str, Field(serialization_alias="predicted with")]
     """Device and precision of the predictions."""
     data: dict[str, JsonValue]
-    """Record of the evaluated data; free."""
+    """Record of the evaluated data; its keys are free."""
 
 
 class MetricsJson(JsonModel):
@@ -144,41 +144,41 @@ class MetricsJson(JsonModel):
     notice: Literal["Not for clinical use."]
     """What the numbers must not be used for."""
     title: str
-    """What data this is."""
+    """Title of the evaluation, which names its data and says whether it is synthetic."""
     subject: str
-    """What was evaluated, such as a checkpoint's name."""
+    """Name of the checkpoint or predictions file that was evaluated."""
     synthetic: bool
-    """Whether the images are made, not taken."""
+    """Whether the images are synthetic."""
     split: str
-    """test, val or train."""
+    """Split that was evaluated: test, val or train."""
     images: Count
-    """Evaluated images."""
+    """Number of evaluated images."""
     patients: Count
-    """Evaluated patients."""
+    """Number of evaluated patients."""
     macro: MacroJson
     """Mean of each metric over the labels."""
     labels: Annotated[dict[str, LabelJson], Field(min_length=1)]
-    """By finding, in output order."""
+    """Metrics by finding, in output order."""
     fitted_on: str | None
-    """What thresholds and calibration were fitted on; null where nothing was."""
+    """Description of the images on which thresholds and calibration were fitted; null where nothing was."""
     not_fitted: str
-    """Why nothing was fitted; empty where something was."""
+    """Why no thresholds and calibration were fitted; empty where they were."""
     subgroups: tuple[SubgroupJson, ...]
-    """By sex, age and view."""
+    """Results by sex, age and view."""
     controls: tuple[BaselineJson, ...]
-    """Baselines on the same images."""
+    """Results of baselines on the same images."""
     protocol: ProtocolJson
-    """What was evaluated and how."""
+    """What was evaluated and how, and whether that is comparable with published results."""
     published: tuple[PublishedResultJson, ...]
-    """Results on the same protocol; empty unless comparable, and for synthetic images."""
+    """Published results on the same protocol; empty unless comparable, and for synthetic images."""
     explanation: ExplanationJson | None
-    """Heat maps; null where none were made."""
+    """Heat maps of the evaluation; null where none were made."""
     model: dict[str, JsonValue]
-    """The model's own record; free."""
+    """Metadata of the model; its keys are free. Empty for predictions from elsewhere."""
     settings: SettingsJson
-    """Of the evaluation."""
+    """Settings with which the numbers were computed."""
     versions: dict[str, str]
-    """Of packages."""
+    """Versions of Python and of packages at evaluation, by name."""
     warnings: tuple[str, ...]
     """What a reader must know before trusting the numbers."""
 

@@ -24,7 +24,7 @@ Fraction = Annotated[Annotated[float, Field(ge=0, le=1)] | None, NULL_IF_UNDEFIN
 SignedFraction = Annotated[Annotated[float, Field(ge=-1, le=1)] | None, NULL_IF_UNDEFINED]
 """A number in [-1, 1], a difference of two fractions or a correlation, or null."""
 Count = Annotated[int, Field(ge=0)]
-"""A number of things."""
+"""A whole number of at least 0, such as a number of images."""
 
 
 class TypedValues(BaseModel):
