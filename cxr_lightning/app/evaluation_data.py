@@ -22,7 +22,19 @@ logger = logging.getLogger(__name__)
 
 
 def load_foreign(path: str, settings: EvaluateSettings) -> tuple[ChestXRayClassifier, ChestXRayDataModule]:
-    """Load a model from a foreign file, with pixel statistics of the data's training images where it needs them."""
+    """Load a model from a foreign file, with pixel statistics of the data's training images where it needs them.
+
+    Args:
+        path: The weight file.
+        settings: The settings of the evaluation, with the data, and what the file does not say of its model.
+
+    Returns:
+        The model, and the loaded data module.
+
+    Raises:
+        FileNotFoundError: If the weight file, the data's folder, a table or an image is not there.
+        ValueError: If no data is chosen, the file or the data cannot be read, or a setting of the model is missing.
+    """
     if settings.data is None:
         raise ValueError(
             f"Expected `data` beside '{path}', which does not record its data. For example: data=nih root=FOLDER."
@@ -121,7 +133,18 @@ def load_data(
     images: Sequence[str],
     prepared: Sequence[str] | None = None,
 ) -> None:
-    """Read the data, and write to the report folder which images are excluded."""
+    """Read the data, and write to the report folder which images are excluded.
+
+    Args:
+        datamodule: The data module, which is loaded.
+        settings: The settings of the evaluation: its split, which must not be empty, and the report folder.
+        images: Splits whose images must be on disk.
+        prepared: Those of them that are prepared, with ``cache``; all by default.
+
+    Raises:
+        FileNotFoundError: If the data's folder, a table or an image is not there.
+        ValueError: If a table cannot be read, an image cannot be used, or the evaluated split is empty.
+    """
     datamodule.prepare_data()
     datamodule.load(required=(settings.split,), images=images, prepared=prepared)
     if settings.paths.output_dir is not None:

@@ -76,7 +76,11 @@ def search_path_override(folder: Path) -> str:
 
 
 def absolute_config_path(arguments: Sequence[str]) -> list[str]:
-    """The command line with an absolute ``--config-path``: relative to the current folder, as users expect."""
+    """The command line with an absolute ``--config-path``: relative to the current folder, as users expect.
+
+    Args:
+        arguments: The command line without the program.
+    """
     path = get_args_parser().parse_known_args(list(arguments))[0].config_path
     if not path or "://" in path:
         return list(arguments)
