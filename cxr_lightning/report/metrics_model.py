@@ -168,7 +168,7 @@ class MetricsJson(JsonModel):
     controls: tuple[BaselineJson, ...]
     """Results of baselines on the same images."""
     protocol: ProtocolJson
-    """What was evaluated and how, and whether that is comparable with published results."""
+    """Protocol of the evaluation, and whether the numbers are comparable with published results."""
     published: tuple[PublishedResultJson, ...]
     """Published results on the same protocol; empty unless comparable, and for synthetic images."""
     explanation: ExplanationJson | None
@@ -176,7 +176,7 @@ class MetricsJson(JsonModel):
     model: dict[str, JsonValue]
     """Metadata of the model; its keys are free. Empty for predictions from elsewhere."""
     settings: SettingsJson
-    """Settings with which the numbers were computed."""
+    """Settings of the evaluation, such as the seed of the bootstrap."""
     versions: dict[str, str]
     """Versions of Python and of packages at evaluation, by name."""
     warnings: tuple[str, ...]
