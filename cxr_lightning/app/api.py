@@ -1,7 +1,8 @@
 """The programs as functions: ``from cxr_lightning import train, evaluate, compare``.
 
 They give the numbers of the commands, and write only what is said here (and the cache, ``paths.cache_dir``). Beside
-progress bars they print nothing; the caller's logging, warnings, environment and random numbers stay as they are.
+progress bars (in a notebook only with ipywidgets) they print nothing; the caller's logging, warnings, environment and
+random numbers stay as they are.
 """
 
 import logging

@@ -38,6 +38,8 @@ _IGNORED_WARNINGS = (
     r".*when logging on epoch level in distributed setting.*",
     # torch's own call of its own deprecated name, inside Lightning.
     r".*isinstance\(treespec, LeafSpec\).*",
+    # captum imports tqdm's bars, which are not used here; in a notebook they warn that ipywidgets is missing.
+    r".*IProgress not found.*",
 )
 
 

@@ -8,12 +8,14 @@ import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from numpy.typing import NDArray
 from pytorch_lightning.callbacks import Callback, RichProgressBar
+from rich import get_console
 from torch.utils.data import DataLoader
 
 from cxr_lightning.data.dataset import Sample
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.utils.cluster import cluster_plugins
 from cxr_lightning.utils.precision import exact_float32
+from cxr_lightning.utils.progress import can_draw_bars
 
 Precision = Literal["float32", "bf16"]
 
@@ -44,14 +46,15 @@ def predict_batches(
         accelerator: ``auto``, ``cpu``, ``gpu`` or ``mps``.
         devices: Number of devices, one process each, that divide the images and all get the result; -1 for all.
         precision: ``bf16`` multiplies in bfloat16, which is faster where the processor has it, and less exact.
-        progress: Whether to draw a progress bar.
+        progress: Whether to draw a progress bar; none is drawn in a notebook without ipywidgets.
 
     Raises:
         ValueError: If the device is not available.
     """
-    callbacks: list[Callback] = [RichProgressBar()] if progress else []
+    drawn = progress and can_draw_bars(get_console())
+    callbacks: list[Callback] = [RichProgressBar()] if drawn else []
     with exact_float32():
-        trainer = _trainer(accelerator, devices, precision, callbacks, progress)
+        trainer = _trainer(accelerator, devices, precision, callbacks, drawn)
         batches = trainer.predict(model, loader)
     if batches is None:
         raise RuntimeError("Expected predictions but the trainer gave none.")

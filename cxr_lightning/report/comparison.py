@@ -49,13 +49,18 @@ def comparison_table(comparison: Comparison) -> Table:
     return table
 
 
-def _cells(result: AurocDifference) -> tuple[str, str, str, str]:
+def difference_text(result: AurocDifference) -> str:
+    """A difference with its interval; ``n/a`` for what is undefined."""
     difference = result.difference
     interval = f"[{format_signed(difference.low)}, {format_signed(difference.high)}]"
+    return f"{format_signed(difference.value)} {interval}"
+
+
+def _cells(result: AurocDifference) -> tuple[str, str, str, str]:
     return (
         format_number(result.first),
         format_number(result.second),
-        f"{format_signed(difference.value)} {interval}",
+        difference_text(result),
         format_number(result.adjusted_p_value, 4),
     )
 

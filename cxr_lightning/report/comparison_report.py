@@ -9,8 +9,10 @@ import pandas as pd
 from cxr_lightning.evaluation.comparison import AurocDifference, Comparison, compare_predictions
 from cxr_lightning.inference.predictions import Predictions
 from cxr_lightning.inference.predictions_file import read_predictions
-from cxr_lightning.report.comparison import comparison_notes, comparison_title, write_comparison_csv
+from cxr_lightning.report.comparison import comparison_notes, comparison_title, difference_text, write_comparison_csv
 from cxr_lightning.report.evaluation_report import EvaluationReport
+from cxr_lightning.report.formats import format_number
+from cxr_lightning.report.wording import NOT_FOR_CLINICAL_USE
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,13 @@ class ComparisonReport:
         """
         write_comparison_csv(self.comparison, Path(path))
         return Path(path)
+
+    def __repr__(self) -> str:
+        mean = self.comparison.mean
+        return (
+            f"<ComparisonReport of {comparison_title(self.comparison)}: mean AUROC {format_number(mean.first)} and "
+            f"{format_number(mean.second)}, difference {difference_text(mean)}. {NOT_FOR_CLINICAL_USE}>"
+        )
 
     def _repr_html_(self) -> str:
         table = self.table.to_html(float_format="{:.3f}".format, na_rep="n/a")

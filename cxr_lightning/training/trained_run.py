@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from cxr_lightning.report.figure_export import png_url
+from cxr_lightning.report.formats import format_number
 from cxr_lightning.report.wording import NOT_FOR_CLINICAL_USE, data_title
 from cxr_lightning.training.callbacks.history import CURVE_FILE
 from cxr_lightning.utils.file_names import SUMMARY_FILE
+from cxr_lightning.utils.json_values import null_to_nan
 
 
 @dataclass(frozen=True)
@@ -58,10 +60,30 @@ class TrainedRun:
         test = self.summary["test"]
         return {} if test is None else dict(test["auroc"])
 
+    def __repr__(self) -> str:
+        title = data_title(self.summary["data"])
+        return f"<TrainedRun in {_short(self.folder)}: {title}; {self._score()}. {NOT_FOR_CLINICAL_USE}>"
+
+    def _score(self) -> str:
+        test = self.summary["test"]
+        if test is None:
+            return "no test"
+        return f"test AUROC {format_number(null_to_nan(test['macro_auroc']))} over {test['defined_labels']} findings"
+
     def _repr_html_(self) -> str:
         title = escape(data_title(self.summary["data"]))
         curve = self.folder / CURVE_FILE
         picture = ""
         if curve.is_file():
-            picture = f'<img alt="Loss and AUROC by epoch: {title}" src="{png_url(curve.read_bytes())}">'
-        return f"<p><strong>{title}</strong></p>{picture}<p>{escape(str(self.folder))}. {NOT_FOR_CLINICAL_USE}</p>"
+            picture = (
+                f'<img alt="Loss and AUROC by epoch: {title}" src="{png_url(curve.read_bytes())}" '
+                'style="max-width: 100%; width: 46rem">'
+            )
+        return (
+            f"<p><strong>{title}</strong></p>{picture}<p>{escape(str(_short(self.folder)))}. {NOT_FOR_CLINICAL_USE}</p>"
+        )
+
+
+def _short(folder: Path) -> Path:
+    """The folder as seen from the working directory if it is below that."""
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder

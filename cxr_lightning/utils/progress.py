@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -12,6 +13,15 @@ _LOG_INTERVAL_SECONDS = 60.0
 """Time between two log messages."""
 
 logger = logging.getLogger(__name__)
+
+
+def can_draw_bars(console: Console) -> bool:
+    """Whether rich draws progress bars on a console; in a notebook without ipywidgets it warns for each instead.
+
+    Args:
+        console: The console of the bars.
+    """
+    return not console.is_jupyter or find_spec("ipywidgets") is not None
 
 
 @contextmanager
@@ -24,7 +34,7 @@ def progress_bar(description: str, total: int, *, shown: bool = True) -> Iterato
         shown: Whether anything is shown.
     """
     console = Console(stderr=True)
-    if shown and not console.is_terminal:
+    if shown and not (console.is_terminal and can_draw_bars(console)):
         yield _ProgressLog(description, total).advance
         return
     columns = (

@@ -44,8 +44,19 @@ def test_a_run_has_its_folder_summary_and_best_checkpoint(trained: TrainedRun) -
     assert trained.summary == summary_of(trained.folder)
     assert trained.best_checkpoint == trained.folder / "checkpoints" / "best.ckpt"
     assert len(trained.test_auroc) == 14
+    assert repr(trained).startswith(f"<TrainedRun in {trained.folder}: NIH")
+    assert f"test AUROC {trained.summary['test']['macro_auroc']:.3f} over" in repr(trained)
     assert "data:image/png;base64," in trained._repr_html_()
     assert "Not for clinical use" in trained._repr_html_()
+
+
+def test_a_run_below_the_working_directory_is_shown_without_the_path_to_it(
+    trained: TrainedRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(trained.folder.parent)
+    for shown in (repr(trained), trained._repr_html_()):
+        assert trained.folder.name in shown
+        assert str(trained.folder.parent) not in shown
 
 
 def test_python_and_command_line_train_the_same_numbers(trained: TrainedRun, root: Path, run: Run) -> None:
@@ -117,6 +128,9 @@ def test_two_reports_are_compared(trained: TrainedRun, settings: dict[str, Any],
         written = pd.read_csv(comparison.to_csv(tmp_path / "comparison.csv"))
         assert written["finding"].tolist() == comparison.table.index.tolist()
         assert "corrected by Holm" in comparison._repr_html_()
+        assert f"AUROC {report.auroc:.3f} and {report.auroc:.3f}, difference +0.000 [+0.000, +0.000]" in repr(
+            comparison
+        )
 
 
 def test_the_plain_lightning_way_works_and_is_evaluated(root: Path, settings: dict[str, Any], tmp_path: Path) -> None:

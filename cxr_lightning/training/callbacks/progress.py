@@ -6,10 +6,15 @@ from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import RichProgressBar
+from rich import get_console
+
+from cxr_lightning.utils.progress import can_draw_bars
 
 
 class ProgressBar(RichProgressBar):
     """Lightning's progress bar, reading the loss, which waits for the device, only every half second.
+
+    Nothing is drawn in a notebook without ipywidgets.
 
     Args:
         leave: Whether the bar of a finished epoch stays.
@@ -18,6 +23,8 @@ class ProgressBar(RichProgressBar):
 
     def __init__(self, *, leave: bool = True, seconds: float = 0.5) -> None:
         super().__init__(leave=leave)
+        if not can_draw_bars(get_console()):
+            self.disable()
         self.seconds = seconds
         self._within_epoch = False
         self._last_read = -math.inf
