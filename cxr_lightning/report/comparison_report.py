@@ -49,7 +49,8 @@ class ComparisonReport:
         )
 
     def _repr_html_(self) -> str:
-        table = self.table.to_html(float_format="{:.3f}".format, na_rep="n/a")
+        one_header = self.table.rename_axis(index=None, columns="finding")
+        table = one_header.to_html(float_format="{:.3f}".format, na_rep="n/a")
         title, notes = comparison_title(self.comparison), comparison_notes(self.comparison)
         return f"<p><strong>{escape(title)}</strong></p>{table}<p>{escape(notes)}</p>"
 

@@ -1,5 +1,7 @@
 """The example notebook runs as a reader runs it."""
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,22 +12,51 @@ from nbclient import NotebookClient
 NOTEBOOK = Path(__file__).parents[2] / "docs" / "example.ipynb"
 
 
+NUMBERS = """
+import json
+print(json.dumps([run.summary["test"]["macro_auroc"], report.auroc, [result.status for result in results]]))
+"""
+"""A further cell, for the numbers behind what is shown."""
+
+
 def read() -> Any:
     return nbformat.read(NOTEBOOK, as_version=4)  # type: ignore[no-untyped-call]
+
+
+def outputs_of(notebook: Any) -> list[Any]:
+    return [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+
+
+def said(outputs: list[Any]) -> str:
+    """All text of outputs: streams, plain text and HTML; pictures are left out."""
+    data = [output.get("data", {}) for output in outputs]
+    texts = [output.get("text", "") for output in outputs]
+    shown = "".join([*texts, *(item.get(kind, "") for item in data for kind in ("text/plain", "text/html"))])
+    return re.sub(r"base64,[^\"]*", "", shown)
+
+
+def pictures(outputs: list[Any]) -> int:
+    """Number of pictures, as outputs of their own or within HTML."""
+    data = [output.get("data", {}) for output in outputs]
+    return sum(("image/png" in item) + item.get("text/html", "").count("data:image/png;base64,") for item in data)
 
 
 @pytest.mark.slow
 def test_the_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXR_CACHE_DIR", str(tmp_path))
     notebook = read()
+    notebook.cells.append(nbformat.v4.new_code_cell(NUMBERS))  # type: ignore[no-untyped-call]
     client = NotebookClient(notebook, timeout=900, resources={"metadata": {"path": str(NOTEBOOK.parent)}})
     client.execute()  # raises what a cell raises
-    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
-    said = "".join(output.get("text", "") + output.get("data", {}).get("text/plain", "") for output in outputs)
-    assert "web_page" in said
-    assert "1 ok, 0 warning, 0 rejected" in said
-    assert sum("image/png" in output.get("data", {}) for output in outputs) == 2
-    assert not [output for output in outputs if output.get("name") == "stderr" and "Warning" in output.text]
+    *outputs, numbers = outputs_of(notebook)
+    assert pictures(outputs) == 4
+    run, report, statuses = json.loads(numbers.text)
+    assert report == pytest.approx(run, abs=1e-6)
+    assert statuses == ["ok", "ok", "ok", "rejected"]
+    assert "web_page" in said(outputs)
+    assert "difference" in said(outputs)
+    stderr = "".join(output.text for output in outputs if output.get("name") == "stderr")
+    assert stderr.splitlines() == ["1 ok, 0 warning, 0 rejected", "results: results"]
 
 
 def test_it_shows_what_its_cells_gave() -> None:
@@ -34,3 +65,11 @@ def test_it_shows_what_its_cells_gave() -> None:
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
     assert "Not for clinical use" in notebook.cells[0].source
+    outputs = outputs_of(notebook)
+    assert pictures(outputs) == 4
+    assert "1 ok, 0 warning, 0 rejected" in said(outputs)
+    assert NOTEBOOK.stat().st_size < 1_000_000
+
+
+def test_its_outputs_name_no_folder_of_a_machine() -> None:
+    assert not re.findall(r"/(?:tmp|home|work|Users|root|venv)/", said(outputs_of(read())))
