@@ -44,7 +44,7 @@ def test_a_run_has_its_folder_summary_and_best_checkpoint(trained: TrainedRun) -
     assert trained.summary == summary_of(trained.folder)
     assert trained.best_checkpoint == trained.folder / "checkpoints" / "best.ckpt"
     assert len(trained.test_auroc) == 14
-    assert repr(trained).startswith(f"<TrainedRun in {trained.folder}: NIH")
+    assert repr(trained).startswith(f"<TrainedRun in {trained.folder}: data: nih; 8 test images;")
     assert f"test AUROC {trained.summary['test']['macro_auroc']:.3f} over" in repr(trained)
     assert "data:image/png;base64," in trained._repr_html_()
     assert "Not for clinical use" in trained._repr_html_()
@@ -128,9 +128,7 @@ def test_two_reports_are_compared(trained: TrainedRun, settings: dict[str, Any],
         written = pd.read_csv(comparison.to_csv(tmp_path / "comparison.csv"))
         assert written["finding"].tolist() == comparison.table.index.tolist()
         assert "corrected by Holm" in comparison._repr_html_()
-        assert f"AUROC {report.auroc:.3f} and {report.auroc:.3f}, difference +0.000 [+0.000, +0.000]" in repr(
-            comparison
-        )
+        assert f"AUROC {report.auroc:.3f} and {report.auroc:.3f}, difference +0.000 [" in repr(comparison)
 
 
 def test_the_plain_lightning_way_works_and_is_evaluated(root: Path, settings: dict[str, Any], tmp_path: Path) -> None:
