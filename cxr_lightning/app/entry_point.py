@@ -16,6 +16,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from cxr_lightning.app.errors import USER_ERRORS, explain_error, one_line
+from cxr_lightning.app.hydra_parser import unchecked_help_texts
 from cxr_lightning.app.hydra_targets import absolute_config_path, check_hydra
 from cxr_lightning.app.job_processes import job_processes
 from cxr_lightning.app.resolvers import register_resolvers
@@ -99,7 +100,8 @@ def _run(main: Callable[[], object], conf: Path, name: str) -> BaseException | N
     try:
         sys.argv[1:] = absolute_config_path(sys.argv[1:])
         check_hydra(conf, name, sys.argv[1:])
-        main()
+        with unchecked_help_texts():
+            main()
     except USER_ERRORS as error:
         failure = error
     except Exception:

@@ -14,6 +14,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from cxr_lightning.app.hydra_parser import unchecked_help_texts
 from cxr_lightning.utils.paths import refuse_url
 from cxr_lightning.utils.plugins import PLUGINS_VARIABLE
 
@@ -47,7 +48,7 @@ def check_hydra(conf: Path, name: str, arguments: Sequence[str]) -> None:
     """
     if list(arguments) in (["--help"], ["-h"]):  # nothing is instantiated, and help should be quick
         return
-    parsed = get_args_parser().parse_args(list(arguments))
+    parsed = _parser().parse_args(list(arguments))
     if parsed.shell_completion:
         return
     if parsed.experimental_rerun:
@@ -81,10 +82,15 @@ def absolute_config_path(arguments: Sequence[str]) -> list[str]:
     Args:
         arguments: The command line without the program.
     """
-    path = get_args_parser().parse_known_args(list(arguments))[0].config_path
+    path = _parser().parse_known_args(list(arguments))[0].config_path
     if not path or "://" in path:
         return list(arguments)
     return [*arguments, "--config-path", str(Path(path).absolute())]  # the last one counts
+
+
+def _parser() -> argparse.ArgumentParser:
+    with unchecked_help_texts():
+        return get_args_parser()
 
 
 def _single_jobs(parsed: argparse.Namespace) -> Iterator[list[str]]:
