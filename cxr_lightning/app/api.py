@@ -100,6 +100,8 @@ def evaluate(
             f"Expected a checkpoint as the first argument but got the override {ckpt!r}. Give it after the checkpoint, "
             "which is None with predictions=."
         )
+    if not isinstance(ckpt, str | Path | None):
+        raise ValueError(f"Expected the path of a checkpoint, 'latest' or None but got {ckpt!r}.")
     given = [*check_overrides(overrides), *search_path(config_dir)]
     if datamodule is not None and (unused := sorted({"data", "root", "predictions", *_LOADING} & set(settings))):
         raise ValueError(f"Expected no {', '.join(unused)} beside `datamodule`, which has its own. Leave them out.")

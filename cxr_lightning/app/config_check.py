@@ -17,6 +17,9 @@ from cxr_lightning.utils.plugins import load_plugins
 _REFERENCE = re.compile(r"\$\{[\w.]+\}")
 """The text of a value that is another key's."""
 
+_FACTORIES = frozenset({"loss", "optimizer", "scheduler", "model.optimizer", "model.scheduler"})
+"""Nodes that may be called later, with what is derived from the data or the model."""
+
 SettingsType = TypeVar("SettingsType", bound=Settings)
 
 Node = Mapping[str, Any]
@@ -107,6 +110,8 @@ def _argument_problems(key: str, node: DictConfig, function: Callable[..., objec
     parameters = inspect.signature(function).parameters
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         yield from unknown_keys(key, typing.cast(Mapping[Any, Any], node), {*parameters, *HYDRA_KEYS})
+    if "_partial_" in node and (not isinstance(node["_partial_"], bool) or key not in _FACTORIES):
+        yield f"Expected no `_partial_` in '{key}' but got {node['_partial_']!r}. Remove it."
     hints = _annotations(function)
     for name in map(str, node):
         if name in HYDRA_KEYS or name not in hints or OmegaConf.is_missing(node, name) or _is_reference(node, name):

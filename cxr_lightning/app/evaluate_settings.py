@@ -184,6 +184,6 @@ def read_evaluate_settings(config: DictConfig, overrides: Sequence[str]) -> Eval
         if "data" in config:
             if config.root:
                 config.data.root = config.root
-            if config.ckpt and OmegaConf.is_missing(config.data, "labels"):
+            if config.ckpt and OmegaConf.is_dict(config.data) and OmegaConf.is_missing(config.data, "labels"):
                 config.data.labels = None  # the checkpoint has them
     return check_config(config, EvaluateSettings, overrides)

@@ -39,7 +39,15 @@ def make_loss(configured: object, targets: Tensor) -> nn.Module:
     Raises:
         ValueError: If that is no ``nn.Module``, or its result on training targets is no finite scalar.
     """
-    loss = configured if isinstance(configured, nn.Module) or not callable(configured) else configured(targets)
+    loss = configured
+    if callable(configured) and not isinstance(configured, nn.Module):
+        try:
+            loss = configured(targets)
+        except TypeError as error:
+            raise ValueError(
+                f"Expected `loss` to be made from the training targets but got {error}. Correct its settings, or leave "
+                "out `_partial_` for a class that takes no targets."
+            ) from error
     if not isinstance(loss, nn.Module):
         raise ValueError(
             f"Expected `loss` to be an nn.Module, or to make one from the training targets, but got {loss!r}. "
@@ -54,18 +62,23 @@ def _try_loss(loss: nn.Module, targets: Tensor) -> None:
     unknown = targets.isnan().any(dim=1)
     tried = torch.cat([targets[unknown][:_TRIED_IMAGES], targets[~unknown][:_TRIED_IMAGES]])
     name = loss_name(loss)
+    logits = torch.zeros_like(tried).requires_grad_()
     try:
-        with torch.no_grad():
-            value = loss(torch.zeros_like(tried), tried)
-    except (TypeError, RuntimeError, IndexError) as error:
+        value = loss(logits, tried)
+    except Exception as error:  # somebody else's code may fail in any way
         raise ValueError(
-            f"Expected `loss` to take logits and targets of shape {tuple(tried.shape)} but {name} fails: {error}. "
-            "Correct the loss or its settings."
+            f"Expected `loss` to take logits and targets of shape {tuple(tried.shape)} but {name} fails "
+            f"({type(error).__name__}: {error}). Correct the loss or its settings."
         ) from error
-    if not isinstance(value, Tensor) or value.numel() != 1 or value.ndim > 0:
+    if not isinstance(value, Tensor) or value.ndim > 0:
         shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
         raise ValueError(f"Expected a scalar of `loss` but {name} returns {shape}. Reduce it over images and labels.")
-    if not math.isfinite(value):
+    if not value.is_floating_point() or not value.requires_grad:
+        raise ValueError(
+            f"Expected a real number of `loss` that depends on the logits but {name} returns {value.dtype} without a "
+            "gradient. Compute it from the logits with torch."
+        )
+    if not math.isfinite(value.item()):
         hint = " Targets that are NaN (unknown) must add nothing." if unknown.any() else ""
         raise ValueError(
             f"Expected a finite number of `loss` for logits of 0 but {name} returns {value.item()}.{hint} Correct it."
@@ -79,8 +92,20 @@ def constant_loss(loss: nn.Module, prevalence: Tensor, targets: Tensor) -> float
         loss: A loss, which may be a :class:`ConstantBaseline`.
         prevalence: Fraction of positives of each label in the training set, ``(C,)`` in [0, 1], NaN if unknown.
         targets: Ground truth on which the loss is computed, ``(N, C)``.
+
+    Raises:
+        ValueError: If the loss fails to tell it.
     """
-    return float(loss.constant_baseline(prevalence, targets)) if isinstance(loss, ConstantBaseline) else math.nan
+    if not isinstance(loss, ConstantBaseline):
+        return math.nan
+    try:
+        with torch.no_grad():
+            return float(loss.constant_baseline(prevalence, targets))
+    except Exception as error:  # somebody else's code may fail in any way
+        raise ValueError(
+            f"Expected a number of `constant_baseline` of {loss_name(loss)} but it fails "
+            f"({type(error).__name__}: {error}). Correct it, or leave it out."
+        ) from error
 
 
 def loss_name(loss: nn.Module) -> str:

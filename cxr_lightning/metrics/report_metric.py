@@ -14,6 +14,10 @@ from cxr_lightning.metrics import reported
 from cxr_lightning.metrics.ranking import FloatArray
 from cxr_lightning.utils.plugins import load_plugins
 
+_TAKEN = ("finding", "n", "images", "positives", "prevalence", "calibrated_brier", "calibrated_ece")
+_ENDINGS = ("_low", "_high", "_labels")
+"""Names, and endings of names, of other columns in tables of findings."""
+
 _registered: dict[str, "ReportMetric"] = {}
 
 
@@ -41,11 +45,20 @@ class ReportMetric:
     interval: bool = False
 
     def __post_init__(self) -> None:
-        if not self.name.isidentifier():
+        if not isinstance(self.name, str) or not self.name.isidentifier():
             raise ValueError(f"Expected the name of a metric to be an identifier but got {self.name!r}. Rename it.")
+        if self.name in _TAKEN or self.name.endswith(_ENDINGS):
+            raise ValueError(
+                f"Expected a name that is no other column of metrics.csv but got {self.name!r}. Rename the metric."
+            )
+        for field in ("title", "meaning"):
+            if not isinstance(getattr(self, field), str):
+                raise ValueError(
+                    f"Expected text as the {field} of the metric '{self.name}' but got {getattr(self, field)!r}."
+                )
         try:
             format(0.5, self.format)
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             raise ValueError(
                 f"Expected a format of numbers such as '.3f' for the metric '{self.name}' but got {self.format!r}."
             ) from error
@@ -63,7 +76,7 @@ class ReportMetric:
         """
         try:
             value = float(self.function(_read_only(probabilities), _read_only(targets)))
-        except Exception as error:  # somebody else's code may fail in any way
+        except (Exception, SystemExit) as error:  # somebody else's code may fail in any way
             raise ValueError(
                 f"Expected a number from the metric '{self.name}' for {label} but its function fails "
                 f"({type(error).__name__}: {error}). It must return NaN where it is undefined."

@@ -96,7 +96,7 @@ def _import(module: str) -> ModuleType:
             f"Expected the trusted package's module '{module}' but it cannot be imported ({error}). Install it, or add "
             "its folder to PYTHONPATH."
         ) from error
-    except Exception as error:  # somebody else's code may fail in any way
+    except (Exception, SystemExit) as error:  # somebody else's code may fail in any way
         raise ImportError(
             f"Expected the trusted package's module '{module}' to be imported but it fails "
             f"({type(error).__name__}: {error}). Correct it, or remove it from {PLUGINS_VARIABLE}."

@@ -2,7 +2,9 @@
 
 import json
 import logging
+import os
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,8 @@ import pandas as pd
 import pytest
 import pytorch_lightning as pl
 import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 
 import cxr_lightning
 from cxr_lightning.app.evaluate import run_evaluate
@@ -141,6 +145,7 @@ def test_the_plain_lightning_way_works_and_is_evaluated(root: Path, settings: di
     trainer.fit(model, data)
     (scores,) = trainer.test(model, data, verbose=False)
     trainer.save_checkpoint(tmp_path / "plain.ckpt")
+    del settings["num_workers"]  # the data module's own
     report = cxr_lightning.evaluate(tmp_path / "plain.ckpt", datamodule=data, **settings)
     assert report.auroc == pytest.approx(scores["test/auroc"], abs=1e-6)
     predictor = cxr_lightning.load_model(str(tmp_path / "plain.ckpt"), device="cpu")
@@ -155,7 +160,14 @@ def test_the_callers_state_is_kept(root: Path, tmp_path: Path) -> None:
     expected = torch.random.get_rng_state()
     handlers, argv = list(logging.getLogger().handlers), list(sys.argv)
     paths = [f"paths.log_dir={tmp_path}", f"paths.cache_dir={root.parent / 'cache'}"]
+    lightning, filters = logging.getLogger("pytorch_lightning.utilities.rank_zero").level, list(warnings.filters)
+    environment = dict(os.environ)
     cxr_lightning.train(*SMALL, f"data.root={root}", *paths, "debug=fast")
+    assert logging.getLogger("pytorch_lightning.utilities.rank_zero").level == lightning
+    assert warnings.filters == filters
+    assert {name: value for name, value in os.environ.items() if name.startswith("PL_")} == {
+        name: value for name, value in environment.items() if name.startswith("PL_")
+    }
     assert torch.equal(torch.random.get_rng_state(), expected)
     assert logging.getLogger().handlers == handlers
     assert sys.argv == argv
@@ -187,10 +199,13 @@ def test_wrong_trainings_are_refused(overrides: list[str], message: str, tmp_pat
         ("a.ckpt", {"replicates": 1}, "`replicates` to be at least 2"),
         ("a.ckpt", {"gradcam": {"tops": 1}}, "'gradcam.tops'"),
         ("a.ckpt", {"devices": 2}, "`devices` to be 1 in Python"),
+        ("data=nih", {}, "first argument but got the override 'data=nih'"),
+        ("a.ckpt", {"datamodule": object(), "root": "x", "batch_size": 3}, "no batch_size, root beside `datamodule`"),
+        (7, {}, "path of a checkpoint, 'latest' or None but got 7"),
         (None, {"predictions": "x.csv"}, "`data` to say what"),
     ],
 )
-def test_wrong_evaluations_are_refused(ckpt: str | None, arguments: dict[str, Any], message: str) -> None:
+def test_wrong_evaluations_are_refused(ckpt: Any, arguments: dict[str, Any], message: str) -> None:
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         cxr_lightning.evaluate(ckpt, **arguments)
 
@@ -201,6 +216,47 @@ def test_data_may_be_named(trained: TrainedRun, settings: dict[str, Any], root: 
     )
     assert list(report.findings.index) == ["Effusion"]
     assert report.evaluation.images == 32
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"image_size": 64}, "images of 32 px, bilinear, as the model's, but got 64 px"),
+        ({"interpolation": "nearest"}, "but got 32 px, nearest"),
+    ],
+)
+def test_data_that_the_model_cannot_predict_is_refused(
+    changes: dict[str, Any], message: str, trained: TrainedRun, settings: dict[str, Any], root: Path
+) -> None:
+    options = {"image_size": 32, "interpolation": "bilinear", **changes}
+    data = cxr_lightning.ChestXRayDataModule(str(root), NIHLayout(), **options)
+    del settings["num_workers"]
+    with pytest.raises(ValueError, match=message):
+        cxr_lightning.evaluate(trained.best_checkpoint, datamodule=data, **settings)
+
+
+def test_a_hydra_program_may_train_and_evaluate(
+    trained: TrainedRun, settings: dict[str, Any], root: Path, tmp_path: Path
+) -> None:
+    conf = tmp_path / "its conf (own), folder"
+    conf.mkdir()
+    (conf / "outer.yaml").write_text("mine: 1\n")
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(conf), version_base="1.3"):
+        outer = GlobalHydra.instance().hydra
+        cxr_lightning.evaluate(trained.best_checkpoint, **settings, config_dir=conf)
+        paths = [f"paths.log_dir={tmp_path}", f"paths.cache_dir={root.parent / 'cache'}"]
+        cxr_lightning.train(*SMALL, f"data.root={root}", *paths, "debug=fast", config_dir=conf)
+        assert GlobalHydra.instance().hydra is outer
+        assert compose("outer").mine == 1
+
+
+def test_a_continued_training_keeps_its_loss(root: Path, tmp_path: Path) -> None:
+    paths = [f"paths.log_dir={tmp_path}", f"paths.cache_dir={root.parent / 'cache'}", f"data.root={root}"]
+    run = cxr_lightning.train(*SMALL, *paths, "trainer.max_epochs=1", "test=false")
+    last = run.folder / "checkpoints" / "last.ckpt"
+    with pytest.raises(ValueError, match="these differ: loss_settings"):
+        cxr_lightning.train(*SMALL, *paths, f"ckpt_path={last}", "loss=bce", "loss.reduction=sum")
 
 
 def test_the_verbs_train_and_evaluate_pass_everything_on(

@@ -55,6 +55,7 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
         ["+hydra.evil={evil}"],
         ["--experimental-rerun", "shutil.copy"],
         ["-cp", "pkg://shutil.copy"],
+        ["hydra.searchpath=[pkg://shutil.copy]"],
     ],
     ids=str,
 )

@@ -11,7 +11,6 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import get_args, get_type_hints
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +19,9 @@ from cxr_lightning.models.backbones.base import Backbone, NetworkPart
 from cxr_lightning.models.backbones.torchvision_networks import features_of_child
 from cxr_lightning.models.evaluation_mode import evaluation_mode
 from cxr_lightning.utils.plugins import import_trusted, is_within, trusted_packages
+
+_FIRST_ARGUMENT = "num_labels"
+"""Name of the first argument of every function of a backbone."""
 
 
 class TwoPartNetwork(nn.Module):
@@ -78,28 +80,18 @@ def import_backbone(name: str, setting: str) -> Backbone:
     found = import_trusted(name, setting)
     if isinstance(found, Backbone):
         return found
-    # A package's own function that says what it returns: a checkpoint names it, and must not call any other.
+    # A package's own function that takes a number of labels: a checkpoint names it, and must not call any other.
     if (
         not inspect.isfunction(found)
         or not is_within(f"{found.__module__}.{found.__name__}", trusted_packages())
-        or not _returns_two_modules(found)
+        or next(iter(inspect.signature(found).parameters), None) != _FIRST_ARGUMENT
     ):
         raise ValueError(
             f"Expected a backbone in {setting} but '{name}' is {type(found).__name__} of "
-            f"{getattr(found, '__module__', 'no module')}. Name a function of that package whose result is annotated "
-            "as `tuple[nn.Module, nn.Module]`, features and head, or a Backbone."
+            f"{getattr(found, '__module__', 'no module')}. Name a function of that package whose first argument is "
+            f"`{_FIRST_ARGUMENT}` and that returns features and head, or a Backbone."
         )
     return Backbone(_TwoPartBuilder(name, found), features_of_child, _head, "head", variations=_variations(found))
-
-
-def _returns_two_modules(function: Callable[..., object]) -> bool:
-    """Whether the result of a function is annotated as two modules."""
-    try:
-        annotation = get_type_hints(function).get("return")
-    except (NameError, TypeError):
-        return False
-    kinds = get_args(annotation)
-    return len(kinds) == 2 and all(isinstance(kind, type) and issubclass(kind, nn.Module) for kind in kinds)
 
 
 def _variations(function: Callable[..., object]) -> frozenset[str] | None:

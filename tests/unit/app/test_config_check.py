@@ -148,6 +148,9 @@ def test_wrong_settings_are_refused_by_name(overrides: list[str], message: str) 
         ("model._target_=pytorch_lightning.LightningModule", "model of"),
         ("+callbacks.x={_target_:pytorch_lightning.callbacks.LambdaCallback,setup:{_target_:builtins.exec}}", "part"),
         ("model.optimizer={_target_:os.system}", "optimizer of"),
+        ("+trainer._partial_=true", "no `_partial_` in 'trainer'"),
+        ("+model._partial_=true", "no `_partial_` in 'model'"),
+        ("loss._partial_=7", "no `_partial_` in 'loss' but got 7"),
     ],
 )  # fmt: skip
 def test_a_target_is_of_the_kind_that_its_key_takes(override: str, message: str) -> None:

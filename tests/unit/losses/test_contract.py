@@ -31,6 +31,25 @@ class Focal(nn.Module):
         return self.scale * torch.where(targets.isnan(), 0.0, terms).sum() / (~targets.isnan()).sum()
 
 
+class Constant(nn.Module):
+    """A loss that returns the same whatever it is given."""
+
+    def __init__(self, value: Any) -> None:
+        super().__init__()
+        self.value = value
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Any:
+        return self.value
+
+    def constant_baseline(self, prevalence: Tensor) -> float:
+        return 0.0
+
+
+def test_a_baseline_that_fails_is_named() -> None:
+    with pytest.raises(ValueError, match=r"`constant_baseline` of .*Constant but it fails"):
+        constant_loss(Constant(0), torch.ones(2), TARGETS)
+
+
 def test_a_loss_is_taken_as_it_is_and_a_factory_is_given_the_training_targets() -> None:
     loss = Focal()
     assert make_loss(loss, TARGETS) is loss
@@ -47,6 +66,10 @@ def test_a_loss_is_taken_as_it_is_and_a_factory_is_given_the_training_targets() 
         (nn.BCEWithLogitsLoss(reduction="none"), r"scalar of `loss` but .*BCEWithLogitsLoss returns \(3, 2\)"),
         (nn.ReLU(), "take logits and targets of shape .3, 2. but .*ReLU fails"),
         (lambda targets: 3, "make one from the training targets, but got 3"),
+        (lambda: nn.ReLU(), "made from the training targets but got .*takes 0 positional arguments"),
+        (Constant(torch.tensor(0.5)), "depends on the logits but .*Constant returns torch.float32 without a gradient"),
+        (Constant(torch.tensor(1 + 1j)), "real number of `loss`"),
+        (Constant(None), "scalar of `loss` but .*Constant returns NoneType"),
         (None, "but got None"),
     ],
 )

@@ -77,6 +77,10 @@ def test_two_metrics_with_one_name_are_refused() -> None:
     ("arguments", "message"),
     [
         ({"name": "balanced accuracy"}, "identifier but got 'balanced accuracy'"),
+        ({"name": "positives"}, "no other column of metrics.csv but got 'positives'"),
+        ({"name": "auroc_low"}, "no other column of metrics.csv but got 'auroc_low'"),
+        ({"title": 7}, "text as the title of the metric 'a' but got 7"),
+        ({"format": None}, "format of numbers"),
         ({"format": "three"}, "format of numbers such as '.3f' .* got 'three'"),
     ],
 )
@@ -101,6 +105,17 @@ def test_a_function_that_gives_no_number_is_an_error_that_names_it(result: Any, 
     metric = ReportMetric("a", "A", lambda probabilities, targets: result, "A.")
     with pytest.raises(ValueError, match=message):
         metric.value("Mass", np.array([0.5]), np.array([1.0]))
+
+
+def test_a_function_cannot_change_what_others_read() -> None:
+    def sort_in_place(probabilities: FloatArray, targets: FloatArray) -> float:
+        probabilities.sort()
+        return 0.5
+
+    probabilities = np.array([0.5, 0.25])
+    with pytest.raises(ValueError, match="'a' for Mass but its function fails"):
+        ReportMetric("a", "A", sort_in_place, "A.").value("Mass", probabilities, np.array([1.0, 0.0]))
+    assert probabilities.tolist() == [0.5, 0.25]
 
 
 def test_the_value_is_that_of_the_function() -> None:

@@ -72,6 +72,8 @@ def test_a_part_of_a_package_may_be_trusted_alone(package: str, monkeypatch: pyt
     ("name", "error", "message"),
     [
         ("parts.Absent", ValueError, "has no 'Absent'"),
+        ("_private.Part", ValueError, "public name in a setting"),
+        ("__main__.Part", ValueError, "public name in a setting"),
         ("absent.Part", ImportError, "absent' but it cannot be imported"),
         ("broken.Part", ImportError, r"broken' to be imported but it fails \(AttributeError: no such thing\)"),
     ],
