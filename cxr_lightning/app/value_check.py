@@ -10,6 +10,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, SchemaError
 
+from cxr_lightning.utils.typed_values import TypedValues
+
 _STRICT = ConfigDict(strict=True, arbitrary_types_allowed=True)
 _BOUNDS = {
     "greater_than_equal": ("ge", "at least"),
@@ -63,10 +65,10 @@ def describe_unknown_key(full: str, known: Collection[str]) -> str:
     return f"Expected a known key but got '{full}'. {hint}"
 
 
-class Settings(BaseModel):
+class Settings(TypedValues):
     """Plain settings of a program: each field holds a key's type, default, meaning and rule."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
     def contradictions(self, overrides: Sequence[str] = ()) -> Iterator[str]:
         """Describe the settings that contradict each other or have no effect.

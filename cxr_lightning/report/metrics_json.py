@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from pydantic.json_schema import GenerateJsonSchema
 
 from cxr_lightning.evaluation.label_result import CalibrationResult, LabelResult, OperatingPoint
@@ -28,6 +29,7 @@ from cxr_lightning.report.metrics_model import (
 from cxr_lightning.report.wording import CRITERIA, NOT_FOR_CLINICAL_USE, evaluation_title, interval_method, sentence
 from cxr_lightning.utils.io import atomic_write_text
 from cxr_lightning.utils.json_values import to_json
+from cxr_lightning.utils.typed_values import describe_errors
 
 _OWN_KEYS = ("auroc", "average_precision", "brier", "ece")
 """Metrics with keys of their own; all others are under `metrics`."""
@@ -63,6 +65,16 @@ def metrics_json(evaluation: Evaluation, explanation: Explanation | None = None)
     Raises:
         ValueError: If a number is out of its bounds.
     """
+    try:
+        return _metrics(evaluation, explanation).plain_values()
+    except ValidationError as error:
+        raise ValueError(
+            f"Expected numbers within their bounds for metrics.json but {describe_errors(error)}. Correct the metric, "
+            "or the predictions."
+        ) from error
+
+
+def _metrics(evaluation: Evaluation, explanation: Explanation | None) -> MetricsJson:
     model: Any = to_json(evaluation.model)
     return MetricsJson(
         format=1,
@@ -86,7 +98,7 @@ def metrics_json(evaluation: Evaluation, explanation: Explanation | None = None)
         settings=_settings(evaluation),
         versions=dict(evaluation.versions),
         warnings=tuple(sentence(warning) for warning in evaluation.warnings),
-    ).plain_values()
+    )
 
 
 def comparable_published_results(evaluation: Evaluation) -> tuple[PublishedResult, ...]:

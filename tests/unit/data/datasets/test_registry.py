@@ -34,7 +34,8 @@ def trusted(monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_every_layout_is_found_by_its_name() -> None:
-    assert layouts() == {"nih": NIHLayout, "walkthrough": WalkthroughLayout, "csv": CsvLayout, "phantom": PhantomLayout}
+    known = {"nih": NIHLayout, "walkthrough": WalkthroughLayout, "csv": CsvLayout, "phantom": PhantomLayout}
+    assert known.items() <= layouts().items()
 
 
 @pytest.mark.parametrize(
