@@ -21,7 +21,7 @@ from cxr_lightning.metrics.operating_points import ThresholdRule, parse_rules
 from cxr_lightning.models.postprocess import PostProcessing, fit_postprocessing
 from cxr_lightning.report.evaluation_protocol import verdict
 from cxr_lightning.report.evaluation_report import EvaluationReport
-from cxr_lightning.report.terminal_tables import evaluation_table
+from cxr_lightning.report.terminal_tables import evaluation_tables
 from cxr_lightning.report.wording import sentence, validation_source
 from cxr_lightning.utils.distributed import is_rank_zero
 from cxr_lightning.utils.file_names import PREDICTIONS_FILE
@@ -128,7 +128,8 @@ def _reason_not_fitted(settings: EvaluateSettings) -> Statement:
 def _print_evaluation(evaluation: Evaluation, folder: Path) -> None:
     """Print the table, the warnings and the path of the report."""
     console = Console()
-    console.print(evaluation_table(evaluation))
+    for table in evaluation_tables(evaluation):
+        console.print(table)
     for warning in evaluation.warnings:
         console.print(f"note: {sentence(warning)}", markup=False, highlight=False)
     console.print(verdict(evaluation), markup=False, highlight=False)

@@ -1,7 +1,7 @@
 """Tables of AUROC and evaluations for the terminal, and the format of their numbers."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from textwrap import wrap
 
 from rich import box
@@ -14,6 +14,7 @@ from cxr_lightning.metrics.report_metric import ReportMetric
 from cxr_lightning.report.formats import format_metric, format_number
 from cxr_lightning.report.wording import NOT_FOR_CLINICAL_USE, evaluation_title
 
+_METRICS_PER_TABLE = 4
 _MAX_NAME_LENGTH = 22  # characters of a finding's name on one line
 
 
@@ -46,11 +47,21 @@ def auroc_table(
     return table
 
 
-def evaluation_table(evaluation: Evaluation) -> Table:
-    """Table of each finding's metrics, and their means.
+def evaluation_tables(evaluation: Evaluation) -> tuple[Table, ...]:
+    """Tables of each finding's metrics, and their means; four metrics in each, which fit into 80 columns.
 
     In 80 columns the intervals are below the numbers.
+
+    Args:
+        evaluation: The evaluation to show.
     """
+    starts = range(0, len(evaluation.metrics), _METRICS_PER_TABLE)
+    return tuple(
+        _evaluation_table(evaluation, evaluation.metrics[start : start + _METRICS_PER_TABLE]) for start in starts
+    )
+
+
+def _evaluation_table(evaluation: Evaluation, metrics: Sequence[ReportMetric]) -> Table:
     table = Table(
         title=Text(evaluation_title(evaluation), style="table.title"),
         caption=Text(
@@ -63,7 +74,7 @@ def evaluation_table(evaluation: Evaluation) -> Table:
     )
     table.add_column("finding", footer="mean\nover labels", no_wrap=True)
     table.add_column("positives", justify="right", no_wrap=True)
-    for metric in evaluation.metrics:
+    for metric in metrics:
         mean = evaluation.means[metric.name]
         footer = Text(f"{_unbreakable(metric, mean.estimate)}\n({mean.labels})")
         table.add_column(Text(metric.title), footer=footer, justify="right", min_width=13 if metric.interval else 5)
@@ -71,7 +82,7 @@ def evaluation_table(evaluation: Evaluation) -> Table:
         table.add_row(
             Text("\n".join(wrap(result.label, _MAX_NAME_LENGTH))),
             f"{result.positives:,} of {result.n:,}",
-            *(Text(_unbreakable(metric, result.metrics[metric.name])) for metric in evaluation.metrics),
+            *(Text(_unbreakable(metric, result.metrics[metric.name])) for metric in metrics),
         )
     return table
 

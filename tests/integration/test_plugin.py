@@ -4,6 +4,7 @@ No line of the core knows it: it is trusted by name in the environment, and its 
 """
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -191,9 +192,10 @@ def test_the_terminal_table_shows_it(
     monkeypatch.setattr(sys, "argv", ["evaluate.py", *given, *arguments(folder), f"paths.log_dir={folder / 'table'}"])
     run_evaluate()
     lines = capsys.readouterr().out.splitlines()
-    first = next(number for number, line in enumerate(lines) if line.split()[:2] == ["finding", "positives"])
-    assert lines[first].split()[-1] == "slope"
-    assert max(len(line) for line in lines[first : first + 12]) <= 80
+    heads = [number for number, line in enumerate(lines) if line.split()[:2] == ["finding", "positives"]]
+    assert [lines[head].split()[2:] for head in heads] == [["AUROC", "AP", "Brier", "ECE"], ["slope"]]
+    assert re.search(r"Effusion +\d+ of 12 +[+-]\d\.\d{3} \[[+-]", lines[heads[1] + 2])
+    assert all(len(line) <= 80 for head in heads for line in lines[head : head + 8])
 
 
 def test_its_model_is_predicted_with_explained_and_exported(

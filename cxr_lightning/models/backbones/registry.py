@@ -85,9 +85,13 @@ def _accepted(backbone: Backbone, name: str, variations: Mapping[str, Any]) -> d
     if backbone.variations is not None and (refused := sorted(set(given) - named)):
         raise ValueError(
             f"Expected variations of {name} among {sorted(named)} but got {refused}. "
-            f"Leave out {', '.join(f'`model.{key}`' for key in refused)}."
+            f"Leave out {', '.join(_setting_of(key) for key in refused)}."
         )
     return given
+
+
+def _setting_of(key: str) -> str:
+    return f"`model.{key}`" if key in _NO_VARIATION else f"`model.variations.{key}`"
 
 
 def _varies_nothing(key: str, value: object) -> bool:

@@ -4,12 +4,13 @@ import pytest
 from rich.console import Console
 
 from cxr_lightning.evaluation.results import Evaluation
-from cxr_lightning.report.terminal_tables import evaluation_table
+from cxr_lightning.report.terminal_tables import evaluation_tables
 
 
 def printed(evaluation: Evaluation, width: int) -> str:
     console = Console(width=width, file=io.StringIO(), record=True)
-    console.print(evaluation_table(evaluation))
+    for table in evaluation_tables(evaluation):
+        console.print(table)
     return console.export_text()
 
 

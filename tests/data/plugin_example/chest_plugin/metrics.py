@@ -30,6 +30,7 @@ DISCRIMINATION_SLOPE = register_metric(
         title="slope",
         function=mean_gap,
         meaning="Discrimination slope: mean probability of the positives less that of the negatives.",
+        higher_is_better=True,
         format="+.3f",
         interval=True,
     )
