@@ -10,7 +10,6 @@ from pydantic.json_schema import GenerateJsonSchema
 from cxr_lightning.evaluation.label_result import CalibrationResult, LabelResult, OperatingPoint
 from cxr_lightning.evaluation.results import Baseline, Evaluation, MeanEstimate, PublishedResult, Subgroup
 from cxr_lightning.explain.results import Explanation
-from cxr_lightning.metrics.bootstrap import Estimate
 from cxr_lightning.report.evaluation_protocol import comparability_reasons, protocol_facts
 from cxr_lightning.report.explanation_json import estimate_json, explanation_json
 from cxr_lightning.report.json_model import MeanDifferenceJson, MeanJson, MetricJson, MetricMeanJson
@@ -125,14 +124,17 @@ def _settings(evaluation: Evaluation) -> SettingsJson:
 
 
 def _mean(mean: MeanEstimate) -> MeanJson:
-    found = mean.estimate
-    return MeanJson(value=found.value, low=found.low, high=found.high, defined_labels=mean.labels)
+    return MeanJson(**_mean_values(mean))
+
+
+def _mean_values(mean: MeanEstimate) -> dict[str, Any]:
+    return {**vars(mean.estimate), "defined_labels": mean.labels}
 
 
 def _macro(evaluation: Evaluation) -> MacroJson:
     calibrated_brier, calibrated_ece = evaluation.calibrated_brier, evaluation.calibrated_ece
     means = evaluation.means
-    others = {name: _metric_mean(mean) for name, mean in means.items() if name not in _OWN_KEYS}
+    others = {name: MetricMeanJson(**_mean_values(mean)) for name, mean in means.items() if name not in _OWN_KEYS}
     return MacroJson(
         auroc=_mean(means["auroc"]),
         average_precision=_mean(means["average_precision"]),
@@ -144,14 +146,9 @@ def _macro(evaluation: Evaluation) -> MacroJson:
     )
 
 
-def _metric_mean(mean: MeanEstimate) -> MetricMeanJson:
-    found = mean.estimate
-    return MetricMeanJson(value=found.value, low=found.low, high=found.high, defined_labels=mean.labels)
-
-
 def _label(result: LabelResult) -> LabelJson:
     points = result.operating_points
-    others = {name: _metric(value) for name, value in result.metrics.items() if name not in _OWN_KEYS}
+    others = {name: MetricJson(**vars(value)) for name, value in result.metrics.items() if name not in _OWN_KEYS}
     return LabelJson(
         n=result.n,
         positives=result.positives,
@@ -164,10 +161,6 @@ def _label(result: LabelResult) -> LabelJson:
         operating_points=None if points is None else {point.name: _operating_point(point) for point in points},
         **({"metrics": others} if others else {}),
     )
-
-
-def _metric(value: Estimate) -> MetricJson:
-    return MetricJson(value=value.value, low=value.low, high=value.high)
 
 
 def _calibration(result: CalibrationResult) -> CalibrationJson:
