@@ -21,6 +21,7 @@ from cxr_lightning.app.configuration import check_overrides, compose_settings, c
 from cxr_lightning.app.errors import explain_error
 from cxr_lightning.app.evaluate_settings import read_evaluate_settings
 from cxr_lightning.app.hydra_targets import check_hydra
+from cxr_lightning.app.output_folder import check_output_folder
 
 if TYPE_CHECKING:
     from cxr_lightning.data.datamodule import ChestXRayDataModule
@@ -59,7 +60,8 @@ def train(*overrides: str, config_dir: str | Path | None = None) -> "TrainedRun"
     """
     given = [*check_overrides(overrides), *search_path(config_dir)]
     with own_hydra():
-        check_hydra(conf_folder(), "train", given)
+        if (job := check_hydra(conf_folder(), "train", given)) is not None:
+            check_output_folder(job.config, "train", sweep=job.sweep)
         with _kept_state():
             run: TrainedRun = resolve_name(_RUN_TRAINING)(given)
     return run

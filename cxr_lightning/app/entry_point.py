@@ -19,6 +19,7 @@ from cxr_lightning.app.errors import USER_ERRORS, explain_error, one_line
 from cxr_lightning.app.hydra_parser import unchecked_help_texts
 from cxr_lightning.app.hydra_targets import absolute_config_path, check_hydra
 from cxr_lightning.app.job_processes import job_processes
+from cxr_lightning.app.output_folder import check_output_folder
 from cxr_lightning.app.resolvers import register_resolvers
 from cxr_lightning.app.sweep import clear_failure, finish_sweep, forget_sweep, write_failure
 from cxr_lightning.utils.distributed import is_rank_zero
@@ -99,7 +100,8 @@ def _run(main: Callable[[], object], conf: Path, name: str) -> BaseException | N
     forget_sweep()
     try:
         sys.argv[1:] = absolute_config_path(sys.argv[1:])
-        check_hydra(conf, name, sys.argv[1:])
+        if (job := check_hydra(conf, name, sys.argv[1:])) is not None:
+            check_output_folder(job.config, name, sweep=job.sweep)
         with unchecked_help_texts():
             main()
     except USER_ERRORS as error:

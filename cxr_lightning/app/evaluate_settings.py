@@ -15,7 +15,7 @@ from cxr_lightning.app.train_settings import Folders
 from cxr_lightning.app.value_check import Settings
 from cxr_lightning.imaging.reader import Interpolation
 from cxr_lightning.metrics.operating_points import parse_rules
-from cxr_lightning.utils.file_names import PREDICTIONS_FILE
+from cxr_lightning.utils.file_names import REPORT_FILES
 
 LATEST = "latest"
 """Value of ``ckpt`` for the newest best.ckpt below the log folder."""
@@ -150,10 +150,8 @@ class EvaluateSettings(Settings):
             yield f"Expected a new file as `save_calibrated` but '{self.save_calibrated}' exists already. Name another."
         if self.paths.output_dir is None:
             return
-        output = Path(self.paths.output_dir) / PREDICTIONS_FILE
-        inputs = [Path(path) for path in (self.predictions, self.val_predictions) if path]
-        if output.exists() and any(path.exists() and output.samefile(path) for path in inputs):
-            yield f"Expected another output folder: this run would overwrite its input '{output}'. Name another."
+        if report := report_in(Path(self.paths.output_dir)):
+            yield f"Expected a new folder for the report but '{report}' is there already. Name another."
 
     def _ineffective(self, overrides: Sequence[str]) -> Iterator[str]:
         for override in overrides:
@@ -168,6 +166,11 @@ class EvaluateSettings(Settings):
     def has_source(self) -> bool:
         """Whether any setting for a bare weight file is given."""
         return any(value is not None for value in vars(self.source).values())
+
+
+def report_in(folder: Path) -> Path | None:
+    """A file of an earlier report in a folder, which another one there would replace; None if there is none."""
+    return next((folder / name for name in REPORT_FILES if (folder / name).exists()), None)
 
 
 def read_evaluate_settings(config: DictConfig, overrides: Sequence[str]) -> EvaluateSettings:

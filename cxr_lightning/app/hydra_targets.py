@@ -3,6 +3,7 @@
 import argparse
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -34,7 +36,20 @@ _INSTANTIATED_SECTIONS = ("callbacks", "launcher", "sweeper")
 _LOGGING_SECTIONS = ("hydra_logging", "job_logging")
 
 
-def check_hydra(conf: Path, name: str, arguments: Sequence[str]) -> None:
+@dataclass(frozen=True)
+class FirstJob:
+    """What a command line starts.
+
+    Attributes:
+        config: The composed configuration, with Hydra's; of a sweep that of its first job.
+        sweep: Whether it is a sweep.
+    """
+
+    config: DictConfig
+    sweep: bool
+
+
+def check_hydra(conf: Path, name: str, arguments: Sequence[str]) -> FirstJob | None:
     """Refuse a command line or a file of ``conf/`` that makes Hydra run other code than a launcher's or a sweeper's.
 
     Args:
@@ -42,15 +57,18 @@ def check_hydra(conf: Path, name: str, arguments: Sequence[str]) -> None:
         name: Name of the file in it.
         arguments: The command line without the program.
 
+    Returns:
+        What it starts; None if it only shows something.
+
     Raises:
         ValueError: If it names other code; the message names the key.
         HydraException: If the configuration cannot be composed.
     """
     if list(arguments) in (["--help"], ["-h"]):  # nothing is instantiated, and help should be quick
-        return
+        return None
     parsed = _parser().parse_args(list(arguments))
     if parsed.shell_completion:
-        return
+        return None
     if parsed.experimental_rerun:
         raise ValueError("Expected no --experimental-rerun: Hydra would run code from that file. Give the settings.")
     if parsed.config_path:
@@ -59,11 +77,17 @@ def check_hydra(conf: Path, name: str, arguments: Sequence[str]) -> None:
     if wrong := next((text for text in parsed.overrides if re.match(r"\+*hydra\.searchpath=.*pkg:", text)), None):
         raise ValueError(f"Expected folders in 'hydra.searchpath' but got {wrong}. Packages are imported by that.")
     with initialize_config_dir(config_dir=str(folder), version_base="1.3", job_name=name):
-        for overrides in _single_jobs(parsed):
-            config = compose(parsed.config_name or name, overrides, return_hydra_config=True)
-            _check_targets(config)
-            _check_logging(config)
-            _check_environment(config)
+        configs = [
+            compose(parsed.config_name or name, overrides, return_hydra_config=True)
+            for overrides in _single_jobs(parsed)
+        ]
+    for config in configs:
+        _check_targets(config)
+        _check_logging(config)
+        _check_environment(config)
+    if parsed.help or parsed.hydra_help or parsed.cfg or parsed.info:
+        return None
+    return FirstJob(configs[0], parsed.multirun or configs[0].hydra.mode == RunMode.MULTIRUN)
 
 
 def search_path_override(folder: Path) -> str:

@@ -2,12 +2,16 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from cxr_lightning.training.run_folder import choose_run_folder, configuration_digest
+from cxr_lightning.app.run_identity import settings_of
+from cxr_lightning.app.sweep_folder import HYDRA_FOLDER, choose_job_folder, next_hydra_folder
+from cxr_lightning.training.run_folder import choose_run_folder, is_finished_as, results_in
 from cxr_lightning.utils.distributed import broadcast_from_rank_zero
 
 _AUTO_PRECISION = "cxr_lightning.utils.precision:auto_precision"
@@ -22,18 +26,14 @@ def register_resolvers() -> None:
         "val_fraction": _val_fraction,
         "auto_precision": _auto_precision,
         "run_folder": _run_folder,
+        "job_folder": _job_folder,
+        "hydra_folder": _hydra_folder,
         "from_rank_zero": broadcast_from_rank_zero,
         "direction": _optuna_direction,
         "study_seed": _study_seed,
     }
     for name, resolver in resolvers.items():
         OmegaConf.register_new_resolver(name, resolver, replace=True)
-
-
-def digest_of(config: DictConfig) -> str:
-    """Digest of the part of a configuration that determines what is trained; interpolations are not resolved."""
-    container: Any = OmegaConf.to_container(config)
-    return configuration_digest(container)
 
 
 def _on_subset(value: Any, otherwise: Any, *, _root_: DictConfig) -> Any:  # noqa: ANN401  # any YAML value
@@ -64,5 +64,18 @@ def _study_seed(storage: str | None, seed: int) -> int | None:
     return seed if storage is None else None
 
 
-def _run_folder(ckpt_path: object, resume: object, new_folder: str, *, _root_: DictConfig) -> str:
-    return broadcast_from_rank_zero(choose_run_folder(ckpt_path, resume, new_folder, digest_of(_root_)))
+def _run_folder(ckpt_path: object, resume: object, train: object, new_folder: str, *, _root_: DictConfig) -> str:
+    chosen = choose_run_folder(ckpt_path, resume, new_folder, partial(settings_of, _root_), train=train is True)
+    return broadcast_from_rank_zero(chosen)
+
+
+def _job_folder(number: int, sweep: str, resume: object, *, _root_: DictConfig) -> str:
+    return choose_job_folder(Path(sweep), number, resume, _root_)
+
+
+def _hydra_folder(output_dir: str, *, _root_: DictConfig) -> str | None:
+    """Name of the folder for Hydra's record: that of an earlier start is kept beside the new one."""
+    folder = Path(output_dir)
+    if is_finished_as(folder, settings_of(_root_)):  # nothing happens in it
+        return None
+    return next_hydra_folder(folder) if results_in(folder) else HYDRA_FOLDER

@@ -1,14 +1,13 @@
 """Read the jobs of a sweep from its folder."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
-from omegaconf import OmegaConf
-
+from cxr_lightning.app.sweep_folder import job_folders, latest_hydra_folder, override_key, read_overrides
 from cxr_lightning.evaluation.leaderboard import Leaderboard, SweepJob, rank_jobs
+from cxr_lightning.training.run_settings import is_compared
 from cxr_lightning.utils.file_names import ERROR_FILE, SUMMARY_FILE
-
-_OVERRIDES_FILE = Path(".hydra") / "overrides.yaml"
 
 
 def read_leaderboard(folder: Path) -> Leaderboard:
@@ -28,23 +27,25 @@ def read_jobs(folder: Path) -> list[SweepJob]:
         FileNotFoundError: If there are none.
         ValueError: If a summary cannot be read.
     """
-    found = sorted(folder.glob(f"*/{_OVERRIDES_FILE}"), key=lambda path: _sort_key(path.parents[1].name))
-    if not found:
+    jobs = [_read_job(path) for path in job_folders(folder)]
+    if not jobs:
         raise FileNotFoundError(
-            f"Expected a sweep's jobs in '{folder}' but there is no subfolder with {_OVERRIDES_FILE}. "
+            f"Expected a sweep's jobs in '{folder}' but there is no subfolder with what a job was given. "
             "Give a folder below multiruns/."
         )
-    return [_read_job(path.parents[1]) for path in found]
+    given_to_all = set.intersection(*(set(job.settings) for job in jobs))
+    return [replace(job, settings=_ranked_settings(job, given_to_all)) for job in jobs]
 
 
-def _sort_key(name: str) -> tuple[int, str]:
-    return (int(name), "") if name.isdecimal() else (10**9, name)
+def _ranked_settings(job: SweepJob, given_to_all: set[str]) -> dict[str, str]:
+    """The settings by which jobs are told apart: not those that change nothing, such as that it went on later."""
+    return {key: value for key, value in job.settings.items() if key in given_to_all or is_compared(key)}
 
 
 def _read_job(folder: Path) -> SweepJob:
-    overrides = OmegaConf.to_container(OmegaConf.load(folder / _OVERRIDES_FILE))
-    pairs = (str(override).lstrip("+").partition("=") for override in overrides or [])
-    settings = {name: value for name, _, value in pairs}
+    record = latest_hydra_folder(folder)
+    overrides = [] if record is None else read_overrides(record)
+    settings = {override_key(override): override.partition("=")[2] for override in overrides}
     path, error = folder / SUMMARY_FILE, folder / ERROR_FILE
     if error.is_file() or not path.is_file():  # a summary beside an error is that of an earlier start
         message = error.read_text(encoding="utf-8").strip() if error.is_file() else ""

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cxr_lightning.app.entry_point import ignore_intended_warnings
-from cxr_lightning.app.resolvers import digest_of
+from cxr_lightning.app.run_identity import settings_of
 from cxr_lightning.app.train_settings import TrainSettings
 from cxr_lightning.data.excluded_images import write_excluded_images
 from cxr_lightning.models.classifier import ChestXRayClassifier
@@ -24,6 +24,8 @@ from cxr_lightning.report.wording import data_title
 from cxr_lightning.training.build import build_model, complete_callbacks, trainer_plugins
 from cxr_lightning.training.callbacks import History
 from cxr_lightning.training.run import RunPlan, execute_run
+from cxr_lightning.training.run_settings import plain_settings
+from cxr_lightning.utils.file_names import SETTINGS_KEY
 from cxr_lightning.utils.json_values import null_to_nan
 
 if TYPE_CHECKING:
@@ -56,7 +58,6 @@ def run_training(config: DictConfig, settings: TrainSettings, folder: Path, ckpt
         folder: The run's folder.
         ckpt_path: Checkpoint to continue from, or to test; None for a new run.
     """
-    digest = digest_of(config)
     ignore_intended_warnings()
     started = time.perf_counter()
     pl.seed_everything(settings.seed, workers=True, verbose=False)
@@ -67,13 +68,13 @@ def run_training(config: DictConfig, settings: TrainSettings, folder: Path, ckpt
     trainer, history = configured_trainer(config)
     plan = RunPlan(
         folder=folder,
-        digest=digest,
+        settings=settings_of(config),
         train=settings.train,
         test=settings.test,
         monitor=settings.monitor.name,
         mode=settings.monitor.mode,
         ckpt_path=ckpt_path,
-        max_epochs=None if settings.resume == "auto" else config.trainer.max_epochs,
+        may_be_complete=settings.resume == "auto",
         started=started,
     )
     outcome = execute_run(trainer, model, datamodule, history, plan)
@@ -106,6 +107,7 @@ def configured_model(config: DictConfig, datamodule: "ChestXRayDataModule") -> C
             "precision": config.trainer.precision,
             "monitor": config.monitor.name,
             "loss_settings": OmegaConf.to_container(config.loss, resolve=True),
+            SETTINGS_KEY: plain_settings(settings_of(config)),
         },
     )
 
@@ -119,7 +121,8 @@ def configured_trainer(config: DictConfig) -> tuple[pl.Trainer, History]:
         [callback for callback in configured if callback is not None],
         folder=config.paths.output_dir,
         seed=config.seed,
-        settings=f"{OmegaConf.to_yaml(config)}{config.paths.output_dir}",
+        settings=settings_of(config),
+        text=f"{OmegaConf.to_yaml(config)}{config.paths.output_dir}",
         has_logger=bool(loggers),
     )
     trainer: pl.Trainer = instantiate(

@@ -1,5 +1,6 @@
 """train.py: check the settings, then import the job and run it."""
 
+import logging
 from contextlib import nullcontext
 from pathlib import Path
 from pkgutil import resolve_name
@@ -7,17 +8,19 @@ from pkgutil import resolve_name
 from omegaconf import DictConfig
 
 from cxr_lightning.app.config_check import check_config
-from cxr_lightning.app.resolvers import digest_of
+from cxr_lightning.app.output_folder import check_run_folder
+from cxr_lightning.app.run_identity import settings_of
 from cxr_lightning.app.train_settings import TrainSettings
-from cxr_lightning.app.version_0_1 import refuse_run_of_0_1
 from cxr_lightning.training.run_folder import (
+    explain_new_run,
     finished_result,
-    has_configuration,
-    is_finished,
+    is_finished_as,
     last_checkpoint,
     locked_run_folder,
 )
 from cxr_lightning.utils.distributed import is_rank_zero
+
+logger = logging.getLogger(__name__)
 
 _JOB = "cxr_lightning.app.train_job:run_training"
 _SHOW = "cxr_lightning.app.train_job:show_outcome"
@@ -41,17 +44,16 @@ def run_train_program(config: DictConfig, *, show: bool = True) -> float | None:
     settings = check_config(config, TrainSettings)
     folder = Path(settings.paths.output_dir)
     with locked_run_folder(folder) if is_rank_zero() else nullcontext():
+        if is_rank_zero():
+            check_run_folder(config, folder)
         ckpt_path = settings.ckpt_path
         if settings.resume == "auto":
-            refuse_run_of_0_1(config, folder)
-            finished, last = is_finished(folder), last_checkpoint(folder)
-            if (finished or last) and not has_configuration(folder, digest_of(config)):
-                raise ValueError(
-                    f"Expected a run of the same configuration in '{folder}' to resume. Give another folder."
-                )
-            if finished:
+            if is_finished_as(folder, settings_of(config)):
                 return finished_result(folder)
+            last = last_checkpoint(folder)
             ckpt_path = None if last is None else str(last)
+            if last is None and (reason := explain_new_run(folder, settings_of(config))):
+                logger.warning("starting a new run: %s", reason)
         outcome = resolve_name(_JOB)(config, settings, folder, ckpt_path)
         if show:
             resolve_name(_SHOW)(outcome)

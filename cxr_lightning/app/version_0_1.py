@@ -6,12 +6,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from cxr_lightning.training.run_folder import (
-    configuration_digest,
-    find_unfinished,
-    has_configuration,
-    last_checkpoint,
-)
+from cxr_lightning.app.run_identity import settings_of
+from cxr_lightning.training.run_folder import last_checkpoint, unfinished_runs
+from cxr_lightning.training.run_settings import read_settings
 
 _CALLBACKS = ("BestCheckpoint", "FiniteLoss", "History", "LastCheckpoint", "ProgressBar", "snapshots")
 
@@ -25,12 +22,12 @@ RENAMED_TARGETS: Mapping[str, str] = {
 }
 """Values of ``_target_`` in version 0.1, and the current ones."""
 
-_FORMER_TARGETS = {current: former for former, current in RENAMED_TARGETS.items()}
-_FORMER_RESOLVERS = {"${val_fraction:": "${val_share:"}
+_RENAMED_RESOLVERS = {"${val_share:": "${val_fraction:"}
+_CONFIG_FILE = ".hydra/config.yaml"
 
 
 def refuse_run_of_0_1(config: DictConfig, folder: Path) -> None:
-    """Refuse to start anew, with ``resume=auto``, where version 0.1 has begun a run of the same configuration.
+    """Refuse to start anew, with ``resume=auto``, where version 0.1 has begun a run of the same settings.
 
     Args:
         config: ``conf/train.yaml``, composed.
@@ -39,31 +36,36 @@ def refuse_run_of_0_1(config: DictConfig, folder: Path) -> None:
     Raises:
         ValueError: If there is such a run, in this folder or beside it.
     """
-    digest = digest_in_0_1(config)
-    run = folder if has_configuration(folder, digest) and last_checkpoint(folder) else None
-    if run is None and last_checkpoint(folder) is None:
-        run = find_unfinished(folder.parent, digest)
-    if run is not None:
-        raise ValueError(
-            f"Expected a run of this version to continue but '{run}' is of version 0.1, whose runs cannot be "
-            "continued. Continue it with version 0.1, or start a new training from it: "
-            f"model.weights={last_checkpoint(run)}."
-        )
+    runs = [folder] if last_checkpoint(folder) else unfinished_runs(folder.parent)
+    for run in runs:
+        if _is_same_run_of_0_1(run, config):
+            raise ValueError(
+                f"Expected a run of this version to continue but '{run}' is of version 0.1, whose runs cannot be "
+                "continued. Continue it with version 0.1, or start a new training from it: "
+                f"model.weights={last_checkpoint(run)}."
+            )
 
 
-def digest_in_0_1(config: DictConfig) -> str:
-    """The digest that version 0.1 had for a configuration; interpolations are not resolved."""
-    former: Any = _with_former_names(OmegaConf.to_container(config))
-    return configuration_digest(former)
+def _is_same_run_of_0_1(run: Path, config: DictConfig) -> bool:
+    """Whether version 0.1 began a run with the same settings, as far as both versions have them."""
+    path = run / _CONFIG_FILE
+    if read_settings(run) is not None or not path.is_file():
+        return False
+    former: Any = OmegaConf.to_container(OmegaConf.load(path))
+    renamed = _with_current_names(former)
+    if renamed == former:  # of a later version
+        return False
+    there, here = settings_of(OmegaConf.create(renamed)).compared, settings_of(config).compared
+    return all(there[key] == here[key] for key in there.keys() & here.keys())
 
 
-def _with_former_names(value: object) -> object:
+def _with_current_names(value: Any) -> Any:  # noqa: ANN401  # any YAML value
     if isinstance(value, dict):
-        return {key: _with_former_names(inner) for key, inner in value.items()}
+        return {key: _with_current_names(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_with_former_names(inner) for inner in value]
+        return [_with_current_names(inner) for inner in value]
     if not isinstance(value, str):
         return value
-    for current, former in _FORMER_RESOLVERS.items():
-        value = value.replace(current, former)
-    return _FORMER_TARGETS.get(value, value)
+    for former, current in _RENAMED_RESOLVERS.items():
+        value = value.replace(former, current)
+    return RENAMED_TARGETS.get(value, value)

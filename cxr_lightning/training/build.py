@@ -15,8 +15,9 @@ from cxr_lightning.data.datamodule import ChestXRayDataModule
 from cxr_lightning.losses.contract import constant_loss, loss_name, make_loss
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.models.weights import IMAGENET
-from cxr_lightning.training.callbacks import History, SameSettings, StepSeeds
+from cxr_lightning.training.callbacks import Continuation, History, SameSettings, StepSeeds
 from cxr_lightning.training.pixel_statistics import shared_training_statistics
+from cxr_lightning.training.run_settings import RunSettings
 from cxr_lightning.utils.cluster import cluster_plugins
 
 logger = logging.getLogger(__name__)
@@ -80,7 +81,13 @@ def _initial_weights(settings: Mapping[str, Any], labels: Sequence[str]) -> Init
 
 
 def complete_callbacks(
-    callbacks: Sequence[pl.Callback], *, folder: str, seed: int, settings: str, has_logger: bool
+    callbacks: Sequence[pl.Callback],
+    *,
+    folder: str,
+    seed: int,
+    settings: RunSettings,
+    text: str,
+    has_logger: bool,
 ) -> tuple[list[pl.Callback], History]:
     """All callbacks of a run: the configured ones and those that every run has.
 
@@ -88,7 +95,8 @@ def complete_callbacks(
         callbacks: The configured callbacks.
         folder: The run's folder.
         seed: The run's seed.
-        settings: Text of all settings, which must be the same in all processes of the run.
+        settings: The run's settings, as far as they tell which run it is.
+        text: Text of all settings, which must be the same in all processes of the run.
         has_logger: Whether there is a logger; Lightning's monitor of the learning rate needs one.
 
     Returns:
@@ -99,7 +107,8 @@ def complete_callbacks(
     if history is None:
         history = History(folder)
         used.append(history)
-    return [SameSettings(settings), StepSeeds(seed), *used], history
+    own = [SameSettings(text), StepSeeds(seed), Continuation(Path(folder), settings)]
+    return [*own, *used], history
 
 
 def trainer_plugins() -> list[Any]:

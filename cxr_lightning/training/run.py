@@ -9,15 +9,14 @@ from typing import Any, TypeVar
 
 import pytorch_lightning as pl
 
-from cxr_lightning.checkpoints.resume import check_resumable, read_resumable
+from cxr_lightning.checkpoints.load import read_checkpoint
 from cxr_lightning.data.datamodule import ChestXRayDataModule
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.report.wording import data_title
 from cxr_lightning.training.callbacks import BestCheckpoint, History, LastCheckpoint
-from cxr_lightning.training.run_folder import write_configuration
+from cxr_lightning.training.resume import check_epochs_left, check_fits, check_resumable, is_stopped, read_resumable
+from cxr_lightning.training.run_settings import RunSettings, write_settings
 from cxr_lightning.training.summary import summarize_run, write_summary
-from cxr_lightning.utils.distributed import is_rank_zero
-from cxr_lightning.utils.file_names import SUMMARY_FILE
 from cxr_lightning.utils.precision import exact_float32
 
 CallbackType = TypeVar("CallbackType")
@@ -31,24 +30,24 @@ class RunPlan:
 
     Attributes:
         folder: The run's folder.
-        digest: Digest of its configuration.
+        settings: Its settings, as far as they tell which run it is.
         train: Whether to train.
         test: Whether to test the best checkpoint.
         monitor: Name of the monitored metric.
         mode: ``max`` or ``min``, whichever is better.
         ckpt_path: Checkpoint to continue from, or to test; None for a new run.
-        max_epochs: Number of epochs, more than the checkpoint has finished; None if training may be complete already.
+        may_be_complete: Whether the training in the checkpoint may be complete already.
         started: Start of the run by ``time.perf_counter``.
     """
 
     folder: Path
-    digest: str
+    settings: RunSettings
     train: bool
     test: bool
     monitor: str
     mode: str
     ckpt_path: str | None
-    max_epochs: int | None
+    may_be_complete: bool
     started: float
 
 
@@ -84,28 +83,27 @@ def execute_run(
     Raises:
         ValueError: If the checkpoint to continue from has another model or other data.
     """
-    ckpt_path = plan.ckpt_path
-    if ckpt_path:
-        ckpt_path, content = read_resumable(ckpt_path)
-        check_resumable(ckpt_path, content, model, training=plan.train, max_epochs=plan.max_epochs)
     history.title = data_title(model.metadata["data"])
     history.constant_loss = model.metadata["constant_loss"]["val"]
     if plan.train:
-        _fit(trainer, model, datamodule, plan, ckpt_path)
-    # Read before the test, which loads the best checkpoint and with it the callbacks' states of that epoch.
-    best = _best_checkpoint(trainer) or ckpt_path
-    monitored = _best_monitored(trainer, plan.monitor) if plan.train else None
+        _fit(trainer, model, datamodule, plan)
+        # Read before the test, which loads the best checkpoint and with it the callbacks' states of that epoch.
+        tested = _best_checkpoint(trainer) or plan.ckpt_path
+        monitored = _best_monitored(trainer, plan.monitor)
+    else:
+        tested, monitored = plan.ckpt_path, None
+        check_fits(str(tested), read_checkpoint(str(tested)), model)
     rows = list(history.rows)
     if plan.test:
         with exact_float32():
-            trainer.test(model, datamodule, ckpt_path=best, weights_only=True, verbose=False)
+            trainer.test(model, datamodule, ckpt_path=tested, weights_only=True, verbose=False)
     if not trainer.is_global_zero:
         return RunOutcome(monitored, None)
     summary = summarize_run(
         rows,
         model,
         monitor={"name": plan.monitor, "mode": plan.mode, "best": monitored},
-        best_checkpoint=best,
+        best_checkpoint=tested,
         tested=plan.test and not trainer.fast_dev_run,  # type: ignore[attr-defined]  # set by Lightning's connector
         seconds=time.perf_counter() - plan.started,
     )
@@ -113,18 +111,20 @@ def execute_run(
     return RunOutcome(monitored, summary)
 
 
-def _fit(
-    trainer: pl.Trainer,
-    model: ChestXRayClassifier,
-    datamodule: ChestXRayDataModule,
-    plan: RunPlan,
-    ckpt_path: str | None,
-) -> None:
+def _fit(trainer: pl.Trainer, model: ChestXRayClassifier, datamodule: ChestXRayDataModule, plan: RunPlan) -> None:
+    ckpt_path = None
+    if plan.ckpt_path:
+        ckpt_path, content = read_resumable(plan.ckpt_path)
+        check_resumable(ckpt_path, content, plan.settings)
+        check_fits(ckpt_path, content, model)
+        if not plan.may_be_complete:
+            check_epochs_left(ckpt_path, content, trainer)
+        if (last := _find_callback(trainer, LastCheckpoint)) is not None:
+            last.stays_stopped = is_stopped(content, trainer)
     logger.info("run folder: %s%s", plan.folder, f", going on from {Path(ckpt_path).name}" if ckpt_path else "")
-    if is_rank_zero():
-        write_configuration(plan.folder, plan.digest)
-        (plan.folder / SUMMARY_FILE).unlink(missing_ok=True)  # written by an earlier training in this folder
     trainer.fit(model, datamodule, ckpt_path=ckpt_path, weights_only=True)
+    if trainer.is_global_zero:  # recorded at the start of training, unless nothing was left to train
+        write_settings(plan.folder, plan.settings)
 
 
 def _best_checkpoint(trainer: pl.Trainer) -> str | None:

@@ -2,44 +2,55 @@
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
-from cxr_lightning.utils.file_names import CHECKPOINT_FOLDER, LAST_CHECKPOINT, PREVIOUS_CHECKPOINT, SUMMARY_FILE
-from cxr_lightning.utils.io import atomic_write_text, remove_temporary_files
+from cxr_lightning.training.run_settings import RunSettings, describe_differences, different_keys, read_settings
+from cxr_lightning.utils.file_names import (
+    CHECKPOINT_FOLDER,
+    HISTORY_FILE,
+    LAST_CHECKPOINT,
+    PREVIOUS_CHECKPOINT,
+    SUMMARY_FILE,
+)
+from cxr_lightning.utils.io import remove_temporary_files
 
-_DIGEST_FILE = ".configuration"
 _LOCK_FILE = ".lock"
-_KEYS_OUTSIDE_DIGEST = ("resume", "ckpt_path", "hydra")
-"""Configuration keys that do not determine what is trained, and are no part of the digest."""
+_RESULTS = (SUMMARY_FILE, HISTORY_FILE, f"{CHECKPOINT_FOLDER}/*.ckpt")
+"""Files of a run that a new run in its folder would replace, as patterns."""
 
 logger = logging.getLogger(__name__)
 
 
-def choose_run_folder(ckpt_path: object, resume: object, new_folder: str, digest: str) -> str:
+def choose_run_folder(
+    ckpt_path: object, resume: object, new_folder: str, settings: Callable[[], RunSettings], *, train: bool
+) -> str:
     """Choose the folder of this run.
 
     Args:
-        ckpt_path: Checkpoint to continue from; its run's folder is chosen if it is in one.
-        resume: ``auto`` chooses the folder of the newest unfinished run of the same configuration, if there is one.
+        ckpt_path: Checkpoint to continue from, or to test. A run that is continued from its ``last.ckpt`` goes on in
+            its own folder; from another of its checkpoints a new run starts, since that would replace later ones.
+        resume: ``auto`` chooses the folder of the newest unfinished run of the same settings, if there is one.
         new_folder: The folder to use otherwise.
-        digest: From :func:`configuration_digest`.
+        settings: Gives the settings of this run.
+        train: Whether there is a training.
     """
-    if (
-        isinstance(ckpt_path, str)
-        and Path(ckpt_path).parent.name == CHECKPOINT_FOLDER
-        and has_checkpoint(Path(ckpt_path))
-    ):
-        return str(Path(ckpt_path).absolute().parent.parent)
-    if resume == "auto" and ckpt_path is None:
-        found = find_unfinished(Path(new_folder).parent, digest)
+    if train and isinstance(ckpt_path, str) and (own := folder_of_last_checkpoint(ckpt_path)) is not None:
+        return str(own)
+    if train and resume == "auto" and ckpt_path is None:
+        found = find_unfinished(Path(new_folder).parent, settings())
         return new_folder if found is None else str(found)
     return new_folder
+
+
+def folder_of_last_checkpoint(ckpt_path: str) -> Path | None:
+    """The folder of the run whose last checkpoint this is; None for any other checkpoint."""
+    path = Path(ckpt_path).absolute()
+    is_last = path.name == LAST_CHECKPOINT and path.parent.name == CHECKPOINT_FOLDER and has_checkpoint(path)
+    return path.parent.parent if is_last else None
 
 
 def last_checkpoint(folder: Path) -> Path | None:
@@ -54,6 +65,11 @@ def has_checkpoint(ckpt_path: Path) -> bool:
     return ckpt_path.is_file() or (ckpt_path.name == LAST_CHECKPOINT and previous.is_file())
 
 
+def results_in(folder: Path) -> list[str]:
+    """Names of a run's results in a folder, which another run there would replace."""
+    return [str(path.relative_to(folder)) for pattern in _RESULTS for path in sorted(folder.glob(pattern))]
+
+
 def is_finished(folder: Path) -> bool:
     """Whether the run in a folder has finished."""
     return (folder / SUMMARY_FILE).is_file()
@@ -66,38 +82,57 @@ def finished_result(folder: Path) -> float | None:
     return best
 
 
-def find_unfinished(runs: Path, digest: str) -> Path | None:
-    """The newest run that can be continued: same configuration, a checkpoint, no summary, and not running now.
+def is_finished_as(folder: Path, settings: RunSettings) -> bool:
+    """Whether the run in a folder has finished with these settings, its length among them."""
+    recorded = read_settings(folder)
+    return (
+        is_finished(folder)
+        and recorded is not None
+        and not different_keys(recorded.compared, settings)
+        and recorded.length == settings.length
+    )
+
+
+def unfinished_runs(runs: Path) -> list[Path]:
+    """Folders of the runs that have a checkpoint but no summary and are not running now, the newest first.
 
     Args:
         runs: The folder of runs.
-        digest: From :func:`configuration_digest`.
     """
-    folders = sorted((folder for folder in runs.glob("*") if last_checkpoint(folder)), key=_last_saved, reverse=True)
-    unfinished = (folder for folder in folders if not (folder / SUMMARY_FILE).is_file())
-    return next((folder for folder in unfinished if has_configuration(folder, digest) and not _is_locked(folder)), None)
+    folders = [folder for folder in runs.glob("*") if last_checkpoint(folder) and not is_finished(folder)]
+    return [folder for folder in sorted(folders, key=_last_saved, reverse=True) if not _is_locked(folder)]
 
 
-def has_configuration(folder: Path, digest: str) -> bool:
-    """Whether a folder holds a run of this configuration."""
-    path = folder / _DIGEST_FILE
-    return path.is_file() and path.read_text(encoding="utf-8") == digest
-
-
-def write_configuration(folder: Path, digest: str) -> None:
-    """Store the digest of a run's configuration in its folder."""
-    with atomic_write_text(folder / _DIGEST_FILE) as file:
-        file.write(digest)
-
-
-def configuration_digest(configuration: Mapping[str, Any]) -> str:
-    """Digest of the part of a configuration that determines what is trained.
+def find_unfinished(runs: Path, settings: RunSettings) -> Path | None:
+    """The newest run that can be continued: unfinished, and of the same settings.
 
     Args:
-        configuration: Plain values, with interpolations not resolved.
+        runs: The folder of runs.
+        settings: The settings of the run that is about to start.
     """
-    trained = {key: value for key, value in configuration.items() if key not in _KEYS_OUTSIDE_DIGEST}
-    return sha256(json.dumps(trained, sort_keys=True, default=str).encode()).hexdigest()
+    return next((folder for folder in unfinished_runs(runs) if is_same_run(folder, settings)), None)
+
+
+def is_same_run(folder: Path, settings: RunSettings) -> bool:
+    """Whether the run in a folder was started with the same settings."""
+    recorded = read_settings(folder)
+    return recorded is not None and not different_keys(recorded.compared, settings)
+
+
+def explain_new_run(folder: Path, settings: RunSettings) -> str:
+    """Why a run with ``resume=auto`` starts anew although there are unfinished ones; empty if there are none.
+
+    Args:
+        folder: The folder of the new run.
+        settings: Its settings.
+    """
+    others = [run for run in unfinished_runs(folder.parent) if run != folder]
+    if not others:
+        return ""
+    recorded = read_settings(others[0])
+    if recorded is None:
+        return f"the unfinished run '{others[0]}' is of an earlier version, which did not record its settings"
+    return f"the unfinished run '{others[0]}' differs: {', '.join(describe_differences(recorded.compared, settings))}"
 
 
 @contextmanager

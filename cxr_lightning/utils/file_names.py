@@ -8,7 +8,12 @@ PREVIOUS_CHECKPOINT = "previous.ckpt"
 """The checkpoint before the last one: a run is continued from it where the last one is missing or damaged."""
 SUMMARY_FILE = "summary.json"
 """The file that a run writes last: a run that has it is finished."""
+SETTINGS_FILE = "settings.json"
+"""The settings of a run, with which it is compared when it is continued."""
+HISTORY_FILE = "history.csv"
 PREDICTIONS_FILE = "predictions.csv"
+REPORT_FILES = ("report.html", "metrics.json", PREDICTIONS_FILE)
+"""Files by which the folder of a report is known."""
 
 METADATA_KEY = "cxr_lightning"
 """Entry of a checkpoint, and of the metadata of exported files, with everything beside the weights: format,
@@ -19,6 +24,9 @@ EPOCH_KEY = "cxr_lightning_epoch"
 """Entry of a checkpoint with the sum of losses and the number of images of an epoch that is not over."""
 METADATA_FORMAT = 2
 """Format of the metadata. Version 0.1 wrote 1; its tensors have other names (``models/version_0_1.py``)."""
+
+SETTINGS_KEY = "training_settings"
+"""Entry of a checkpoint's metadata with the settings that determine what is learned."""
 
 ONNX_IMAGES = "images"
 """Input of an exported ONNX file."""

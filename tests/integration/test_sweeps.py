@@ -81,8 +81,15 @@ def test_a_sweep_that_was_stopped_goes_on_where_it_was(
     assert run(*settings, f"hydra.sweep.dir={part}")[0] == 0
     assert (part / "0/summary.json").read_bytes() == before  # not trained again
     assert rows_of(part) == rows_of(whole)
-    assert run("-m", *small, "seed=4,5", "resume=auto", f"hydra.sweep.dir={part}")[0] == 1  # not these runs
-    assert [(row["seeds"], row["jobs"]) for row in rows_of(part)] == [("1", "3")]  # no number under another seed
+    kept = [(part / job / "summary.json").read_bytes() for job in "012"]
+    assert (
+        run("-m", *small, "seed=3,4", "resume=auto", f"hydra.sweep.dir={part}")[0] == 0
+    )  # one of these, and a new one
+    assert [(part / job / "summary.json").read_bytes() for job in "012"] == kept
+    assert settings_of(part / "3").count("4") == 1
+    assert [(row["seeds"], row["jobs"]) for row in rows_of(part)] == [("4", "4")]
+    assert run("-m", *small, "seed=5,6", f"hydra.sweep.dir={part}")[0] == 1  # another sweep is refused by name
+    assert sorted(path.name for path in part.iterdir() if path.is_dir()) == ["0", "1", "2", "3"]
 
 
 @pytest.mark.parametrize("storage", [False, True])

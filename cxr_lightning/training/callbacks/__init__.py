@@ -1,6 +1,7 @@
 """Lightning callbacks: checkpoints, history, progress bar, and checks that stop a run."""
 
 from cxr_lightning.training.callbacks.best_checkpoint import BestCheckpoint, snapshots
+from cxr_lightning.training.callbacks.continuation import Continuation
 from cxr_lightning.training.callbacks.finite_loss import FiniteLoss
 from cxr_lightning.training.callbacks.history import History
 from cxr_lightning.training.callbacks.last_checkpoint import LastCheckpoint
@@ -9,6 +10,7 @@ from cxr_lightning.training.callbacks.reproducibility import SameSettings, StepS
 
 __all__ = [
     "BestCheckpoint",
+    "Continuation",
     "FiniteLoss",
     "History",
     "LastCheckpoint",

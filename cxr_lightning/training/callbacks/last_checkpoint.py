@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.callbacks import Checkpoint, EarlyStopping, Timer
 
 from cxr_lightning.utils.file_names import LAST_CHECKPOINT, PREVIOUS_CHECKPOINT
 from cxr_lightning.utils.io import atomic_path
@@ -36,6 +36,7 @@ class LastCheckpoint(Checkpoint):
     Attributes:
         path: Path of the checkpoint.
         stopped_early: Whether training had stopped early, before the last epoch, when the run was saved.
+        stays_stopped: Whether a continued training is not to go on.
 
     Raises:
         ValueError: If an interval is not positive.
@@ -48,14 +49,15 @@ class LastCheckpoint(Checkpoint):
         self.path = Path(dirpath) / LAST_CHECKPOINT
         self.every_minutes = every_minutes
         self.every_steps = every_steps
-        self.stopped_early = False
+        self.stopped_early = self.stays_stopped = False
+        self._stopped_by: list[str] = []
         self._signals = SignalWatch()
         self._last_save = time.monotonic()
         self._common_batches = self._validated_batches = 0
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Do not continue a training that had stopped early."""
-        trainer.should_stop = self.stopped_early
+        """Do not continue a training that had stopped early, unless it may go on."""
+        trainer.should_stop = trainer.should_stop or self.stays_stopped
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Watch for signals."""
@@ -120,8 +122,8 @@ class LastCheckpoint(Checkpoint):
         self._signals.stop()
 
     def state_dict(self) -> dict[str, Any]:
-        """Whether training has stopped early."""
-        return {"stopped_early": self.stopped_early}
+        """Whether training has stopped early, and which callbacks have stopped it."""
+        return {"stopped_early": self.stopped_early, "stopped_by": self._stopped_by}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore whether training had stopped early."""
@@ -143,6 +145,7 @@ class LastCheckpoint(Checkpoint):
         if trainer.fast_dev_run:  # type: ignore[attr-defined]  # set by Lightning's connector
             return
         self.stopped_early = trainer.should_stop
+        self._stopped_by = stopped_by(trainer) if trainer.should_stop else []
         if trainer.is_global_zero and self.path.is_file():
             _hard_link(self.path, self.path.with_name(PREVIOUS_CHECKPOINT))
         trainer.save_checkpoint(self.path, weights_only=False)
@@ -158,6 +161,22 @@ class LastCheckpoint(Checkpoint):
         elif signum == getattr(signal, "SIGUSR1", None):
             requeue_slurm_job()
         raise Stopped(signum, str(self.path) if self.path.is_file() else "")
+
+
+def stopped_by(trainer: pl.Trainer) -> list[str]:
+    """Names of the callbacks that end the training for want of patience or time."""
+    callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]  # set by Lightning's connector
+    return [type(callback).__name__ for callback in callbacks if is_exhausted(callback)]
+
+
+def is_exhausted(callback: pl.Callback) -> bool:
+    """Whether a callback ends the training for want of patience or time."""
+    if isinstance(callback, EarlyStopping):
+        return callback.wait_count >= callback.patience
+    if isinstance(callback, Timer):
+        remaining = callback.time_remaining()
+        return remaining is not None and remaining <= 0
+    return False
 
 
 def _hard_link(path: Path, target: Path) -> None:

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 from hydra import compose
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from cxr_lightning.app.config_check import check_config
-from cxr_lightning.app.resolvers import digest_of
+from cxr_lightning.app.run_identity import settings_of
 from cxr_lightning.app.train_settings import TrainSettings
-from cxr_lightning.app.version_0_1 import RENAMED_TARGETS, digest_in_0_1, refuse_run_of_0_1
-from cxr_lightning.training.run_folder import write_configuration
+from cxr_lightning.app.version_0_1 import RENAMED_TARGETS, refuse_run_of_0_1
+from cxr_lightning.training.run_settings import write_settings
 
 SETTINGS = (
     "data.source.train_images=160",
@@ -28,8 +28,6 @@ SETTINGS = (
     "callbacks.progress_bar=null",
     "logger=none",
 )
-DIGEST = "ec4095203d84702731f06243d18dc4123e43666bbc0085d5971bb3a9f87db7a6"
-"""What version 0.1 wrote into the folder of a run with these settings."""
 
 
 @pytest.fixture
@@ -37,22 +35,31 @@ def config(hydra_conf: None) -> DictConfig:
     return compose("train", list(SETTINGS))
 
 
-def begin(folder: Path, digest: str) -> Path:
+FORMER = {current: former for former, current in RENAMED_TARGETS.items()}
+
+
+def begin(folder: Path) -> Path:
     (folder / "checkpoints").mkdir(parents=True)
     (folder / "checkpoints" / "last.ckpt").touch()
-    write_configuration(folder, digest)
     return folder
 
 
-def test_the_digest_is_that_of_version_0_1(config: DictConfig) -> None:
-    assert digest_in_0_1(config) == DIGEST
-    assert digest_of(config) != DIGEST
+def begin_in_0_1(folder: Path, config: DictConfig, **changes: object) -> Path:
+    """A run of version 0.1 with these settings."""
+    begin(folder)
+    text = OmegaConf.to_yaml(OmegaConf.merge(config, changes)).replace("${val_fraction:", "${val_share:")
+    for current, former in FORMER.items():
+        text = text.replace(f"_target_: {current}\n", f"_target_: {former}\n")
+    content = OmegaConf.create(text)
+    (folder / ".hydra").mkdir()
+    OmegaConf.save(content, folder / ".hydra/config.yaml")
+    return folder
 
 
 @pytest.mark.parametrize("place", [".", "../earlier"])
 def test_a_run_of_version_0_1_is_refused_by_name(place: str, config: DictConfig, tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    run = begin(folder / place, DIGEST)
+    run = begin_in_0_1(folder / place, config)
     with pytest.raises(ValueError, match=r"is of version 0\.1, whose runs .* model\.weights=.*last\.ckpt") as error:
         refuse_run_of_0_1(config, folder)
     assert str(run.resolve().name) in str(error.value)
@@ -60,9 +67,12 @@ def test_a_run_of_version_0_1_is_refused_by_name(place: str, config: DictConfig,
 
 def test_other_runs_are_not(config: DictConfig, tmp_path: Path) -> None:
     refuse_run_of_0_1(config, tmp_path / "absent")
-    begin(tmp_path / "other", "0" * 64)
-    begin(tmp_path / "earlier", DIGEST)
-    refuse_run_of_0_1(config, begin(tmp_path / "run", digest_of(config)))  # this one is continued
+    begin_in_0_1(tmp_path / "other", config, seed=7)
+    refuse_run_of_0_1(config, tmp_path / "new")
+    begin_in_0_1(tmp_path / "earlier", config)
+    own = begin(tmp_path / "run")
+    write_settings(own, settings_of(config))
+    refuse_run_of_0_1(config, own)  # this one is continued
 
 
 @pytest.mark.parametrize(("former", "current"), RENAMED_TARGETS.items())

@@ -1,0 +1,150 @@
+"""Read the checkpoint that a run is continued from, and check that it fits the run."""
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import EarlyStopping, Timer
+
+from cxr_lightning.checkpoints.load import read_checkpoint
+from cxr_lightning.models.classifier import ChestXRayClassifier
+from cxr_lightning.training.callbacks.last_checkpoint import LastCheckpoint
+from cxr_lightning.training.run_settings import RunSettings, refuse_other_settings
+from cxr_lightning.utils.file_names import (
+    LAST_CHECKPOINT,
+    METADATA_FORMAT,
+    METADATA_KEY,
+    PREVIOUS_CHECKPOINT,
+    SETTINGS_KEY,
+)
+
+logger = logging.getLogger(__name__)
+
+
+def read_resumable(path: str) -> tuple[str, dict[str, Any]]:
+    """Read the checkpoint to continue from: a ``last.ckpt``, or the one before if that is missing or damaged.
+
+    Returns:
+        Its path and content.
+
+    Raises:
+        FileNotFoundError: If there is neither.
+        ValueError: If the file is no checkpoint of this package, and there is none before it.
+    """
+    try:
+        return path, read_checkpoint(path)
+    except (ValueError, OSError) as error:
+        previous = Path(path).with_name(PREVIOUS_CHECKPOINT)
+        if Path(path).name != LAST_CHECKPOINT or not previous.is_file():
+            raise
+        content = read_checkpoint(str(previous))
+        logger.warning("continuing from '%s', the checkpoint before: %s", previous, error)
+        return str(previous), content
+
+
+def check_fits(path: str, content: Mapping[str, Any], model: ChestXRayClassifier) -> None:
+    """Refuse a checkpoint of another model or of other data.
+
+    Args:
+        path: The checkpoint.
+        content: Its content.
+        model: The configured model, with the metadata of the data.
+
+    Raises:
+        ValueError: If they differ; the message names what.
+    """
+    saved, current = content["hyper_parameters"], model.hparams
+    different = [key for key in sorted(saved) if saved[key] != current.get(key)]
+    saved_data, data = content[METADATA_KEY].get("data", {"splits": {}, "settings": {}}), model.metadata["data"]
+    different += [
+        f"images of {split}" for split in data["splits"] if saved_data["splits"].get(split) != data["splits"][split]
+    ]
+    if different:
+        raise ValueError(
+            f"Expected the settings that '{path}' was trained with but these differ: {', '.join(different)}. "
+            f"Its data settings are {json.dumps(saved_data['settings'])}. Give the same settings again."
+        )
+
+
+def check_resumable(path: str, content: Mapping[str, Any], settings: RunSettings) -> None:
+    """Refuse to continue from a checkpoint that holds no training, or one with other settings.
+
+    Args:
+        path: The checkpoint.
+        content: Its content.
+        settings: The settings of this run.
+
+    Raises:
+        ValueError: If it does; the message names the settings that differ.
+    """
+    if "optimizer_states" not in content:
+        raise ValueError(
+            f"Expected a checkpoint of an unfinished training in '{path}' but it holds a model alone. "
+            "To start a new training from it, name it in `model.weights` instead."
+        )
+    if content[METADATA_KEY]["format"] < METADATA_FORMAT:
+        raise ValueError(
+            f"Expected a checkpoint of this version to continue but '{path}' is of version 0.1, whose runs cannot be "
+            "continued. Continue it with version 0.1, or start a new training from its weights: "
+            f"model.weights={path}. It can still be evaluated, exported and used for prediction."
+        )
+    recorded = content[METADATA_KEY].get(SETTINGS_KEY)
+    if recorded is not None:
+        refuse_other_settings(recorded, settings, path)
+
+
+def check_epochs_left(path: str, content: Mapping[str, Any], trainer: pl.Trainer) -> None:
+    """Refuse to continue a training that is complete.
+
+    Args:
+        path: The checkpoint.
+        content: Its content.
+        trainer: The trainer, with the configured length of the training.
+
+    Raises:
+        ValueError: If no epoch is left, or what has stopped the training would stop it again.
+    """
+    finished = content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+    max_epochs = trainer.max_epochs
+    if max_epochs is not None and 0 <= max_epochs <= finished:
+        raise ValueError(
+            f"Expected epochs left to train but '{path}' has finished {finished} of {max_epochs}. "
+            "Raise `trainer.max_epochs`, or set 'train=false' to test it."
+        )
+    if is_stopped(content, trainer):
+        raise ValueError(
+            f"Expected epochs left to train but '{path}' was stopped early after {finished}. Raise "
+            "`callbacks.early_stopping.patience` or `trainer.max_time`, whichever stopped it, or set 'train=false' to "
+            "test it."
+        )
+
+
+def is_stopped(content: Mapping[str, Any], trainer: pl.Trainer) -> bool:
+    """Whether the training in a checkpoint was stopped early and is not to go on with the configured length.
+
+    It goes on where early stopping has more patience now, or the run more time.
+
+    Args:
+        content: The checkpoint's content.
+        trainer: The trainer with its callbacks, before they are restored.
+    """
+    states = content["callbacks"]
+    saved = states.get(LastCheckpoint.__name__, {})
+    if not saved.get("stopped_early"):
+        return False
+    callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]  # set by Lightning's connector
+    patience = [
+        states[callback.state_key]["wait_count"] >= callback.patience
+        for callback in callbacks
+        if isinstance(callback, EarlyStopping) and callback.state_key in states
+    ]
+    time = [
+        states[callback.state_key]["time_elapsed"]["train"] >= callback._duration
+        for callback in callbacks
+        if isinstance(callback, Timer) and callback.state_key in states and callback._duration is not None
+    ]
+    could_have_stopped = saved.get("stopped_by", [])
+    return any(patience) or any(time) or not could_have_stopped
