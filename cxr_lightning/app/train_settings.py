@@ -59,7 +59,7 @@ class TrainSettings(Settings):
     test: bool = Field(True, description="test the best checkpoint after training")
     ckpt_path: str | None = Field(None, description="a last.ckpt to resume from, in its own run folder")
     resume: Literal["auto"] | None = Field(
-        None, description="auto: resume the newest unfinished run of the same configuration"
+        None, description="auto: resume the newest unfinished run of the same settings"
     )
     monitor: Monitor = Monitor()
 

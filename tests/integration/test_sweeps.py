@@ -2,7 +2,6 @@
 
 import csv
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -92,23 +91,57 @@ def test_a_sweep_that_was_stopped_goes_on_where_it_was(
     assert sorted(path.name for path in part.iterdir() if path.is_dir()) == ["0", "1", "2", "3"]
 
 
-@pytest.mark.parametrize("storage", [False, True])
-def test_a_search_finds_and_a_kept_study_goes_on(
-    run: Run, small: list[str], tmp_path: Path, storage: bool, make_nih: Callable[..., Path]
-) -> None:
-    optuna = pytest.importorskip("optuna")
+def trial_folders(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.is_dir())
+
+
+def search_of(small: list[str], folder: Path) -> list[str]:
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
-    kept = f"sqlite:///{tmp_path}/search.db"
-    settings = [*small, "hparams_search=optuna", "hydra.sweeper.n_trials=2", "trainer.max_epochs=1"]
-    if not storage:
-        assert run(*settings)[0] == 0
-        rows = rows_of(sweep_of(tmp_path))
-        assert len(rows) == 2
-        assert len({row["optimizer.lr"] for row in rows}) == 2
-        assert all(row["test_auroc"] == "" for row in rows)  # nothing is tested in a search
-        return
-    for _ in range(2):
-        assert run(*settings, f"hydra.sweeper.storage={kept}")[0] == 0
-    trials = optuna.load_study(study_name="cxr_lightning", storage=kept).trials
-    assert len(trials) == 4
-    assert len({trial.params["optimizer.lr"] for trial in trials}) == 4
+    short = ["hydra.sweeper.n_trials=2", "trainer.max_epochs=1", f"hydra.sweep.dir={folder}"]
+    return [*small, "hparams_search=optuna", *short]
+
+
+def test_a_search_starts_again_where_it_was_or_not_at_all(
+    run: Run, small: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "search"
+    settings = search_of(small, folder)
+    assert run(*settings)[0] == 0
+    rows = rows_of(folder)
+    assert len({row["optimizer.lr"] for row in rows}) == 2
+    assert all(row["test_auroc"] == "" for row in rows)  # nothing is tested in a search
+    kept = [(folder / job / "summary.json").read_bytes() for job in "01"]
+    capsys.readouterr()
+    assert run(*settings)[0] == 1
+    assert "holds a sweep of 2 jobs, which is not replaced" in capsys.readouterr().err
+    assert run(*settings, "resume=auto", "hydra.sweeper.n_trials=3")[0] == 0  # the same trials, and one more
+    assert [(folder / job / "summary.json").read_bytes() for job in "01"] == kept
+    assert trial_folders(folder) == ["0", "1", "2"]
+    assert len(rows_of(folder)) == 3
+
+
+@pytest.mark.parametrize("resume", ["null", "auto"])
+def test_a_kept_study_goes_on_beside_its_old_jobs(run: Run, small: list[str], tmp_path: Path, resume: str) -> None:
+    optuna = pytest.importorskip("optuna")
+    storage, folder = f"sqlite:///{tmp_path}/search.db", tmp_path / "search"
+    settings = [*search_of(small, folder), f"hydra.sweeper.storage={storage}", f"resume={resume}"]
+    assert run(*settings)[0] == 0
+    kept = [(folder / job / "summary.json").read_bytes() for job in "01"]
+    assert run(*settings)[0] == 0
+    assert [(folder / job / "summary.json").read_bytes() for job in "01"] == kept
+    assert trial_folders(folder) == ["0", "1", "2", "3"]
+    trials = optuna.load_study(study_name="cxr_lightning", storage=storage).trials
+    rates = {f"{trial.params['optimizer.lr']:.6g}" for trial in trials}
+    assert {f"{float(row['optimizer.lr']):.6g}" for row in rows_of(folder)} == rates
+    assert len(rates) == 4
+
+
+@pytest.mark.slow
+def test_jobs_in_parallel_have_a_folder_each(run: Run, small: list[str], tmp_path: Path) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    settings = ["-m", *small, "trainer.max_epochs=1", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "resume=auto"]
+    folder = tmp_path / "sweep"
+    assert run(*settings, "seed=1,2", f"hydra.sweep.dir={folder}")[0] == 0
+    assert run(*settings, "seed=3,4,1", f"hydra.sweep.dir={folder}")[0] == 0
+    assert trial_folders(folder) == ["0", "1", "2", "3"]
+    assert [row["seeds"] for row in rows_of(folder)] == ["4"]
