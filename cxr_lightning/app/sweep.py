@@ -15,6 +15,9 @@ _READ_LEADERBOARD = "cxr_lightning.app.sweep_jobs:read_leaderboard"
 _SHOW_LEADERBOARD = "cxr_lightning.report.leaderboard:show_leaderboard"
 """Functions that are imported at the end of a sweep: they take numpy and matplotlib."""
 
+_RECORD = "multirun.yaml"
+"""Hydra's record of what a sweep was given."""
+
 _folders: list[Path] = []
 
 
@@ -22,8 +25,11 @@ class RememberFolder(Callback):
     """Remember a sweep's folder at its start, since Hydra calls no callback at its end if a job has failed."""
 
     def on_multirun_start(self, config: DictConfig, **_: object) -> None:
-        """Remember the sweep's folder."""
-        _folders.append(Path(config.hydra.sweep.dir))
+        """Remember the sweep's folder; keep Hydra's record of an earlier start of that sweep."""
+        folder = Path(config.hydra.sweep.dir)
+        _folders.append(folder)
+        if (record := folder / _RECORD).exists():
+            record.rename(folder / f"{record.stem}_{len(list(folder.glob('multirun*.yaml')))}.yaml")
 
 
 def write_failure(message: str) -> None:

@@ -52,7 +52,7 @@ def run_train_program(config: DictConfig, *, show: bool = True) -> float | None:
                 return finished_result(folder)
             last = last_checkpoint(folder)
             ckpt_path = None if last is None else str(last)
-            if last is None and (reason := explain_new_run(folder, settings_of(config))):
+            if is_rank_zero() and last is None and (reason := explain_new_run(folder, settings_of(config))):
                 logger.warning("starting a new run: %s", reason)
         outcome = resolve_name(_JOB)(config, settings, folder, ckpt_path)
         if show:

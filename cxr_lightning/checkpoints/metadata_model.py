@@ -149,6 +149,8 @@ class ModelMetadata(StoredValues):
     """Dotted name of the class of the loss; absent in files of earlier versions."""
     loss_settings: dict[str, JsonValue] | None = None
     """Configuration of the loss; absent in files of earlier versions, and without a configuration."""
+    training_settings: dict[str, JsonValue] | None = None
+    """Settings that determine what is learned, by dotted key; absent in files of earlier versions."""
     precision: str | int | None = None
     """Precision of the training, in Lightning's words, such as bf16-mixed."""
     monitor: str | None = None

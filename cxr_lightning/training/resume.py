@@ -114,6 +114,12 @@ def check_epochs_left(path: str, content: Mapping[str, Any], trainer: pl.Trainer
             f"Expected epochs left to train but '{path}' has finished {finished} of {max_epochs}. "
             "Raise `trainer.max_epochs`, or set 'train=false' to test it."
         )
+    steps, max_steps = content["global_step"], trainer.max_steps
+    if 0 <= max_steps <= steps:
+        raise ValueError(
+            f"Expected steps left to train but '{path}' has finished {steps} of {max_steps}. "
+            "Raise `trainer.max_steps`, or set 'train=false' to test it."
+        )
     if is_stopped(content, trainer):
         raise ValueError(
             f"Expected epochs left to train but '{path}' was stopped early after {finished}. Raise "

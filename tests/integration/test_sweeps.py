@@ -80,6 +80,7 @@ def test_a_sweep_that_was_stopped_goes_on_where_it_was(
     assert run(*settings, f"hydra.sweep.dir={part}")[0] == 0
     assert (part / "0/summary.json").read_bytes() == before  # not trained again
     assert rows_of(part) == rows_of(whole)
+    assert sorted(path.name for path in part.glob("multirun*")) == ["multirun.yaml", "multirun_1.yaml"]
     kept = [(part / job / "summary.json").read_bytes() for job in "012"]
     assert (
         run("-m", *small, "seed=3,4", "resume=auto", f"hydra.sweep.dir={part}")[0] == 0
