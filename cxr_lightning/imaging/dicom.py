@@ -16,7 +16,12 @@ from numpy.typing import NDArray
 
 from cxr_lightning.imaging.bit_depth import unsigned_to_8_bits
 from cxr_lightning.imaging.decoded_image import DecodedImage, ImageRejectedError, check_size, color_fraction
-from cxr_lightning.imaging.dicom_checks import check_chest_radiograph, check_inflated_size, code_string
+from cxr_lightning.imaging.dicom_checks import (
+    check_chest_radiograph,
+    check_decoder,
+    check_inflated_size,
+    code_string,
+)
 from cxr_lightning.imaging.dicom_frame_size import frame_size
 from cxr_lightning.imaging.dicom_window import display_values
 
@@ -55,7 +60,7 @@ def decode_dicom(content: bytes, path: Path | str, *, force: bool = False) -> De
         force: Decode a file although its header states that it is no chest radiograph; of several frames the first.
 
     Raises:
-        ImageRejectedError: If it is not one, cannot be decoded, is too large, or pydicom is not installed.
+        ImageRejectedError: If it is not one, cannot be decoded, is too large, or pydicom or a decoder is not installed.
 
     References:
         DICOM PS3.3, C.7.6.3 (pixels), C.11.1 and C.11.2 (tables); PS3.4, N.2 (their order).
@@ -118,6 +123,7 @@ def _decode_pixels(dataset: "Dataset", path: Path | str) -> DecodedImage:
             expected = f"{dataset.Columns}x{dataset.Rows}"
             reason = f"its header says {expected} pixels but the data has {frame[0]}x{frame[1]}"
             raise ImageRejectedError.from_reason(path, reason)
+    check_decoder(dataset, path)
     # Some files keep their bits at the upper end; pydicom takes them for the lowest ones.
     dataset.BitsStored = max(int(dataset.BitsStored), int(dataset.get("HighBit") or 0) + 1)
     # Undeclared bits belong to an overlay (in old files), or the declaration is wrong and they are part of the values.

@@ -1,4 +1,4 @@
-"""Which DICOM files are refused by their header: other modalities, other body parts, several frames, too large.
+"""Which DICOM files are refused by their header: other modalities, body parts, several frames, too large, no decoder.
 
 Messages name tags and never quote their values, except for a few that are codes of the standard: other values may be
 about the patient.
@@ -35,6 +35,15 @@ _OTHER_BODY_PARTS = frozenset(
     }
 )
 """Body parts that are refused, and that messages may quote. A part that is in neither list is not refused."""
+_JPEG_12_BITS = "1.2.840.10008.1.2.4.51"
+_GPL_DECODED = {
+    _JPEG_12_BITS: "JPEG of 12 bits",
+    "1.2.840.10008.1.2.4.57": "lossless JPEG",
+    "1.2.840.10008.1.2.4.70": "lossless JPEG",
+    "1.2.840.10008.1.2.4.80": "JPEG-LS",
+    "1.2.840.10008.1.2.4.81": "JPEG-LS",
+}
+"""Transfer syntaxes whose decoder is under the GPL, and so in an extra of its own, by UID."""
 
 
 def check_chest_radiograph(dataset: "Dataset", path: Path | str, force: bool) -> None:
@@ -68,6 +77,32 @@ def check_chest_radiograph(dataset: "Dataset", path: Path | str, force: bool) ->
         return
     remedy = "Give chest radiographs, or --force if the header is wrong."
     raise ImageRejectedError.from_reason(path, reason, remedy, code="not_a_chest_radiograph")
+
+
+def check_decoder(dataset: "Dataset", path: Path | str) -> None:
+    """Refuse a file whose decoder is in an extra that is not installed.
+
+    Any of the decoders that pydicom knows will do.
+
+    Args:
+        dataset: The file's elements, with a transfer syntax.
+        path: Shown in messages.
+
+    Raises:
+        ImageRejectedError: If none is installed.
+    """
+    from pydicom.pixels import get_decoder
+
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if syntax not in _GPL_DECODED:
+        return
+    # Pillow offers itself for JPEG of 12 bits but reads 8 alone.
+    unable = {"pillow"} if syntax == _JPEG_12_BITS and dataset.BitsStored != 8 else set()
+    if set(get_decoder(syntax).available_plugins) - unable:
+        return
+    reason = f"it is {_GPL_DECODED[syntax]} in DICOM, whose decoder pylibjpeg-libjpeg (GPL) is not installed"
+    remedy = "Install the extra: uv sync --extra dicom-gpl. Or export the image uncompressed or as JPEG 2000."
+    raise ImageRejectedError.from_reason(path, reason, remedy, code="dicom_support", permanent=False)
 
 
 def check_inflated_size(content: bytes, path: Path | str) -> None:

@@ -7,6 +7,7 @@ import warnings
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate
+from pydicom.pixels import get_decoder
 from pydicom.sequence import Sequence
 from pydicom.uid import (
     JPEG2000,
@@ -30,6 +32,11 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
     RLELossless,
 )
 
@@ -46,6 +53,8 @@ RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)
 SECRET = "DOE^JANE"
 PYDICOMS = Path(pydicom.__file__).parent / "data" / "test_files"
 FILMS = Path(__file__).parents[4] / "shared" / "data" / "dicom"
+HAS_GPL_DECODER = find_spec("libjpeg") is not None
+needs_gpl = pytest.mark.skipif(not HAS_GPL_DECODER, reason="its decoder is of the extra dicom-gpl")
 
 
 def dataset_of(pixels: NDArray[Any], bits: int = 8, **tags: object) -> FileDataset:
@@ -411,23 +420,33 @@ def theirs(name: str) -> DecodedImage:
     return read_image(PYDICOMS / name, force=True)
 
 
-def test_transfer_syntaxes_that_nothing_here_can_write() -> None:
+@pytest.mark.parametrize(
+    "kind", ["RLE", "bigendian", "expb", "implicit", "jp2klossless", pytest.param("jpeg_ls_lossless", marks=needs_gpl)]
+)
+def test_gray_transfer_syntaxes_that_nothing_here_can_write(kind: str) -> None:
     """On files that come with pydicom: one image in several syntaxes."""
-    kinds = ("RLE", "bigendian", "expb", "implicit", "jp2klossless", "jpeg_ls_lossless")
-    for kind in kinds:
-        np.testing.assert_array_equal(theirs(f"MR_small_{kind}.dcm").pixels, theirs("MR_small.dcm").pixels)
-    colors = theirs("SC_rgb_rle.dcm")
-    for kind, tolerance in (
-        ("jpeg_gdcm", 0),
+    np.testing.assert_array_equal(theirs(f"MR_small_{kind}.dcm").pixels, theirs("MR_small.dcm").pixels)
+
+
+@pytest.mark.parametrize(
+    ("kind", "tolerance"),
+    [
         ("rle_16bit", 0),
-        ("jls_lossy_line", 8),
-        ("gdcm_KY", 8),
-        ("jpeg_dcmtk", 8),
-    ):
-        found = theirs(f"SC_rgb_{kind}.dcm")  # lossless JPEG, RLE, JPEG-LS, JPEG 2000, JPEG of YBR
-        assert np.abs(found.pixels.astype(int) - colors.pixels).max() <= tolerance
-        assert found.color_fraction == pytest.approx(colors.color_fraction, abs=0.02)
-    extended = theirs("JPGExtended.dcm").pixels  # of 12 bits
+        ("gdcm_KY", 8),  # JPEG 2000
+        ("jpeg_dcmtk", 8),  # JPEG of YBR
+        pytest.param("jpeg_gdcm", 0, marks=needs_gpl),  # lossless JPEG
+        pytest.param("jls_lossy_line", 8, marks=needs_gpl),  # JPEG-LS
+    ],
+)
+def test_color_transfer_syntaxes_that_nothing_here_can_write(kind: str, tolerance: int) -> None:
+    colors, found = theirs("SC_rgb_rle.dcm"), theirs(f"SC_rgb_{kind}.dcm")
+    assert np.abs(found.pixels.astype(int) - colors.pixels).max() <= tolerance
+    assert found.color_fraction == pytest.approx(colors.color_fraction, abs=0.02)
+
+
+@needs_gpl
+def test_jpeg_of_12_bits_is_decoded() -> None:
+    extended = theirs("JPGExtended.dcm").pixels
     order = np.argsort(pydicom.dcmread(PYDICOMS / "JPGExtended.dcm").pixel_array, axis=None)
     assert (np.diff(extended.ravel()[order].astype(int)) >= 0).all()
     assert np.ptp(extended) > 50
@@ -435,6 +454,22 @@ def test_transfer_syntaxes_that_nothing_here_can_write() -> None:
 
 REFUSED = {"JPEG-lossy", "JPEG2000-embedded-sequence-delimiter", "MR_truncated", "badVR"}
 """Of pydicom's files that have pixels; pydicom itself cannot decode them as they are."""
+GPL_DECODED = (JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1, JPEGLSLossless, JPEGLSNearLossless)
+
+
+@pytest.mark.parametrize("syntax", GPL_DECODED, ids=lambda syntax: syntax.keyword)
+def test_the_error_for_a_decoder_under_the_gpl_names_its_extra(syntax: UID, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoder = get_decoder(syntax)
+    available = {name: plugin for name, plugin in decoder._available.items() if name == "pillow"}
+    monkeypatch.setattr(decoder, "_available", available)  # as without that extra
+    found = dataset_of(RAMP.astype(np.uint16), 12)
+    found.file_meta.TransferSyntaxUID = syntax
+    found.PixelData = encapsulate([bytes(64)])
+    found["PixelData"].is_undefined_length = True
+    with pytest.raises(ImageRejectedError, match=r"GPL.*is not installed.*uv sync --extra dicom-gpl") as caught:
+        gray_of(found)
+    assert "\n" not in str(caught.value)
+    assert not caught.value.permanent
 
 
 @pytest.mark.parametrize("path", sorted(PYDICOMS.glob("*.dcm")), ids=lambda path: path.stem)
@@ -443,6 +478,8 @@ def test_odd_files_are_read_unless_there_is_no_image_in_them(path: Path) -> None
     dataset = pydicom.dcmread(path, force=True)
     if path.stem in REFUSED:
         assert "'x.dcm'" in rejection
+    elif not HAS_GPL_DECODER and dataset.file_meta.get("TransferSyntaxUID") in GPL_DECODED:
+        assert "--extra dicom-gpl" in rejection
     elif "PixelData" in dataset and "Rows" in dataset:
         assert rejection == ""
     else:
