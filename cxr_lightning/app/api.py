@@ -1,13 +1,14 @@
 """The programs as functions: ``from cxr_lightning import train, evaluate, compare``.
 
 They give the numbers of the commands, and write only what is said here (and the cache, ``paths.cache_dir``). Beside
-progress bars (in a notebook only with ipywidgets) they print nothing; the caller's logging, warnings, environment and
-random numbers stay as they are.
+progress bars (in a notebook only with ipywidgets) they print nothing; the caller's logging, warnings, environment,
+random numbers and handlers of signals stay as they are.
 """
 
 import logging
 import os
 import re
+import signal
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from cxr_lightning.app.errors import explain_error
 from cxr_lightning.app.evaluate_settings import read_evaluate_settings
 from cxr_lightning.app.hydra_targets import check_hydra
 from cxr_lightning.app.output_folder import check_output_folder
+from cxr_lightning.utils.signals import Stopped, stop_on_signals
 
 if TYPE_CHECKING:
     from cxr_lightning.data.datamodule import ChestXRayDataModule
@@ -160,15 +162,21 @@ def _kept_state() -> Iterator[None]:
 
     Raises:
         RuntimeError: If a process of the work has died, with a remedy.
+        KeyboardInterrupt: At Ctrl-C.
+        Stopped: At another signal that nobody else handles.
     """
     lightning = logging.getLogger(_LIGHTNING_LOGGER)
     level, environment = lightning.level, {name: os.environ.get(name) for name in _SEED_VARIABLES}
     try:
-        with warnings.catch_warnings(), resolve_name(_ISOLATE_RNG)():
+        with warnings.catch_warnings(), resolve_name(_ISOLATE_RNG)(), stop_on_signals():
             resolve_name(_SILENCE)()
             yield
     except RuntimeError as error:
         raise explain_error(error) from error
+    except Stopped as stopped:
+        if stopped.signum == signal.SIGINT:
+            raise KeyboardInterrupt(str(stopped)) from stopped  # which a notebook expects
+        raise
     finally:
         lightning.setLevel(level)
         for name, value in environment.items():

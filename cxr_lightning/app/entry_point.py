@@ -23,7 +23,8 @@ from cxr_lightning.app.output_folder import check_output_folder
 from cxr_lightning.app.resolvers import register_resolvers
 from cxr_lightning.app.sweep import clear_failure, finish_sweep, forget_sweep, write_failure
 from cxr_lightning.utils.distributed import is_rank_zero
-from cxr_lightning.utils.signals import Stopped, stop_on_signals
+from cxr_lightning.utils.output import output_may_end
+from cxr_lightning.utils.signals import Stopped, raise_if_stopped, stop_on_signals
 
 _EXIT_FAILED = 1
 
@@ -54,21 +55,18 @@ def run_program(main: Callable[[], object], conf: Path, name: str) -> None:
         name: Name of the file in it.
 
     Raises:
-        Stopped: At a signal; the interpreter then exits with its status, 143 or 130.
+        Stopped: At a signal; the interpreter then exits with its status, such as 143.
     """
     register_resolvers()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise its exceptions instead of printing them
-    try:
-        with stop_on_signals():
-            failure = _run(main, conf, name)
-    except Stopped as stopped:
-        hint = (
-            f"; go on with resume=auto and the same settings, or 'ckpt_path={stopped.saved}'" if stopped.saved else ""
-        )
-        print(f"{stopped}{hint}", file=sys.stderr)
-        raise
-    if failure is not None:
-        _exit(failure)
+    with output_may_end("stdout", "stderr"):
+        try:
+            with stop_on_signals():
+                if (failure := _run(main, conf, name)) is not None:
+                    _exit(failure)
+        except Stopped as stopped:
+            _say_stopped(stopped)
+            raise
 
 
 def run_as_verb(name: Literal["train", "evaluate"], arguments: Sequence[str]) -> int:
@@ -107,9 +105,11 @@ def _run(main: Callable[[], object], conf: Path, name: str) -> BaseException | N
     except USER_ERRORS as error:
         failure = error
     except Exception:
+        raise_if_stopped()
         with suppress(*USER_ERRORS):
             finish_sweep()
         raise
+    raise_if_stopped(failure)
     try:
         finish_sweep()
     except FileNotFoundError as error:  # the sweep has no job
@@ -126,15 +126,21 @@ def run_job(job: str, config: DictConfig) -> float | None:
         job: Name of the job, such as ``cxr_lightning.app.train_program:run_train_program``; imported here, so that
             ``--help`` is quick.
         config: The job's configuration.
+
+    Raises:
+        Stopped: If a signal was received, also before, so that no further job of a sweep begins.
     """
+    raise_if_stopped()
     sweep = HydraConfig.get().mode == RunMode.MULTIRUN
     if sweep:
         clear_failure()
     try:
         with job_processes(config):
             result: float | None = resolve_name(job)(config)
+            raise_if_stopped()
             return result
     except Exception as error:
+        raise_if_stopped(error)
         explained = explain_error(error)
         if sweep:
             write_failure(one_line(explained))
@@ -143,12 +149,16 @@ def run_job(job: str, config: DictConfig) -> float | None:
         _exit(explained)
 
 
+def _say_stopped(stopped: Stopped) -> None:
+    if isinstance(stopped.__cause__, Exception):
+        print(f"error: {one_line(stopped.__cause__)}", file=sys.stderr)
+    hint = f"; go on with resume=auto and the same settings, or 'ckpt_path={stopped.saved}'" if stopped.saved else ""
+    print(f"{stopped}{hint}", file=sys.stderr)
+
+
 def _exit(error: BaseException) -> NoReturn:
     if os.environ.get("CXR_TRACEBACK") == "1":
         raise error
-    if isinstance(error, BrokenPipeError):  # the reader, such as `| head`, has ended
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(_EXIT_FAILED)
     print(f"error: {one_line(error)}", file=sys.stderr)
     sys.exit(_EXIT_FAILED)
 

@@ -19,7 +19,9 @@ from typer.main import get_command
 
 from cxr_lightning.cli import verbs
 from cxr_lightning.cli.registry import registered_verbs
+from cxr_lightning.utils.output import StreamName, output_may_end
 from cxr_lightning.utils.plugins import load_plugins
+from cxr_lightning.utils.signals import Stopped, stop_on_signals
 
 Verb = Callable[..., int | None]
 """A function whose parameters are the arguments of a verb; it returns the exit code, or None for 0."""
@@ -58,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The command line; the process's own by default.
 
     Returns:
-        The verb's exit code: mostly 0, or 1 after a message on stderr, or 130 after Ctrl-C.
+        The verb's exit code: mostly 0, or 1 after a message on stderr, or after a signal its status, such as 130.
 
     Raises:
         SystemExit: After ``--help`` or ``--version``, with code 0; after a message about wrong usage, with code 2.
@@ -138,8 +140,10 @@ def _cxr(
 def _exit_with_code(verb: Verb) -> Callable[..., NoReturn]:
     @wraps(verb)
     def run(**values: Any) -> NoReturn:  # noqa: ANN401  # of the verb's parameters
+        closed: list[StreamName] = [] if sys.stdout else ["stdout"]
         try:
-            code = _run(partial(verb, **values))
+            with output_may_end("stderr", *closed):
+                code = _run(partial(verb, **values))
         except EOFError as error:  # typer would print "Aborted!" alone
             raise RuntimeError("Expected no end of a file here, or a message about it: this is a bug.") from error
         raise VerbExit(code)
@@ -150,8 +154,12 @@ def _exit_with_code(verb: Verb) -> Callable[..., NoReturn]:
 def _run(job: Callable[[], int | None]) -> int:
     """The exit code of a verb; a user's mistake is one line."""
     try:
-        code = job() or 0
-        sys.stdout.flush()
+        with stop_on_signals():
+            code = job() or 0
+            sys.stdout.flush()
+    except Stopped as stopped:
+        print(stopped, file=sys.stderr)
+        return 128 + stopped.signum
     except BrokenPipeError:  # the reader, such as `| head`, has ended; keeps Python from an error of its own at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _EXIT_FAILED

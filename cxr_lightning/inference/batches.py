@@ -16,8 +16,16 @@ from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.utils.cluster import cluster_plugins
 from cxr_lightning.utils.precision import exact_float32
 from cxr_lightning.utils.progress import can_draw_bars
+from cxr_lightning.utils.signals import raise_if_stopped
 
 Precision = Literal["float32", "bf16"]
+
+
+class _StopOnSignal(Callback):
+    """End the program after a batch if a signal was received whose exception was lost."""
+
+    def on_predict_batch_end(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  # Lightning's
+        raise_if_stopped()
 
 
 class BatchPredictions(NamedTuple):
@@ -52,7 +60,7 @@ def predict_batches(
         ValueError: If the device is not available.
     """
     drawn = progress and can_draw_bars(get_console())
-    callbacks: list[Callback] = [RichProgressBar()] if drawn else []
+    callbacks: list[Callback] = [_StopOnSignal(), *([RichProgressBar()] if drawn else [])]
     with exact_float32():
         trainer = _trainer(accelerator, devices, precision, callbacks, drawn)
         batches = trainer.predict(model, loader)

@@ -18,6 +18,7 @@ from cxr_lightning.training.resume import check_epochs_left, check_fits, check_r
 from cxr_lightning.training.run_settings import RunSettings, write_settings
 from cxr_lightning.training.summary import summarize_run, write_summary
 from cxr_lightning.utils.precision import exact_float32
+from cxr_lightning.utils.signals import raise_if_stopped
 
 CallbackType = TypeVar("CallbackType")
 
@@ -95,6 +96,7 @@ def execute_run(
         check_fits(str(tested), read_checkpoint(str(tested)), model)
     rows = list(history.rows)
     if plan.test:
+        raise_if_stopped()
         with exact_float32():
             trainer.test(model, datamodule, ckpt_path=tested, weights_only=True, verbose=False)
     if not trainer.is_global_zero:
@@ -121,6 +123,7 @@ def _fit(trainer: pl.Trainer, model: ChestXRayClassifier, datamodule: ChestXRayD
             check_epochs_left(ckpt_path, content, trainer)
         if (last := _find_callback(trainer, LastCheckpoint)) is not None:
             last.stays_stopped = is_stopped(content, trainer)
+    raise_if_stopped()
     logger.info("run folder: %s%s", plan.folder, f", going on from {Path(ckpt_path).name}" if ckpt_path else "")
     trainer.fit(model, datamodule, ckpt_path=ckpt_path, weights_only=True)
     if trainer.is_global_zero:  # recorded at the start of training, unless nothing was left to train

@@ -9,6 +9,8 @@ from importlib.util import find_spec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from cxr_lightning.utils.signals import raise_if_stopped
+
 _LOG_INTERVAL_SECONDS = 60.0
 """Time between two log messages."""
 
@@ -27,6 +29,8 @@ def can_draw_bars(console: Console) -> bool:
 @contextmanager
 def progress_bar(description: str, total: int, *, shown: bool = True) -> Iterator[Callable[[], object]]:
     """A function to call after each image, while rate and time left are shown.
+
+    It ends the work if a signal was received whose exception was lost.
 
     Args:
         description: What is being done.
@@ -51,6 +55,7 @@ def progress_bar(description: str, total: int, *, shown: bool = True) -> Iterato
             bar.advance(task)
             if speed := bar.tasks[0].speed:
                 bar.update(task, rate=f"{speed:,.0f} images/s")
+            raise_if_stopped()
 
         yield advance
 
@@ -63,6 +68,7 @@ class _ProgressLog:
         self.started = self.last_logged = time.monotonic()
 
     def advance(self) -> None:
+        raise_if_stopped()
         self.done += 1
         now = time.monotonic()
         if now - self.last_logged < _LOG_INTERVAL_SECONDS:

@@ -6,6 +6,7 @@ import os
 import re
 import resource
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,8 +44,15 @@ def at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return happen
 
 
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGUSR1, 138)])
-@pytest.mark.parametrize(("epoch", "batch"), [(1, 1), (1, 3), (2, 3)])
+@pytest.mark.parametrize(
+    ("signum", "code", "epoch", "batch"),
+    [
+        *((signal.SIGTERM, 143, *place) for place in [(1, 1), (1, 3), (2, 3)]),
+        *((signal.SIGINT, 130, *place) for place in [(1, 1), (2, 3)]),
+        *((signal.SIGHUP, 129, *place) for place in [(1, 1), (1, 3)]),
+        (signal.SIGUSR1, 138, 1, 1),
+    ],
+)
 def test_a_signal_ends_a_run_that_is_then_continued_exactly(
     run: Run,
     small: list[str],
@@ -57,18 +65,42 @@ def test_a_signal_ends_a_run_that_is_then_continued_exactly(
 ) -> None:
     settings = [*small, *MORE, "callbacks.last_checkpoint.every_steps=null"]
     _, whole = run(*settings)
-    handlers = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)]
+    handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
     at(lambda: os.kill(os.getpid(), signum), epoch, batch)
     ended, folder = run(*settings)
     assert ended == code
     assert not (folder / "summary.json").exists()
-    assert handlers == [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)]
+    assert handlers == {number: signal.getsignal(number) for number in signal.valid_signals()}
     said = capsys.readouterr().err
     assert f"stopped by {signum.name}; go on with resume=auto" in said
     assert "Traceback" not in said
     saved = torch.load(folder / "checkpoints/last.ckpt", weights_only=True)
     steps = 4 * epoch + batch + 1
     assert saved["global_step"] == (steps if batch < 3 else steps - 4)  # after an epoch's last batch it validates
+    assert run(*settings, "resume=auto") == (0, folder)
+    assert_same(whole, folder)
+
+
+def test_a_closed_terminal_ends_a_run_that_is_then_continued_exactly(
+    run: Run, small: list[str], at: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bar = "callbacks.progress_bar={_target_:cxr_lightning.training.callbacks.ProgressBar}"
+    settings = [*small, *MORE, bar, "callbacks.last_checkpoint.every_steps=null"]
+    _, whole = run(*settings)
+    ours, theirs = os.openpty()
+
+    def close_terminal() -> None:
+        os.close(ours)
+        os.kill(os.getpid(), signal.SIGHUP)
+
+    at(close_terminal, 1, 1)
+    with monkeypatch.context() as patch, os.fdopen(theirs, "w") as terminal:
+        patch.setattr(sys, "stdout", terminal)
+        patch.setattr(sys, "stderr", terminal)
+        code, folder = run(*settings)
+    assert code == 129
+    assert "nothing more is written to stdout" in (folder / "train.log").read_text()
+    assert torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 6
     assert run(*settings, "resume=auto") == (0, folder)
     assert_same(whole, folder)
 

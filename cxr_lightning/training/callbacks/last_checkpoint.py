@@ -14,7 +14,7 @@ from pytorch_lightning.callbacks import Checkpoint, EarlyStopping, Timer
 
 from cxr_lightning.utils.file_names import LAST_CHECKPOINT, PREVIOUS_CHECKPOINT
 from cxr_lightning.utils.io import atomic_path
-from cxr_lightning.utils.signals import SignalWatch, Stopped, requeue_slurm_job
+from cxr_lightning.utils.signals import SignalWatch, Stopped, forget_signal, raise_if_stopped, requeue_slurm_job
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class LastCheckpoint(Checkpoint):
         trainer.should_stop = trainer.should_stop or self.stays_stopped
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Watch for signals."""
+        """Watch for signals; one that was received before ends the run at its first batch."""
         self._signals.start()
         self._last_save = time.monotonic()
 
@@ -117,6 +117,10 @@ class LastCheckpoint(Checkpoint):
         if trainer.is_global_zero:
             self.path.with_name(PREVIOUS_CHECKPOINT).unlink(missing_ok=True)
 
+    def on_test_batch_end(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        """End the run if a signal was received whose exception was lost."""
+        raise_if_stopped()
+
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Restore the signals' handlers."""
         self._signals.stop()
@@ -155,6 +159,7 @@ class LastCheckpoint(Checkpoint):
         handler = self._signals.launcher_handler
         self._signals.stop()
         if not trainer.is_global_zero:
+            forget_signal()
             raise SystemExit(0)  # the exit status is that of the first process
         if handler is not None:
             handler(signum, None)
