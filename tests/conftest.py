@@ -18,6 +18,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 if TYPE_CHECKING:  # Lightning takes seconds to import; not every test needs it
     from cxr_lightning.data.datamodule import ChestXRayDataModule
+    from cxr_lightning.data.manifest import Manifest
 
 collect_ignore_glob = ["data/*"]
 """Packages that tests import by themselves: an import registers their parts."""
@@ -116,6 +117,26 @@ def datamodule(nih_folder: Path) -> "ChestXRayDataModule":
     return ChestXRayDataModule(
         str(nih_folder), NIHLayout(), val_fraction=0.25, image_size=32, batch_size=4, num_workers=0
     )
+
+
+def select_rows(
+    manifest: "Manifest",
+    *,
+    required: Sequence[str] = ("train", "val", "test"),
+    images: Sequence[str] = (),
+    beside: Sequence[str] = (),
+    **settings: Any,
+) -> "Manifest":
+    """A table's rows by settings of the selection; images are looked for in some splits, and not looked at."""
+    from cxr_lightning.data.data_check import DataCheck, DataRequest
+    from cxr_lightning.data.image_access import ImageAccess
+    from cxr_lightning.data.selection import Selection
+
+    access = ImageAccess(Path("/"), 32, "bilinear", cache=False, cache_dir=None, on_bad_image="error")
+    access.inspect = lambda paths: []  # type: ignore[method-assign]  # the paths of such tables are made up
+    return DataCheck(
+        manifest, Selection(**settings), access, DataRequest(required, images, beside=beside)
+    ).usable_images()
 
 
 SMALL = (

@@ -1,6 +1,7 @@
 """The data of an evaluation, and the model in a foreign weight file, which may need that data."""
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,15 @@ from hydra.utils import instantiate
 from cxr_lightning.app.evaluate_settings import EvaluateSettings
 from cxr_lightning.checkpoints.foreign.build import build_foreign_classifier
 from cxr_lightning.checkpoints.foreign.model_settings import ForeignSettings, resolve_foreign_model
+from cxr_lightning.data.data_check import DataRequest
 from cxr_lightning.data.datamodule import ChestXRayDataModule
+from cxr_lightning.data.datasets.csv_table import CsvLayout
 from cxr_lightning.data.datasets.phantom import PhantomLayout
-from cxr_lightning.data.datasets.registry import build_layout
+from cxr_lightning.data.datasets.registry import build_layout, layout_record, layouts
 from cxr_lightning.data.excluded_images import write_excluded_images
+from cxr_lightning.data.manifest import SPLITS
 from cxr_lightning.data.record import recorded_settings
+from cxr_lightning.data.selection import Selection
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.training.pixel_statistics import training_statistics
 
@@ -131,7 +136,9 @@ def load_data(
     datamodule: ChestXRayDataModule,
     settings: EvaluateSettings,
     images: Sequence[str],
-    prepared: Sequence[str] | None = None,
+    *,
+    prepared: Sequence[str] = SPLITS,
+    recorded: bool = False,
 ) -> None:
     """Read the data, and write to the report folder which images are excluded.
 
@@ -139,13 +146,39 @@ def load_data(
         datamodule: The data module, which is loaded.
         settings: The settings of the evaluation: its split, which must not be empty, and the report folder.
         images: Splits whose images must be on disk.
-        prepared: Those of them that are prepared, with ``cache``; all by default.
+        prepared: Those of them that are prepared, with ``cache``.
+        recorded: Whether the data are those that the checkpoint records; other settings then need ``data`` too.
 
     Raises:
         FileNotFoundError: If the data's folder, a table or an image is not there.
-        ValueError: If a table cannot be read, an image cannot be used, or the evaluated split is empty.
+        ValueError: If a table cannot be read, an image cannot be used, the evaluated split is empty, or several things
+            are wrong.
     """
     datamodule.prepare_data()
-    datamodule.load(required=(settings.split,), images=images, prepared=prepared)
+    beside = _recorded_overrides(datamodule) if recorded else ()
+    datamodule.load(DataRequest((settings.split,), images, prepared, cache_setting="cache=true", beside=beside))
     if settings.paths.output_dir is not None:
         write_excluded_images(datamodule.manifest, Path(settings.paths.output_dir))
+
+
+def _recorded_overrides(datamodule: ChestXRayDataModule) -> tuple[str, ...]:
+    """Overrides that choose the data which a checkpoint records; none for a layout of another package."""
+    options = layout_record(datamodule.source)
+    name = options.pop("name")
+    if name not in layouts():
+        return ()
+    defaults = Selection().to_settings()
+    selection = {key: value for key, value in datamodule.selection.to_settings().items() if value != defaults[key]}
+    chosen = {"root": str(datamodule.root), **selection}
+    if name == CsvLayout.name:  # it has no labels of its own, and another default of the split
+        chosen |= {"split": datamodule.selection.split, "labels": list(datamodule.chosen_labels or ())}
+    chosen |= {f"source.{key}": value for key, value in options.items() if value is not None}
+    return (f"data={name}", *(f"data.{key}={_override_value(value)}" for key, value in chosen.items()))
+
+
+def _override_value(value: object) -> str:
+    """A plain value as an override on the command line holds it."""
+    if isinstance(value, list):
+        return f"[{','.join(map(_override_value, value))}]"
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return text if re.fullmatch(r"[\w./ -]+", text) else f'"{text}"'

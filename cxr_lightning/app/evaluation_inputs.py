@@ -70,7 +70,8 @@ def from_checkpoint(settings: EvaluateSettings, given: ChestXRayDataModule | Non
         if given is not None:
             check_datamodule(given, model.labels, model.hparams)
         datamodule = given or build_datamodule(settings, model.metadata, model.labels, model.hparams)
-        load_data(datamodule, settings, images=(settings.split, "val"))
+        recorded = given is None and settings.data is None
+        load_data(datamodule, settings, images=(settings.split, "val"), recorded=recorded)
     evaluated = datamodule.rows(settings.split)
     if unknown := [label for label in datamodule.labels if label not in model.labels]:
         raise ValueError(

@@ -12,11 +12,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from cxr_lightning.data.augment import Augmentation
+from cxr_lightning.data.data_check import DataCheck, DataRequest
 from cxr_lightning.data.dataloader import DistributedShardSampler, EpochSampler, ImageLoader, build_image_loader
 from cxr_lightning.data.dataset import ChestXRayDataset, Sample
 from cxr_lightning.data.datasets.base import DatasetLayout
 from cxr_lightning.data.image_access import ImageAccess
-from cxr_lightning.data.manifest import SPLITS, Manifest, describe_splits, target_array
+from cxr_lightning.data.manifest import Manifest, describe_splits, target_array
 from cxr_lightning.data.record import apply_recorded_selection, data_record
 from cxr_lightning.data.selection import Selection
 from cxr_lightning.data.splits import MissingPolicy, SplitMethod
@@ -24,6 +25,8 @@ from cxr_lightning.imaging.reader import BadImagePolicy, Interpolation
 from cxr_lightning.labels import check_labels
 
 logger = logging.getLogger(__name__)
+
+_EVERYTHING = DataRequest()
 
 
 class ChestXRayDataModule(pl.LightningDataModule):
@@ -124,29 +127,20 @@ class ChestXRayDataModule(pl.LightningDataModule):
         Raises:
             FileNotFoundError: If the folder, a table or an image is not there.
             ValueError: If a table is malformed, a patient is in two splits, a split is empty, an image is unreadable,
-                or the disk is too small for prepared images.
+                several things are wrong, or the disk is too small for prepared images.
         """
         self.load()
 
-    def load(
-        self,
-        required: Sequence[str] = SPLITS,
-        images: Sequence[str] = SPLITS,
-        prepared: Sequence[str] | None = None,
-    ) -> None:
+    def load(self, request: DataRequest = _EVERYTHING) -> None:
         """Do the work of :meth:`setup` for some splits only, as for evaluating; nothing if the data is loaded already.
 
         Args:
-            required: Splits that must not be empty.
-            images: Splits whose images must be on disk. One that is not required may lack all of them; it is then
-                excluded.
-            prepared: Those of them that are prepared, with ``cache``; all by default.
+            request: What is needed of the data; by default all splits, with their images.
         """
         if self._manifest is not None:
             return
         self._label_table = self.source.read(self.root, self.chosen_labels)
-        selected = self.selection.apply(self._label_table, required, images)
-        self._manifest = self.images.check(selected, required, images, images if prepared is None else prepared)
+        self._manifest = DataCheck(self._label_table, self.selection, self.images, request).usable_images()
         logger.info("%s", describe_splits(self._manifest))
 
     @property

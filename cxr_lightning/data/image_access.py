@@ -1,6 +1,5 @@
 """Access to the images of a data set: prepared in the cache, or decoded from their files whenever they are read."""
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,12 +7,11 @@ import pandas as pd
 
 from cxr_lightning.data.cache import CacheSpec, PreparedImages, prepare_images
 from cxr_lightning.data.dataset import ImageFiles, ImageStore
-from cxr_lightning.data.manifest import Manifest, preview
-from cxr_lightning.imaging.reader import BadImagePolicy, Interpolation, rejected_images_error
+from cxr_lightning.data.manifest import Manifest
+from cxr_lightning.imaging.decoded_image import ImageRejectedError
+from cxr_lightning.imaging.reader import BadImagePolicy, Interpolation
 from cxr_lightning.imaging.signatures import find_unreadable
 from cxr_lightning.utils.validation import check_choice
-
-logger = logging.getLogger(__name__)
 
 
 class ImageAccess:
@@ -52,39 +50,34 @@ class ImageAccess:
         self.spec = CacheSpec(root, image_size, check_choice("interpolation", interpolation, Interpolation))
         self.cache_dir = Path(cache_dir) if cache and cache_dir is not None else None
         self._prepared: PreparedImages | None = None
+        self._inspected: dict[str, ImageRejectedError | None] = {}
 
-    def check(
-        self, manifest: Manifest, required: Sequence[str], images: Sequence[str], prepared: Sequence[str]
-    ) -> Manifest:
-        """Prepare the images, or look at their files' first and last bytes; exclude unreadable ones if allowed.
+    def inspect(self, paths: Sequence[str]) -> list[ImageRejectedError]:
+        """Look at the first and last bytes of image files, and name those that cannot be images.
 
-        Args:
-            manifest: The selected rows.
-            required: Splits that must not be empty afterwards.
-            images: Splits whose images are checked.
-            prepared: Those of them that are prepared, if there is a cache.
+        Every file is looked at once only.
+        """
+        new = [path for path in paths if path not in self._inspected]
+        self._inspected |= dict.fromkeys(new)
+        self._inspected |= {rejection.path: rejection for rejection in find_unreadable([Path(path) for path in new])}
+        return [rejection for path in paths if (rejection := self._inspected[path]) is not None]
+
+    def prepare(self, manifest: Manifest, splits: Sequence[str]) -> list[ImageRejectedError]:
+        """Prepare the images of some splits, if there is a cache.
+
+        Returns:
+            The images that cannot be used, with ``on_bad_image=skip``.
 
         Raises:
-            ValueError: If an image cannot be read and ``on_bad_image`` is ``error``, a required split is empty, or the
-                disk is too small for prepared images.
+            RejectedImagesError: If an image cannot be used, with ``on_bad_image=error``.
+            ValueError: If the disk is too small for prepared images.
         """
-        split, paths = manifest.table["split"], manifest.table["path"]
-        cached = paths[split.isin({*images} & {*prepared})] if self.cache_dir is not None else paths[:0]
-        inspected = [Path(path) for path in paths[split.isin(images)].drop(cached.index)]
-        rejected = {rejection.path: rejection for rejection in find_unreadable(inspected)}
-        if rejected and self.on_bad_image == "error":
-            raise rejected_images_error(list(rejected.values()), len(inspected))
-        if self.cache_dir is not None and len(cached):
-            files = self.spec.files(cached)
-            self._prepared = prepare_images(files, self.spec, self.cache_dir, on_bad_image=self.on_bad_image)
-            rejected |= {rejection.path: rejection for rejection in self._prepared.rejected.values()}
-        kept = manifest.exclude({path: rejection.reason for path, rejection in rejected.items()})
-        if empty := [name for name in required if not (kept.table["split"] == name).any()]:
-            raise ValueError(f"Expected usable images in {empty} but none is, such as: {next(iter(rejected.values()))}")
-        if rejected:
-            names = preview(list(kept.rejected))
-            logger.warning("%s images cannot be used: %s; going on without them", f"{len(rejected):,}", names)
-        return kept
+        paths = manifest.table["path"][manifest.table["split"].isin(splits)]
+        if self.cache_dir is None or paths.empty:
+            return []
+        files = self.spec.files(paths)
+        self._prepared = prepare_images(files, self.spec, self.cache_dir, on_bad_image=self.on_bad_image)
+        return list(self._prepared.rejected.values())
 
     def open(self, paths: pd.Series) -> ImageStore:
         """Images by their paths: prepared ones if all of them are prepared, else their files."""

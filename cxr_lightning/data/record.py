@@ -70,4 +70,4 @@ def apply_recorded_selection(manifest: Manifest, record: Mapping[str, Any]) -> M
     settings = recorded_settings(record)
     selection = Selection.from_settings({**settings, "subset": record["subset"]})
     labels = tuple(settings["labels"])
-    return selection.apply(replace(manifest, labels=labels), required=(), images=())
+    return selection.apply(replace(manifest, labels=labels)).manifest

@@ -1,7 +1,8 @@
 """Selection of the images that a run uses, and their division into splits."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
 from cxr_lightning.data.manifest import SPLITS, Manifest
@@ -10,11 +11,28 @@ from cxr_lightning.data.splits import (
     SplitMethod,
     assign_splits,
     draw_subset,
+    find_leaked,
+    find_missing,
     keep_views,
-    require_splits,
-    resolve_missing,
 )
 from cxr_lightning.utils.validation import check_choice
+
+
+@dataclass(frozen=True)
+class SelectedImages:
+    """The rows that remain if those that cannot be used are left out, and what these are.
+
+    Attributes:
+        manifest: The remaining rows; ``leaked`` and ``skipped`` name the images that are left out.
+        leaked_patients: Patients that are in a later split too.
+        looked_for: Number of images that were looked for on disk, by split.
+        missing: Number of them that are not there, by split.
+    """
+
+    manifest: Manifest
+    leaked_patients: tuple[str, ...] = ()
+    looked_for: Mapping[str, int] = field(default_factory=dict)
+    missing: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -53,17 +71,15 @@ class Selection:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
-    def apply(self, manifest: Manifest, required: Sequence[str], images: Sequence[str]) -> Manifest:
-        """Select the rows that are used, and assign each its split.
+    def apply(self, manifest: Manifest, images: Sequence[str] = ()) -> SelectedImages:
+        """Select rows and assign each its split, leaving out leaked patients and missing images, whatever is allowed.
 
         Args:
             manifest: The whole table as the layout reads it.
-            required: Splits that must not be empty.
-            images: Splits whose images must be on disk.
+            images: Splits whose images are looked for on disk.
 
         Raises:
-            ValueError: If a patient is in two splits, or a split is empty.
-            FileNotFoundError: If an image is not on disk.
+            ValueError: If no image has one of the views, the files do not give the split, or fractions are wrong.
         """
         # Splits first: they are the same whatever part of the images is on disk.
         divided = assign_splits(
@@ -72,11 +88,23 @@ class Selection:
             seed=self.seed,
             val_fraction=self.val_fraction,
             test_fraction=self.test_fraction,
-            drop_leaked=self.drop_leaked,
-            required=required,
         )
-        available = require_splits(resolve_missing(divided, self.on_missing, images, required), required)
-        return self._draw_subsets(available) if self.subset else available
+        leaked = find_leaked(divided.table)
+        patients = sorted(divided.table["patient_id"][leaked].unique(), key=lambda name: (len(str(name)), str(name)))
+        kept = divided.with_table(divided.table[~leaked])
+        missing = find_missing(kept.table, images)
+        names, split = kept.table["image_id"], kept.table["split"]
+        available = replace(
+            kept.with_table(kept.table[~missing]),
+            leaked=tuple(divided.table["image_id"][leaked]),
+            skipped=tuple(names[missing]),
+        )
+        return SelectedImages(
+            self._draw_subsets(available) if self.subset else available,
+            tuple(patients),
+            dict(Counter(split[split.isin(images)])),
+            dict(Counter(split[missing])),
+        )
 
     def _draw_subsets(self, manifest: Manifest) -> Manifest:
         kept = []

@@ -1,24 +1,15 @@
-"""Division of the images into training, validation and test: by patient, seeded, checked for leaks."""
+"""Division of the images into training, validation and test: by patient, seeded."""
 
-import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from cxr_lightning.data.manifest import SPLITS, Manifest, preview, target_array
-from cxr_lightning.utils.validation import check_choice
 
 SplitMethod = Literal["official", "patient", "all"]
 MissingPolicy = Literal["error", "skip"]
-
-logger = logging.getLogger(__name__)
-
-
-class PatientOverlapError(ValueError):
-    """A patient's images are in more than one split."""
 
 
 def keep_views(manifest: Manifest, views: Sequence[str] | None) -> Manifest:
@@ -44,42 +35,9 @@ def keep_views(manifest: Manifest, views: Sequence[str] | None) -> Manifest:
     return manifest.with_table(kept)
 
 
-def resolve_missing(
-    manifest: Manifest,
-    on_missing: MissingPolicy,
-    splits: Sequence[str] = SPLITS,
-    required: Sequence[str] = SPLITS,
-) -> Manifest:
-    """Stop if images are not on disk, or exclude them and record which.
-
-    Args:
-        manifest: Divided into splits.
-        on_missing: ``error`` or ``skip``.
-        splits: Only their images are looked for.
-        required: Of another split all images may be missing, whatever the policy.
-
-    Raises:
-        ValueError: If the policy is unknown.
-        FileNotFoundError: If images are missing and the policy is ``error``, or if all of them are.
-    """
-    check_choice("data.on_missing", on_missing, MissingPolicy)
-    split, absent = manifest.table["split"], manifest.table["path"].isna()
-    looked_for = split.isin(splits)
-    missing = looked_for & absent
-    if not missing.any():
-        return manifest
-    names = manifest.table["image_id"][missing].tolist()
-    found = f"{len(names)} of {int(looked_for.sum())} images in the label file are not on disk: {preview(names)}"
-    fully_absent = [name for name in splits if name not in required and absent[split == name].all()]
-    all_missing = bool(missing[looked_for].all())
-    if all_missing or (on_missing == "error" and (missing & ~split.isin(fully_absent)).any()):
-        remedy = "" if all_missing else ", or set 'data.on_missing=skip' to go on without them"
-        raise FileNotFoundError(
-            f"Expected every image of the label file below the data folder but {found}. "
-            f"Unpack the image archives, check `data.root`{remedy}."
-        )
-    logger.warning("%s; going on without them", found)
-    return replace(manifest.with_table(manifest.table[~missing]), skipped=tuple(names))
+def find_missing(table: pd.DataFrame, splits: Sequence[str]) -> pd.Series:
+    """Mark the rows of some splits whose images are not on disk."""
+    return table["split"].isin(splits) & table["path"].isna()
 
 
 def assign_splits(
@@ -89,10 +47,10 @@ def assign_splits(
     seed: int = 0,
     val_fraction: float = 0.1,
     test_fraction: float = 0.2,
-    drop_leaked: bool = False,
-    required: Sequence[str] = SPLITS,
 ) -> Manifest:
-    """Give every image one split, no patient in two of them.
+    """Give every image one split.
+
+    The files may put a patient into several of them; :func:`find_leaked` finds these patients.
 
     Args:
         manifest: The table; its ``split`` column holds what the files state.
@@ -101,13 +59,9 @@ def assign_splits(
         seed: Draws the division.
         val_fraction: Fraction of the images for validation: of the ``train_val`` part, or of all with ``patient``.
         test_fraction: Fraction of the images for testing with ``patient``.
-        drop_leaked: Exclude patients of the validation and test sets from the training set, and those of the test
-            set from the validation set, instead of stopping.
-        required: Splits that must not be empty.
 
     Raises:
-        PatientOverlapError: If a patient is in two splits.
-        ValueError: If the files do not give the split, or a required one is empty.
+        ValueError: If the files do not give the split, or the fractions leave nothing for training.
     """
     table = manifest.table.copy()
     if method in ("patient", "all"):
@@ -120,26 +74,21 @@ def assign_splits(
         table["split"] = _splits_from_files(table)
         pool = table["split"] == "train_val"
         table.loc[pool, "split"] = _divide(table.loc[pool, "patient_id"], {"val": val_fraction}, seed)
-    leaked = _find_leaked(table, allowed=drop_leaked)
-    names = tuple(table["image_id"][leaked])
-    table = table[~leaked]
-    return require_splits(replace(manifest.with_table(table), leaked=names), required)
+    return manifest.with_table(table)
 
 
-def require_splits(manifest: Manifest, required: Sequence[str] = SPLITS) -> Manifest:
-    """Return the manifest if each of these splits has images.
+def find_leaked(table: pd.DataFrame) -> pd.Series:
+    """Mark the rows of patients that are in a later split too (train before val before test)."""
+    leaked = pd.Series(False, index=table.index)
+    for split, later in (("train", ["val", "test"]), ("val", ["test"])):
+        in_later = set(table["patient_id"][table["split"].isin(later)])
+        leaked |= (table["split"] == split) & table["patient_id"].isin(in_later)
+    return leaked
 
-    Raises:
-        ValueError: If one is empty.
-    """
-    found = manifest.table["split"]
-    empty = [split for split in required if not (found == split).any()]
-    if empty:
-        raise ValueError(
-            f"Expected images in each of {list(required)} but {empty} got none of the {len(found)} images. "
-            "Check the split lists, `data.views`, `data.val_fraction` and what is on disk, or set 'data.split=patient'."
-        )
-    return manifest
+
+def empty_splits(table: pd.DataFrame, required: Sequence[str]) -> list[str]:
+    """The required splits that have no images."""
+    return [split for split in required if not (table["split"] == split).any()]
 
 
 def _splits_from_files(table: pd.DataFrame) -> pd.Series:
@@ -173,26 +122,6 @@ def _divide(patients: pd.Series, fractions: dict[str, float], seed: int) -> pd.S
         split_of[(middle >= start) & (middle < start + fraction)] = split
         start += fraction
     return patients.map(split_of)
-
-
-def _find_leaked(table: pd.DataFrame, *, allowed: bool) -> pd.Series:
-    """Mark the rows of patients that are in a later split too; stop if there are any and that is not allowed."""
-    leaked = pd.Series(False, index=table.index)
-    for split, later in (("train", ["val", "test"]), ("val", ["test"])):
-        in_later = set(table["patient_id"][table["split"].isin(later)])
-        leaked |= (table["split"] == split) & table["patient_id"].isin(in_later)
-    if not leaked.any():
-        return leaked
-    patients = sorted(table["patient_id"][leaked].unique(), key=lambda name: (len(str(name)), str(name)))
-    found = f"{len(patients)} patients have images in more than one split: {preview(patients)}"
-    if not allowed:
-        raise PatientOverlapError(
-            f"Expected no patient in two splits but {found}. "
-            f"Set 'data.drop_leaked=true' to drop their {int(leaked.sum())} images from the earlier split "
-            "(train before val before test), or correct the files."
-        )
-    logger.warning("%s; dropped %d images from the earlier split (data.drop_leaked)", found, int(leaked.sum()))
-    return leaked
 
 
 def draw_subset(table: pd.DataFrame, labels: Sequence[str], size: int, seed: int) -> pd.DataFrame:

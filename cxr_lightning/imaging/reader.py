@@ -101,25 +101,36 @@ def resize(pixels: NDArray[np.uint8], size: int, interpolation: Interpolation = 
     return np.asarray(Image.fromarray(pixels).resize((size, size), method))
 
 
-def rejected_images_error(
-    rejections: Sequence[ImageRejectedError], total: int, listed_in: Path | None = None
-) -> ValueError:
-    """Build an error about images that cannot be read: their number, the first five with reasons, and what to do.
+class RejectedImagesError(ValueError):
+    """Images that cannot be read: their number, the first five with reasons, and what to do.
 
     Args:
         rejections: At least one.
         total: Number of images that were looked at.
         listed_in: A file that lists all of the rejected images, if there is one.
+        skip: The setting that goes on without them, as it is shown; empty if there is none.
+
+    Attributes:
+        rejections: The rejected images.
+        found: What was found, as a clause.
     """
-    skip = "or set 'data.on_bad_image=skip' to go on without"
-    if len(rejections) == 1:
-        return ValueError(f"{str(rejections[0]).removesuffix('.')}, {skip} it.")
-    first = "; ".join(f"'{rejection.path}': {rejection.reason}" for rejection in rejections[:5])
-    more = "; and more" if len(rejections) > 5 else ""
-    where = f" All are listed in '{listed_in}'." if listed_in else ""
-    return ValueError(
-        f"{len(rejections):,} of {total:,} images cannot be read: {first}{more}.{where} Replace them, {skip} them."
-    )
+
+    def __init__(
+        self,
+        rejections: Sequence[ImageRejectedError],
+        total: int,
+        listed_in: Path | None = None,
+        skip: str = "'data.on_bad_image=skip'",
+    ) -> None:
+        self.rejections, self.total, self.listed_in = tuple(rejections), total, listed_in
+        several = len(rejections) > 1
+        first = "; ".join(f"'{rejection.path}': {rejection.reason}" for rejection in rejections[:5])
+        more = "; and more" if len(rejections) > 5 else ""
+        self.found = f"{len(rejections):,} of {total:,} images cannot be read: {first}{more}"
+        where = f" All are listed in '{listed_in}'." if listed_in else ""
+        message = f"{self.found}.{where} Replace them" if several else str(rejections[0]).removesuffix(".")
+        remedy = f", or set {skip} to go on without {'them' if several else 'it'}" if skip else ""
+        super().__init__(f"{message}{remedy}.")
 
 
 def _memory_rejection(path: Path | str) -> ImageRejectedError:

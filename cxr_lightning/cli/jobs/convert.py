@@ -6,6 +6,7 @@ from typing import Literal
 from cxr_lightning.checkpoints.foreign.build import build_foreign_classifier
 from cxr_lightning.checkpoints.foreign.model_settings import ForeignSettings, resolve_foreign_model
 from cxr_lightning.checkpoints.save import save_classifier
+from cxr_lightning.data.data_check import DataRequest
 from cxr_lightning.data.datamodule import ChestXRayDataModule
 from cxr_lightning.data.datasets.registry import build_layout
 from cxr_lightning.imaging.reader import Interpolation
@@ -63,5 +64,5 @@ def _statistics(folder: Path, layout: TrainingLayout, seed: int, settings: Forei
         image_size=settings.image_size or 320,
         interpolation=check_choice("interpolation", settings.interpolation or "nearest", Interpolation),
     )
-    datamodule.load(required=("train",), images=("train",))
+    datamodule.load(DataRequest(required=("train",), images=("train",)))
     return training_statistics(datamodule)

@@ -15,7 +15,7 @@ from cxr_lightning.data.cache.pixels import ImageMap, file_identity
 from cxr_lightning.data.cache.request import CacheRequest, corrupted_files, read_states, rejected_files, stale_files
 from cxr_lightning.data.cache.store import PIXELS_FILE, CacheIndex, CacheSpec, CacheWriter, IndexEntry, read_index
 from cxr_lightning.imaging.decoded_image import ImageRejectedError
-from cxr_lightning.imaging.reader import BadImagePolicy, rejected_images_error
+from cxr_lightning.imaging.reader import BadImagePolicy, RejectedImagesError
 from cxr_lightning.imaging.signatures import find_unreadable
 from cxr_lightning.utils.io import atomic_write_text
 from cxr_lightning.utils.progress import progress_bar
@@ -115,7 +115,7 @@ def _check_rejected(request: CacheRequest, index: CacheIndex) -> dict[str, Image
     rejected = rejected_files(request, index)
     if rejected and request.on_bad_image == "error":
         listed_in = request.folder / REJECTED_FILE
-        raise rejected_images_error(list(rejected.values()), len(request.states), listed_in)
+        raise RejectedImagesError(list(rejected.values()), len(request.states), listed_in)
     return rejected
 
 

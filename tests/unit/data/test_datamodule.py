@@ -12,11 +12,12 @@ import torch
 
 from cxr_lightning.data.augment import Augmentation
 from cxr_lightning.data.cache import ImageMap
+from cxr_lightning.data.data_check import DataRequest
+from cxr_lightning.data.data_errors import PatientOverlapError
 from cxr_lightning.data.dataloader import EpochSampler
 from cxr_lightning.data.datamodule import ChestXRayDataModule
 from cxr_lightning.data.dataset import ImageFiles
 from cxr_lightning.data.datasets.nih import NIHLayout
-from cxr_lightning.data.splits import PatientOverlapError
 from cxr_lightning.labels import NIH_LABELS
 from cxr_lightning.utils.subprocesses import usable_cores
 
@@ -178,7 +179,7 @@ def test_only_images_that_are_decoded_need_loader_processes(nih_folder: Path, tm
 
 def test_only_the_splits_that_are_requested_are_prepared(nih_folder: Path, tmp_path: Path) -> None:
     datamodule = module(nih_folder, cache=True, cache_dir=str(tmp_path / "cache"))
-    datamodule.load(prepared=("test",))
+    datamodule.load(DataRequest(prepared=("test",)))
     assert isinstance(datamodule.dataset("test").images, ImageMap)
     assert isinstance(datamodule.dataset("train").images, ImageFiles)
     (index,) = tmp_path.glob("cache/*/index.jsonl")
@@ -204,7 +205,7 @@ def test_unreadable_images_are_excluded_if_that_is_requested(
     assert "2 images cannot be used" in caplog.text
     for image in images:
         image.write_bytes(b"")
-    nothing = r"usable images in \['train', 'val', 'test'\] but none is, such as: .*the file is empty"
+    nothing = r"\['train', 'val', 'test'\] got none of the 0 images that remain \(32 of 32 .*the file is empty"
     with pytest.raises(ValueError, match=nothing):
         ready(nih_folder, on_bad_image="skip", **cached)
 

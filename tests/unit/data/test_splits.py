@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cxr_lightning.data.data_errors import PatientOverlapError
 from cxr_lightning.data.manifest import Manifest, fingerprint, names_sha256
 from cxr_lightning.data.splits import (
-    PatientOverlapError,
     SplitMethod,
     assign_splits,
     draw_subset,
     keep_views,
-    resolve_missing,
 )
 from cxr_lightning.utils.validation import check_choice
+from tests.conftest import select_rows
 
 LABELS = ("Common", "Rare")
 
@@ -110,7 +110,7 @@ LEAKY = ["train", "val", "train", "test", "val", "test", "train", "val", "test",
 def test_leaked_patients_stop_the_run_with_their_number_names_and_the_remedy() -> None:
     manifest = manifest_of([2] * 5, split=list(LEAKY))
     with pytest.raises(PatientOverlapError) as caught:
-        assign_splits(manifest, "official")
+        select_rows(manifest, required=["test"])
     message = str(caught.value)
     assert "no patient in two splits but 5 patients have images in more than one split: p0, p1, p2, p3, p4." in message
     assert "'data.drop_leaked=true' to drop their 5 images" in message
@@ -119,14 +119,14 @@ def test_leaked_patients_stop_the_run_with_their_number_names_and_the_remedy() -
 def test_the_leak_error_names_the_first_five_patients_only() -> None:
     manifest = manifest_of([2] * 12, split=["train", "test"] * 12)
     with pytest.raises(PatientOverlapError, match=r"12 patients .*: p0, p1, p2, p3, p4, \.\.\.\. Set"):
-        assign_splits(manifest, "official")
+        select_rows(manifest, required=["test"])
 
 
 def test_leaked_images_are_dropped_from_the_earlier_split_only(caplog: pytest.LogCaptureFixture) -> None:
     extra = ["train", "train"]
     manifest = manifest_of([2] * 6, split=[*LEAKY, *extra])
     with caplog.at_level(logging.WARNING):
-        table = assign_splits(manifest, "official", drop_leaked=True).table
+        table = select_rows(manifest, drop_leaked=True).table
     kept = dict(zip(table["image_id"], table["split"], strict=True))
     assert kept == {
         "0001.png": "val",
@@ -144,7 +144,7 @@ def test_leaked_images_are_dropped_from_the_earlier_split_only(caplog: pytest.Lo
 
 def test_dropping_leaks_changes_nothing_where_there_are_none() -> None:
     manifest = manifest_of([1] * 3, split=["train", "val", "test"])
-    assert len(assign_splits(manifest, "official", drop_leaked=True).table) == 3
+    assert len(select_rows(manifest, drop_leaked=True).table) == 3
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_dropping_leaks_changes_nothing_where_there_are_none() -> None:
 )
 def test_files_that_do_not_give_the_splits_are_refused(split: list[str | None], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        assign_splits(manifest_of([1] * 4, split=split), "official")
+        select_rows(manifest_of([1] * 4, split=split))
 
 
 @pytest.mark.parametrize("fractions", [(-0.1, 0.2), (0.5, 0.5), (1.0, 0.0), (0.1, float("nan"))])
@@ -170,7 +170,7 @@ def test_fractions_that_leave_nothing_for_training_are_refused(fractions: tuple[
 
 def test_too_few_patients_for_three_splits_is_an_error() -> None:
     with pytest.raises(ValueError, match="got none of the 50 images"):
-        assign_splits(manifest_of([50]), "patient")
+        select_rows(manifest_of([50]), split="patient")
 
 
 def test_an_unknown_method_is_refused() -> None:
@@ -205,15 +205,18 @@ def without_images(count: int, missing: int) -> Manifest:
     return manifest
 
 
+TEST = {"required": ["test"], "images": ["test"]}
+
+
 def test_missing_images_are_an_error_with_count_and_first_five() -> None:
     with pytest.raises(FileNotFoundError, match=r"but 7 of 9 images .*: 0000\.png, .*0004\.png, \.\.\.\.") as caught:
-        resolve_missing(without_images(9, 7), "error")
+        select_rows(without_images(9, 7), **TEST)
     assert "0005.png" not in str(caught.value)
     assert "data.on_missing=skip" in str(caught.value)
 
 
 def test_missing_images_can_be_skipped_and_are_remembered(caplog: pytest.LogCaptureFixture) -> None:
-    manifest = resolve_missing(without_images(9, 2), "skip")
+    manifest = select_rows(without_images(9, 2), on_missing="skip", **TEST)
     assert len(manifest.table) == 7
     assert manifest.skipped == ("0000.png", "0001.png")
     assert fingerprint(manifest)["skipped"] == 2
@@ -222,15 +225,8 @@ def test_missing_images_can_be_skipped_and_are_remembered(caplog: pytest.LogCapt
 
 def test_all_images_missing_is_an_error_even_when_skipping() -> None:
     with pytest.raises(FileNotFoundError, match=r"9 of 9 images") as caught:
-        resolve_missing(without_images(9, 9), "skip")
+        select_rows(without_images(9, 9), on_missing="skip", **TEST)
     assert "on_missing" not in str(caught.value)
-
-
-def test_nothing_missing_changes_nothing_and_an_unknown_policy_is_refused() -> None:
-    manifest = manifest_of([1] * 3)
-    assert resolve_missing(manifest, "error") is manifest
-    with pytest.raises(ValueError, match=r"`data\.on_missing` to be one of .* but got 'ignore'"):
-        resolve_missing(manifest, "ignore")  # type: ignore[arg-type]  # the error under test
 
 
 @given(cohorts, seeds, st.integers(5, 80))
@@ -281,24 +277,24 @@ def test_images_of_splits_that_are_not_needed_may_be_missing() -> None:
     manifest = without_images(9, 4)
     manifest.table.loc[:2, "split"] = "train"  # 3 missing of train, 1 of 6 of test
     with pytest.raises(FileNotFoundError, match=r"but 1 of 6 images .*: 0003\.png"):
-        resolve_missing(manifest, "error", ["test"], ["test"])
+        select_rows(manifest, **TEST)
     manifest.table.loc[3, "path"] = "/3"
-    assert resolve_missing(manifest, "error", ["test"], ["test"]) is manifest
+    assert len(select_rows(manifest, **TEST).table) == 9
 
 
 def test_a_split_that_is_not_required_may_lack_all_images_but_not_some() -> None:
     manifest = without_images(9, 3)
     manifest.table.loc[:2, "split"] = "val"
-    assert len(resolve_missing(manifest, "error", ["test", "val"], ["test"]).table) == 6
+    assert len(select_rows(manifest, required=["test"], images=["test", "val"]).table) == 6
     manifest.table.loc[0, "path"] = "/0"
     with pytest.raises(FileNotFoundError, match="but 2 of 9 images"):
-        resolve_missing(manifest, "error", ["test", "val"], ["test"])
+        select_rows(manifest, required=["test"], images=["test", "val"])
 
 
 def test_with_all_every_image_is_for_testing_whatever_the_files_say() -> None:
     manifest = manifest_of([2, 1, 1])
     manifest.table["split"] = None
-    found = assign_splits(manifest, "all", required=["test"]).table
+    found = select_rows(manifest, split="all", required=["test"]).table
     assert found["split"].tolist() == ["test"] * len(manifest.table)
     with pytest.raises(ValueError, match=r"\['train', 'val'\] got none"):
-        assign_splits(manifest, "all")
+        select_rows(manifest, split="all")

@@ -40,6 +40,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from cxr_lightning.data.data_check import DataRequest
 from cxr_lightning.data.datamodule import ChestXRayDataModule
 from cxr_lightning.data.datasets.csv_table import CsvLayout
 from cxr_lightning.imaging.decoded_image import DecodedImage, ImageRejectedError
@@ -520,7 +521,7 @@ def test_a_data_set_of_dicom_files_is_that_of_their_images(cache: bool, tmp_path
             cache=cache,
             cache_dir=str(tmp_path / "cache"),
         )
-        module.load(required=["test"], images=["test"])
+        module.load(DataRequest(required=["test"], images=["test"]))
         found.append(module.dataset("test").images.read(range(12)))
     of_png, of_dicom = found
     np.testing.assert_array_equal(of_png, of_dicom)

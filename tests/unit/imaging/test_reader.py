@@ -16,10 +16,10 @@ from torch.utils.data import DataLoader, Dataset
 from cxr_lightning.imaging.decoded_image import ImageRejectedError
 from cxr_lightning.imaging.reader import (
     Interpolation,
+    RejectedImagesError,
     decode_image,
     read_gray,
     read_image,
-    rejected_images_error,
     resize,
 )
 from cxr_lightning.imaging.signatures import MAX_IMAGE_BYTES, find_unreadable
@@ -167,14 +167,14 @@ def test_find_unreadable_names_exactly_the_unreadable_files_in_order(tmp_path: P
 
 def test_an_error_about_many_images_counts_names_the_first_five_and_says_what_to_do() -> None:
     rejections = [ImageRejectedError.from_reason(f"{number}.png", "the file is empty") for number in range(7)]
-    text = str(rejected_images_error(rejections, 200, Path("rejected.csv")))
+    text = str(RejectedImagesError(rejections, 200, Path("rejected.csv")))
     assert text.startswith("7 of 200 images cannot be read: '0.png': the file is empty; '1.png'")
     assert "'4.png'" in text
     assert "'5.png'" not in text
     assert "; and more. All are listed in 'rejected.csv'. Replace them, or set 'data.on_bad_image=skip'" in text
-    assert "and more" not in str(rejected_images_error(rejections[:5], 200))
+    assert "and more" not in str(RejectedImagesError(rejections[:5], 200))
     one = "Expected an image in '0.png' but the file is empty. Replace the file, or set 'data.on_bad_image=skip'"
-    assert str(rejected_images_error(rejections[:1], 200)).startswith(one)
+    assert str(RejectedImagesError(rejections[:1], 200)).startswith(one)
 
 
 def test_a_rejection_survives_pickling() -> None:

@@ -1,0 +1,184 @@
+"""What is wrong with the data before a run, in one message with a remedy."""
+
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from cxr_lightning.data.manifest import Manifest, preview
+from cxr_lightning.data.selection import SelectedImages
+from cxr_lightning.imaging.reader import RejectedImagesError
+
+DROP_LEAKED, SKIP_MISSING = "data.drop_leaked=true", "data.on_missing=skip"
+SKIP_UNREADABLE = "data.on_bad_image=skip"
+"""Settings that leave images out."""
+
+
+class PatientOverlapError(ValueError):
+    """A patient's images are in more than one split."""
+
+
+class DataProblemsError(ValueError):
+    """Several things are wrong with the data.
+
+    Attributes:
+        errors: The error about each of them, as it is raised where it is the only one.
+    """
+
+    errors: tuple[Exception, ...] = ()
+
+
+@dataclass(frozen=True)
+class DataProblem:
+    """Something that is wrong with the data.
+
+    Attributes:
+        found: What was found, as a clause.
+        error: The error where nothing else is wrong, from the settings of the remedy as they are shown; these are empty
+            where no setting helps.
+        repair: What to do about the files, as a clause.
+        skip: Settings that go on without the images in question.
+        consequence: Whether it may follow from leaving images out.
+    """
+
+    found: str
+    error: Callable[[str], Exception]
+    repair: str
+    skip: tuple[str, ...] = ()
+    consequence: bool = False
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """What to do so that a run can go on.
+
+    Attributes:
+        settings: Settings to add.
+        repairs: Whether missing and unreadable files must be there as well.
+    """
+
+    settings: tuple[str, ...]
+    repairs: bool = False
+
+
+def data_error(problems: Sequence[DataProblem], remedy: Remedy | None) -> Exception:
+    """The error about everything that is wrong with the data.
+
+    Args:
+        problems: At least one; the error of a single one keeps its type.
+        remedy: What to do; None if nothing is known to help.
+    """
+    usable = remedy is not None and not (remedy.repairs and any(problem.skip for problem in problems))
+    settings = quoted(remedy.settings) if remedy is not None and usable else ""
+    if len(problems) == 1:
+        return problems[0].error(settings)
+    found = "; ".join(f"({number}) {problem.found}" for number, problem in enumerate(problems, start=1))
+    error = DataProblemsError(f"Expected data that can be used but {found}. {_remedy_sentence(problems, remedy)}")
+    error.errors = tuple(problem.error("") for problem in problems)
+    return error
+
+
+def _remedy_sentence(problems: Sequence[DataProblem], remedy: Remedy | None) -> str:
+    causes = [problem for problem in problems if not problem.consequence] or problems
+    repairs = ", ".join(problem.repair for problem in causes)
+    if remedy is None:
+        return f"{_capitalized(repairs)}; leaving images out is no remedy here."
+    settings = " ".join(map(shlex.quote, remedy.settings))
+    if not remedy.repairs:
+        return f"Set {settings} to go on without these images, or {repairs}."
+    return f"{_capitalized(repairs)}{f'; then set {settings}' if settings else ''}."
+
+
+def quoted(settings: Sequence[str]) -> str:
+    """Settings as a message shows them: to be copied to the command line."""
+    return f"'{settings[0]}'" if len(settings) == 1 else " ".join(map(shlex.quote, settings))
+
+
+def _capitalized(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def leak_problem(selected: SelectedImages) -> DataProblem:
+    """Patients in more than one split."""
+    count = len(selected.manifest.leaked)
+
+    def error(settings: str) -> Exception:
+        drop = f"Set {settings} to drop their {count} images from the earlier split (train before val before test), or "
+        return PatientOverlapError(
+            f"Expected no patient in two splits but {found}. {drop if settings else ''}correct the files."
+        )
+
+    found = describe_leak(selected)
+    return DataProblem(found, error, "correct the split lists", (DROP_LEAKED,))
+
+
+def describe_leak(selected: SelectedImages) -> str:
+    """The number of patients in more than one split, and the first five."""
+    patients = selected.leaked_patients
+    return f"{len(patients)} patients have images in more than one split: {preview(patients)}"
+
+
+def missing_problem(selected: SelectedImages, *, skip: bool) -> DataProblem:
+    """Images that are not on disk.
+
+    Args:
+        selected: The selected images.
+        skip: Whether the run can go on without them.
+    """
+
+    def error(settings: str) -> Exception:
+        remedy = f", or set {settings} to go on without them" if settings else ""
+        return FileNotFoundError(
+            f"Expected every image of the label file below the data folder but {found}. "
+            f"Unpack the image archives, check `data.root`{remedy}."
+        )
+
+    found = describe_missing(selected)
+    settings = (SKIP_MISSING,) if skip else ()
+    return DataProblem(found, error, "unpack the image archives and check `data.root`", settings)
+
+
+def describe_missing(selected: SelectedImages) -> str:
+    """The number of images that are not on disk, and the first five."""
+    names = selected.manifest.skipped
+    total = sum(selected.looked_for.values())
+    return f"{len(names)} of {total} images in the label file are not on disk: {preview(names)}"
+
+
+def unreadable_problem(rejected: RejectedImagesError, *, cache_setting: str) -> DataProblem:
+    """Images that cannot be read.
+
+    Args:
+        rejected: The error that names them.
+        cache_setting: Setting that prepares images, which skipping them needs; empty if they are prepared.
+    """
+
+    def error(settings: str) -> Exception:
+        return RejectedImagesError(rejected.rejections, rejected.total, rejected.listed_in, settings)
+
+    settings = (SKIP_UNREADABLE, *([cache_setting] if cache_setting else []))
+    return DataProblem(rejected.found, error, "replace the unreadable images", settings)
+
+
+def empty_problem(
+    manifest: Manifest, required: Sequence[str], empty: Sequence[str], excluded: Sequence[str]
+) -> DataProblem:
+    """Splits without images.
+
+    Args:
+        manifest: The images that remain.
+        required: Splits that must not be empty.
+        empty: Those of them that are.
+        excluded: Which images are left out, as clauses.
+    """
+    count = len(manifest.table)
+    check = "check the split lists, `data.views`, `data.val_fraction` and what is on disk"
+
+    def error(settings: str) -> Exception:
+        without = f" that remain ({'; '.join(excluded)})" if excluded else ""
+        advice = f"unpack or replace these images, {check}" if excluded else check
+        return ValueError(
+            f"Expected images in each of {list(required)} but {list(empty)} got none of the {count} images{without}. "
+            f"{_capitalized(advice)}{f', or set {settings}' if settings else ''}."
+        )
+
+    return DataProblem(f"without these, no image is left for {', '.join(empty)}", error, check, consequence=True)
