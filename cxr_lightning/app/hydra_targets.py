@@ -28,7 +28,10 @@ HYDRA_TARGETS = (
     r"optuna\.samplers\.\w+Sampler",
 )
 """Targets that are allowed below ``hydra``, as regular expressions."""
-_LOGGING_CLASSES = (r"logging(\.handlers)?\.\w+(Handler|Formatter|Filter)",)
+_LOGGING_CLASSES = (
+    r"cxr_lightning\.utils\.console_log\.ConsoleHandler",
+    r"logging(\.handlers)?\.\w+(Handler|Formatter|Filter)",
+)
 _LOGGING_FACTORIES = (r"colorlog\.ColoredFormatter",)
 _STREAMS = (r"ext://sys\.std(out|err)",)
 
