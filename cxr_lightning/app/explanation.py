@@ -28,6 +28,7 @@ from cxr_lightning.inference.predictions import Predictions
 from cxr_lightning.metrics.ranking import top_labels
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.models.postprocess import PostProcessing
+from cxr_lightning.utils.progress import progress_bar
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +63,20 @@ def explain_evaluation(
     logger.info("heat maps of %s", ", ".join(labels) or "no label")
     choices = choose_gallery(predictions, labels, postprocessing)
     choices += choose_requested(predictions, labels, settings.gradcam.images)
+    annotated = annotated_pairs(predictions, boxes, model.labels)
+    with progress_bar(
+        "heat maps of annotated images",
+        len({pair.row for pair in annotated}),
+        shown=settings.progress_bar and bool(annotated),
+    ) as advance:
+
+        def read_annotated(row: int) -> Tensor:
+            advance()
+            return read_image(row)
+
+        localization = score_localization(
+            grad_cam, read_annotated, annotated, predictions.labels, replicates=settings.replicates, seed=settings.seed
+        )
     return Explanation(
         backbone=grad_cam.network.backbone_name,
         target_layer=settings.gradcam.target_layer,
@@ -69,14 +84,7 @@ def explain_evaluation(
         labels=len(labels),
         by_youden=uses_youden(postprocessing),
         gallery=compute_overlays(grad_cam, read_image, overlay_requests(predictions, choices, boxes, model.labels)),
-        localization=score_localization(
-            grad_cam,
-            read_image,
-            annotated_pairs(predictions, boxes, model.labels),
-            predictions.labels,
-            replicates=settings.replicates,
-            seed=settings.seed,
-        ),
+        localization=localization,
         sanity=_sanity(settings, grad_cam, model, datamodule.dataset(settings.split), choices),
     )
 

@@ -7,25 +7,16 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from numpy.typing import NDArray
-from pytorch_lightning.callbacks import Callback, RichProgressBar
-from rich import get_console
 from torch.utils.data import DataLoader
 
 from cxr_lightning.data.dataset import Sample
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.utils.cluster import cluster_plugins
+from cxr_lightning.utils.distributed import is_rank_zero
 from cxr_lightning.utils.precision import exact_float32
-from cxr_lightning.utils.progress import can_draw_bars
-from cxr_lightning.utils.signals import raise_if_stopped
+from cxr_lightning.utils.progress import Advance, progress_bar
 
 Precision = Literal["float32", "bf16"]
-
-
-class _StopOnSignal(Callback):
-    """End the program after a batch if a signal was received whose exception was lost."""
-
-    def on_predict_batch_end(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  # Lightning's
-        raise_if_stopped()
 
 
 class BatchPredictions(NamedTuple):
@@ -35,6 +26,24 @@ class BatchPredictions(NamedTuple):
     """``(N, C)`` in [0, 1]."""
     device: str
     """Device that computed them, such as ``cpu`` or ``cuda (NVIDIA H100)``."""
+
+
+class _Progress(pl.Callback):
+    """Shows how many images are predicted; other devices are taken to be as far as this one."""
+
+    def __init__(self, advance: Advance) -> None:
+        self.advance = advance
+
+    def on_predict_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: object,
+        batch: Any,  # noqa: ANN401  # Lightning's type
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        self.advance(len(batch["image"]) * trainer.world_size)
 
 
 def predict_batches(
@@ -54,15 +63,14 @@ def predict_batches(
         accelerator: ``auto``, ``cpu``, ``gpu`` or ``mps``.
         devices: Number of devices, one process each, that divide the images and all get the result; -1 for all.
         precision: ``bf16`` multiplies in bfloat16, which is faster where the processor has it, and less exact.
-        progress: Whether to draw a progress bar; none is drawn in a notebook without ipywidgets.
+        progress: Whether to show the progress.
 
     Raises:
         ValueError: If the device is not available.
     """
-    drawn = progress and can_draw_bars(get_console())
-    callbacks: list[Callback] = [_StopOnSignal(), *([RichProgressBar()] if drawn else [])]
-    with exact_float32():
-        trainer = _trainer(accelerator, devices, precision, callbacks, drawn)
+    images = len(loader.dataset)  # type: ignore[arg-type]  # torch's type does not say that it has a length
+    with exact_float32(), progress_bar("predicting", images, shown=progress and is_rank_zero()) as advance:
+        trainer = _trainer(accelerator, devices, precision, _Progress(advance))
         batches = trainer.predict(model, loader)
     if batches is None:
         raise RuntimeError("Expected predictions but the trainer gave none.")
@@ -90,9 +98,7 @@ def _device_name(device: torch.device, devices: int) -> str:
     return name if devices == 1 else f"{devices} x {name}"
 
 
-def _trainer(
-    accelerator: str, devices: int, precision: Precision, callbacks: list[Callback], progress: bool
-) -> pl.Trainer:
+def _trainer(accelerator: str, devices: int, precision: Precision, progress: pl.Callback) -> pl.Trainer:
     try:
         return pl.Trainer(
             accelerator=accelerator,
@@ -101,8 +107,8 @@ def _trainer(
             plugins=[*cluster_plugins()],
             precision="bf16-mixed" if precision == "bf16" else "32-true",
             logger=False,
-            callbacks=callbacks,
-            enable_progress_bar=progress,
+            callbacks=[progress],
+            enable_progress_bar=False,
             enable_checkpointing=False,
             enable_model_summary=False,
         )
