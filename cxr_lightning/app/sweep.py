@@ -11,9 +11,8 @@ from omegaconf import DictConfig
 from cxr_lightning.utils.file_names import ERROR_FILE
 from cxr_lightning.utils.io import atomic_write_text
 
-_READ_LEADERBOARD = "cxr_lightning.app.sweep_jobs:read_leaderboard"
-_SHOW_LEADERBOARD = "cxr_lightning.report.leaderboard:show_leaderboard"
-"""Functions that are imported at the end of a sweep: they take numpy and matplotlib."""
+_SHOW_SWEEP = "cxr_lightning.app.sweep_jobs:show_sweep"
+"""Function that is imported at the end of a sweep: it takes numpy and matplotlib."""
 
 _RECORD = "multirun.yaml"
 """Hydra's record of what a sweep was given."""
@@ -58,9 +57,7 @@ def finish_sweep() -> None:
     """
     if not _folders:
         return
-    folder = _folders.pop()
-    board = resolve_name(_READ_LEADERBOARD)(folder)
-    resolve_name(_SHOW_LEADERBOARD)(board, folder)
+    board = resolve_name(_SHOW_SWEEP)(_folders.pop())
     for job in board.failed:
         print(f"job {job.name} failed: {job.error or 'it ended without a message'}", file=sys.stderr)
     if board.failed:

@@ -1,13 +1,33 @@
-"""Read the jobs of a sweep from its folder."""
+"""Read the jobs of a sweep from its folder, and show their leaderboard."""
 
 import json
 from dataclasses import replace
 from pathlib import Path
 
+from rich.console import Console
+
+from cxr_lightning.app.next_command import evaluate_command
 from cxr_lightning.app.sweep_folder import job_folders, latest_hydra_folder, override_key, read_overrides
 from cxr_lightning.evaluation.leaderboard import Leaderboard, SweepJob, rank_jobs
+from cxr_lightning.report.leaderboard import show_leaderboard
 from cxr_lightning.training.run_settings import is_compared
 from cxr_lightning.utils.file_names import ERROR_FILE, SUMMARY_FILE
+
+
+def show_sweep(folder: Path) -> Leaderboard:
+    """Show and write the leaderboard of a sweep's folder, and print the command that evaluates its best job.
+
+    Raises:
+        FileNotFoundError: If it is not the folder of a sweep.
+        ValueError: If no job has finished, or the jobs cannot be compared.
+    """
+    board = read_leaderboard(folder)
+    show_leaderboard(board, folder)
+    best = board.best_job.summary if board.best_job else None
+    if best and best.get("best_checkpoint") and Path(best["best_checkpoint"]).is_file():
+        command = evaluate_command(best["best_checkpoint"])
+        Console().print(f"to evaluate the best job: {command}", markup=False, highlight=False, soft_wrap=True)
+    return board
 
 
 def read_leaderboard(folder: Path) -> Leaderboard:

@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
 from cxr_lightning.app.entry_point import ignore_intended_warnings
+from cxr_lightning.app.next_command import evaluate_command
 from cxr_lightning.app.run_identity import settings_of
 from cxr_lightning.app.train_settings import TrainSettings
 from cxr_lightning.data.excluded_images import write_excluded_images
@@ -42,11 +45,13 @@ class TrainingOutcome:
         monitored: Best value of the monitored metric; None if nothing was trained or it was never defined.
         table: AUROC of each finding on validation and test images; None without a test.
         folder: The run's folder; None except in the process of rank zero.
+        checkpoint: Path of the checkpoint to evaluate; None if there is none.
     """
 
     monitored: float | None
     table: Table | None
     folder: Path | None
+    checkpoint: str | None = None
 
 
 def run_training(config: DictConfig, settings: TrainSettings, folder: Path, ckpt_path: str | None) -> TrainingOutcome:
@@ -82,16 +87,18 @@ def run_training(config: DictConfig, settings: TrainSettings, folder: Path, ckpt
         return TrainingOutcome(outcome.monitored, None, None)
     write_excluded_images(datamodule.manifest, folder)
     table = None if outcome.summary["test"] is None else _test_table(outcome.summary["test"], model, datamodule)
-    return TrainingOutcome(outcome.monitored, table, folder)
+    return TrainingOutcome(outcome.monitored, table, folder, outcome.summary["best_checkpoint"])
 
 
 def show_outcome(outcome: TrainingOutcome) -> None:
-    """Print the table of the test, and the run's folder."""
+    """Print the table of the test, the run's folder, and the next command, which a sweep has at its end."""
     console = Console()
     if outcome.table is not None:
         console.print(outcome.table)
     if outcome.folder is not None:
         console.print(f"run folder: {outcome.folder}", markup=False, highlight=False, soft_wrap=True)
+    if outcome.checkpoint is not None and HydraConfig.get().mode != RunMode.MULTIRUN:
+        logger.info("to evaluate it: %s", evaluate_command(outcome.checkpoint))
 
 
 def configured_model(config: DictConfig, datamodule: "ChestXRayDataModule") -> ChestXRayClassifier:

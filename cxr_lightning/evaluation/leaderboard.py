@@ -85,6 +85,7 @@ class Leaderboard:
         sources: Names of the data sets' layouts.
         synthetic: Whether any job's images are synthetic.
         same_validation: Whether all jobs were validated on the same images.
+        best_job: The best job of the first configuration; None if it has no value.
     """
 
     monitor: str
@@ -95,6 +96,7 @@ class Leaderboard:
     sources: tuple[str, ...]
     synthetic: bool
     same_validation: bool = True
+    best_job: SweepJob | None = None
 
 
 def sample_deviation(values: Sequence[float]) -> float:
@@ -140,6 +142,7 @@ def rank_jobs(jobs: Sequence[SweepJob]) -> Leaderboard:
         tuple(sorted({summary["data"]["source"] for summary in finished})),
         any(summary["data"]["synthetic"] for summary in finished),
         len({json.dumps(summary["data"]["splits"].get("val"), sort_keys=True) for summary in finished}) == 1,
+        max((job for job in best_jobs if not math.isnan(job.value)), key=lambda job: -sign * job.value, default=None),
     )
 
 

@@ -1,6 +1,7 @@
 """Sweeps end in a leaderboard and the right exit code, whatever becomes of single jobs."""
 
 import csv
+import shlex
 import signal
 from pathlib import Path
 
@@ -32,7 +33,12 @@ def test_a_sweep_runs_every_combination_and_ranks_it(
     best = [job for job in "0123" if rows[0]["optimizer.lr"] in settings_of(folder / job)]
     tests = [summary_of(folder / job)["test"]["macro_auroc"] for job in best]
     assert float(rows[0]["test_auroc"]) == pytest.approx(sum(tests) / 2)
-    assert "test AUROC" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "test AUROC" in out
+    assert "to evaluate it: " not in out
+    (command,) = [text for line in out.splitlines() if (text := line.partition("to evaluate the best job: ")[2])]
+    values = {job: summary_of(folder / job)["monitor"]["best"] for job in best}
+    assert shlex.split(command)[2:] == [f"ckpt={folder / max(best, key=lambda job: values[job])}/checkpoints/best.ckpt"]
 
 
 def settings_of(folder: Path) -> list[str]:

@@ -16,5 +16,4 @@ def leaderboard(
     test number of the selected one; written to leaderboard.csv and leaderboard.png in the sweep's folder too. train.py
     -m does the same at its end.
     """
-    board = resolve_name("cxr_lightning.app.sweep_jobs:read_leaderboard")(folder)
-    resolve_name("cxr_lightning.report.leaderboard:show_leaderboard")(board, folder)
+    resolve_name("cxr_lightning.app.sweep_jobs:show_sweep")(folder)
