@@ -13,6 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.callbacks import ProgressBar
 from rich.console import Console
 from rich.table import Table
 
@@ -131,10 +132,13 @@ def configured_trainer(config: DictConfig) -> tuple[pl.Trainer, History]:
         settings=settings_of(config),
         text=f"{OmegaConf.to_yaml(config)}{config.paths.output_dir}",
         has_logger=bool(loggers),
+        logs_progress="progress_log" not in (config.callbacks or {}),
     )
+    has_bar = any(isinstance(callback, ProgressBar) for callback in callbacks)
     trainer: pl.Trainer = instantiate(
         config.trainer,
         callbacks=callbacks,
+        enable_progress_bar=config.trainer.get("enable_progress_bar", has_bar),  # else Lightning adds a bar of its own
         logger=loggers or False,
         plugins=trainer_plugins(),
         use_distributed_sampler=False,  # the data module has samplers of its own

@@ -15,7 +15,7 @@ from cxr_lightning.data.datamodule import ChestXRayDataModule
 from cxr_lightning.losses.contract import constant_loss, loss_name, make_loss
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.models.weights import IMAGENET
-from cxr_lightning.training.callbacks import Continuation, History, SameSettings, StepSeeds
+from cxr_lightning.training.callbacks import Continuation, History, ProgressLog, SameSettings, StepSeeds
 from cxr_lightning.training.pixel_statistics import shared_training_statistics
 from cxr_lightning.training.run_settings import RunSettings
 from cxr_lightning.utils.cluster import cluster_plugins
@@ -88,6 +88,7 @@ def complete_callbacks(
     settings: RunSettings,
     text: str,
     has_logger: bool,
+    logs_progress: bool,
 ) -> tuple[list[pl.Callback], History]:
     """All callbacks of a run: the configured ones and those that every run has.
 
@@ -98,6 +99,7 @@ def complete_callbacks(
         settings: The run's settings, as far as they tell which run it is.
         text: Text of all settings, which must be the same in all processes of the run.
         has_logger: Whether there is a logger; Lightning's monitor of the learning rate needs one.
+        logs_progress: Whether the progress is logged where no callback for that is configured.
 
     Returns:
         All callbacks, and the one that keeps the run's history.
@@ -107,8 +109,13 @@ def complete_callbacks(
     if history is None:
         history = History(folder)
         used.append(history)
+    logs = [callback for callback in used if isinstance(callback, ProgressLog)]
+    if not logs and logs_progress:
+        logs = [ProgressLog()]
+    others = [callback for callback in used if callback not in logs]
+    # The log reads the epoch's row of the history.
     own = [SameSettings(text), StepSeeds(seed), Continuation(Path(folder), settings)]
-    return [*own, *used], history
+    return [*own, *others, *logs], history
 
 
 def trainer_plugins() -> list[Any]:

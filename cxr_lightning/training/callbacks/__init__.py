@@ -1,4 +1,4 @@
-"""Lightning callbacks: checkpoints, history, progress bar, and checks that stop a run."""
+"""Lightning callbacks: checkpoints, history, progress bar and log, and checks that stop a run."""
 
 from cxr_lightning.training.callbacks.best_checkpoint import BestCheckpoint, snapshots
 from cxr_lightning.training.callbacks.continuation import Continuation
@@ -6,6 +6,7 @@ from cxr_lightning.training.callbacks.finite_loss import FiniteLoss
 from cxr_lightning.training.callbacks.history import History
 from cxr_lightning.training.callbacks.last_checkpoint import LastCheckpoint
 from cxr_lightning.training.callbacks.progress import ProgressBar
+from cxr_lightning.training.callbacks.progress_log import ProgressLog
 from cxr_lightning.training.callbacks.reproducibility import SameSettings, StepSeeds
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "History",
     "LastCheckpoint",
     "ProgressBar",
+    "ProgressLog",
     "SameSettings",
     "StepSeeds",
     "snapshots",

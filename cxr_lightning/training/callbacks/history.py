@@ -71,6 +71,10 @@ class History(pl.Callback):
         self._batch_started = now
         self._images += len(batch["image"]) * trainer.world_size
 
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Leave the time of a validation within the epoch out of that of training."""
+        self._batch_started = time.perf_counter()
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Add the epoch's row and write both files."""
         logged = {name: float(trainer.callback_metrics.get(key, math.nan)) for name, key in _LOGGED.items()}
