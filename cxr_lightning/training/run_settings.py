@@ -41,7 +41,7 @@ FREE_SETTINGS = (
 FREE_CALLBACKS = (
     *(
         f"cxr_lightning.training.callbacks.{name}"
-        for name in ("FiniteLoss", "History", "LastCheckpoint", "ProgressBar")
+        for name in ("FiniteLoss", "History", "LastCheckpoint", "Progress*")
     ),
     "cxr_lightning.training.callbacks.snapshots",
     *(f"pytorch_lightning.callbacks.{name}" for name in ("DeviceStatsMonitor", "LearningRateMonitor", "*ProgressBar")),
