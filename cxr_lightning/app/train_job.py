@@ -69,7 +69,7 @@ def run_training(config: DictConfig, settings: TrainSettings, folder: Path, ckpt
     pl.seed_everything(settings.seed, workers=True, verbose=False)
     datamodule: ChestXRayDataModule = instantiate(config.data, _convert_="all")
     datamodule.prepare_data()
-    datamodule.setup()
+    datamodule.setup("fit" if settings.train else "test")
     model = configured_model(config, datamodule)
     trainer, history = configured_trainer(config)
     plan = RunPlan(

@@ -141,6 +141,8 @@ class ModelMetadata(StoredValues):
     """File of the initial or converted weights; absent for random weights and imagenet."""
     data: TrainingData | None = None
     """Data of the training; absent for a model that was not trained by this package."""
+    untrained_labels: list[str] = Field(default_factory=list)
+    """Labels without positives or without negatives in the training images: their outputs are undefined."""
     prevalence: dict[str, Fraction] = Field(default_factory=dict)
     """Fraction of positives in the training images, by label; null where no target is known."""
     constant_loss: dict[str, Annotated[float | None, NULL_IF_UNDEFINED]] = Field(default_factory=dict)

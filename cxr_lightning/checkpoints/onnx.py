@@ -1,6 +1,7 @@
 """A trained model as an ONNX file that runs without this package, from gray pixels to calibrated probabilities."""
 
 import logging
+import math
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from cxr_lightning.models.class_activation import linear_layer_after_pooling
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.models.network import Network
 from cxr_lightning.models.postprocess import read_postprocessing
+from cxr_lightning.models.untrained import untrained_columns
 from cxr_lightning.utils.file_names import (
     METADATA_KEY,
     ONNX_ACTIVATION_MAPS,
@@ -37,6 +39,7 @@ class ExportedNetwork(nn.Module):
     Args:
         network: A trained network.
         calibrators: One per label.
+        untrained: Columns of labels that the network was not trained on; their outputs are NaN.
 
     Attributes:
         has_maps: Whether there are class-activation maps: for networks whose head is global pooling and a linear layer.
@@ -45,7 +48,9 @@ class ExportedNetwork(nn.Module):
     slope: Tensor
     intercept: Tensor
 
-    def __init__(self, network: Network, calibrators: Sequence[Calibrator]) -> None:
+    undefined: Tensor
+
+    def __init__(self, network: Network, calibrators: Sequence[Calibrator], untrained: Sequence[int] = ()) -> None:
         super().__init__()
         self.network = network
         self._linear_layer = linear_layer_after_pooling(network)
@@ -54,6 +59,9 @@ class ExportedNetwork(nn.Module):
         intercepts = [0.0 if one.method == "none" else one.intercept for one in calibrators]
         self.register_buffer("slope", torch.tensor(slopes))
         self.register_buffer("intercept", torch.tensor(intercepts))
+        undefined = [math.nan if column in untrained else 0.0 for column in range(len(calibrators))]
+        self.register_buffer("undefined", torch.tensor(undefined))
+        self._all_trained = not untrained
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Calibrated and raw probabilities, and class-activation maps.
@@ -71,10 +79,12 @@ class ExportedNetwork(nn.Module):
         features = self.network.features(self.network.preprocess(images))
         logits = self.network.head(features)
         probabilities = (torch.sigmoid(self.slope * logits + self.intercept), torch.sigmoid(logits))
+        if not self._all_trained:
+            probabilities = (probabilities[0] + self.undefined, probabilities[1] + self.undefined)
         if self._linear_layer is None:
             return probabilities
-        weight = self.network.get_parameter(f"{self._linear_layer}.weight")
-        return (*probabilities, torch.einsum("bkhw,ck->bchw", features, weight))
+        maps = torch.einsum("bkhw,ck->bchw", features, self.network.get_parameter(f"{self._linear_layer}.weight"))
+        return (*probabilities, maps if self._all_trained else maps + self.undefined[:, None, None])
 
 
 def export_onnx(model: ChestXRayClassifier, path: Path) -> dict[str, float]:
@@ -98,7 +108,8 @@ def export_onnx(model: ChestXRayClassifier, path: Path) -> dict[str, float]:
     if path.exists():
         raise ValueError(f"Expected a new file but '{path}' exists already. Choose another name.")
     check_onnx_installed()
-    exported = ExportedNetwork(model.cpu().eval().network, _calibrators(model)).eval()
+    untrained = untrained_columns(model.labels, model.metadata)
+    exported = ExportedNetwork(model.cpu().eval().network, _calibrators(model), untrained).eval()
     size = int(model.hparams["image_size"])
     for name in _VERBOSE_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -161,7 +172,9 @@ def _compare(exported: ExportedNetwork, path: Path, names: list[str], size: int)
         images: NDArray[np.uint8] = generator.integers(0, 256, (batch, 1, size, size), dtype=np.uint8)
         with torch.inference_mode():
             expected = exported(torch.from_numpy(images))
+        trained = ~exported.undefined.isnan().numpy()
         for name, output, onnx_output in zip(names, expected, session.run(names, {ONNX_IMAGES: images}), strict=True):
-            scale = max(1.0, float(output.abs().max()))
-            differences[name] = float(np.max([differences[name], np.abs(output.numpy() - onnx_output).max() / scale]))
+            scale = max(1.0, float(output[:, trained].abs().max()))
+            difference = np.abs(output.numpy() - onnx_output)[:, trained].max() / scale
+            differences[name] = float(np.max([differences[name], difference]))
     return differences

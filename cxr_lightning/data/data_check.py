@@ -18,11 +18,13 @@ from cxr_lightning.data.data_errors import (
     leak_problem,
     missing_problem,
     unreadable_problem,
+    untrained_problem,
 )
 from cxr_lightning.data.image_access import ImageAccess
 from cxr_lightning.data.manifest import SPLITS, Manifest, preview
 from cxr_lightning.data.selection import SelectedImages, Selection
 from cxr_lightning.data.splits import empty_splits
+from cxr_lightning.data.training_labels import log_training_labels, untrained_labels
 from cxr_lightning.imaging.decoded_image import ImageRejectedError
 from cxr_lightning.imaging.reader import RejectedImagesError
 
@@ -47,6 +49,7 @@ class DataRequest:
         required: Splits that must not be empty.
         images: Splits whose images must be on disk. One that is not required may lack all of them; it is then excluded.
         prepared: Those of them that are prepared, if there is a cache.
+        trains: Whether a model is trained, so that a finding must have positives and negatives among training images.
         cache_setting: Setting that switches the cache on, for messages.
         beside: Settings without which the caller takes none of the data's, for messages.
     """
@@ -54,6 +57,7 @@ class DataRequest:
     required: Sequence[str] = SPLITS
     images: Sequence[str] = SPLITS
     prepared: Sequence[str] = SPLITS
+    trains: bool = False
     cache_setting: str = "data.cache=true"
     beside: Sequence[str] = ()
 
@@ -80,7 +84,8 @@ class DataCheck:
         Raises:
             PatientOverlapError: If patients are in two splits, and nothing else is wrong.
             FileNotFoundError: If images are not on disk, and nothing else is wrong.
-            ValueError: If images cannot be read, a split is empty, several things are wrong, or the disk is too small.
+            ValueError: If images cannot be read, a split is empty, no finding can be trained, several things are wrong,
+                or the disk is too small.
         """
         request = self.request
         selected = self.selection.apply(self.table, request.images)
@@ -101,6 +106,8 @@ class DataCheck:
         if self._problems(selected, usable, rejected):
             self._raise(selected, usable, rejected)
         self._log_excluded(selected, usable)
+        if request.trains:
+            log_training_labels(usable)
         return usable
 
     def _inspect(self, selected: SelectedImages, splits: Sequence[str]) -> tuple[Manifest, RejectedImagesError | None]:
@@ -141,7 +148,11 @@ class DataCheck:
         empty = empty_splits(usable.table, self.request.required)
         excluded = [describe_missing(selected)] if selected.missing else []
         excluded += [rejected.found] if rejected is not None else []
-        return [empty_problem(usable, self.request.required, empty, excluded)] if empty else []
+        problems = [empty_problem(usable, self.request.required, empty, excluded)] if empty else []
+        if self.request.trains and "train" not in empty:
+            lacking = untrained_labels(usable)
+            problems += [untrained_problem(usable, lacking)] if len(lacking) == len(usable.labels) else []
+        return problems
 
     def _raise(self, selected: SelectedImages, usable: Manifest, rejected: RejectedImagesError | None) -> NoReturn:
         problems = self._problems(selected, usable, rejected)

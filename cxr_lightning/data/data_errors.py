@@ -1,7 +1,7 @@
 """What is wrong with the data before a run, in one message with a remedy."""
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cxr_lightning.data.manifest import Manifest, preview
@@ -157,6 +157,27 @@ def unreadable_problem(rejected: RejectedImagesError, *, cache_setting: str) -> 
 
     settings = (SKIP_UNREADABLE, *([cache_setting] if cache_setting else []))
     return DataProblem(rejected.found, error, "replace the unreadable images", settings)
+
+
+def untrained_problem(manifest: Manifest, lacking: Mapping[str, str]) -> DataProblem:
+    """No finding that a model could learn.
+
+    Args:
+        manifest: The images that remain.
+        lacking: What the training images lack, by finding.
+    """
+    count = int((manifest.table["split"] == "train").sum())
+    listed = preview([f"{label} ({reason})" for label, reason in lacking.items()])
+    check = "check the label file, `data.labels`, `data.views` and the split"
+
+    def error(settings: str) -> Exception:
+        return ValueError(
+            f"Expected a finding with positives and negatives among the {count} training images but none has both: "
+            f"{listed}. {_capitalized(check)}{f', or set {settings}' if settings else ''}."
+        )
+
+    found = f"no finding has positives and negatives among the {count} training images that remain"
+    return DataProblem(found, error, check, consequence=True)
 
 
 def empty_problem(

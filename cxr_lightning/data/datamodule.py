@@ -124,12 +124,15 @@ class ChestXRayDataModule(pl.LightningDataModule):
     def setup(self, stage: str | None = None) -> None:
         """Read the tables, find the images, divide them, and prepare them or look at every file's first and last bytes.
 
+        Args:
+            stage: ``fit`` or None for a training, which needs a finding with positives and negatives.
+
         Raises:
             FileNotFoundError: If the folder, a table or an image is not there.
             ValueError: If a table is malformed, a patient is in two splits, a split is empty, an image is unreadable,
-                several things are wrong, or the disk is too small for prepared images.
+                no finding can be trained, several things are wrong, or the disk is too small for prepared images.
         """
-        self.load()
+        self.load(DataRequest(trains=stage in (None, "fit")))
 
     def load(self, request: DataRequest = _EVERYTHING) -> None:
         """Do the work of :meth:`setup` for some splits only, as for evaluating; nothing if the data is loaded already.

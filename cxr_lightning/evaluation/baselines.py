@@ -38,11 +38,17 @@ def metadata_baseline(
     targets = target_array(train, predictions.labels).astype(np.float64)
     rankings = [
         rank_by_score(features @ _fit(train_features, column), truth)
-        for column, truth in zip(targets.T, predictions.targets.T, strict=True)
+        for column, truth in zip(targets.T, _scored_targets(predictions).T, strict=True)
     ]
     values = [ranking.score()[0] for ranking in rankings]
     mean = MeanEstimate(*mean_estimate(values, bootstrap_scores(rankings, resampling)[0]))
     return Baseline(METADATA_BASELINE, description, mean, dict(zip(predictions.labels, values, strict=True)))
+
+
+def _scored_targets(predictions: Predictions) -> FloatArray:
+    """Targets ``(N, C)``, unknown where there is no prediction: the means then cover the same labels as the model's."""
+    targets: FloatArray = np.where(np.isnan(predictions.probabilities), np.nan, predictions.targets)
+    return targets
 
 
 def _fit(features: FloatArray, targets: FloatArray) -> FloatArray:

@@ -153,16 +153,22 @@ def _warnings(
         yield statement("training_images")
     if inputs.split == "val" and inputs.source.metadata is not None:
         yield statement("epoch_chosen_on_val")
-    if undefined := [label.label for label in labels if math.isnan(label.auroc.value)]:
+    without_predictions = inputs.predictions.undefined_labels
+    if without_predictions and inputs.source.metadata is not None:
+        yield statement("untrained_labels", labels=without_predictions)
+    elif without_predictions:
+        yield statement("no_probabilities", labels=without_predictions)
+    predicted = [label for label in labels if label.label not in without_predictions]
+    if undefined := [label.label for label in predicted if math.isnan(label.auroc.value)]:
         yield statement("undefined_auroc", labels=undefined)
-    minority = {label.label: min(label.positives, label.n - label.positives) for label in labels}
+    minority = {label.label: min(label.positives, label.n - label.positives) for label in predicted}
     if few := {label: images for label, images in minority.items() if 0 < images < MIN_IMAGES}:
         yield statement("few_images", minimum=MIN_IMAGES, images=few)
     if postprocessing is not None:
         positives = {label: n for label, n in postprocessing.positives.items() if n < MIN_IMAGES and label in minority}
         if positives:
             yield statement("few_for_thresholds", minimum=MIN_IMAGES, images=positives)
-    probabilities = inputs.predictions.probabilities
+    probabilities = inputs.predictions.columns([label.label for label in predicted]).probabilities
     if ((probabilities == 0) | (probabilities == 1)).all():
         yield statement("only_zeros_and_ones")
     if inputs.missing:

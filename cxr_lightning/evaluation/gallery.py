@@ -113,7 +113,8 @@ def annotated_pairs(predictions: Predictions, boxes: pd.DataFrame, model_labels:
         model_labels: Labels of the network's outputs, in order.
     """
     rows = {str(name): row for row, name in enumerate(predictions.image_ids)}
-    annotated = boxes[boxes["image_id"].isin(rows.keys()) & boxes["label"].isin(predictions.labels)]
+    labels = set(predictions.labels) - set(predictions.undefined_labels)
+    annotated = boxes[boxes["image_id"].isin(rows.keys()) & boxes["label"].isin(labels)]
     pairs = sorted(
         {(rows[str(name)], str(label)) for name, label in zip(annotated["image_id"], annotated["label"], strict=True)}
     )

@@ -65,7 +65,7 @@ def _score_group(predictions: Predictions, members: NDArray[np.bool_], resamplin
         int(members.sum()),
         len(np.unique(resampling.patient_index[members])),
         np.array([ranking.score()[0] for ranking in rankings]),
-        [len(ranking.positive_rows) for ranking in rankings],
+        (group.targets == 1).sum(axis=0).tolist(),
         bootstrap_scores(rankings, resampling)[0],
     )
 

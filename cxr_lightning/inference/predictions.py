@@ -19,7 +19,7 @@ class Predictions:
         labels: Finding names, in column order.
         image_ids: ``(N,)`` text.
         patient_ids: ``(N,)`` text.
-        probabilities: Raw, ``(N, C)`` float64 in [0, 1].
+        probabilities: Raw, ``(N, C)`` float64 in [0, 1]; a label that the model was not trained on has NaN only.
         targets: ``(N, C)``; 1 present, 0 absent, NaN unknown.
         calibrated: Calibrated probabilities, ``(N, C)``; None without a calibration.
     """
@@ -33,6 +33,12 @@ class Predictions:
 
     def __post_init__(self) -> None:
         check_probabilities(self.probabilities, self.labels, "the predictions")
+
+    @property
+    def undefined_labels(self) -> tuple[str, ...]:
+        """The labels without probabilities."""
+        columns = np.flatnonzero(np.isnan(self.probabilities).all(axis=0))
+        return tuple(self.labels[column] for column in columns)
 
     def rows(self, selected: NDArray[np.bool_] | NDArray[np.intp]) -> "Predictions":
         """The predictions of some of the images."""
@@ -59,7 +65,7 @@ class Predictions:
 
 
 def check_probabilities(probabilities: FloatArray, labels: Sequence[str], source: str) -> None:
-    """Refuse numbers that are no probabilities.
+    """Refuse numbers that are no probabilities; a label may have none at all.
 
     Args:
         probabilities: ``(N, C)``.
@@ -67,9 +73,12 @@ def check_probabilities(probabilities: FloatArray, labels: Sequence[str], source
         source: Where the numbers come from, for the message.
 
     Raises:
-        ValueError: If a number is NaN, below 0 or above 1; the message names the labels.
+        ValueError: If a number is below 0 or above 1, or NaN where the label or any label has others; the message names
+            the labels.
     """
     wrong = ~((probabilities >= 0) & (probabilities <= 1))  # NaN compares false
+    undefined = np.isnan(probabilities).all(axis=0)
+    wrong &= ~undefined | undefined.all()
     if wrong.any():
         names = [label for label, column in zip(labels, wrong.T, strict=True) if column.any()]
         first = probabilities[wrong][0]

@@ -33,7 +33,7 @@ def write_predictions(predictions: Predictions, path: Path) -> None:
     ]
     for prefix, values in parts.items():
         if values is not None:
-            text = _targets_text if prefix == _TARGET else repr
+            text = _targets_text if prefix == _TARGET else _probability_text
             columns += [
                 (prefix + label, [text(number) for number in column.tolist()])
                 for label, column in zip(predictions.labels, values.T, strict=True)
@@ -42,6 +42,10 @@ def write_predictions(predictions: Predictions, path: Path) -> None:
         writer = csv.writer(file)
         writer.writerow([name for name, _ in columns])
         writer.writerows(zip(*(cells for _, cells in columns), strict=True))
+
+
+def _probability_text(value: float) -> str:
+    return "" if math.isnan(value) else repr(value)
 
 
 def _targets_text(value: float) -> str:

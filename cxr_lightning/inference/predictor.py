@@ -17,6 +17,7 @@ from cxr_lightning.inference.backend import Backend, load_backend
 from cxr_lightning.inference.results import Finding, Result
 from cxr_lightning.metrics.ranking import FloatArray
 from cxr_lightning.models.postprocess import PostProcessing, read_postprocessing
+from cxr_lightning.models.untrained import untrained_columns, without_untrained
 from cxr_lightning.utils.json_values import null_to_nan
 from cxr_lightning.utils.paths import refuse_url
 
@@ -150,18 +151,22 @@ class Predictor:
                 yield Result(file.path, file.flags, self._findings(*next(rows))), file.pixels
 
     def _probabilities(self, pixels: Sequence[NDArray[np.uint8]]) -> tuple[FloatArray, FloatArray]:
-        """Raw and calibrated, ``(B, C)``; NaN where the model carries no calibration."""
+        """Raw and calibrated, ``(B, C)``; NaN where the model was not trained, or carries no calibration."""
         if not pixels:
             return np.empty((0, len(self.labels))), np.empty((0, len(self.labels)))
         raw, calibrated = self.backend.probabilities(np.stack(pixels))
-        if not np.isfinite(raw).all():
+        untrained = untrained_columns(self.labels, self.backend.metadata)
+        if not np.isfinite(np.delete(raw, untrained, axis=1)).all():
             raise ValueError(
                 "Expected probabilities from the model but got values that are not numbers. Its weights are "
                 "damaged, or the device computes wrongly. Run `cxr check`."
             )
+        raw = without_untrained(raw, untrained)
         if self.postprocessing is None:
             return raw, np.full_like(raw, math.nan)
-        return raw, self.postprocessing.calibrate(self.labels, raw) if calibrated is None else calibrated
+        if calibrated is None:
+            return raw, self.postprocessing.calibrate(self.labels, raw)
+        return raw, without_untrained(calibrated, untrained)
 
     def _findings(self, raw: NDArray[np.float64], calibrated: NDArray[np.float64]) -> tuple[Finding, ...]:
         prevalence = self.backend.metadata.get("prevalence", {})

@@ -20,7 +20,7 @@ class Finding:
 
     Attributes:
         label: The finding.
-        probability: Raw probability in [0, 1].
+        probability: Raw probability in [0, 1]; NaN if the model was not trained on the finding.
         calibrated: Calibrated probability; NaN if the model carries no calibration.
         threshold: Threshold of the operating point, on ``probability``; NaN if there is none.
         prevalence: Fraction of the training images with the finding; NaN if it is not known.
@@ -34,8 +34,10 @@ class Finding:
 
     @property
     def above(self) -> bool | None:
-        """Whether the probability reaches the operating point; None if there is none."""
-        return None if math.isnan(self.threshold) else self.probability >= self.threshold
+        """Whether the probability reaches the operating point; None if one of them is undefined."""
+        return (
+            None if math.isnan(self.threshold) or math.isnan(self.probability) else self.probability >= self.threshold
+        )
 
 
 @dataclass(frozen=True)
@@ -68,13 +70,19 @@ class Result:
 
     @property
     def probabilities(self) -> dict[str, float]:
-        """Raw probabilities by label."""
+        """Raw probabilities by label; NaN for those that the model was not trained on."""
         return {finding.label: finding.probability for finding in self.findings}
 
     @property
     def above(self) -> tuple[Finding, ...]:
         """The findings that reach their operating points, the most probable first."""
         return tuple(sorted((f for f in self.findings if f.above), key=lambda finding: -finding.probability))
+
+    @property
+    def most_probable(self) -> Finding | None:
+        """The finding with the highest probability; None if the file was rejected."""
+        defined = [finding for finding in self.findings if not math.isnan(finding.probability)]
+        return max(defined, key=lambda finding: finding.probability, default=None)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for JSON; undefined numbers are None."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cxr_lightning.losses.class_weights import class_weights, positive_weights
+from cxr_lightning.losses.class_weights import class_weights, positive_weights, trained_columns
 
 Weighting = Literal["balanced", "positive", "none"]
 Reduction = Literal["mean", "sum"]
@@ -107,7 +107,7 @@ class MultilabelBCE(nn.Module):
 
 
 def build_loss(targets: Tensor, *, weighting: Weighting = "balanced", reduction: Reduction = "mean") -> MultilabelBCE:
-    """Build the loss for a training set.
+    """Build the loss for a training set; a label without positives or without negatives adds nothing to it.
 
     Args:
         targets: Ground truth of the training set, ``(N, C)``; 1, 0 or NaN (unknown).
@@ -115,10 +115,11 @@ def build_loss(targets: Tensor, *, weighting: Weighting = "balanced", reduction:
         reduction: ``mean`` or ``sum`` over labels.
 
     Raises:
-        ValueError: If the weighting is unknown, or a weighted label has no known target.
+        ValueError: If the weighting is unknown, or no label has positives and negatives.
     """
     weightings = {"balanced": class_weights, "positive": positive_weights}
     if weighting != "none" and weighting not in weightings:
         raise ValueError(f"Expected `loss.weighting` to be balanced, positive or none but got {weighting!r}.")
-    weights = None if weighting == "none" else weightings[weighting](targets)
+    trained = trained_columns(targets).float()
+    weights = (trained, trained) if weighting == "none" else weightings[weighting](targets)
     return MultilabelBCE(targets.shape[1], reduction=reduction, weights=weights)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr_lightning.metrics.logistic import fit_logistic, log_loss, sigmoid
-from cxr_lightning.metrics.ranking import FloatArray
+from cxr_lightning.metrics.ranking import FloatArray, scored_rows
 
 CalibrationMethod = Literal["none", "temperature", "platt"]
 
@@ -34,7 +34,7 @@ def brier(probabilities: FloatArray, targets: FloatArray) -> float:
         >>> brier(np.array([0.5, 1.0]), np.array([0.0, 1.0]))
         0.125
     """
-    known = ~np.isnan(targets)
+    known = scored_rows(probabilities, targets)
     return float(np.mean((probabilities[known] - targets[known]) ** 2)) if known.any() else float("nan")
 
 
@@ -51,7 +51,7 @@ def expected_calibration_error(probabilities: FloatArray, targets: FloatArray) -
     References:
         Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, for one label instead of the top class.
     """
-    known = ~np.isnan(targets)
+    known = scored_rows(probabilities, targets)
     if not known.any():
         return float("nan")
     bins = np.minimum((probabilities[known] * ECE_BINS).astype(int), ECE_BINS - 1)
@@ -84,7 +84,7 @@ def reliability_curve(probabilities: FloatArray, targets: FloatArray, bins: int 
         targets: ``(N,)``; 1, 0 or NaN (unknown, excluded).
         bins: Maximum number of bins.
     """
-    known = ~np.isnan(targets)
+    known = scored_rows(probabilities, targets)
     kept, truth = probabilities[known], targets[known]
     if not len(kept):
         return ReliabilityCurve(np.empty(0), np.empty(0), np.empty(0, dtype=np.int64))
@@ -147,7 +147,9 @@ def fit_calibrator(
         Guo et al., "On Calibration of Modern Neural Networks", ICML 2017 (temperature); Platt, "Probabilistic outputs
         for support vector machines", 1999 (slope and intercept, with his smoothed targets, used for both here).
     """
-    known = ~np.isnan(targets)
+    known = scored_rows(probabilities, targets)
+    if np.isnan(probabilities).all():
+        return Calibrator(reason="there are no probabilities of it")
     logits, truth = logit(probabilities[known]), targets[known]
     patients = patient_ids[known].astype(str)
     scarcer = min(len(np.unique(patients[truth == side])) for side in (0, 1))

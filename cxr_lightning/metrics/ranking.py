@@ -71,14 +71,26 @@ class Ranking:
         return auroc, float(positive[weighted] @ precision) / total_positive
 
 
+def scored_rows(scores: FloatArray, targets: FloatArray) -> NDArray[np.bool_]:
+    """Whether each image has a score and a known target, ``(N,)``.
+
+    Args:
+        scores: ``(N,)``; NaN where undefined.
+        targets: ``(N,)``; 1, 0 or NaN (unknown).
+    """
+    scored: NDArray[np.bool_] = ~(np.isnan(scores) | np.isnan(targets))
+    return scored
+
+
 def rank_by_score(scores: FloatArray, targets: FloatArray) -> Ranking:
     """Order the images of one label by their scores.
 
     Args:
-        scores: ``(N,)``, higher for positive.
+        scores: ``(N,)``, higher for positive; NaN (undefined) is excluded.
         targets: ``(N,)``; 1, 0 or NaN (unknown, excluded).
     """
-    positives, negatives = np.flatnonzero(targets == 1), np.flatnonzero(targets == 0)
+    known = scored_rows(scores, targets)
+    positives, negatives = np.flatnonzero(known & (targets == 1)), np.flatnonzero(known & (targets == 0))
     distinct, threshold = np.unique(-scores[positives], return_inverse=True)
     value = -scores[negatives]
     segment = np.searchsorted(distinct, value, side="left") + np.searchsorted(distinct, value, side="right")
@@ -142,10 +154,10 @@ def count_by_threshold(scores: FloatArray, targets: FloatArray) -> ThresholdCoun
     """Count true and false positives at every distinct score.
 
     Args:
-        scores: ``(N,)``.
+        scores: ``(N,)``; NaN (undefined) is excluded.
         targets: ``(N,)``; 1, 0 or NaN (unknown, excluded).
     """
-    known = ~np.isnan(targets)
+    known = scored_rows(scores, targets)
     thresholds, threshold_index = np.unique(-scores[known], return_inverse=True)
     true_positives: FloatArray = np.cumsum(np.bincount(threshold_index, targets[known], minlength=len(thresholds)))
     total: FloatArray = np.cumsum(np.bincount(threshold_index, minlength=len(thresholds))).astype(np.float64)

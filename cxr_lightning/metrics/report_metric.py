@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from pkgutil import iter_modules
 
+import numpy as np
+
 from cxr_lightning.metrics import reported
 from cxr_lightning.metrics.ranking import FloatArray
 from cxr_lightning.utils.plugins import load_plugins
@@ -68,12 +70,14 @@ class ReportMetric:
 
         Args:
             label: The finding, for errors.
-            probabilities: ``(N,)`` in [0, 1].
+            probabilities: ``(N,)`` in [0, 1], or NaN for a finding without probabilities, for which it is undefined.
             targets: ``(N,)``; 1, 0 or NaN (unknown).
 
         Raises:
             ValueError: If the function fails, or returns no number or an infinite one.
         """
+        if np.isnan(probabilities).any():
+            return math.nan
         try:
             value = float(self.function(_read_only(probabilities), _read_only(targets)))
         except (Exception, SystemExit) as error:  # somebody else's code may fail in any way

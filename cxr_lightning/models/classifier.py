@@ -30,6 +30,7 @@ from cxr_lightning.models.optimization import (
 )
 from cxr_lightning.models.preprocess import Mode
 from cxr_lightning.models.reference_pair import ReferencePair, exact_probabilities
+from cxr_lightning.models.untrained import UNTRAINED_KEY, untrained_columns
 from cxr_lightning.models.version_0_1 import current_names
 from cxr_lightning.models.weights import load_initial_weights
 from cxr_lightning.utils.file_names import EPOCH_KEY, METADATA_FORMAT, METADATA_KEY, REFERENCE_KEY
@@ -183,8 +184,9 @@ class ChestXRayClassifier(pl.LightningModule):
             self._score(batch, "test", self.test_auroc)
 
     def predict_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
-        """Probabilities of one batch, ``(B, C)`` float32; computed in the trainer's precision."""
+        """Probabilities of one batch, ``(B, C)`` float32, NaN if untrained; computed in the trainer's precision."""
         probabilities: Tensor = self(batch["image"]).float().sigmoid()
+        probabilities[:, untrained_columns(self.labels, self.metadata)] = math.nan
         return probabilities
 
     def _score(self, batch: dict[str, Tensor], stage: str, metric: LabelAUROC) -> None:
@@ -203,6 +205,7 @@ class ChestXRayClassifier(pl.LightningModule):
 
     def _log_auroc(self, stage: str, metric: LabelAUROC) -> dict[str, float]:
         values = dict(zip(self.labels, metric.compute(), strict=True))
+        values |= dict.fromkeys(self.metadata.get(UNTRAINED_KEY, ()), math.nan)
         metric.reset()
         mean, defined = macro_mean(values.values())
         self.log(f"{stage}/auroc", mean, prog_bar=True)

@@ -59,8 +59,8 @@ def _summary(result: Result) -> str:
 
 
 def _highest(result: Result) -> str:
-    highest = max(result.findings, key=lambda finding: finding.probability)
-    return f"{highest.label} {format_probability(highest.probability)}"
+    highest = result.most_probable
+    return "n/a" if highest is None else f"{highest.label} {format_probability(highest.probability)}"
 
 
 def _cells(finding: Finding) -> tuple[str | Text, ...]:

@@ -77,6 +77,13 @@ def _undefined(labels: Sequence[str]) -> str:
     return f"Without positive or without negative images, so n/a and not in the means: {', '.join(labels)}."
 
 
+def _untrained(labels: Sequence[str]) -> str:
+    return (
+        "The model was not trained on these, for lack of positive or of negative training images, so n/a and not in "
+        f"the means: {', '.join(labels)}."
+    )
+
+
 def _few_images(minimum: int, images: Mapping[str, int]) -> str:
     return f"Fewer than {minimum} positive, or negative, images, so that AUROC says little: {_list_counts(images)}."
 
@@ -109,6 +116,10 @@ SENTENCES: Mapping[str, str | Callable[..., str]] = {
     "training_images": "These are training images: the numbers say what was memorised, not how good the model is.",
     "epoch_chosen_on_val": "The epoch was chosen on these validation images: the numbers are optimistic.",
     "undefined_auroc": _undefined,
+    "untrained_labels": _untrained,
+    "no_probabilities": lambda labels: (
+        f"The predictions hold no probability for these, so n/a and not in the means: {', '.join(labels)}."
+    ),
     "few_images": _few_images,
     "few_for_thresholds": _few_for_thresholds,
     "only_zeros_and_ones": (

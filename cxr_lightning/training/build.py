@@ -12,8 +12,10 @@ from cxr_lightning.checkpoints.initial_weights import InitialWeights, read_initi
 from cxr_lightning.checkpoints.installation_check import attach_reference
 from cxr_lightning.checkpoints.save import AtomicCheckpointIO
 from cxr_lightning.data.datamodule import ChestXRayDataModule
+from cxr_lightning.data.training_labels import untrained_labels
 from cxr_lightning.losses.contract import constant_loss, loss_name, make_loss
 from cxr_lightning.models.classifier import ChestXRayClassifier
+from cxr_lightning.models.untrained import UNTRAINED_KEY
 from cxr_lightning.models.weights import IMAGENET
 from cxr_lightning.training.callbacks import Continuation, History, ProgressLog, SameSettings, StepSeeds
 from cxr_lightning.training.pixel_statistics import shared_training_statistics
@@ -61,6 +63,7 @@ def build_model(
         "initial_weights": settings["weights"],
         **({"source": initial.source} if initial is not None else {}),
         "data": datamodule.record(),
+        UNTRAINED_KEY: list(untrained_labels(datamodule.manifest)),
         "prevalence": dict(zip(datamodule.labels, prevalence.tolist(), strict=True)),
         "loss": loss_name(loss),
         "constant_loss": {

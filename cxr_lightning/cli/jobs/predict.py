@@ -172,7 +172,7 @@ def _draw(folder: Path, model: Predictor, result: Result, pixels: NDArray[np.uin
 
 def _heatmap_names(result: Result) -> dict[str, str]:
     """File names of heat maps by finding: those that reach their operating points, or the most probable one."""
-    highest = sorted(result.findings, key=lambda finding: -finding.probability)[:1]
+    highest = () if result.most_probable is None else (result.most_probable,)
     labels = [finding.label for finding in (result.above or highest)[:_MAX_HEATMAPS]]
     # Files with the same name in two folders are different images.
     name = f"{result.path.stem[:_MAX_STEM_LENGTH]}-{sha256(os.fsencode(result.path)).hexdigest()[:8]}"

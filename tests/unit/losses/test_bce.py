@@ -81,15 +81,28 @@ def test_unknown_targets_are_not_counted_in_the_weights() -> None:
         torch.testing.assert_close(weights(padded), weights(TARGETS))
 
 
-def test_positive_weights_are_negatives_per_positive_and_one_without_positives() -> None:
-    positive, negative = positive_weights(torch.tensor([[1.0, 0], [0, 0], [0, 0], [NAN, 0]]))
+def test_positive_weights_are_negatives_per_positive() -> None:
+    positive, negative = positive_weights(torch.tensor([[1.0, 1], [0, 1], [0, 0], [NAN, 0]]))
     assert (positive.tolist(), negative.tolist()) == ([2.0, 1.0], [1.0, 1.0])
 
 
-@pytest.mark.parametrize("weights", [class_weights, positive_weights])
-def test_a_label_without_known_targets_is_an_error(weights: type) -> None:
-    with pytest.raises(ValueError, match=r"known target for every label but columns \[1\] hold none"):
-        weights(torch.tensor([[1.0, NAN], [0.0, NAN]]))
+WEIGHTINGS = ("balanced", "positive", "none")
+
+
+@pytest.mark.parametrize("weighting", WEIGHTINGS)
+@pytest.mark.parametrize("column", [[0.0, 0.0], [1.0, 1.0], [1.0, NAN], [NAN, NAN]])
+def test_a_label_that_cannot_be_learned_adds_nothing_to_the_loss(weighting: str, column: list[float]) -> None:
+    targets = torch.tensor([[1.0, column[0]], [0.0, column[1]]])
+    loss = build_loss(targets, weighting=weighting)  # type: ignore[arg-type]  # a parameter is a str
+    alone = build_loss(targets[:, :1], weighting=weighting)  # type: ignore[arg-type]  # a parameter is a str
+    logits = torch.tensor([[0.3, 1.0], [-1.0, 2.0]])
+    assert float(loss(logits, torch.tensor([[1.0, 0], [0, 1.0]]))) == float(alone(logits[:, :1], targets[:, :1])) / 2
+
+
+@pytest.mark.parametrize("weighting", WEIGHTINGS)
+def test_targets_of_which_no_label_can_be_learned_are_refused(weighting: str) -> None:
+    with pytest.raises(ValueError, match=r"positives and negatives among the 2 training images but none of the 2"):
+        build_loss(torch.tensor([[1.0, NAN], [1.0, NAN]]), weighting=weighting)  # type: ignore[arg-type]  # as above
 
 
 def test_weights_of_one_give_plain_binary_cross_entropy() -> None:
@@ -105,9 +118,9 @@ def test_positive_weighting_is_torchs_pos_weight() -> None:
     torch.testing.assert_close(loss(logits, targets), torch_loss(logits, targets))
 
 
-def test_no_weighting_means_weights_of_one_even_for_an_unknown_label() -> None:
-    loss = build_loss(torch.tensor([[1.0, NAN]]), weighting="none")
-    assert loss.positive_weights.tolist() == loss.negative_weights.tolist() == [1.0, 1.0]
+def test_no_weighting_means_weights_of_one() -> None:
+    loss = build_loss(torch.tensor([[1.0], [0.0]]), weighting="none")
+    assert loss.positive_weights.tolist() == loss.negative_weights.tolist() == [1.0]
 
 
 def test_an_unknown_target_changes_neither_loss_nor_gradient() -> None:
