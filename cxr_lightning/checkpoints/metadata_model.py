@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, ConfigDict, Field, JsonValue, field_validator
+from pydantic import AfterValidator, ConfigDict, Field, JsonValue, ValidationInfo, field_validator
 
 from cxr_lightning.imaging.reader import Interpolation
 from cxr_lightning.labels import check_labels
@@ -141,8 +141,6 @@ class ModelMetadata(StoredValues):
     """File of the initial or converted weights; absent for random weights and imagenet."""
     data: TrainingData | None = None
     """Data of the training; absent for a model that was not trained by this package."""
-    untrained_labels: list[str] = Field(default_factory=list)
-    """Labels without positives or without negatives in the training images: their outputs are undefined."""
     prevalence: dict[str, Fraction] = Field(default_factory=dict)
     """Fraction of positives in the training images, by label; null where no target is known."""
     constant_loss: dict[str, Annotated[float | None, NULL_IF_UNDEFINED]] = Field(default_factory=dict)
@@ -159,10 +157,19 @@ class ModelMetadata(StoredValues):
     """Logged name of the metric by which epochs were compared."""
     labels: Labels
     """Finding names, in output order."""
+    untrained_labels: list[str] = Field(default_factory=list)
+    """Labels without positives or without negatives in the training images: their outputs are undefined."""
     fitted: StoredPostProcessing | None = None
     """Calibration and operating points, where the file carries them."""
     val_auroc: dict[str, Auroc]
     """AUROC on the validation images of the saved epoch, by label; null where undefined, empty before validation."""
+
+    @field_validator("untrained_labels")
+    @classmethod
+    def _check_untrained(cls, value: list[str], info: ValidationInfo) -> list[str]:
+        if not set(value) <= set(info.data.get("labels", value)):
+            raise ValueError("expected names among the labels")
+        return value
 
     @field_validator("source", "data", "fitted", mode="before")
     @classmethod

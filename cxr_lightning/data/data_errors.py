@@ -67,10 +67,8 @@ def data_error(problems: Sequence[DataProblem], remedy: Remedy | None) -> Except
         problems: At least one; the error of a single one keeps its type.
         remedy: What to do; None if nothing is known to help.
     """
-    usable = remedy is not None and not (remedy.repairs and any(problem.skip for problem in problems))
-    settings = quoted(remedy.settings) if remedy is not None and usable else ""
     if len(problems) == 1:
-        return problems[0].error(settings)
+        return problems[0].error("" if remedy is None or remedy.repairs else quoted(remedy.settings))
     found = "; ".join(f"({number}) {problem.found}" for number, problem in enumerate(problems, start=1))
     error = DataProblemsError(f"Expected data that can be used but {found}. {_remedy_sentence(problems, remedy)}")
     error.errors = tuple(problem.error("") for problem in problems)

@@ -80,6 +80,7 @@ WRITERS = pytest.mark.parametrize(
         ("labels", MISSING),
         ("labels", []),
         ("labels", ["Mass", "Mass"]),
+        ("untrained_labels", ["Effusion_"]),
         ("data", None),
         ("data.synthetic", "no"),
         ("data.splits.train.images", -1),
