@@ -21,7 +21,8 @@ from cxr_lightning.app.hydra_targets import absolute_config_path, check_hydra
 from cxr_lightning.app.job_processes import job_processes
 from cxr_lightning.app.output_folder import check_output_folder
 from cxr_lightning.app.resolvers import register_resolvers
-from cxr_lightning.app.sweep import clear_failure, finish_sweep, forget_sweep, write_failure
+from cxr_lightning.app.sweep import clear_failure, finish_sweep, forget_sweep, unfinished_sweep, write_failure
+from cxr_lightning.utils.command_line import pasteable_override
 from cxr_lightning.utils.distributed import is_rank_zero
 from cxr_lightning.utils.output import output_may_end
 from cxr_lightning.utils.signals import Stopped, raise_if_stopped, stop_on_signals
@@ -152,7 +153,12 @@ def run_job(job: str, config: DictConfig) -> float | None:
 def _say_stopped(stopped: Stopped) -> None:
     if isinstance(stopped.__cause__, Exception):
         print(f"error: {one_line(stopped.__cause__)}", file=sys.stderr)
-    hint = f"; go on with resume=auto and the same settings, or 'ckpt_path={stopped.saved}'" if stopped.saved else ""
+    hint = ""
+    if (folder := unfinished_sweep()) is not None:
+        hint = f"; go on with resume=auto and the same settings, beside {pasteable_override('hydra.sweep.dir', folder)}"
+    elif stopped.saved:
+        checkpoint = pasteable_override("ckpt_path", stopped.saved)
+        hint = f"; go on with resume=auto and the same settings, or {checkpoint}"
     print(f"{stopped}{hint}", file=sys.stderr)
 
 

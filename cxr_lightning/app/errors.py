@@ -5,6 +5,8 @@ import re
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
+from cxr_lightning.utils.command_line import pasteable_override
+
 USER_ERRORS = (ValueError, OSError, ImportError, HydraException, OmegaConfBaseException)
 """Exceptions for a wrong setting, file or installation; any other is a bug and shows its traceback."""
 _LOST_CONNECTION = re.compile(r"gloo/|NCCL|ProcessGroup|TCPStore")
@@ -40,10 +42,11 @@ def one_line(error: BaseException) -> str:
     """An error's message on one line, without what libraries put around it."""
     text = str(error)
     if isinstance(error, OverrideParseException):
-        key, _, value = error.override.partition("=")
-        return (
-            f"Expected key=value but got {error.override}. Quote values with special characters: '{key}=\"{value}\"'."
+        key, equals, value = error.override.partition("=")
+        hint = (
+            f" Quote values with special characters: write {pasteable_override(key, value)} instead." if equals else ""
         )
+        return f"Expected key=value but got {error.override}.{hint}"
     if isinstance(error, HydraException) and isinstance(error.__cause__, Exception):
         if override := re.match(r"Could not override '([^']+)'", text):
             hint = " Choose the data as well: data=nih." if override[1].startswith("data.") else ""
@@ -52,4 +55,4 @@ def one_line(error: BaseException) -> str:
             text = str(error.__cause__)  # instantiate() wraps what a constructor raised
     if "Original Traceback" in text:  # from a worker of a data loader: the exception is on the last line
         text = text.strip().splitlines()[-1].partition(": ")[2]
-    return " ".join(text.split())
+    return " ".join(filter(None, map(str.strip, text.splitlines())))  # a path may hold several spaces

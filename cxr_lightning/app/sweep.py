@@ -48,6 +48,11 @@ def forget_sweep() -> None:
     _folders.clear()
 
 
+def unfinished_sweep() -> Path | None:
+    """Folder of the sweep that has begun and is not finished; None without one."""
+    return _folders[-1] if _folders else None
+
+
 def finish_sweep() -> None:
     """Show the leaderboard of the sweep that has just ended, if there was one.
 

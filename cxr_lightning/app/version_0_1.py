@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from cxr_lightning.app.run_identity import settings_of
 from cxr_lightning.training.run_folder import last_checkpoint, unfinished_runs
 from cxr_lightning.training.run_settings import read_settings
+from cxr_lightning.utils.command_line import pasteable_override
 
 _CALLBACKS = ("BestCheckpoint", "FiniteLoss", "History", "LastCheckpoint", "ProgressBar", "snapshots")
 
@@ -41,8 +42,8 @@ def refuse_run_of_0_1(config: DictConfig, folder: Path) -> None:
         if _is_same_run_of_0_1(run, config):
             raise ValueError(
                 f"Expected a run of this version to continue but '{run}' is of version 0.1, whose runs cannot be "
-                "continued. Continue it with version 0.1, or start a new training from it: "
-                f"model.weights={last_checkpoint(run)}."
+                "continued. Continue it with version 0.1, or start a new training from it with "
+                f"{pasteable_override('model.weights', last_checkpoint(run))} instead."
             )
 
 

@@ -13,6 +13,7 @@ from cxr_lightning.checkpoints.load import read_checkpoint
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.training.callbacks.last_checkpoint import LastCheckpoint
 from cxr_lightning.training.run_settings import RunSettings, refuse_other_settings
+from cxr_lightning.utils.command_line import pasteable_override
 from cxr_lightning.utils.file_names import (
     LAST_CHECKPOINT,
     METADATA_FORMAT,
@@ -83,13 +84,14 @@ def check_resumable(path: str, content: Mapping[str, Any], settings: RunSettings
     if "optimizer_states" not in content:
         raise ValueError(
             f"Expected a checkpoint of an unfinished training in '{path}' but it holds a model alone. "
-            "To start a new training from it, name it in `model.weights` instead."
+            f"Start a new training from it with {pasteable_override('model.weights', path)} instead."
         )
     if content[METADATA_KEY]["format"] < METADATA_FORMAT:
         raise ValueError(
             f"Expected a checkpoint of this version to continue but '{path}' is of version 0.1, whose runs cannot be "
-            "continued. Continue it with version 0.1, or start a new training from its weights: "
-            f"model.weights={path}. It can still be evaluated, exported and used for prediction."
+            "continued. Continue it with version 0.1, or start a new training from its weights with "
+            f"{pasteable_override('model.weights', path)} instead. It can still be evaluated, exported and used for "
+            "prediction."
         )
     recorded = content[METADATA_KEY].get(SETTINGS_KEY)
     if recorded is not None:

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from cxr_lightning.utils.command_line import pasteable_override
 from cxr_lightning.utils.file_names import SETTINGS_FILE
 from cxr_lightning.utils.io import atomic_write_text
 
@@ -39,10 +40,7 @@ FREE_SETTINGS = (
 )
 """Settings that do not change what is learned, as patterns of their keys; with all keys below them."""
 FREE_CALLBACKS = (
-    *(
-        f"cxr_lightning.training.callbacks.{name}"
-        for name in ("FiniteLoss", "History", "LastCheckpoint", "Progress*")
-    ),
+    *(f"cxr_lightning.training.callbacks.{name}" for name in ("FiniteLoss", "History", "LastCheckpoint", "Progress*")),
     "cxr_lightning.training.callbacks.snapshots",
     *(f"pytorch_lightning.callbacks.{name}" for name in ("DeviceStatsMonitor", "LearningRateMonitor", "*ProgressBar")),
     *(f"pytorch_lightning.callbacks.{name}" for name in ("*ModelSummary", "OnExceptionCheckpoint")),
@@ -146,7 +144,8 @@ def refuse_other_settings(recorded: Mapping[str, Any], current: RunSettings, che
     if differences := describe_differences({**recorded, **same_folder}, current):
         raise ValueError(
             f"Expected the settings that '{checkpoint}' was trained with but these differ: {', '.join(differences)}. "
-            f"Give the same settings again, or start a new training from its weights: model.weights={checkpoint}."
+            "Give the same settings again, or start a new training from its weights with "
+            f"{pasteable_override('model.weights', checkpoint)} instead."
         )
 
 

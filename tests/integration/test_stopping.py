@@ -5,6 +5,7 @@ import math
 import os
 import re
 import resource
+import shlex
 import signal
 import sys
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from cxr_lightning.checkpoints.save import write_checkpoint
 from cxr_lightning.data.dataset import ChestXRayDataset
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.training.callbacks import LastCheckpoint, StepSeeds
+from cxr_lightning.utils.command_line import pasteable_override
 from cxr_lightning.utils.signals import Stopped
 from tests.conftest import Run, summary_of
 from tests.integration.test_resume import SETTINGS, assert_same
@@ -79,6 +81,24 @@ def test_a_signal_ends_a_run_that_is_then_continued_exactly(
     assert saved["global_step"] == (steps if batch < 3 else steps - 4)  # after an epoch's last batch it validates
     assert run(*settings, "resume=auto") == (0, folder)
     assert_same(whole, folder)
+
+
+def test_what_is_said_to_go_on_with_can_be_pasted(
+    run: Run, small: list[str], at: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / 'seed=1, it\'s [é] "two  spaces"'
+    at(lambda: os.kill(os.getpid(), signal.SIGINT), 0, 1)
+    assert run(*small, "trainer.max_epochs=1", shlex.split(pasteable_override("hydra.run.dir", folder))[0])[0] == 130
+    (override,) = shlex.split(capsys.readouterr().err.rpartition("same settings, or ")[2])
+    assert run(*small, "trainer.max_epochs=1", override)[0] == 0
+    assert (folder / "summary.json").is_file()
+    model = torch.load(folder / "checkpoints/best.ckpt", weights_only=True)
+    torch.save({key: model[key] for key in model if key != "optimizer_states"}, folder / "model.ckpt")
+    assert run(*small, override.replace("checkpoints/last", "model"))[0] == 1
+    error = capsys.readouterr().err
+    assert shlex.split(error.partition(" with ")[2].partition(" instead.")[0]) == [
+        f"model.weights={override.partition('=')[2]}".replace("checkpoints/last", "model")
+    ]
 
 
 def test_a_closed_terminal_ends_a_run_that_is_then_continued_exactly(

@@ -61,13 +61,13 @@ def test_a_job_that_fails_takes_nothing_down_but_the_exit_code(
 
 
 def test_a_sweep_that_was_stopped_goes_on_where_it_was(
-    run: Run, small: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, small: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import os
 
     from cxr_lightning.training.callbacks import StepSeeds
 
-    whole, part = tmp_path / "whole", tmp_path / "part"
+    whole, part = tmp_path / "whole", tmp_path / "a part"
     settings = ["-m", *small, "seed=1,2,3", "resume=auto"]
     assert run(*settings, f"hydra.sweep.dir={whole}")[0] == 0
     original, waiting = StepSeeds.on_train_batch_start, [True]
@@ -80,21 +80,22 @@ def test_a_sweep_that_was_stopped_goes_on_where_it_was(
         original(self, *arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(StepSeeds, "on_train_batch_start", stop)
-    assert run(*settings, f"hydra.sweep.dir={part}")[0] == 143
+    assert run(*settings, f'hydra.sweep.dir="{part}"')[0] == 143
+    said = capsys.readouterr().err
+    assert "stopped by SIGTERM; go on with resume=auto and the same settings, beside " in said
+    (same_folder,) = shlex.split(said.partition("beside ")[2])
     assert sorted(path.parent.name for path in part.glob("*/summary.json")) == ["0"]
     before = (part / "0/summary.json").read_bytes()
-    assert run(*settings, f"hydra.sweep.dir={part}")[0] == 0
+    assert run(*settings, same_folder)[0] == 0
     assert (part / "0/summary.json").read_bytes() == before  # not trained again
     assert rows_of(part) == rows_of(whole)
     assert sorted(path.name for path in part.glob("multirun*")) == ["multirun.yaml", "multirun_1.yaml"]
     kept = [(part / job / "summary.json").read_bytes() for job in "012"]
-    assert (
-        run("-m", *small, "seed=3,4", "resume=auto", f"hydra.sweep.dir={part}")[0] == 0
-    )  # one of these, and a new one
+    assert run("-m", *small, "seed=3,4", "resume=auto", same_folder)[0] == 0  # one of these, and a new one
     assert [(part / job / "summary.json").read_bytes() for job in "012"] == kept
     assert settings_of(part / "3").count("4") == 1
     assert [(row["seeds"], row["jobs"]) for row in rows_of(part)] == [("4", "4")]
-    assert run("-m", *small, "seed=5,6", f"hydra.sweep.dir={part}")[0] == 1  # another sweep is refused by name
+    assert run("-m", *small, "seed=5,6", same_folder)[0] == 1  # another sweep is refused by name
     assert sorted(path.name for path in part.iterdir() if path.is_dir()) == ["0", "1", "2", "3"]
 
 

@@ -10,6 +10,7 @@ from cxr_lightning.checkpoints.foreign.reader import read_foreign_weights
 from cxr_lightning.imaging.reader import Interpolation
 from cxr_lightning.labels import WALKTHROUGH_LABELS, check_labels
 from cxr_lightning.models.preprocess import Mode
+from cxr_lightning.utils.command_line import pasteable_override
 from cxr_lightning.utils.io import file_sha256
 from cxr_lightning.utils.validation import check_choice
 
@@ -88,7 +89,7 @@ def resolve_foreign_model(path: str, requested: ForeignSettings) -> ForeignModel
     if weights.num_outputs is None:
         raise ValueError(
             f"Expected a network with a last layer in '{path}' but it has none. "
-            f"Train one on it: train.py model={backbone} model.weights={path}."
+            f"Train one on it: train.py model={backbone} {pasteable_override('model.weights', path)} and your data."
         )
     _check_head(weights, path)
     _check_requested(requested)
