@@ -1,17 +1,16 @@
 """The command with which a user goes on after a training, to be copied from the terminal."""
 
 import os
-import re
 import shlex
 import shutil
 import sys
 from pathlib import Path
 
+from cxr_lightning.utils.command_line import pasteable_override
+
 _TRAIN, _EVALUATE = "train.py", "evaluate.py"
 _VERB_PROGRAM = Path(__file__).with_name(_TRAIN)
 """The program as Lightning starts it for ``cxr train``."""
-_PLAIN = re.compile(r"[\w./-]+", re.ASCII)
-"""A value that Hydra's grammar takes as it is."""
 _UV_VARIABLE = "UV_RUN_RECURSION_DEPTH"
 """Set by ``uv run``."""
 
@@ -24,20 +23,7 @@ def evaluate_command(checkpoint: str) -> str:
     """
     path, here = Path(checkpoint), Path.cwd()
     value = str(path.relative_to(here) if path.is_relative_to(here) else path)
-    return f"{_evaluate_program()} {quoted_override('ckpt', value)}"
-
-
-def quoted_override(key: str, value: str) -> str:
-    """A setting as it is typed into a shell.
-
-    Example:
-        >>> print(quoted_override("ckpt", "logs/best.ckpt"), quoted_override("ckpt", "my runs/a=1.ckpt"))
-        ckpt=logs/best.ckpt 'ckpt="my runs/a=1.ckpt"'
-    """
-    if not _PLAIN.fullmatch(value):
-        escaped = re.sub(r'(\\*)(?="|$)', r"\1\1", value).replace('"', '\\"')  # backslashes count before a quote only
-        value = f'"{escaped}"'
-    return shlex.quote(f"{key}={value}")
+    return f"{_evaluate_program()} {pasteable_override('ckpt', value)}"
 
 
 def _evaluate_program() -> str:

@@ -1,14 +1,12 @@
-"""The command to go on with is that of the program which runs, and can be pasted."""
+"""The command to go on with is that of the program which runs."""
 
-import shlex
 import sys
 from pathlib import Path
 
 import pytest
-from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from cxr_lightning.app import train
-from cxr_lightning.app.next_command import evaluate_command, quoted_override
+from cxr_lightning.app.next_command import evaluate_command
 
 ROOT = Path(__file__).parents[3]
 
@@ -35,14 +33,3 @@ def test_the_command_is_of_the_same_kind(
     monkeypatch.setattr("shutil.which", lambda name: str(beside / name) if found else None)
     monkeypatch.setenv("UV_RUN_RECURSION_DEPTH", uv)
     assert evaluate_command(str(ROOT / "logs/best.ckpt")) == f"{command} ckpt=logs/best.ckpt"
-
-
-@pytest.mark.parametrize(
-    "value",
-    ["a/b-c_1.ckpt", "a b", "it's", 'say "so"', "a=b", "a,b", "[1]", "{x:1}", "\\a\\", 'b\\"', "~x", "ü", "(a)", "#1"],
-)
-def test_a_quoted_setting_comes_back_through_the_shell_and_hydra(value: str) -> None:
-    (word,) = shlex.split(quoted_override("ckpt", value))
-    override = OverridesParser.create().parse_override(word)
-    assert (override.key_or_group, str(override.value())) == ("ckpt", value)
-    assert not override.is_sweep_override()

@@ -1,6 +1,7 @@
 """Splits: no patient in two of them, everything used, and the same for the same seed."""
 
 import logging
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -23,7 +24,7 @@ LABELS = ("Common", "Rare")
 
 
 def manifest_of(
-    images_per_patient: list[int], split: str | list[str | None] | None = "train_val", seed: int = 0
+    images_per_patient: list[int], split: str | Sequence[str | None] | None = "train_val", seed: int = 0
 ) -> Manifest:
     """A manifest with that many patients; targets are random."""
     generator = np.random.default_rng(seed)

@@ -12,6 +12,7 @@ from rich.progress import Progress
 from cxr_lightning.training.build import complete_callbacks
 from cxr_lightning.training.callbacks import History, ProgressBar, ProgressLog
 from cxr_lightning.training.callbacks.time_left import Pace, batches_left, seconds_left
+from cxr_lightning.training.run_settings import RunSettings
 
 PACE = Pace(batches=10, images=160, seconds=5.0)
 
@@ -85,7 +86,7 @@ def test_the_time_left_is_that_of_all_epochs_with_their_validation(
 
 
 def test_every_run_logs_its_progress_after_the_history_unless_that_is_removed() -> None:
-    given: dict[str, Any] = {"folder": "x", "seed": 1, "settings": "", "has_logger": False}
+    given: dict[str, Any] = {"folder": "x", "seed": 1, "settings": RunSettings({}, {}), "text": "", "has_logger": False}
     for configured in ([], [ProgressLog(5), History("x")]):
         callbacks, history = complete_callbacks(configured, **given, logs_progress=True)
         assert isinstance(callbacks[-1], ProgressLog)
