@@ -10,8 +10,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 from pydantic import ValidationError
 
-from cxr_lightning.app.targets import find_target
-from cxr_lightning.app.value_check import HYDRA_KEYS, Settings, invalid_settings, unknown_keys, wrong_value
+from cxr_lightning.app.resolvers import without_torch
+from cxr_lightning.app.suggestions import HYDRA_KEYS, join_problems
+from cxr_lightning.app.targets import arguments_of_target, find_target
+from cxr_lightning.app.value_check import Settings, invalid_settings, unknown_keys, wrong_value
+from cxr_lightning.app.written_arguments import Arguments
 from cxr_lightning.utils.plugins import load_plugins
 
 _REFERENCE = re.compile(r"\$\{[\w.]+\}")
@@ -42,11 +45,32 @@ def check_config(config: DictConfig, settings: type[SettingsType], overrides: Se
         ImportError: If a trusted package cannot be imported.
     """
     load_plugins()  # a package that cannot be imported is found now, not after hours of work
+    with without_torch():
+        found, problems = _check_without_imports(config, settings, overrides)
+    if found is not None and not problems:  # what follows imports torch and Lightning, which takes seconds
+        wrong = _target_problems(config)
+        problems = [problem for found_problems in wrong.values() for problem in found_problems]
+        problems += found.part_problems(wrong)
+    if problems or found is None:
+        raise ValueError(join_problems(problems))
+    return found
+
+
+def _check_without_imports(
+    config: DictConfig, settings: type[SettingsType], overrides: Sequence[str]
+) -> tuple[SettingsType | None, list[str]]:
+    """The plain settings, None if they are invalid, and the problems that can be found without torch."""
     problems = [
         f"Expected a value for '{key}' but it has none. Give it: {key}=VALUE."
         for key in sorted(OmegaConf.missing_keys(config))
     ]
-    problems += _node_problems(config)
+    try:
+        nodes = list(_nodes(config))
+    except ValueError as error:
+        nodes, problems = [], [*problems, str(error)]
+    for key, node in nodes:
+        arguments = arguments_of_target(key, node["_target_"]).without(settings.own_rules, key)
+        problems += _argument_problems(key, node, arguments)
     found: SettingsType | None = None
     try:
         found = settings(**{str(name): _plain_value(config, str(name)) for name in config})
@@ -55,33 +79,19 @@ def check_config(config: DictConfig, settings: type[SettingsType], overrides: Se
     else:
         problems += _group_problems(found)
         problems += found.contradictions(overrides)
-    if problems or found is None:
-        raise ValueError(join_problems(problems))
-    return found
+    return found, problems
 
 
-def join_problems(problems: list[str]) -> str:
-    """One message of one or several problems."""
-    if len(problems) == 1:
-        return problems[0]
-    listed = " ".join(f"({number}) {problem}" for number, problem in enumerate(problems, start=1))
-    return f"Expected valid settings but {len(problems)} are wrong. {listed}"
-
-
-def _node_problems(config: DictConfig) -> list[str]:
-    """Problems with the nodes that have a ``_target_``, and with their values."""
-    try:
-        nodes = list(_nodes(config))
-    except ValueError as error:
-        return [str(error)]
-    problems: list[str] = []
-    for key, node in nodes:
+def _target_problems(config: DictConfig) -> dict[str, list[str]]:
+    """Problems with the classes and functions of nodes, which are imported for that, and with their values; by key."""
+    problems: dict[str, list[str]] = {}
+    for key, node in _nodes(config):
         try:
-            function = find_target(key, node["_target_"])
+            found = list(_argument_problems(key, node, imported_arguments(find_target(key, node["_target_"]))))
         except (ValueError, ImportError) as error:
-            problems.append(str(error))
-        else:
-            problems += _argument_problems(key, node, function)
+            found = [str(error)]
+        if found:
+            problems[key] = found
     return problems
 
 
@@ -105,20 +115,19 @@ def _nodes(node: DictConfig, key: str = "") -> Iterator[tuple[str, DictConfig]]:
         yield key, node
 
 
-def _argument_problems(key: str, node: DictConfig, function: Callable[..., object]) -> Iterator[str]:
+def _argument_problems(key: str, node: DictConfig, arguments: Arguments) -> Iterator[str]:
     """Unknown arguments of a node, and values of the wrong type."""
-    parameters = inspect.signature(function).parameters
-    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-        yield from unknown_keys(key, typing.cast(Mapping[Any, Any], node), {*parameters, *HYDRA_KEYS})
+    if arguments.names is not None:
+        yield from unknown_keys(key, typing.cast(Mapping[Any, Any], node), {*arguments.names, *HYDRA_KEYS})
     if "_partial_" in node and (not isinstance(node["_partial_"], bool) or key not in _FACTORIES):
         yield f"Expected no `_partial_` in '{key}' but got {node['_partial_']!r}. Remove it."
-    hints = _annotations(function)
+    types = arguments.types
     for name in map(str, node):
-        if name in HYDRA_KEYS or name not in hints or OmegaConf.is_missing(node, name) or _is_reference(node, name):
+        if name in HYDRA_KEYS or name not in types or OmegaConf.is_missing(node, name) or _is_reference(node, name):
             continue
         value = _plain_value(node, name)
         nested = isinstance(value, Mapping) and "_target_" in value
-        if not nested and (problem := wrong_value(f"{key}.{name}", value, hints[name])):
+        if not nested and (problem := wrong_value(f"{key}.{name}", value, types[name])):
             yield problem
 
 
@@ -128,11 +137,15 @@ def _is_reference(node: DictConfig, name: str) -> bool:
     return isinstance(raw[name], str) and _REFERENCE.fullmatch(raw[name]) is not None
 
 
-def _annotations(function: Callable[..., object]) -> dict[str, Any]:
+def imported_arguments(function: Callable[..., object]) -> Arguments:
+    """Arguments of a class or function that is imported."""
+    parameters = inspect.signature(function).parameters
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     try:
-        return typing.get_type_hints(function.__init__ if inspect.isclass(function) else function)
+        types = typing.get_type_hints(function.__init__ if inspect.isclass(function) else function)
     except (NameError, TypeError):  # a library's annotations that exist only for type checkers
-        return {}
+        types = {}
+    return Arguments(None if takes_any else frozenset(parameters), types)
 
 
 def _group_problems(settings: Settings) -> Iterator[str]:
@@ -140,7 +153,10 @@ def _group_problems(settings: Settings) -> Iterator[str]:
     for group in ("callbacks", "logger"):
         for name, node in (getattr(settings, group, None) or {}).items():
             if node is not None and not (isinstance(node, Mapping) and "_target_" in node):
-                yield f"Expected null or a node with `_target_` as '{group}.{name}' but got {node!r}. Correct it."
+                yield (
+                    f"Expected null or a node with `_target_` as '{group}.{name}' but got {node!r}. Correct it, or "
+                    f"choose the {group} that has it: {group}=NAME."
+                )
 
 
 def _plain_value(node: DictConfig, name: str) -> Any:  # noqa: ANN401  # any YAML value

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from hydra import compose, initialize_config_dir
+from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
+from cxr_lightning.app.composition import compose_checked
 from cxr_lightning.app.hydra_targets import search_path_override
 from cxr_lightning.app.resolvers import register_resolvers
 
@@ -72,4 +73,4 @@ def compose_settings(name: str, overrides: Sequence[str]) -> DictConfig:
         overrides: As on the command line, ``key=value``.
     """
     with own_hydra(), initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        return compose(name, list(overrides))
+        return compose_checked(name, overrides)

@@ -43,16 +43,18 @@ def one_line(error: BaseException) -> str:
     text = str(error)
     if isinstance(error, OverrideParseException):
         key, equals, value = error.override.partition("=")
-        hint = (
-            f" Quote values with special characters: write {pasteable_override(key, value)} instead." if equals else ""
+        if not equals and not key.startswith("~"):
+            return f"Expected key=value but got {key}. Give it a value: {key}=VALUE."
+        return (
+            f"Expected key=value but got {error.override}. Quote values with special characters: write "
+            f"{pasteable_override(key, value)} instead."
         )
-        return f"Expected key=value but got {error.override}.{hint}"
-    if isinstance(error, HydraException) and isinstance(error.__cause__, Exception):
-        if override := re.match(r"Could not override '([^']+)'", text):
-            hint = " Choose the data as well: data=nih." if override[1].startswith("data.") else ""
-            return f"Expected a key of the configuration but got '{override[1]}'. `--cfg job` lists the keys.{hint}"
-        if isinstance(error.__cause__, ValueError | OSError | ImportError | TypeError):
-            text = str(error.__cause__)  # instantiate() wraps what a constructor raised
+    if isinstance(error, HydraException) and isinstance(
+        error.__cause__, ValueError | OSError | ImportError | TypeError
+    ):
+        text = str(error.__cause__)  # instantiate() wraps what a constructor raised
+    elif isinstance(error, HydraException):
+        text = text.partition("Config search path:")[0]
     if "Original Traceback" in text:  # from a worker of a data loader: the exception is on the last line
         text = text.strip().splitlines()[-1].partition(": ")[2]
     return " ".join(filter(None, map(str.strip, text.splitlines())))  # a path may hold several spaces

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
+from hydra import initialize_config_dir
 from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -16,6 +16,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from cxr_lightning.app.composition import compose_checked
 from cxr_lightning.app.hydra_parser import unchecked_help_texts
 from cxr_lightning.utils.paths import refuse_url
 from cxr_lightning.utils.plugins import PLUGINS_VARIABLE
@@ -64,7 +65,7 @@ def check_hydra(conf: Path, name: str, arguments: Sequence[str]) -> FirstJob | N
         What it starts; None if it only shows something.
 
     Raises:
-        ValueError: If it names other code; the message names the key.
+        ValueError: If it names other code, or keys and choices that do not exist; the message names them.
         HydraException: If the configuration cannot be composed.
     """
     if list(arguments) in (["--help"], ["-h"]):  # nothing is instantiated, and help should be quick
@@ -81,7 +82,7 @@ def check_hydra(conf: Path, name: str, arguments: Sequence[str]) -> FirstJob | N
         raise ValueError(f"Expected folders in 'hydra.searchpath' but got {wrong}. Packages are imported by that.")
     with initialize_config_dir(config_dir=str(folder), version_base="1.3", job_name=name):
         configs = [
-            compose(parsed.config_name or name, overrides, return_hydra_config=True)
+            compose_checked(parsed.config_name or name, overrides, return_hydra_config=True)
             for overrides in _single_jobs(parsed)
         ]
     for config in configs:

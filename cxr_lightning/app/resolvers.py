@@ -1,7 +1,9 @@
 """OmegaConf resolvers for ``${name:...}`` in ``conf/``."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
 from pkgutil import resolve_name
@@ -16,6 +18,19 @@ from cxr_lightning.utils.distributed import broadcast_from_rank_zero
 
 _AUTO_PRECISION = "cxr_lightning.utils.precision:auto_precision"
 """Imported when its value is needed, since torch takes seconds and ``--help`` needs none."""
+
+
+_WITHOUT_TORCH = ContextVar("_WITHOUT_TORCH", default=False)
+
+
+@contextmanager
+def without_torch() -> Iterator[None]:
+    """Within the block, a value that only torch can tell resolves to one that is always valid."""
+    token = _WITHOUT_TORCH.set(True)
+    try:
+        yield
+    finally:
+        _WITHOUT_TORCH.reset(token)
 
 
 def register_resolvers() -> None:
@@ -52,6 +67,8 @@ def _val_fraction(train_images: Any, val_images: Any) -> float:  # noqa: ANN401 
 
 
 def _auto_precision(accelerator: str) -> str:
+    if _WITHOUT_TORCH.get():
+        return "32-true"
     precision: str = resolve_name(_AUTO_PRECISION)(accelerator)
     return precision
 

@@ -11,6 +11,7 @@ from importlib import import_module
 from pkgutil import resolve_name
 
 from cxr_lightning.app.version_0_1 import RENAMED_TARGETS
+from cxr_lightning.app.written_arguments import Arguments, is_written_subclass, written_arguments
 from cxr_lightning.utils.plugins import how_to_trust, import_trusted, is_within, trusted_packages
 
 _PACKAGE = "cxr_lightning"
@@ -98,6 +99,21 @@ def find_target(key: str, target: object) -> Callable[..., object]:
         f"Expected a {kind.name} as '{key}._target_' but '{target}' is none: a class of that kind "
         f"({', '.join(base.replace(':', '.') for base in kind.bases[:3])}) is needed. Name one."
     )
+
+
+def arguments_of_target(key: str, target: object) -> Arguments:
+    """Arguments of the class or factory that a configuration names, without importing it.
+
+    Args:
+        key: Dotted key of the node.
+        target: The value of its ``_target_``.
+
+    Returns:
+        What its source tells; any arguments if it is not known to be of the kind that the key takes.
+    """
+    kind, name = _kind_of(key), str(target)
+    is_of_kind = name in kind.factories or any(is_written_subclass(name, base.replace(":", ".")) for base in kind.bases)
+    return (written_arguments(name) if is_of_kind else None) or Arguments(None, {})
 
 
 def _kind_of(key: str) -> TargetKind:

@@ -1,9 +1,9 @@
 """Settings of train.py: every plain key with its type, default, meaning and rule."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -40,6 +40,9 @@ class Monitor(Settings):
 class TrainSettings(Settings):
     """Settings of train.py; the groups' nodes are instantiated, and their constructors own their settings."""
 
+    groups: ClassVar[tuple[str, ...]] = ("debug", "experiment", "hparams_search")
+    own_rules: ClassVar[frozenset[str]] = frozenset({"trainer.precision"})
+
     data: Node
     model: Node
     loss: Node
@@ -74,14 +77,17 @@ class TrainSettings(Settings):
                 f"Expected `trainer.precision` among {sorted(_PRECISIONS)} but got {self.trainer.get('precision')!r}. "
                 "Weights and pixel statistics are float32 here."
             )
-        if isinstance(backbone := self.model.get("backbone"), str):
-            yield from _backbone_problems(backbone)
         if self.ckpt_path and self.resume:
             yield "Expected either `ckpt_path` or `resume` but got both. `resume` finds the checkpoint itself."
         if self.resume and not self.train:
             yield "Expected training beside `resume` but got train=false. Set ckpt_path=FILE to test a checkpoint."
         if self.ckpt_path:
             yield from _checkpoint_problems(self.ckpt_path)
+
+    def part_problems(self, wrong: Collection[str]) -> Iterator[str]:
+        """Describe an unknown backbone."""
+        if "model" not in wrong:
+            yield from _backbone_problems(self.model["backbone"])
 
 
 def _backbone_problems(name: str) -> Iterator[str]:

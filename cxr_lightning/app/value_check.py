@@ -3,13 +3,14 @@
 import types
 import typing
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, SchemaError
 
+from cxr_lightning.app.suggestions import describe_unknown_key
+from cxr_lightning.utils.suggestions import did_you_mean
 from cxr_lightning.utils.typed_values import TypedValues
 
 _STRICT = ConfigDict(strict=True, arbitrary_types_allowed=True)
@@ -20,8 +21,6 @@ _BOUNDS = {
     "less_than": ("lt", "below"),
 }
 """Kinds of pydantic's errors about bounds: the key of the bound, and the words for it."""
-HYDRA_KEYS = ("_target_", "_partial_")
-"""Keys of a node that are no arguments of its target."""
 
 
 def wrong_value(key: str, value: object, annotation: object) -> str | None:
@@ -41,7 +40,7 @@ def wrong_value(key: str, value: object, annotation: object) -> str | None:
         return None
     if isinstance(value, list) and _fits(adapter, tuple(value)):  # YAML has no tuples
         return None
-    return f"Expected {_describe_annotation(annotation)} as '{key}' but got {value!r}. Correct the value."
+    return _wrong_type(key, value, annotation)
 
 
 def unknown_keys(key: str, node: Mapping[Any, Any], known: Collection[str]) -> Iterator[str]:
@@ -57,24 +56,29 @@ def unknown_keys(key: str, node: Mapping[Any, Any], known: Collection[str]) -> I
             yield describe_unknown_key(f"{key}.{name}" if key else name, known)
 
 
-def describe_unknown_key(full: str, known: Collection[str]) -> str:
-    """Describe an unknown key, with the nearest known one of the same node."""
-    parent, dot, name = full.rpartition(".")
-    close = get_close_matches(name, list(known), n=1)
-    hint = f"Did you mean '{parent}{dot}{close[0]}'?" if close else f"Known are {sorted({*known} - {*HYDRA_KEYS})}."
-    return f"Expected a known key but got '{full}'. {hint}"
-
-
 class Settings(TypedValues):
     """Plain settings of a program: each field holds a key's type, default, meaning and rule."""
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+    groups: ClassVar[tuple[str, ...]] = ()
+    """Groups of the configuration that set keys of others, and are no keys themselves."""
+    own_rules: ClassVar[frozenset[str]] = frozenset()
+    """Keys of nodes whose values :meth:`contradictions` checks whole, types included."""
 
     def contradictions(self, overrides: Sequence[str] = ()) -> Iterator[str]:
         """Describe the settings that contradict each other or have no effect.
 
         Args:
             overrides: The ``key=value`` that were given, beside the defaults.
+        """
+        return iter(())
+
+    def part_problems(self, wrong: Collection[str]) -> Iterator[str]:
+        """Describe what only the parts themselves can tell, once they are made or their files are read.
+
+        Args:
+            wrong: Dotted keys of nodes that are known to be wrong, and cannot be made.
         """
         return iter(())
 
@@ -102,7 +106,7 @@ def _find_field(loc: tuple[int | str, ...], settings: type[BaseModel]) -> tuple[
     if len(loc) > 1 and isinstance(annotation, type) and issubclass(annotation, BaseModel):
         key, inner, known = _find_field(loc[1:], annotation)
         return f"{name}.{key}", inner, known
-    return name, annotation, fields
+    return name, annotation, [*fields, *getattr(settings, "groups", ())]
 
 
 def _describe(details: ErrorDetails, key: str, annotation: object, known: Collection[str]) -> str:
@@ -116,7 +120,22 @@ def _describe(details: ErrorDetails, key: str, annotation: object, known: Collec
         return f"Expected `{key}` to be {words} {details['ctx'][name]:g} but got {value!r}. Correct the value."
     if kind == "value_error":
         return str(details["ctx"]["error"])
-    return f"Expected {_describe_annotation(annotation)} as '{key}' but got {value!r}. Correct the value."
+    return _wrong_type(key, value, annotation)
+
+
+def _wrong_type(key: str, value: object, annotation: object) -> str:
+    hint = did_you_mean(value, list(_literals(annotation))) if isinstance(value, str) else ""
+    expected = _describe_annotation(annotation)
+    return f"Expected {expected} as '{key}' but got {value!r}. {hint or 'Correct the value.'}"
+
+
+def _literals(annotation: object) -> Iterator[str]:
+    """The texts that an annotation allows by name."""
+    if typing.get_origin(annotation) is typing.Literal:
+        yield from (value for value in typing.get_args(annotation) if isinstance(value, str))
+    elif isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
+        for member in typing.get_args(annotation):
+            yield from _literals(member)
 
 
 @cache

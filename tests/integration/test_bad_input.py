@@ -142,7 +142,7 @@ CASES: dict[str, tuple[Spoil, list[str], list[str]]] = {
     "wrong range": (nothing, ["data.batch_size=0"], ["data.batch_size", "0"]),
     "unknown key": (nothing, ["data.foo=1"], ["'data.foo'"]),
     "added key": (nothing, ["+foo=1"], ["'foo'"]),
-    "unknown option": (nothing, ["model=vgg"], ["model/vgg", "densenet121"]),
+    "unknown option": (nothing, ["model=vgg"], ["'vgg'", "densenet121"]),
     "bad grammar": (nothing, ["data.root=a=b"], ["""'data.root="a=b"'"""]),
     "absent checkpoint": (nothing, ["ckpt_path=absent.ckpt"], ["'absent.ckpt'", "Set `ckpt_path`"]),
     "remote checkpoint": (nothing, ["'ckpt_path=\"https://host/x.ckpt\"'"[1:-1]], ["URL", "Download"]),

@@ -9,6 +9,7 @@ from cxr_lightning.models.backbones.base import Backbone
 from cxr_lightning.models.backbones.densenet import DENSENETS, TORCHVISION_BATCH_NORM_EPSILON
 from cxr_lightning.models.backbones.plugin import check_network, import_backbone
 from cxr_lightning.models.backbones.torchvision_networks import TORCHVISION_NETWORKS
+from cxr_lightning.utils.suggestions import did_you_mean
 
 BACKBONES: dict[str, Backbone] = {**DENSENETS, **TORCHVISION_NETWORKS}
 """Every backbone of this package by name."""
@@ -33,7 +34,8 @@ def find_backbone(name: str, setting: str = "`model.backbone`") -> Backbone:
     if "." in name:
         return import_backbone(name, setting)
     raise ValueError(
-        f"Expected {setting} to be one of {list(BACKBONES)} or the dotted name of your own but got {name!r}."
+        f"Expected {setting} to be one of {list(BACKBONES)} or the dotted name of your own but got {name!r}. "
+        f"{did_you_mean(name, BACKBONES) or 'Correct the name.'}"
     )
 
 

@@ -1,0 +1,166 @@
+"""Composition of the configuration by Hydra, with every override that does not fit it in one message."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from hydra import compose
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+
+from cxr_lightning.app.suggestions import describe_unknown_choice, describe_unknown_key, join_problems
+from cxr_lightning.app.written_arguments import written_arguments
+from cxr_lightning.utils.suggestions import did_you_mean
+
+_UNKNOWN_KEY = re.compile(r"Could not (?:override|delete from config\.) '([^']+)'")
+_ADDED_GROUP = re.compile(r"(?:Multiple values for |force-add of config groups is not supported: '\+\+)([\w/]+)")
+_NO_CHOICE = "Config group override must be a string"
+_EXTRA_HINT = " Other launchers and sweepers need the extra: uv run --extra sweep ..."
+
+
+def compose_checked(name: str, overrides: Sequence[str], *, return_hydra_config: bool = False) -> DictConfig:
+    """Compose a file of ``conf/``; Hydra is initialized already.
+
+    Args:
+        name: Name of the file.
+        overrides: As on the command line, ``key=value``.
+        return_hydra_config: Whether Hydra's own settings are returned as well.
+
+    Raises:
+        ValueError: If overrides name keys or choices that do not exist; all of them in one message.
+        HydraException: If the configuration cannot be composed for another reason.
+    """
+    given = list(overrides)
+    wrong: list[tuple[str, Exception]] = []
+    while True:
+        try:
+            config = compose(name, given, return_hydra_config=True)
+        except OverrideParseException:
+            raise
+        except (HydraException, ValueError, AssertionError) as error:
+            culprit = _find_culprit(error, given)
+            if culprit is None:
+                raise _explained(error) from error
+            given.remove(culprit)  # and go on, to find all of them
+            wrong.append((culprit, error))
+        else:
+            break
+    if wrong:
+        raise ValueError(join_problems(list(_problems(wrong, config)))) from wrong[0][1]
+    return config if return_hydra_config else compose(name, given)
+
+
+def _find_culprit(error: Exception, overrides: Sequence[str]) -> str | None:
+    """The override that an error of Hydra is about; None if it is about a file, or is not known."""
+    text = str(error)
+    if isinstance(error, MissingConfigException):
+        group, _, choice = str(error.missing_cfg_file).rpartition("/")
+        named = (override for override in overrides if choice in override)
+        return next((override for override in named if _key_of(override) == group), None)
+    if found := _UNKNOWN_KEY.match(text) or _ADDED_GROUP.match(text):
+        keys = [override for override in overrides if _key_of(override) == found[1]]
+        added = [override for override in keys if override.startswith("+")]
+        return next(iter(added or keys), None)
+    if _NO_CHOICE in text:
+        groups = [*_groups(), *(f"hydra/{group}" for group in _groups("hydra"))]
+        empty = (override for override in overrides if override.partition("=")[2].strip() in ("null", "none", "NULL"))
+        return next((override for override in empty if _key_of(override) in groups), None)
+    return None
+
+
+def _explained(error: Exception) -> Exception:
+    """An error about a file of the configuration, or that Hydra does not describe, as one for users."""
+    if isinstance(error, MissingConfigException) and "/" in str(error.missing_cfg_file):
+        file = re.match(r"In '([^']+)'", str(error))
+        where = f" It is in '{file[1]}'." if file and "/" in file[1] and not file[1].startswith("hydra/") else ""
+        return ValueError(f"{_unknown_choice(error)}{where}")
+    if isinstance(error, AssertionError):
+        return ValueError(f"Expected settings that Hydra can compose but: {error}. Correct what is set below 'hydra'.")
+    return error
+
+
+def _problems(wrong: Sequence[tuple[str, Exception]], config: DictConfig) -> Iterator[str]:
+    refused = [_key_of(override) for override, error in wrong if isinstance(error, MissingConfigException)]
+    for override, error in wrong:
+        key = _key_of(override)
+        if any(key.startswith(f"{group}.") for group in refused):  # the right choice may have that key
+            continue
+        if isinstance(error, MissingConfigException):
+            yield _unknown_choice(error)
+        elif _NO_CHOICE in str(error):
+            none = f"{key}=none" if "none" in _choices(key) else f"nothing, or ~{key}"
+            yield f"Expected a choice of '{key}' but got {override}. Give {none}. Choices: {', '.join(_choices(key))}."
+        elif override.startswith("+") and _ADDED_GROUP.match(str(error)):
+            yield f"Expected '{override.lstrip('+')}' but got '{override}'. '{key}' exists: leave out the '+'."
+        else:
+            yield _unknown_key(key, config)
+
+
+def _unknown_choice(error: MissingConfigException) -> str:
+    group, _, choice = str(error.missing_cfg_file).rpartition("/")
+    hint = _EXTRA_HINT if group in ("hydra/launcher", "hydra/sweeper") else ""
+    return describe_unknown_choice(group, choice, _choices(group)) + hint
+
+
+def _unknown_key(key: str, config: DictConfig) -> str:
+    if "/" in key or "@" in key:
+        return _unknown_group(key.partition("@")[0])
+    if key.startswith("data.") and "data" not in config:  # evaluate.py, whose data settings are the checkpoint's
+        return f"Expected a known key but got '{key}'. Choose the data as well, such as data=nih."
+    parent, node = _innermost_node(key, config)
+    name = key.removeprefix(f"{parent}.").partition(".")[0]
+    unknown = f"{parent}.{name}" if parent else name
+    names = [other for other in map(str, node) if other != "hydra"]
+    if name in names:
+        return f"Expected a known key but got '{key}': '{unknown}' has no keys. Leave it out."
+    if name in _choices(parent):
+        return f"Expected a known key but got '{key}'. Choose {parent}={name} as well."
+    if not parent and name in _groups():
+        return f"Expected a known key but got '{key}': no choice of '{name}' is made. Choose {name}=NAME as well."
+    taken = _arguments_of(node)
+    if key == unknown and name in taken:
+        return f"Expected '+' before a key that no file sets but got '{key}'. Add it: +{key}=VALUE."
+    further = {f"+{parent}.{other}" for other in taken if other not in names}
+    if not did_you_mean(name, names) and further and (hint := did_you_mean(f"+{unknown}", further)):
+        return f"Expected a known key but got '{key}'. {hint}"
+    return describe_unknown_key(unknown, names if parent else [*names, *_groups()])
+
+
+def _arguments_of(node: DictConfig) -> frozenset[str]:
+    """Names of the arguments that a node's class or function takes, as far as its source tells."""
+    arguments = written_arguments(str(node["_target_"])) if "_target_" in node else None
+    return frozenset() if arguments is None else frozenset(arguments.types)
+
+
+def _unknown_group(key: str) -> str:
+    parent, _, name = key.rpartition("/")
+    if name in _choices(parent):
+        return f"Expected a choice as '{parent}=NAME' but got '{key}'. Did you mean '{parent}={name}'?"
+    prefix = f"{parent}/" if parent else ""
+    hint = did_you_mean(name, _groups(parent), prefix) or f"Known are {', '.join(_groups(parent))}."
+    return f"Expected a known group but got '{key}'. {hint}"
+
+
+def _innermost_node(key: str, config: DictConfig) -> tuple[str, DictConfig]:
+    """The innermost node that exists on the way to a key, with its own key, which is empty for the configuration."""
+    parent = key.rpartition(".")[0]
+    while parent:
+        node = OmegaConf.select(config, parent, throw_on_missing=False)
+        if isinstance(node, DictConfig):
+            return parent, node
+        parent = parent.rpartition(".")[0]
+    return "", config
+
+
+def _key_of(override: str) -> str:
+    return override.lstrip("+~").partition("=")[0]
+
+
+def _groups(parent: str = "") -> list[str]:
+    found: list[str] = GlobalHydra.instance().config_loader().list_groups(parent)
+    return [name for name in found if name != "hydra"]
+
+
+def _choices(group: str) -> list[str]:
+    found: list[str] = GlobalHydra.instance().config_loader().get_group_options(group)
+    return [name for name in found if name != "base"]

@@ -1,0 +1,23 @@
+"""The known name that is nearest to an unknown one."""
+
+from collections.abc import Collection
+from difflib import get_close_matches
+
+
+def did_you_mean(name: str, known: Collection[str], prefix: str = "") -> str:
+    """A sentence with the known name that is nearest to another one; empty if none is near.
+
+    Args:
+        name: The unknown name.
+        known: The known names.
+        prefix: Text that the known name is shown with, such as the key of the node that it is in.
+
+    Example:
+        >>> did_you_mean("modle", ["data", "model"])
+        "Did you mean 'model'?"
+        >>> did_you_mean("x", ["data", "model"])
+        ''
+    """
+    folded = {candidate.lower(): candidate for candidate in known}
+    close = get_close_matches(name.lower(), list(folded), n=1)
+    return f"Did you mean '{prefix}{folded[close[0]]}'?" if close else ""

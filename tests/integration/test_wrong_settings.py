@@ -1,0 +1,97 @@
+"""Wrong settings, typed as a user would: all in one line that names the remedy, before any data is made or read."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+
+from cxr_lightning.app.evaluate import run_evaluate
+from tests.conftest import Run, assert_one_error_line
+
+MISSPELLED: dict[str, list[str]] = {
+    "modle=resnet50": ["'modle'", "Did you mean 'model'?"],
+    "model=resnet18": ["'resnet18'", "Did you mean 'resnet50'?", "Choices: convnext_base, "],
+    "optimzer.lr=1": ["'optimzer'", "'optimizer'?"],
+    "data=nhi": ["'nhi'", "'nih'?", "Choices: csv, nih, phantom, walkthrough."],
+    "trainer=ddpp": ["'ddp'?", "Choices: auto, cpu, ddp, gpu."],
+    "experiment=fulll": ["'full'?", "Choices: full, walkthrough."],
+    "+experiment=full": ["'experiment=full'", "leave out the '+'"],
+    "+experimnt=full": ["'experimnt'", "'experiment'?"],
+    "debug=[fast,fats]": ["'fats'", "'fast'?"],
+    "hydra/launcher=bsic": ["'basic'?", "--extra sweep"],
+    "hydra/lancher=basic": ["'hydra/launcher'?"],
+    "hydra.run.dri=x": ["'hydra.run.dir'?"],
+    "model/resnet50=x": ["'model=resnet50'?"],
+    "logger=null": ["'logger'", "Give logger=none."],
+    "logger.csv.name=x": ["logger=csv as well"],
+    "~callbacks.early_stoping": ["'callbacks.early_stopping'?"],
+    "trainer.max_step=5": ["'trainer.max_epochs'?"],
+    "trainer.max_steps=5": ["+trainer.max_steps=VALUE"],
+    "optimizer.beta=[0.9,0.9]": ["'+optimizer.betas'?"],
+    "seed.value=1": ["'seed' has no keys"],
+    "trainer.max_epochs": ["trainer.max_epochs=VALUE"],
+    "data.split=oficial": ["'data.split'", "'official'?"],
+    "loss.reduction=men": ["'loss.reduction'", "'mean'?"],
+    "model.preprocessing=imagnet": ["'model.preprocessing'", "'imagenet'?"],
+    "+data.batchsize=1": ["'data.batch_size'?"],
+    "callbacks.early_stopping.patience=six": ["'callbacks.early_stopping.patience'", "'six'"],
+    "optimizer.lr=fast": ["'optimizer.lr'", "'fast'"],
+}
+"""Overrides with a misspelled key or value, and words of their errors."""
+MISSPELLED_IN_EVALUATE: dict[str, list[str]] = {
+    "ckt=x.ckpt": ["'ckpt'?"],
+    "data=nhi": ["'nih'?"],
+    "gradcam.tp=1": ["'gradcam.top'?"],
+    "data.labels=[a]": ["Choose the data as well"],
+    "split=tets": ["'test'?"],
+}
+
+
+def assert_refused(result: tuple[int, Path], capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
+    """Check that a run of train.py ended in one line before there was any data."""
+    output = capsys.readouterr()
+    assert result[0] == 1
+    assert_one_error_line(output.out, output.err, words)
+    assert "Config search path" not in output.err
+    assert " base" not in output.err
+    assert not list(result[1].rglob("cache"))
+
+
+@pytest.mark.parametrize("override", MISSPELLED)
+def test_a_misspelled_setting_gets_a_suggestion(run: Run, capsys: pytest.CaptureFixture[str], override: str) -> None:
+    assert_refused(run(override), capsys, MISSPELLED[override])
+
+
+@pytest.mark.parametrize("override", MISSPELLED_IN_EVALUATE)
+def test_a_misspelled_setting_of_evaluate_gets_a_suggestion(
+    override: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    GlobalHydra.instance().clear()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["evaluate.py", override])
+    with pytest.raises(SystemExit):
+        run_evaluate()
+    output = capsys.readouterr()
+    assert_one_error_line(output.out, output.err, MISSPELLED_IN_EVALUATE[override])
+
+
+def test_all_misspelled_settings_are_in_one_line(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = ["modle=resnet50", "data=nhi", "data.source.label_file=x.csv", "optimizer.lrr=1", "trainer=ddpp"]
+    words = ["4 are wrong", "'model'?", "'nih'?", "'optimizer.lr'?", "'ddp'?"]
+    assert_refused(run(*wrong), capsys, words)
+    wrong = ["data.split=oficial", "optimizer.lr=fast", "seed=-1", "+experimnt=full", "loss.reduction=men"]
+    assert_refused(run(*wrong), capsys, ["5 are wrong", "data.split", "optimizer.lr", "seed", "experimnt", "loss"])
+
+
+@pytest.mark.parametrize("override", ["data.split=oficial", "optimizer.lr=fast", "modle=x", "seed=-1"])
+def test_a_misspelled_setting_is_found_without_torch(override: str, tmp_path: Path) -> None:
+    code = (
+        "import sys; from cxr_lightning.app.train import run_train\n"
+        "try: run_train()\n"
+        "except SystemExit: print(sorted({'torch', 'pytorch_lightning', 'pandas'} & {*sys.modules}))"
+    )
+    command = [sys.executable, "-c", code, override, f"paths.log_dir={tmp_path}"]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
