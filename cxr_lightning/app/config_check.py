@@ -97,12 +97,13 @@ def _target_problems(config: DictConfig) -> dict[str, list[str]]:
 
 def _nodes(node: DictConfig, key: str = "") -> Iterator[tuple[str, DictConfig]]:
     """Every node with a ``_target_``, with its dotted key; innermost first, without interpolations."""
-    for name in map(str, node):
+    names: list[Any] = list(node)  # not always strings: epochs are numbers
+    for name in names:
         if OmegaConf.is_missing(node, name):
             continue
-        path = f"{key}.{name}" if key else name
+        path = f"{key}.{name}" if key else str(name)
         if OmegaConf.is_interpolation(node, name):  # a reference to another node, which is checked where it is
-            interpolation = str(OmegaConf.to_container(node, resolve=False)[name])  # type: ignore[call-overload,index]
+            interpolation = str(OmegaConf.to_container(node, resolve=False)[name])  # type: ignore[index]
             if ":" in interpolation and OmegaConf.is_config(node[name]):
                 raise ValueError(f"Expected settings as '{path}' but got {interpolation}. Write them out.")
             continue

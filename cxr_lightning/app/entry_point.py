@@ -38,6 +38,11 @@ _IGNORED_WARNINGS = (
     r".*The number of training batches .* is smaller than the logging interval.*",
     # A frozen backbone is in evaluation mode on purpose.
     r".*module\(s\) in eval mode.*",
+    # Lightning's own callbacks: batch normalizations are trained from the start; the schedule is replaced on purpose;
+    # a test does not restore averages; the size of a model is that of its weights, which are float32.
+    r".*The provided params to be frozen already exist.*",
+    r".*SWA is currently only supported every epoch.*",
+    r".*Precision .* is not supported by the model summary.*",
     # The mean AUROC is computed from the images of all devices, on each of them.
     r".*when logging on epoch level in distributed setting.*",
     # torch's own call of its own deprecated name, inside Lightning.

@@ -67,11 +67,12 @@ def run_training(config: DictConfig, settings: TrainSettings, folder: Path, ckpt
     ignore_intended_warnings()
     started = time.perf_counter()
     pl.seed_everything(settings.seed, workers=True, verbose=False)
+    continued = settings.train and ckpt_path is not None
+    trainer, history = configured_trainer(config, continued=continued)
     datamodule: ChestXRayDataModule = instantiate(config.data, _convert_="all")
     datamodule.prepare_data()
     datamodule.setup("fit" if settings.train else "test")
     model = configured_model(config, datamodule)
-    trainer, history = configured_trainer(config)
     plan = RunPlan(
         folder=folder,
         settings=settings_of(config),
@@ -120,8 +121,13 @@ def configured_model(config: DictConfig, datamodule: "ChestXRayDataModule") -> C
     )
 
 
-def configured_trainer(config: DictConfig) -> tuple[pl.Trainer, History]:
-    """The trainer with its callbacks and loggers, and the callback that keeps the run's history."""
+def configured_trainer(config: DictConfig, *, continued: bool = False) -> tuple[pl.Trainer, History]:
+    """The trainer with its callbacks and loggers, and the callback that keeps the run's history.
+
+    Args:
+        config: ``conf/train.yaml``, composed and checked.
+        continued: Whether the run continues from a checkpoint.
+    """
     loggers = [instantiate(node, _convert_="all") for node in (config.logger or {}).values() if node is not None]
     nodes = (config.callbacks or {}).values()
     configured = [instantiate(node, _convert_="all") for node in nodes if node is not None]
@@ -133,6 +139,8 @@ def configured_trainer(config: DictConfig) -> tuple[pl.Trainer, History]:
         text=f"{OmegaConf.to_yaml(config)}{config.paths.output_dir}",
         has_logger=bool(loggers),
         logs_progress="progress_log" not in (config.callbacks or {}),
+        has_frozen_backbone=bool(config.model.get("freeze_backbone")),
+        continued=continued,
     )
     has_bar = any(isinstance(callback, ProgressBar) for callback in callbacks)
     trainer: pl.Trainer = instantiate(

@@ -55,6 +55,14 @@ def _read_torch_file(path: str) -> dict[str, Any]:
     return {**content, "state_dict": current_names(content["state_dict"])}
 
 
+def load_weights(model: ChestXRayClassifier, path: str) -> None:
+    """Load the weights and the metadata of a checkpoint into the model that it was saved of.
+
+    Errors are those of :func:`read_checkpoint`.
+    """
+    _load(model, read_checkpoint(path))
+
+
 def load_classifier(path: str) -> ChestXRayClassifier:
     """The model in a checkpoint or exported safetensors file, in evaluation mode on the CPU.
 
@@ -68,8 +76,7 @@ def load_classifier(path: str) -> ChestXRayClassifier:
         if unknown := sorted(set(settings) & set(NOT_IN_CHECKPOINT)):
             raise ValueError(f"unknown settings {unknown}")
         model = ChestXRayClassifier(**settings)
-        model.on_load_checkpoint(content)
-        model.load_state_dict(content["state_dict"])
+        _load(model, content)
     except (TypeError, ValueError, KeyError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300]
         raise ValueError(
@@ -77,3 +84,8 @@ def load_classifier(path: str) -> ChestXRayClassifier:
             f"({type(error).__name__}: {reason}). Copy the file again, or install the version that wrote it."
         ) from error
     return model.eval()
+
+
+def _load(model: ChestXRayClassifier, content: dict[str, Any]) -> None:
+    model.on_load_checkpoint(content)
+    model.load_state_dict(content["state_dict"])

@@ -14,10 +14,10 @@ from torchmetrics import MeanMetric
 
 from cxr_lightning.labels import check_labels
 from cxr_lightning.losses.bce import MultilabelBCE
-from cxr_lightning.losses.contract import with_fitting_loss
 from cxr_lightning.metrics.label_auroc import LabelAUROC
 from cxr_lightning.metrics.ranking import macro_mean
 from cxr_lightning.models.backbones.densenet import TORCHVISION_BATCH_NORM_EPSILON
+from cxr_lightning.models.checkpoint_entries import read_entries, write_entries
 from cxr_lightning.models.compilation import CompiledForward
 from cxr_lightning.models.network import Network
 from cxr_lightning.models.optimization import (
@@ -26,15 +26,15 @@ from cxr_lightning.models.optimization import (
     clip_fused,
     configure_schedule,
     is_fused,
+    scheduled_groups,
+    set_learning_rate,
     step_plateau_schedules,
 )
 from cxr_lightning.models.preprocess import Mode
-from cxr_lightning.models.reference_pair import ReferencePair, exact_probabilities
+from cxr_lightning.models.reference_pair import ReferencePair
 from cxr_lightning.models.untrained import UNTRAINED_KEY, untrained_columns
-from cxr_lightning.models.version_0_1 import current_names
 from cxr_lightning.models.weights import load_initial_weights
-from cxr_lightning.utils.file_names import EPOCH_KEY, METADATA_FORMAT, METADATA_KEY, REFERENCE_KEY
-from cxr_lightning.utils.json_values import nan_to_null, null_to_nan
+from cxr_lightning.utils.file_names import METADATA_FORMAT
 from cxr_lightning.utils.versions import versions
 
 NOT_IN_CHECKPOINT = ("weights", "compile", "loss", "optimizer", "scheduler", "monitor")
@@ -66,6 +66,7 @@ class ChestXRayClassifier(pl.LightningModule):
         network: The :class:`~cxr_lightning.models.network.Network`.
         metadata: Metadata of the checkpoint: data, versions, initial weights; plain values.
         reference: The reference image and its probabilities in the checkpoint; None if there is none.
+        lr: The learning rate that Lightning's LearningRateFinder has set, by this name; None: the optimizer's own.
         val_auroc_by_label: AUROC of the last validation, by label.
         test_auroc_by_label: AUROC of the last test, by label.
     """
@@ -125,8 +126,14 @@ class ChestXRayClassifier(pl.LightningModule):
             "initial_weights": weights if isinstance(weights, str | None) else "given",
         }
         self.reference: ReferencePair | None = None
+        self.lr: float | None = None
         self.val_auroc_by_label: dict[str, float] = {}
         self.test_auroc_by_label: dict[str, float] = {}
+
+    @property
+    def backbone(self) -> nn.Module:
+        """All layers but the last one, for Lightning's BackboneFinetuning, which looks for this name."""
+        return self.network.trunk
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits of a batch.
@@ -149,8 +156,11 @@ class ChestXRayClassifier(pl.LightningModule):
         return self
 
     def on_train_start(self) -> None:
-        """Drop the post-processing, which was fitted to earlier weights."""
+        """Drop the post-processing, which was fitted to earlier weights; use the learning rate that was found."""
         self.metadata.pop("fitted", None)
+        if self.lr is not None:
+            self.metadata["found_learning_rate"] = self.lr
+            self.trainer.strategy.setup_optimizers(self.trainer)
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """The loss of one batch."""
@@ -172,7 +182,8 @@ class ChestXRayClassifier(pl.LightningModule):
     def lr_scheduler_step(self, scheduler: Any, metric: Any | None) -> None:  # noqa: ANN401  # Lightning's
         """Step a schedule that is no plateau schedule."""
         if not isinstance(scheduler, ReduceLROnPlateau):
-            super().lr_scheduler_step(scheduler, metric)
+            with scheduled_groups(scheduler):
+                super().lr_scheduler_step(scheduler, metric)
 
     def validation_step(self, batch: dict[str, Tensor], batch_idx: int) -> None:
         """Score one batch."""
@@ -216,6 +227,8 @@ class ChestXRayClassifier(pl.LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimizer of the trainable parameters, and its schedule."""
         optimizer = self.make_optimizer([parameter for parameter in self.parameters() if parameter.requires_grad])
+        if self.lr is not None:
+            set_learning_rate(optimizer, self.lr)
         if self.make_scheduler is None:
             return optimizer
         return configure_schedule(optimizer, self.make_scheduler, self.trainer, self.monitor)
@@ -234,27 +247,8 @@ class ChestXRayClassifier(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the metadata, the reference image and the epoch's loss so far."""
-        auroc = {label: nan_to_null(value) for label, value in self.val_auroc_by_label.items()}
-        checkpoint[METADATA_KEY] = {
-            **self.metadata,
-            "format": METADATA_FORMAT,  # metadata loaded from version 0.1 has 1
-            "labels": list(self.labels),
-            "val_auroc": auroc,
-        }
-        if self.reference is not None:
-            image = self.reference.image
-            checkpoint[REFERENCE_KEY] = {"image": image, "probabilities": exact_probabilities(self.network, image)}
-        with self.train_loss.sync_context():  # sums over all devices
-            checkpoint[EPOCH_KEY] = [float(self.train_loss.mean_value), float(self.train_loss.weight)]
+        write_entries(self, checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore what :meth:`on_save_checkpoint` added; adapt the tensors of version 0.1, and of another loss."""
-        checkpoint["state_dict"] = with_fitting_loss(current_names(checkpoint["state_dict"]), self.loss)
-        metadata = dict(checkpoint.get(METADATA_KEY, {}))
-        auroc = metadata.pop("val_auroc", {})
-        self.val_auroc_by_label = {label: null_to_nan(value) for label, value in auroc.items()}
-        self.metadata = metadata or self.metadata
-        if REFERENCE_KEY in checkpoint:
-            self.reference = ReferencePair(**checkpoint[REFERENCE_KEY])
-        if EPOCH_KEY in checkpoint and self.global_rank == 0:  # sums over all devices
-            self.train_loss.mean_value, self.train_loss.weight = torch.tensor(checkpoint[EPOCH_KEY], device=self.device)
+        read_entries(self, checkpoint)

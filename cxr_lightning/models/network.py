@@ -60,6 +60,11 @@ class Network(nn.Module):
         return self.backbone.get_submodule(self.architecture.head_name)
 
     @property
+    def trunk(self) -> nn.Module:
+        """The layers before the last one, as a list of modules that is no part of the network."""
+        return _without(self.head_layer, self.backbone)
+
+    @property
     def device(self) -> torch.device:
         """The device of the parameters."""
         return next(self.parameters()).device
@@ -144,3 +149,14 @@ class Network(nn.Module):
         self.requires_grad_(False)
         self.head_layer.requires_grad_(True)
         self.eval()
+
+
+def _without(part: nn.Module, module: nn.Module) -> nn.Module:
+    """The modules within one that do not hold a part of it, and the parameters of those that do."""
+    if part not in module.modules():
+        return module
+    rest = [_without(part, child) for child in module.children() if child is not part]
+    own = nn.Module()
+    for name, parameter in module.named_parameters(recurse=False):
+        own.register_parameter(name, parameter)
+    return nn.ModuleList([own, *rest] if any(True for _ in own.parameters()) else rest)

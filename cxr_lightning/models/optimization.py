@@ -2,10 +2,12 @@
 
 import inspect
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytorch_lightning as pl
+from pytorch_lightning.callbacks import GradientAccumulationScheduler
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import nn
 from torch.optim import Optimizer
@@ -30,7 +32,7 @@ def configure_schedule(
         ValueError: If the schedule needs the number of steps and the run has no end.
     """
     if "total_steps" in inspect.signature(make_scheduler).parameters:
-        steps = trainer.estimated_stepping_batches
+        steps = _number_of_steps(trainer)
         if math.isinf(steps):
             raise ValueError(
                 "Expected a run of known length for this schedule but `trainer.max_epochs` is -1. "
@@ -49,6 +51,24 @@ def configure_schedule(
     }
 
 
+def _number_of_steps(trainer: pl.Trainer) -> float:
+    """Number of optimizer steps of a run; Lightning's own number takes the accumulation of gradients for constant."""
+    steps = trainer.estimated_stepping_batches  # also loads what the line below counts
+    callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set by Lightning's connector
+    scheduler = next((item for item in callbacks if isinstance(item, GradientAccumulationScheduler)), None)
+    batches, epochs = trainer.num_training_batches, trainer.max_epochs
+    if scheduler is None or epochs is None or epochs < 0 or math.isinf(batches):
+        return steps
+    counted = sum(math.ceil(batches / scheduler.get_accumulate_grad_batches(epoch)) for epoch in range(epochs))
+    return counted if trainer.max_steps == -1 else min(counted, trainer.max_steps)
+
+
+def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
+    """Set the learning rate of all of an optimizer's parameters."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
 def step_plateau_schedules(trainer: pl.Trainer) -> None:
     """Step the plateau schedules that are due after this epoch."""
     epoch = trainer.current_epoch + 1
@@ -56,6 +76,24 @@ def step_plateau_schedules(trainer: pl.Trainer) -> None:
         monitored = trainer.callback_metrics.get(config.monitor or "")
         if config.reduce_on_plateau and epoch % config.frequency == 0 and monitored is not None:
             config.scheduler.step(float(monitored))  # type: ignore[arg-type]  # a plateau schedule takes the metric
+
+
+@contextmanager
+def scheduled_groups(scheduler: LRScheduler) -> Iterator[None]:
+    """Within the block, an optimizer has only the groups of parameters that its schedule knows.
+
+    A callback that unfreezes layers has added the others, and sets their learning rate itself.
+
+    Args:
+        scheduler: A schedule.
+    """
+    optimizer = scheduler.optimizer
+    groups = optimizer.param_groups
+    optimizer.param_groups = groups[: len(scheduler.get_last_lr())]
+    try:
+        yield
+    finally:
+        optimizer.param_groups = groups
 
 
 def is_fused(optimizer: Optimizer) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import LearningRateMonitor
+from pytorch_lightning.callbacks import LearningRateFinder, LearningRateMonitor
 
 from cxr_lightning.checkpoints.initial_weights import InitialWeights, read_initial_weights
 from cxr_lightning.checkpoints.installation_check import attach_reference
@@ -17,7 +17,15 @@ from cxr_lightning.losses.contract import constant_loss, loss_name, make_loss
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.models.untrained import UNTRAINED_KEY
 from cxr_lightning.models.weights import IMAGENET
-from cxr_lightning.training.callbacks import Continuation, History, ProgressLog, SameSettings, StepSeeds
+from cxr_lightning.training.callbacks import (
+    Continuation,
+    History,
+    LightningCallbacks,
+    ProgressLog,
+    SameSettings,
+    StepSeeds,
+    check_callbacks,
+)
 from cxr_lightning.training.pixel_statistics import shared_training_statistics
 from cxr_lightning.training.run_settings import RunSettings
 from cxr_lightning.utils.cluster import cluster_plugins
@@ -92,6 +100,8 @@ def complete_callbacks(
     text: str,
     has_logger: bool,
     logs_progress: bool,
+    has_frozen_backbone: bool,
+    continued: bool,
 ) -> tuple[list[pl.Callback], History]:
     """All callbacks of a run: the configured ones and those that every run has.
 
@@ -103,11 +113,18 @@ def complete_callbacks(
         text: Text of all settings, which must be the same in all processes of the run.
         has_logger: Whether there is a logger; Lightning's monitor of the learning rate needs one.
         logs_progress: Whether the progress is logged where no callback for that is configured.
+        has_frozen_backbone: Whether only the last layer is trained.
+        continued: Whether the run continues from a checkpoint, with the learning rate in it.
 
     Returns:
         All callbacks, and the one that keeps the run's history.
+
+    Raises:
+        ValueError: If a callback cannot work.
     """
-    used = [callback for callback in callbacks if has_logger or not isinstance(callback, LearningRateMonitor)]
+    check_callbacks(callbacks, has_logger=has_logger, has_frozen_backbone=has_frozen_backbone, continued=continued)
+    without = (*(() if has_logger else (LearningRateMonitor,)), *((LearningRateFinder,) if continued else ()))
+    used = [callback for callback in callbacks if not isinstance(callback, without)]
     history = next((callback for callback in used if isinstance(callback, History)), None)
     if history is None:
         history = History(folder)
@@ -118,7 +135,7 @@ def complete_callbacks(
     others = [callback for callback in used if callback not in logs]
     # The log reads the epoch's row of the history.
     own = [SameSettings(text), StepSeeds(seed), Continuation(Path(folder), settings)]
-    return [*own, *others, *logs], history
+    return [*own, *others, *logs, LightningCallbacks()], history
 
 
 def trainer_plugins() -> list[Any]:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import pytorch_lightning as pl
 
-from cxr_lightning.checkpoints.load import read_checkpoint
+from cxr_lightning.checkpoints.load import load_weights, read_checkpoint
 from cxr_lightning.data.datamodule import ChestXRayDataModule
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.report.wording import data_title
@@ -88,21 +88,21 @@ def execute_run(
     history.constant_loss = model.metadata["constant_loss"]["val"]
     if plan.train:
         _fit(trainer, model, datamodule, plan)
-        # Read before the test, which loads the best checkpoint and with it the callbacks' states of that epoch.
         tested = _best_checkpoint(trainer) or plan.ckpt_path
         monitored = _best_monitored(trainer, plan.monitor)
     else:
         tested, monitored = plan.ckpt_path, None
         check_fits(str(tested), read_checkpoint(str(tested)), model)
-    rows = list(history.rows)
     if plan.test:
         raise_if_stopped()
+        if tested is not None:
+            load_weights(model, tested)  # Lightning would load callbacks' states too; one that averages undoes it
         with exact_float32():
-            trainer.test(model, datamodule, ckpt_path=tested, weights_only=True, verbose=False)
+            trainer.test(model, datamodule, verbose=False)
     if not trainer.is_global_zero:
         return RunOutcome(monitored, None)
     summary = summarize_run(
-        rows,
+        history.rows,
         model,
         monitor={"name": plan.monitor, "mode": plan.mode, "best": monitored},
         best_checkpoint=tested,

@@ -46,6 +46,7 @@ def summarize_run(
         "val_loss": [nan_to_null(row["val_loss"]) for row in history],
         "val_auroc": [nan_to_null(row["val_auroc"]) for row in history],
         "constant_loss": {split: nan_to_null(value) for split, value in model.metadata["constant_loss"].items()},
+        "found_learning_rate": model.metadata.get("found_learning_rate"),
         "monitor": dict(monitor),
         "best_checkpoint": best_checkpoint,
         "test": test if tested else None,

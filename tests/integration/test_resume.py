@@ -24,6 +24,11 @@ SETTINGS = (
 )
 
 
+def lightning_callback(call: str) -> tuple[str]:
+    """The setting that adds a callback of Lightning."""
+    return (f"+callbacks.added={{_target_: pytorch_lightning.callbacks.{call}}}",)
+
+
 class Death(BaseException):
     """Like SIGKILL, nothing of ours answers to it."""
 
@@ -70,6 +75,10 @@ def died(run: Run, *settings: str) -> None:
         (2, 1, 3, ()),
         (2, 2, 1, ("trainer.accumulate_grad_batches=2",)),
         (0, 1, 2, (f"model.backbone={TINY}", "+model.variations.width=6")),
+        (0, 1, 2, lightning_callback("EMAWeightAveraging, decay: 0.5")),
+        (0, 1, 2, lightning_callback("GradientAccumulationScheduler, scheduling: {0: 1, 1: 2}")),
+        (0, 2, 1, lightning_callback("BackboneFinetuning, unfreeze_backbone_at_epoch: 1, train_bn: false")),
+        (0, 1, 1, (*lightning_callback("LearningRateFinder, num_training_steps: 15"), "trainer.max_epochs=5")),
     ],
 )
 def test_a_run_that_died_in_an_epoch_is_continued_exactly(

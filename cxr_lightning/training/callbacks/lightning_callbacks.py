@@ -1,0 +1,133 @@
+"""Callbacks of Lightning in a run of this package: those that cannot work, and what the others need."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import (
+    BackboneFinetuning,
+    BaseFinetuning,
+    BatchSizeFinder,
+    DeviceStatsMonitor,
+    EarlyStopping,
+    GradientAccumulationScheduler,
+    LearningRateFinder,
+    ModelPruning,
+    OnExceptionCheckpoint,
+    ProgressBar,
+    SpikeDetection,
+    StochasticWeightAveraging,
+    ThroughputMonitor,
+)
+from torch.nn.modules.batchnorm import _BatchNorm
+
+CallbackType = TypeVar("CallbackType")
+
+logger = logging.getLogger(__name__)
+
+_REFUSED: Mapping[type[pl.Callback], str] = {
+    BatchSizeFinder: "it changes the batch size after schedule and records are made. Set `data.batch_size`",
+    ModelPruning: "it cannot prune weights in the layout that they have here, channels last. Leave it out",
+    OnExceptionCheckpoint: "Lightning would continue from its file unasked. `callbacks.last_checkpoint` saves often",
+    SpikeDetection: "Lightning cannot load its state again. `callbacks.finite_loss` stops at a loss that is not finite",
+}
+"""Callbacks that cannot work here: why, and what to do instead."""
+_WITH_LOGGER = (DeviceStatsMonitor, ThroughputMonitor)
+
+
+def check_callbacks(
+    callbacks: Sequence[pl.Callback], *, has_logger: bool, has_frozen_backbone: bool, continued: bool
+) -> None:
+    """Refuse callbacks that cannot work, in this run or in any.
+
+    Args:
+        callbacks: The configured callbacks.
+        has_logger: Whether there is a logger.
+        has_frozen_backbone: Whether only the last layer is trained.
+        continued: Whether the run continues from a checkpoint.
+
+    Raises:
+        ValueError: If there is one; the message says what to do.
+    """
+    for callback in callbacks:
+        name = type(callback).__name__
+        if reason := next((reason for kind, reason in _REFUSED.items() if isinstance(callback, kind)), None):
+            raise ValueError(f"Expected callbacks that work here but got {name}: {reason}.")
+        if type(callback) is BaseFinetuning:
+            raise ValueError(
+                f"Expected a callback but {name} is a base class of some. Name BackboneFinetuning instead."
+            )
+        if isinstance(callback, _WITH_LOGGER) and not has_logger:
+            raise ValueError(f"Expected a logger beside {name} but got none. Choose one, such as logger=csv.")
+        if isinstance(callback, BaseFinetuning) and has_frozen_backbone:
+            raise ValueError(
+                f"Expected {name} or `model.freeze_backbone` but got both. Set 'model.freeze_backbone=false': "
+                f"{name} freezes by itself."
+            )
+        if isinstance(callback, StochasticWeightAveraging):
+            _check_averaging(callbacks, continued=continued)
+    bars = [type(callback).__name__ for callback in callbacks if isinstance(callback, ProgressBar)]
+    if len(bars) > 1:
+        raise ValueError(
+            f"Expected one progress bar but got {', '.join(bars)}. Set callbacks.progress_bar=null to use another one."
+        )
+
+
+def _check_averaging(callbacks: Sequence[pl.Callback], *, continued: bool) -> None:
+    if continued:
+        raise ValueError(
+            "Expected a training that can be continued but one with StochasticWeightAveraging cannot be: Lightning "
+            "restores neither its schedule nor its last epoch. Start it anew, or use EMAWeightAveraging."
+        )
+    if any(isinstance(callback, EarlyStopping) for callback in callbacks):
+        raise ValueError(
+            "Expected StochasticWeightAveraging or EarlyStopping but got both: weights are averaged after the last "
+            "epoch. Set callbacks.early_stopping=null."
+        )
+
+
+class LightningCallbacks(pl.Callback):
+    """Complete what Lightning's own callbacks do when a fit begins, above all in a run that is continued."""
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Refuse to average weights where Lightning would do so after the last checkpoint is written."""
+        if stage != "fit" or not _of_kind(trainer, StochasticWeightAveraging):
+            return
+        if trainer.max_epochs == -1 or not any(isinstance(module, _BatchNorm) for module in pl_module.modules()):
+            raise ValueError(
+                "Expected a network with batch normalization and a number of epochs for StochasticWeightAveraging, "
+                "which otherwise averages after the last checkpoint is written. Use EMAWeightAveraging."
+            )
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Restore what Lightning does not, and check that a learning rate was found."""
+        for schedule in _of_kind(trainer, GradientAccumulationScheduler):  # not in an epoch that is resumed within
+            trainer.accumulate_grad_batches = schedule.get_accumulate_grad_batches(trainer.current_epoch)
+        for finetuning in _of_kind(trainer, BackboneFinetuning):
+            if finetuning.previous_backbone_lr is not None:  # it was unfrozen before the run was interrupted
+                finetuning.make_trainable(pl_module.backbone)
+        for finder in _of_kind(trainer, LearningRateFinder):
+            _check_found(finder, pl_module)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Warn if training ended before weights were averaged."""
+        if _of_kind(trainer, StochasticWeightAveraging) and trainer.should_stop:
+            logger.warning("training ended before StochasticWeightAveraging had averaged the weights")
+
+
+def _check_found(finder: LearningRateFinder, pl_module: pl.LightningModule) -> None:
+    if finder.optimal_lr is None:  # a debugging run
+        return
+    rate = finder.optimal_lr.suggestion()
+    if rate is None:
+        raise ValueError(
+            f"Expected LearningRateFinder to find a learning rate but {len(finder.optimal_lr.results['loss'])} steps "
+            "are too few. Raise its `num_training_steps`, or `trainer.max_epochs`, or set `optimizer.lr` without it."
+        )
+    logger.info("learning rate found: %g%s", rate, "" if pl_module.lr == rate else ", and not used")
+
+
+def _of_kind(trainer: pl.Trainer, kind: type[CallbackType]) -> list[CallbackType]:
+    callbacks: list[object] = trainer.callbacks  # type: ignore[attr-defined]  # set by Lightning's connector
+    return [callback for callback in callbacks if isinstance(callback, kind)]
