@@ -18,7 +18,10 @@ _MAX_IMPORTS = 10
 """Maximum number of modules through which a name is followed to its definition."""
 _PLAIN: dict[str, Any] = {
     **{kind.__name__: kind for kind in (bool, int, float, str, bytes, dict, list, tuple, set)},
-    **{kind.__name__: kind for kind in (Callable, Collection, Mapping, Sequence)},
+    "Callable": Callable,
+    "Collection": Collection,
+    "Mapping": Mapping,
+    "Sequence": Sequence,
     **{name: getattr(typing, name) for name in ("Any", "Dict", "List", "Literal", "Optional", "Tuple", "Union")},
     "None": None,
 }
@@ -83,9 +86,11 @@ def is_written_subclass(target: str, base: str) -> bool:
         True
     """
     found, ancestor = (_find(*name.rpartition(".")[::2]) for name in (target, base))
-    if found is None or ancestor is None or not isinstance(found[1], ast.ClassDef):
+    if found is None or ancestor is None:
         return False
     module, definition = found
+    if not isinstance(definition, ast.ClassDef):
+        return False
     if definition is ancestor[1]:
         return True
     names = [ast.unparse(parent) for parent in definition.bases]
@@ -189,7 +194,7 @@ def _evaluate_subscript(module: str, node: ast.Subscript) -> Any:  # noqa: ANN40
     kind = ast.unparse(node.value).rpartition(".")[2]
     items = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
     if kind == "Literal":
-        return typing.Literal[tuple(ast.literal_eval(item) for item in items)]  # type: ignore[valid-type]
+        return typing.Literal[tuple(ast.literal_eval(item) for item in items)]
     if kind not in _PLAIN or kind == "Callable":
         return Any
     members = [... if ast.unparse(item) == "..." else _evaluate(module, item) for item in items]
