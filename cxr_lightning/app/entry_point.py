@@ -16,6 +16,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from cxr_lightning.app.errors import USER_ERRORS, explain_error, one_line
+from cxr_lightning.app.folders import explain_folder_error
 from cxr_lightning.app.hydra_parser import unchecked_help_texts
 from cxr_lightning.app.hydra_targets import absolute_config_path, check_hydra
 from cxr_lightning.app.job_processes import job_processes
@@ -65,6 +66,7 @@ def run_program(main: Callable[[], object], conf: Path, name: str) -> None:
     """
     register_resolvers()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise its exceptions instead of printing them
+    logging.raiseExceptions = False  # a log that cannot be written, as on a full disk, shows no traceback
     with output_may_end("stdout", "stderr"):
         try:
             with stop_on_signals():
@@ -109,7 +111,7 @@ def _run(main: Callable[[], object], conf: Path, name: str) -> BaseException | N
         with unchecked_help_texts():
             main()
     except USER_ERRORS as error:
-        failure = error
+        failure = explain_folder_error(error)
     except Exception:
         raise_if_stopped()
         with suppress(*USER_ERRORS):
@@ -147,7 +149,7 @@ def run_job(job: str, config: DictConfig) -> float | None:
             return result
     except Exception as error:
         raise_if_stopped(error)
-        explained = explain_error(error)
+        explained = explain_folder_error(explain_error(error), config)
         if sweep:
             write_failure(one_line(explained))
         if sweep or not isinstance(explained, USER_ERRORS):

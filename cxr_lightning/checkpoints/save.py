@@ -12,6 +12,7 @@ from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.utils.file_names import METADATA_FORMAT, METADATA_KEY
 from cxr_lightning.utils.io import atomic_write_bytes
 from cxr_lightning.utils.versions import versions
+from cxr_lightning.utils.write_errors import FREE_DISK_SPACE, is_disk_full
 
 _TORCH_WRITER = "inline_container"
 """Name of torch's writer in its error messages."""
@@ -35,8 +36,12 @@ def write_checkpoint(content: dict[str, Any], path: Path) -> None:
         reason = _first_error(error)
         if not isinstance(reason, OSError) and _TORCH_WRITER not in str(reason):  # such as a worker that died
             raise reason from None
+        remedy = (
+            "Choose another place." if isinstance(reason, OSError) and not is_disk_full(reason) else FREE_DISK_SPACE
+        )
         raise OSError(
-            f"Expected to write the checkpoint '{path}' but got: {reason}. What was there is kept. Free disk space."
+            f"Expected to write the checkpoint '{path}' but got: {getattr(reason, 'strerror', None) or reason}. "
+            f"What was there is kept. {remedy}"
         ) from error
 
 

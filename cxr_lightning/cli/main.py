@@ -22,6 +22,7 @@ from cxr_lightning.cli.registry import registered_verbs
 from cxr_lightning.utils.output import StreamName, output_may_end
 from cxr_lightning.utils.plugins import load_plugins
 from cxr_lightning.utils.signals import Stopped, stop_on_signals
+from cxr_lightning.utils.write_errors import explain_write_error
 
 Verb = Callable[..., int | None]
 """A function whose parameters are the arguments of a verb; it returns the exit code, or None for 0."""
@@ -164,6 +165,8 @@ def _run(job: Callable[[], int | None]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _EXIT_FAILED
     except (ValueError, OSError, ImportError, MemoryError) as error:
+        if isinstance(error, OSError):
+            error = explain_write_error(error, {})
         text = " ".join(str(error).split()) or type(error).__name__
         if isinstance(error, MemoryError):
             text = f"Expected more memory but there is none left ({text}). Stop other programs."

@@ -13,6 +13,7 @@ from cxr_lightning.inference.image_files import absolute_path
 from cxr_lightning.inference.results import Result, read_result
 from cxr_lightning.utils.io import atomic_write_text
 from cxr_lightning.utils.spreadsheet import escape_formula
+from cxr_lightning.utils.write_errors import errors_name_file
 
 RESULTS_FILE, TABLE_FILE, ABOUT_FILE = "results.jsonl", "results.csv", "about.json"
 _MAX_LINE_BYTES = 1 << 20
@@ -79,8 +80,9 @@ class ResultsFolder:
 
     def add(self, result: Result) -> None:
         """Append a result to the file at once."""
-        self._file.write(result_line(result))
-        self._file.flush()
+        with errors_name_file(self.folder / RESULTS_FILE):
+            self._file.write(result_line(result))
+            self._file.flush()
 
     def __enter__(self) -> Self:
         return self
@@ -89,7 +91,8 @@ class ResultsFolder:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Write the table, also after an exception."""
-        self._file.close()
+        with errors_name_file(self.folder / RESULTS_FILE):
+            self._file.close()
         with atomic_write_text(self.folder / TABLE_FILE, errors="backslashreplace") as file:
             table = csv.writer(file, lineterminator="\n")
             table.writerow(results_header(self._labels))

@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Literal, TextIO
 
+from cxr_lightning.utils.write_errors import errors_name_file
+
 _TEMPORARY_NAME = re.compile(r"\..+\.\d+-[0-9a-f]{8}\.tmp")
 """Names of the temporary files of :func:`atomic_path`."""
 
@@ -26,14 +28,15 @@ def atomic_path(path: Path, *, sync: bool = True) -> Iterator[Path]:
             a truncated file; the end of the process never does.
 
     Raises:
-        OSError: If the file cannot be written.
+        OSError: If the file cannot be written; it names ``path``.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
-        yield temporary
-        if sync:
-            _sync(temporary, os.O_RDWR)  # Windows syncs only what is open for writing
-        temporary.replace(path)
+        with errors_name_file(path, temporary):
+            yield temporary
+            if sync:
+                _sync(temporary, os.O_RDWR)  # Windows syncs only what is open for writing
+            temporary.replace(path)
     except BaseException:
         with suppress(OSError):  # the error that led here is the one to report
             temporary.unlink(missing_ok=True)

@@ -5,12 +5,14 @@ one that imports torch, and an error for one without a ``__main__`` guard), and 
 started threads.
 """
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryFile
 from threading import Lock
@@ -23,6 +25,10 @@ _WORKER_VARIABLES = {
     "MALLOC_TRIM_THRESHOLD_": "1000000000",
     "MALLOC_TOP_PAD_": "67108864",
 }
+
+
+_EXIT_OS_ERROR = 74
+"""Exit status of a process that got an error of the system, as of other programs (``EX_IOERR``)."""
 
 
 def usable_cores() -> int:
@@ -76,9 +82,10 @@ def run_in_processes(module: str, function: str, tasks: Sequence[str], handle_li
 
     Raises:
         ChildProcessError: If a process was ended from outside, for example because memory ran out.
-        RuntimeError: If a process fails; its message is passed on.
+        OSError: If a process got one from the system, such as that the disk is full.
+        RuntimeError: If a process fails otherwise; its message is passed on.
     """
-    code = f"from {module} import {function}; {function}()"
+    code = f"from {__name__} import run_worker; run_worker({module!r}, {function!r})"
     lock = Lock()
 
     def handle_line_alone(line: str) -> None:
@@ -90,6 +97,17 @@ def run_in_processes(module: str, function: str, tasks: Sequence[str], handle_li
         futures = [threads.submit(_run_task, *process, task, handle_line_alone) for process, task in pairs]
         for future in as_completed(futures):
             future.result()
+
+
+def run_worker(module: str, function: str) -> None:
+    """Run a function in a process of :func:`run_in_processes`; an error of the system is passed on."""
+    try:
+        getattr(import_module(module), function)()
+    except OSError as error:
+        if error.errno is None:
+            raise
+        print("\n" + json.dumps([error.errno, error.strerror, error.filename], default=str), file=sys.stderr)
+        sys.exit(_EXIT_OS_ERROR)
 
 
 @contextmanager
@@ -142,6 +160,8 @@ def _run_task(
     if process.returncode != 0:
         stderr.seek(0)
         message = stderr.read()
+        if process.returncode == _EXIT_OS_ERROR:
+            raise OSError(*json.loads(message.splitlines()[-1]))
         raise RuntimeError(
             f"Expected a worker process to finish but it ended with status {process.returncode}: {message[-2000:]} "
             "Use workers=1 to see the error where it happens."

@@ -292,7 +292,7 @@ def test_a_full_disk_ends_the_run_and_keeps_what_was_saved(
     assert code == 1
     error = capsys.readouterr().err
     assert re.search(
-        r"best\.ckpt' but got: \[Errno 27\] File too large\. What was there is kept\. Free disk space\.", error
+        r"best\.ckpt' but got: File too large\. What was there is kept\. Free disk space\. `paths\.log_dir`", error
     )
     assert "Traceback" not in error
     assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == ["last.ckpt", "previous.ckpt"]

@@ -35,15 +35,22 @@ def download_imagenet(name: str) -> dict[str, Tensor]:
 
     Raises:
         ConnectionError: If they cannot be downloaded, or the file is damaged.
+        FileNotFoundError: If there is no home folder to keep them in.
     """
     enum = torchvision.models.get_model_weights(name).DEFAULT
     folder = Path(torch.hub.get_dir()) / "checkpoints"
+    if folder.parts[0] == "~":
+        raise FileNotFoundError(
+            "Expected a home folder to keep ImageNet weights in but there is none. Set HOME or TORCH_HOME in the "
+            "environment, or 'model.weights=null' (random)."
+        )
     try:
         state: dict[str, Tensor] = torchvision.models.get_model(name, weights=enum).state_dict()
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:  # no network; or a damaged file
         raise ConnectionError(
             f"Expected ImageNet weights of {name} from {enum.url} but the download failed ({first_line(error)}). "
-            f"Put that file into '{folder}', name a file in `model.weights`, or set 'model.weights=null' (random)."
+            f"Put that file into '{folder}' (TORCH_HOME in the environment moves it), name a file in `model.weights`, "
+            "or set 'model.weights=null' (random)."
         ) from error
     return state
 

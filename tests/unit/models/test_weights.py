@@ -132,8 +132,22 @@ def test_imagenet_offline_says_what_to_do(offline: Path) -> None:
         "ImageNet weights of densenet121 from https://download.pytorch.org/models/densenet121-a639ec97.pth" in message
     )
     assert "Temporary failure in name resolution" in message
-    assert f"Put that file into '{offline}'" in message
+    assert f"Put that file into '{offline}' (TORCH_HOME" in message
     assert "'model.weights=null'" in message
+
+
+def unknown_user(_: int) -> None:
+    raise KeyError
+
+
+def test_imagenet_weights_without_a_home_folder_make_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("HOME", "TORCH_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown_user)
+    with pytest.raises(FileNotFoundError, match="Set HOME or TORCH_HOME"):
+        load_initial_weights(micro(), "densenet121", "imagenet")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("through", ["imagenet", "file"])

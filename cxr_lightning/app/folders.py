@@ -1,0 +1,37 @@
+"""The folders that a program writes to, and the settings that move them."""
+
+import os
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+
+from cxr_lightning.utils.write_errors import explain_write_error
+
+_RUN = "`paths.log_dir` (CXR_LOG_DIR in the environment) or `hydra.run.dir` (of a sweep: `hydra.sweep.dir`) moves it."
+_CACHE = "`paths.cache_dir` (CXR_CACHE_DIR in the environment) moves it."
+
+
+def explain_folder_error(error: Exception, config: DictConfig | None = None) -> Exception:
+    """Convert the error of a file that cannot be written into one that names the setting which moves it.
+
+    Args:
+        error: An exception; one that is about something else is returned unchanged.
+        config: The job's configuration; None for an error of Hydra, which writes the run's folder alone.
+    """
+    raised = error.__cause__ if isinstance(error, HydraException) or _is_of_logging(error) else error
+    if not isinstance(raised, OSError):
+        return error
+    explained = explain_write_error(raised, {os.sep: _RUN} if config is None else _places(config))
+    return error if explained is raised else explained
+
+
+def _is_of_logging(error: Exception) -> bool:
+    """Whether the log file of a run could not be opened."""
+    return isinstance(error, ValueError) and str(error).startswith("Unable to configure handler")
+
+
+def _places(config: DictConfig) -> dict[str, str]:
+    """What moves the files in a folder, by the folder."""
+    output_dir = HydraConfig.get().runtime.output_dir
+    return {output_dir: _RUN, str(config.paths.log_dir): _RUN, str(config.paths.cache_dir): _CACHE}

@@ -1,0 +1,147 @@
+"""Places that cannot be written to, full disks and closed outputs: one line that names the file and what moves it."""
+
+import os
+import resource
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+
+from cxr_lightning.checkpoints.save import save_classifier
+from cxr_lightning.cli.main import main
+from cxr_lightning.models.classifier import ChestXRayClassifier
+from tests.conftest import Run, summary_of
+
+LOG_DIR = [
+    "`paths.log_dir` (CXR_LOG_DIR in the environment) or `hydra.run.dir` (of a sweep: `hydra.sweep.dir`) moves it."
+]
+CACHE_DIR = ["`paths.cache_dir`"]
+MOVED_CACHE_DIR = ["`paths.cache_dir` (CXR_CACHE_DIR in the environment) moves it."]
+
+
+@pytest.fixture
+def model_file(tmp_path: Path) -> Path:
+    model = ChestXRayClassifier(["Mass", "Edema"], backbone="densenet_micro", image_size=32).eval()
+    save_classifier(model, tmp_path / "x.ckpt")
+    return tmp_path / "x.ckpt"
+
+
+@contextmanager
+def full_disk(size: int) -> Iterator[None]:
+    """Within the block no file grows beyond a size."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def error_line(capsys: pytest.CaptureFixture[str]) -> str:
+    output = capsys.readouterr()
+    assert "Traceback" not in output.out + output.err
+    (line,) = [line for line in output.err.splitlines() if line.startswith("error: ")]
+    return line
+
+
+def command(words: str, nih_folder: Path, model_file: Path, place: Path) -> list[str]:
+    return [word.format(nih=nih_folder, model=model_file, place=place) for word in words.split()]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("train paths.log_dir={place}", LOG_DIR),
+        ("train hydra.run.dir={place}", LOG_DIR),
+        ("train -m seed=1,2 paths.log_dir={place}", LOG_DIR),
+        ("train -m seed=1,2 hydra.sweep.dir={place}", LOG_DIR),
+        ("train paths.cache_dir={place}", MOVED_CACHE_DIR),
+        ("train data=nih data.root={nih} paths.cache_dir={place}", CACHE_DIR),
+        ("evaluate ckpt={model} paths.log_dir={place}", LOG_DIR),
+        ("evaluate ckpt={model} data=nih root={nih} paths.cache_dir={place}", CACHE_DIR),
+        ("phantom {place}", []),
+        ("prepare {nih} --cache-dir {place}", CACHE_DIR),
+        ("predict {nih}/images --model {model} --out {place}", []),
+        ("export {model} {place}.safetensors", []),
+    ],
+)
+@pytest.mark.parametrize("kind", ["read-only", "a file"])
+def test_a_place_that_cannot_be_written_is_named(
+    words: str,
+    said: list[str],
+    kind: str,
+    nih_folder: Path,
+    model_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "file").touch()
+    folder = Path("/sys") if kind == "read-only" else tmp_path / "file"  # /sys is not even root's to write to
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CXR_LOG_DIR", str(tmp_path / "logs"))
+    monkeypatch.setenv("CXR_CACHE_DIR", str(tmp_path / "cache"))
+    GlobalHydra.instance().clear()
+    assert main(command(words, nih_folder, model_file, folder / "x")) == 1
+    error = error_line(capsys)
+    assert all(text in error for text in [str(folder), *said])
+
+
+@pytest.mark.parametrize(
+    ("words", "size", "said"),
+    [
+        ("train", 3000, ["Free disk space.", *LOG_DIR]),
+        ("train", 20_000, [".png'", "Free disk space.", *MOVED_CACHE_DIR]),
+        ("train data=nih data.root={nih} data.image_size=64", 20_000, ["Free disk space", *CACHE_DIR]),
+        ("evaluate ckpt={model} data=nih root={nih} gradcam.top=0 replicates=2", 20_000, [".png'", *LOG_DIR]),
+        ("phantom {place}", 2000, [".png'", "Free disk space."]),
+        ("prepare {nih} --image-size 64 --cache-dir {place}", 2000, ["Free disk space", *CACHE_DIR]),
+        ("predict {nih}/images --model {model} --out {place}", 1000, ["results.jsonl'", "Free disk space."]),
+        ("export {model} {place}.safetensors", 2000, [".safetensors'", "Free disk space."]),
+    ],
+)
+def test_a_full_disk_is_one_line(
+    words: str,
+    size: int,
+    said: list[str],
+    nih_folder: Path,
+    model_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    GlobalHydra.instance().clear()
+    with full_disk(size):
+        assert main(command(words, nih_folder, model_file, tmp_path / "out")) == 1
+    error = error_line(capsys)
+    assert all(text in error for text in ["File too large", *said])
+
+
+def test_no_folder_for_temporary_files_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tempfile._get_candidate_names", lambda: iter(()))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr("tempfile._candidate_tempdir_list", lambda: ["/sys/x"])
+    monkeypatch.setattr("cxr_lightning.phantom.build.usable_cores", lambda: 2)
+    assert main(["phantom", str(tmp_path)]) == 1
+    assert "Set TMPDIR" in error_line(capsys)
+
+
+@pytest.mark.parametrize("output", ["a reader that has ended", "closed", "a full disk"])
+def test_a_run_without_output_keeps_its_record(
+    run: Run, small: list[str], output: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    full = Path("/dev/full").open("w")  # noqa: SIM115
+    with monkeypatch.context() as patch, os.fdopen(writer, "w", buffering=1) as pipe, full:
+        streams = {"a reader that has ended": pipe, "closed": None, "a full disk": full}
+        patch.setattr(sys, "stdout", streams[output])
+        code, folder = run(*small, "trainer.max_epochs=1")
+    assert code == 0
+    assert summary_of(folder)["test"]["auroc"]
