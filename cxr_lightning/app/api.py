@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf, open_dict
 
 from cxr_lightning.app.configuration import check_overrides, compose_settings, conf_folder, own_hydra, search_path
-from cxr_lightning.app.errors import explain_error
+from cxr_lightning.app.errors import explain_lost_process
 from cxr_lightning.app.evaluate_settings import read_evaluate_settings
 from cxr_lightning.app.hydra_targets import check_hydra
 from cxr_lightning.app.output_folder import check_output_folder
@@ -172,7 +172,7 @@ def _kept_state() -> Iterator[None]:
             resolve_name(_SILENCE)()
             yield
     except RuntimeError as error:
-        raise explain_error(error) from error
+        raise explain_lost_process(error) from error
     except Stopped as stopped:
         if stopped.signum == signal.SIGINT:
             raise KeyboardInterrupt(str(stopped)) from stopped  # which a notebook expects

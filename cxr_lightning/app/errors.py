@@ -7,8 +7,14 @@ from omegaconf.errors import OmegaConfBaseException
 
 from cxr_lightning.utils.command_line import pasteable_override
 
-USER_ERRORS = (ValueError, OSError, ImportError, HydraException, OmegaConfBaseException)
+USER_ERRORS = (ValueError, OSError, ImportError, MemoryError, HydraException, OmegaConfBaseException)
 """Exceptions for a wrong setting, file or installation; any other is a bug and shows its traceback."""
+_REFUSALS = frozenset({"lightning_fabric.utilities.exceptions.MisconfigurationException", "wandb.errors.errors.Error"})
+"""Libraries' own classes of exceptions for settings that they refuse; by name, since their import takes seconds."""
+_NO_METRIC = "Early stopping conditioned on metric"
+"""Start of Lightning's message about a monitored metric that is not logged."""
+_OUT_OF_MEMORY = re.compile(r"MemoryError|out of memory|not enough memory", re.IGNORECASE)
+"""Parts of the messages of Python and torch when memory is used up."""
 _LOST_CONNECTION = re.compile(r"gloo/|NCCL|ProcessGroup|TCPStore")
 """Parts of torch's messages when another process of the run cannot be reached."""
 _SOURCE_LOCATION = re.compile(r"^\[[^\]]*\] *")
@@ -16,14 +22,33 @@ _SOURCE_LOCATION = re.compile(r"^\[[^\]]*\] *")
 
 
 def explain_error(error: Exception) -> Exception:
+    """Convert a library's error about settings, memory or a process that has died into one with a remedy.
+
+    Args:
+        error: An exception of training, testing or predicting.
+
+    Returns:
+        An exception of ``USER_ERRORS``; any other error unchanged.
+    """
+    text = " ".join(str(error).split())
+    classes = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__}
+    if classes & _REFUSALS or (isinstance(error, RuntimeError) and text.startswith(_NO_METRIC)):
+        library = "wandb" if type(error).__module__.startswith("wandb.") else "Lightning"
+        return ValueError(f"Expected settings that {library} accepts but it refuses them ({text}). Correct them.")
+    if isinstance(error, RuntimeError | MemoryError) and _OUT_OF_MEMORY.search(f"{type(error).__name__}: {text}"):
+        return MemoryError(
+            f"Expected more memory but there is none left ({text[:200]}). Lower the batch size, or stop other programs."
+        )
+    return explain_lost_process(error) if isinstance(error, RuntimeError) else error
+
+
+def explain_lost_process(error: RuntimeError) -> Exception:
     """Convert the error of a process that has died into one with a remedy; return any other error unchanged.
 
     Args:
         error: An exception of training, testing or predicting.
     """
     text = " ".join(str(error).split())
-    if not isinstance(error, RuntimeError):
-        return error
     if "DataLoader worker" in text:
         return ChildProcessError(
             f"Expected the data loader's workers to keep running but one died ({text}). If memory ran out, lower "

@@ -11,13 +11,19 @@ from typing import TYPE_CHECKING, Any
 import pytorch_lightning as pl
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import ProgressBar
 from rich.console import Console
 from rich.table import Table
 
 from cxr_lightning.app.entry_point import ignore_intended_warnings
+from cxr_lightning.app.instantiation import (
+    check_factories,
+    configured_factories,
+    instantiate_group,
+    instantiate_node,
+    start_loggers,
+)
 from cxr_lightning.app.next_command import evaluate_command
 from cxr_lightning.app.run_identity import settings_of
 from cxr_lightning.app.train_settings import TrainSettings
@@ -69,7 +75,8 @@ def run_training(config: DictConfig, settings: TrainSettings, folder: Path, ckpt
     pl.seed_everything(settings.seed, workers=True, verbose=False)
     continued = settings.train and ckpt_path is not None
     trainer, history = configured_trainer(config, continued=continued)
-    datamodule: ChestXRayDataModule = instantiate(config.data, _convert_="all")
+    check_factories(config)
+    datamodule: ChestXRayDataModule = instantiate_node(config, "data")
     datamodule.prepare_data()
     datamodule.setup("fit" if settings.train else "test")
     model = configured_model(config, datamodule)
@@ -108,8 +115,8 @@ def configured_model(config: DictConfig, datamodule: "ChestXRayDataModule") -> C
     settings: Any = OmegaConf.to_container(config.model, resolve=True)
     return build_model(
         datamodule,
-        instantiate(config.loss, _convert_="all"),
-        partial(instantiate, config.model, _convert_="all"),
+        instantiate_node(config, "loss"),
+        partial(instantiate_node, config, "model", **configured_factories(config)),
         settings,
         folder=Path(config.paths.output_dir),
         metadata={
@@ -128,9 +135,8 @@ def configured_trainer(config: DictConfig, *, continued: bool = False) -> tuple[
         config: ``conf/train.yaml``, composed and checked.
         continued: Whether the run continues from a checkpoint.
     """
-    loggers = [instantiate(node, _convert_="all") for node in (config.logger or {}).values() if node is not None]
-    nodes = (config.callbacks or {}).values()
-    configured = [instantiate(node, _convert_="all") for node in nodes if node is not None]
+    loggers = instantiate_group(config, "logger")
+    configured = instantiate_group(config, "callbacks").values()
     callbacks, history = complete_callbacks(
         [callback for callback in configured if callback is not None],
         folder=config.paths.output_dir,
@@ -143,15 +149,16 @@ def configured_trainer(config: DictConfig, *, continued: bool = False) -> tuple[
         continued=continued,
     )
     has_bar = any(isinstance(callback, ProgressBar) for callback in callbacks)
-    trainer: pl.Trainer = instantiate(
-        config.trainer,
+    trainer: pl.Trainer = instantiate_node(
+        config,
+        "trainer",
         callbacks=callbacks,
         enable_progress_bar=config.trainer.get("enable_progress_bar", has_bar),  # else Lightning adds a bar of its own
-        logger=loggers or False,
+        logger=list(loggers.values()) or False,
         plugins=trainer_plugins(),
         use_distributed_sampler=False,  # the data module has samplers of its own
-        _convert_="all",
     )
+    start_loggers({key: logger for key, logger in loggers.items() if logger in trainer.loggers})
     return trainer, history
 
 
