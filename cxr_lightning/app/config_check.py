@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue
+from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 from pydantic import ValidationError
 
 from cxr_lightning.app.resolvers import without_torch
@@ -45,8 +45,15 @@ def check_config(config: DictConfig, settings: type[SettingsType], overrides: Se
         ImportError: If a trusted package cannot be imported.
     """
     load_plugins()  # a package that cannot be imported is found now, not after hours of work
-    with without_torch():
-        found, problems = _check_without_imports(config, settings, overrides)
+    try:
+        with without_torch():
+            found, problems = _check_without_imports(config, settings, overrides)
+    except InterpolationResolutionError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(
+            f"Expected what '{error.full_key}' refers to but got none ({reason}). Leave that in place, or correct "
+            f"'{error.full_key}'."
+        ) from error
     if found is not None and not problems:  # what follows imports torch and Lightning, which takes seconds
         wrong = _target_problems(config)
         problems = [problem for found_problems in wrong.values() for problem in found_problems]
@@ -71,15 +78,27 @@ def _check_without_imports(
     for key, node in nodes:
         arguments = arguments_of_target(key, node["_target_"]).without(settings.own_rules, key)
         problems += _argument_problems(key, node, arguments)
-    found: SettingsType | None = None
+    values = {str(name): _plain_value(config, str(name)) for name in config}
     try:
-        found = settings(**{str(name): _plain_value(config, str(name)) for name in config})
+        found = settings(**values)
     except ValidationError as error:
-        problems += invalid_settings(error, settings)
-    else:
-        problems += _group_problems(found)
-        problems += found.contradictions(overrides)
+        return None, [*problems, *invalid_settings(error, settings), *_other_contradictions(values, error, settings)]
+    problems += _group_problems(found)
+    problems += found.contradictions(overrides)
     return found, problems
+
+
+def _other_contradictions(values: Mapping[str, Any], error: ValidationError, settings: type[Settings]) -> Iterator[str]:
+    """Contradictions among the other settings, with defaults in place of those that are wrong."""
+    wrong = {str(details["loc"][0]) for details in error.errors(include_url=False)}
+    try:
+        others = settings(**{name: value for name, value in values.items() if name not in wrong})
+    except ValidationError:  # a setting without a default
+        return
+    is_about_wrong = re.compile(rf"\b({'|'.join(map(re.escape, wrong))})\b")
+    for problem in (*_group_problems(others), *others.contradictions()):
+        if not is_about_wrong.search(problem):
+            yield problem
 
 
 def _target_problems(config: DictConfig) -> dict[str, list[str]]:
@@ -155,8 +174,8 @@ def _group_problems(settings: Settings) -> Iterator[str]:
         for name, node in (getattr(settings, group, None) or {}).items():
             if node is not None and not (isinstance(node, Mapping) and "_target_" in node):
                 yield (
-                    f"Expected null or a node with `_target_` as '{group}.{name}' but got {node!r}. Correct it, or "
-                    f"choose the {group} that has it: {group}=NAME."
+                    f"Expected null or a node with `_target_` as '{group}.{name}' but got {node!r}. "
+                    f"Set '{group}.{name}=null', or choose {group} that have it."
                 )
 
 

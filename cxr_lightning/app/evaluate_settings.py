@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from pydantic import Field, field_validator
 
 from cxr_lightning.app.config_check import Node, check_config
+from cxr_lightning.app.data_contradictions import data_contradictions
 from cxr_lightning.app.train_settings import Folders
 from cxr_lightning.app.value_check import Settings
 from cxr_lightning.imaging.reader import Interpolation
@@ -119,6 +120,7 @@ class EvaluateSettings(Settings):
     def contradictions(self, overrides: Sequence[str] = ()) -> Iterator[str]:
         """Describe settings that contradict each other or have no effect, and outputs that would overwrite a file."""
         yield from self._input_contradictions()
+        yield from data_contradictions(self.data or {})
         if self.devices != -1 and self.devices < 1:
             yield f"Expected `devices` to be at least 1, or -1 for all, but got {self.devices}. Correct the value."
         if self.gradcam.images and self.gradcam.top == 0:

@@ -11,6 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from cxr_lightning.app.monitor_check import metric_mode
 from cxr_lightning.app.run_identity import settings_of
 from cxr_lightning.app.sweep_folder import HYDRA_FOLDER, choose_job_folder, next_hydra_folder
 from cxr_lightning.training.run_folder import choose_run_folder, is_finished_as, results_in
@@ -40,6 +41,7 @@ def register_resolvers() -> None:
         "on_phantom": _on_phantom,
         "val_fraction": _val_fraction,
         "auto_precision": _auto_precision,
+        "monitor_mode": _monitor_mode,
         "run_folder": _run_folder,
         "job_folder": _job_folder,
         "hydra_folder": _hydra_folder,
@@ -71,6 +73,10 @@ def _auto_precision(accelerator: str) -> str:
         return "32-true"
     precision: str = resolve_name(_AUTO_PRECISION)(accelerator)
     return precision
+
+
+def _monitor_mode(name: object) -> str | None:
+    return metric_mode(str(name))
 
 
 def _optuna_direction(mode: str) -> str:

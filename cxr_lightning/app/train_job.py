@@ -31,6 +31,7 @@ from cxr_lightning.data.excluded_images import write_excluded_images
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.report.terminal_tables import auroc_table
 from cxr_lightning.report.wording import data_title
+from cxr_lightning.training.batch_limits import check_batch_limits
 from cxr_lightning.training.build import build_model, complete_callbacks, trainer_plugins
 from cxr_lightning.training.callbacks import History
 from cxr_lightning.training.run import RunPlan, execute_run
@@ -79,6 +80,7 @@ def run_training(config: DictConfig, settings: TrainSettings, folder: Path, ckpt
     datamodule: ChestXRayDataModule = instantiate_node(config, "data")
     datamodule.prepare_data()
     datamodule.setup("fit" if settings.train else "test")
+    check_batch_limits(trainer, datamodule, train=settings.train, test=settings.test)
     model = configured_model(config, datamodule)
     plan = RunPlan(
         folder=folder,

@@ -8,13 +8,20 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from cxr_lightning.app.config_check import Node, Nodes
+from cxr_lightning.app.data_contradictions import (
+    data_contradictions,
+    trained_labels,
+    training_data_contradictions,
+)
+from cxr_lightning.app.monitor_check import monitor_problems
+from cxr_lightning.app.train_contradictions import training_contradictions
 from cxr_lightning.app.value_check import Settings
 from cxr_lightning.training.run_folder import has_checkpoint
 from cxr_lightning.utils.paths import refuse_url
 
 _PRECISIONS = frozenset({"32", "32-true", "16-mixed", "bf16-mixed"})
-_FIND_BACKBONE = "cxr_lightning.models.backbones.registry:find_backbone"
-"""Imported when a backbone is checked, since torch takes seconds and ``--help`` needs none."""
+_PART_PROBLEMS = "cxr_lightning.app.part_check:find_part_problems"
+"""Imported after all checks that need no torch, which takes seconds to import."""
 
 
 class Folders(Settings):
@@ -34,7 +41,9 @@ class Monitor(Settings):
     """The metric that checkpoints, early stopping and the plateau schedule monitor."""
 
     name: str = Field("val/auroc", description="mean over defined labels")
-    mode: Literal["min", "max"] = "max"
+    mode: Literal["min", "max"] | None = Field(
+        "max", description="min or max, whichever is better; that of a loss and of an AUROC is known"
+    )
 
 
 class TrainSettings(Settings):
@@ -68,6 +77,13 @@ class TrainSettings(Settings):
 
     def contradictions(self, overrides: Sequence[str] = ()) -> Iterator[str]:
         """Describe the settings that contradict each other, and a checkpoint that is not there."""
+        yield from self._step_contradictions()
+        yield from data_contradictions(self.data)
+        yield from training_data_contradictions(self.data)
+        yield from training_contradictions(self)
+        yield from monitor_problems(self, trained_labels(self.data))
+
+    def _step_contradictions(self) -> Iterator[str]:
         if not self.train and not self.test:
             yield "Expected something to do but got train=false and test=false. Leave one out."
         if not self.train and not self.ckpt_path:
@@ -85,16 +101,9 @@ class TrainSettings(Settings):
             yield from _checkpoint_problems(self.ckpt_path)
 
     def part_problems(self, wrong: Collection[str]) -> Iterator[str]:
-        """Describe an unknown backbone."""
-        if "model" not in wrong:
-            yield from _backbone_problems(self.model["backbone"])
-
-
-def _backbone_problems(name: str) -> Iterator[str]:
-    try:
-        resolve_name(_FIND_BACKBONE)(name)
-    except (ValueError, ImportError) as error:
-        yield str(error)
+        """Describe what the constructors of the parts refuse, and weights that cannot be read or downloaded."""
+        problems: Iterator[str] = resolve_name(_PART_PROBLEMS)(dict(self), trained_labels(self.data), wrong)
+        yield from problems
 
 
 def _checkpoint_problems(path: str) -> Iterator[str]:

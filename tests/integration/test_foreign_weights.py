@@ -95,7 +95,7 @@ def test_training_starts_from_a_file_without_a_last_layer_and_reports_a_new_one(
     settings = ["data=nih", f"data.root={root}", "data.image_size=64", "data.batch_size=4", "data.num_workers=0"]
     settings += ["data.val_fraction=0.3", "trainer.accelerator=cpu", "trainer.max_epochs=1", "logger=none"]
     settings += ["callbacks.progress_bar=null", "model=densenet_micro", f"model.weights={weights}"]
-    code, folder = run(run_train, *settings, "model.backbone=densenet_small", "optimizer.lr=0.0")
+    code, folder = run(run_train, *settings, "model.backbone=densenet_small", "model.freeze_backbone=true")
     assert code == 0
     assert "the last layer is new" in (folder / "train.log").read_text()
     model = load_classifier(str(folder / "checkpoints" / "best.ckpt"))
@@ -103,7 +103,7 @@ def test_training_starts_from_a_file_without_a_last_layer_and_reports_a_new_one(
     assert model.metadata["initial_weights"] == str(weights)
     assert model.labels == NIH_LABELS
     kernel = read_foreign_weights(weights).state["features.conv0.weight"]
-    assert torch.equal(model.network.backbone.state_dict()["features.conv0.weight"], kernel)  # a rate of zero
+    assert torch.equal(model.network.backbone.state_dict()["features.conv0.weight"], kernel)
 
 
 def test_weights_of_another_network_are_refused(

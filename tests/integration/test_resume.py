@@ -71,7 +71,7 @@ def died(run: Run, *settings: str) -> None:
     ("workers", "epoch", "batch", "more"),
     [
         (0, 0, 2, ()),
-        (0, 1, 1, ("scheduler=plateau", "scheduler.patience=0", "monitor.name=val/loss", "monitor.mode=max")),
+        (0, 1, 1, ("scheduler=plateau", "scheduler.patience=0", "monitor.name=val/loss", "+scheduler.threshold=0.9")),
         (2, 1, 3, ()),
         (2, 2, 1, ("trainer.accumulate_grad_batches=2",)),
         (0, 1, 2, (f"model.backbone={TINY}", "+model.variations.width=6")),
@@ -105,7 +105,7 @@ def test_a_run_that_died_between_epochs_is_continued_exactly(
     run: Run, small: list[str], die: Callable[[str, int, int], None]
 ) -> None:
     settings = [*small, *SETTINGS[-4:], "callbacks.last_checkpoint.every_steps=null", "scheduler=plateau"]
-    settings += ["scheduler.patience=0", "scheduler.factor=0.5", "monitor.name=train/loss", "monitor.mode=max"]
+    settings += ["scheduler.patience=0", "scheduler.factor=0.5", "monitor.name=train/loss", "+scheduler.threshold=0.9"]
     _, whole = run(*settings)
     assert (whole / "history.csv").read_text().count("0.0001") < 3  # the plateau acted
     die("on_train_batch_start", 2, 0)

@@ -210,7 +210,7 @@ def test_a_run_that_had_stopped_early_is_only_tested_when_continued(
     run: Run, small: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = [*small, *MORE, "trainer.max_epochs=9", "model.freeze_backbone=true", "monitor.name=train/loss"]
-    settings += ["monitor.mode=max", "callbacks.early_stopping.patience=1", "model.drop_rate=0"]
+    settings += ["+callbacks.early_stopping.min_delta=9", "callbacks.early_stopping.patience=1", "model.drop_rate=0"]
     _, whole = run(*settings)
     epochs = len(summary_of(whole)["train_loss"])
     assert epochs < 9

@@ -95,3 +95,77 @@ def test_a_misspelled_setting_is_found_without_torch(override: str, tmp_path: Pa
     command = [sys.executable, "-c", code, override, f"paths.log_dir={tmp_path}"]
     done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+CONTRADICTORY: dict[str, list[str]] = {
+    "monitor.name=val/loss monitor.mode=max": ["min as 'monitor.mode' with val/loss"],
+    "monitor.name=val/auroc/Mass monitor.mode=min": ["max as 'monitor.mode' with val/auroc/Mass"],
+    "callbacks.early_stopping.monitor=val/loss": ["'callbacks.early_stopping.mode=min'"],
+    "scheduler=plateau scheduler.mode=min": ["'scheduler.mode=max'"],
+    "monitor.name=val_loss": ["'monitor.name'", "Did you mean 'val/loss'?"],
+    "callbacks.early_stopping.monitor=val_loss": ["'callbacks.early_stopping.monitor'", "'val/loss'?"],
+    "monitor.name=val/auroc/Efusion": ["'val/auroc/Effusion'?"],
+    "data.labels=[Mass] monitor.name=val/auroc/Edema": ["'val/auroc/Edema'", "Logged are"],
+    "monitor.name=accuracy": ["'accuracy'", "Logged are train/loss, val/loss"],
+    "monitor.name=val/defined_labels": ["`monitor.mode` (min or max)"],
+    "callbacks.model_checkpoint.monitor=train/loss": ["Set 'monitor.name=train/loss'"],
+    "trainer.limit_val_batches=0": ["validation for val/auroc", "monitor.name=train/loss"],
+    "trainer.check_val_every_n_epoch=9 trainer.max_epochs=3": ["within 3 epochs", "is 9"],
+    "trainer.max_epochs=0": ["`trainer.max_epochs` to be at least 1, or -1"],
+    "trainer.max_epochs=-1": ["known length with scheduler=cosine"],
+    "trainer.limit_train_batches=0": ["batches to train with"],
+    "trainer.limit_test_batches=0.0": ["batches to test with", "test=false"],
+    "trainer.limit_val_batches=1.5": ["`trainer.limit_val_batches`", "1.5"],
+    "trainer.overfit_batches=-1": ["`trainer.overfit_batches`"],
+    "trainer.gradient_clip_val=0": ["`trainer.gradient_clip_val` to be above 0"],
+    "trainer.accumulate_grad_batches=0": ["to be at least 1"],
+    "trainer.devices=0": ["`trainer.devices`", "-1 (all)"],
+    "trainer.log_every_n_steps=-1": ["`trainer.log_every_n_steps`"],
+    "optimizer.lr=nan": ["`optimizer.lr` to be above 0 but got nan"],
+    "optimizer.weight_decay=-0.1": ["`optimizer.weight_decay`"],
+    "+optimizer.betas=[2,0.9]": ["'optimizer'", "beta"],
+    "optimizer=sgd optimizer.momentum=0": ["'optimizer'", "momentum"],
+    "scheduler=plateau scheduler.factor=1": ["`scheduler.factor` to be in (0, 1)"],
+    "scheduler.warmup=2": ["`scheduler.warmup`"],
+    "callbacks.early_stopping.patience=-1": ["`callbacks.early_stopping.patience`"],
+    "callbacks.last_checkpoint.every_minutes=0": ["every_minutes"],
+    "callbacks.snapshots.every_n_epochs=0": ["every_n_epochs"],
+    "data.batch_size=0": ["`data.batch_size`"],
+    "data.image_size=16": ["`data.image_size` to be in [32, 4096]"],
+    "data.val_fraction=1": ["`data.val_fraction` to be in [0, 1)"],
+    "data.val_fraction=0": ["'data.val_fraction' is 0"],
+    "data.split=patient data.test_fraction=0.9": ["`data.test_fraction`", "leave images for training"],
+    "data.split=all": ["'data.split=all'"],
+    "data.labels=[Efusion]": ["'Efusion'", "'Effusion'?"],
+    "data.labels=[]": ["at least one label"],
+    "data.views=[LL]": ["['LL']", "['AP', 'PA']"],
+    "data.views=[]": ["'data.views'", "empty"],
+    "data.subset_images=[1,2]": ["`data.subset_images`"],
+    "data.source.train_images=3": ["`train_images`"],
+    "model.image_size=64": ["`model.image_size`", "'data.image_size'"],
+    "model.interpolation=foo": ["`model.interpolation`", "'data.interpolation'"],
+    "model.mean=3": ["featurewise"],
+    "model.preprocessing=featurewise model.std=3": ["both `model.mean` and `model.std`"],
+    "model.drop_rate=1": ["`model.drop_rate`"],
+    "model.backbone=resnet18": ["`model.backbone`", "'resnet50'?"],
+    "trainer.precision=16-mixed trainer.gradient_clip_val=1": ["optimizer.fused=false"],
+    "+callbacks.timer={_target_:pytorch_lightning.callbacks.Timer,interval:hour}": ["'callbacks.timer'", "hour"],
+    "trainer.accelerator=gpuu": ["gpuu"],
+}
+"""Overrides that contradict each other, or are out of their range; and words of their errors."""
+
+
+@pytest.mark.parametrize("overrides", CONTRADICTORY)
+def test_contradictory_settings_are_refused_before_data_is_made(
+    run: Run, capsys: pytest.CaptureFixture[str], overrides: str
+) -> None:
+    assert_refused(run(*overrides.split()), capsys, CONTRADICTORY[overrides])
+
+
+def test_five_faults_are_in_one_line(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = ["monitor.name=val_loss", "optimizer.lr=-1", "data.batch_size=0", "trainer.max_epochs=0", "seed=-1"]
+    words = ["5 are wrong", "'val/loss'?", "`optimizer.lr`", "`data.batch_size`", "`trainer.max_epochs`", "`seed`"]
+    assert_refused(run(*wrong), capsys, words)
+    wrong = ["+optimizer.betas=[2,0.9]", "data.subset_images=[1]", "model.backbone=vgg", "scheduler.warmup=0.1"]
+    words = ["3 are wrong", "beta", "data.subset_images", "model.backbone"]
+    assert_refused(run(*wrong), capsys, words)

@@ -1,0 +1,113 @@
+"""Settings of a training that contradict each other, beside those of the data and of the monitored metrics."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cxr_lightning.app.monitor_check import is_plateau
+from cxr_lightning.app.number_rules import MAX_EPOCHS, PLATEAU_FACTOR, TRAIN_RANGES, is_number, numbers_out_of_range
+from cxr_lightning.utils.paths import refuse_url
+from cxr_lightning.utils.suggestions import did_you_mean
+
+if TYPE_CHECKING:
+    from cxr_lightning.app.train_settings import TrainSettings
+
+_STEP_SCHEDULE = "cxr_lightning.models.schedules.cosine"
+"""The schedule that needs to know the number of steps."""
+_IMAGENET = "imagenet"
+_WEIGHT_FILES = (".ckpt", ".pt", ".pth", ".h5", ".hdf5", ".keras", ".safetensors")
+_DATA_OF_MODEL = ("image_size", "interpolation")
+"""Settings of the model that are the data's."""
+
+
+def training_contradictions(settings: "TrainSettings") -> Iterator[str]:
+    """Describe numbers out of their range, and settings that contradict each other or leave nothing to do.
+
+    Args:
+        settings: The settings, whose nodes may have values of a wrong type.
+    """
+    yield from numbers_out_of_range(dict(settings), TRAIN_RANGES)
+    if is_plateau(settings.scheduler):
+        yield from numbers_out_of_range(settings.scheduler, {"factor": PLATEAU_FACTOR}, "scheduler.")
+    yield from _batch_limits(settings)
+    if settings.train:
+        yield from _length(settings)
+    yield from _model_contradictions(settings.model, settings.data)
+    yield from _clipping(settings)
+    if isinstance(weights := settings.model.get("weights"), str) and weights != _IMAGENET:
+        yield from _weights_file(weights)
+
+
+def _batch_limits(settings: "TrainSettings") -> Iterator[str]:
+    """Limits that are neither a number of batches nor a fraction, or leave nothing to train or test with."""
+    trainer = settings.trainer
+    needed = {"limit_train_batches": "train" if settings.train else "", "limit_test_batches": "test"}
+    if not settings.test:
+        needed.pop("limit_test_batches")
+    for name in ("limit_train_batches", "limit_val_batches", "limit_test_batches", "overfit_batches"):
+        limit = trainer.get(name)
+        if not is_number(limit):
+            continue
+        if not (limit >= 0 if isinstance(limit, int) else 0 <= limit <= 1):  # also NaN
+            yield (
+                f"Expected a whole number of batches, or a fraction of them in (0, 1], as `trainer.{name}` but got "
+                f"{limit}. Correct the value."
+            )
+        elif limit == 0 and needed.get(name) and not trainer.get("fast_dev_run"):
+            yield (
+                f"Expected batches to {needed[name]} with but `trainer.{name}` is {limit}. Raise it, or set "
+                f"'{needed[name]}=false'."
+            )
+
+
+def _length(settings: "TrainSettings") -> Iterator[str]:
+    epochs, steps = settings.trainer.get("max_epochs"), settings.trainer.get("max_steps", -1)
+    if is_number(epochs) and epochs not in MAX_EPOCHS:
+        yield f"Expected `trainer.max_epochs` to be {MAX_EPOCHS} but got {epochs}. Raise it, or set 'train=false'."
+    if settings.scheduler.get("_target_") == _STEP_SCHEDULE and epochs == -1 and steps == -1:
+        yield (
+            "Expected a run of known length with scheduler=cosine but `trainer.max_epochs` is -1. Set it, or "
+            "'+trainer.max_steps=NUMBER', or use 'scheduler=plateau'."
+        )
+
+
+def _model_contradictions(model: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[str]:
+    for name in _DATA_OF_MODEL:
+        if name in model and model[name] != data.get(name):
+            yield (
+                f"Expected `model.{name}` to be that of the data, {data.get(name)}, but got {model[name]}. Leave it "
+                f"out, and set 'data.{name}'."
+            )
+    statistics = [model.get("mean"), model.get("std")]
+    if model.get("preprocessing") != "featurewise" and statistics != [None, None]:
+        yield (
+            "Expected 'model.preprocessing=featurewise' beside `model.mean` and `model.std` but got "
+            f"{model.get('preprocessing')}, which does not use them. Set it, or leave them out."
+        )
+    elif statistics.count(None) == 1:
+        yield f"Expected both `model.mean` and `model.std`, or neither, but got {statistics}. Set both."
+
+
+def _clipping(settings: "TrainSettings") -> Iterator[str]:
+    trainer = settings.trainer
+    if trainer.get("gradient_clip_val") and trainer.get("precision") == "16-mixed" and settings.optimizer.get("fused"):
+        yield (
+            "Expected an optimizer that is not fused for gradient clipping in float16. Set 'optimizer.fused=false', or "
+            "'trainer.precision=bf16-mixed'."
+        )
+
+
+def _weights_file(path: str) -> Iterator[str]:
+    try:
+        refuse_url(path, "a file as `model.weights`")
+    except ValueError as error:
+        yield str(error)
+        return
+    if not Path(path).is_file():
+        hint = did_you_mean(path, [_IMAGENET]) or "Correct the path."
+        yield f"Expected null, {_IMAGENET} or a weights file as `model.weights` but there is no file '{path}'. {hint}"
+    elif Path(path).suffix not in _WEIGHT_FILES:
+        yield (
+            f"Expected a weights file ({', '.join(_WEIGHT_FILES)}) as `model.weights` but got '{path}'. Convert it, or "
+            "rename it as what it is."
+        )
