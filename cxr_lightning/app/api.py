@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf, open_dict
 
 from cxr_lightning.app.configuration import check_overrides, compose_settings, conf_folder, own_hydra, search_path
+from cxr_lightning.app.data_root import without_data_node
 from cxr_lightning.app.errors import explain_lost_process
 from cxr_lightning.app.evaluate_settings import read_evaluate_settings
 from cxr_lightning.app.hydra_targets import check_hydra
@@ -111,6 +112,8 @@ def evaluate(
         raise ValueError(f"Expected no {', '.join(unused)} beside `datamodule`, which has its own. Leave them out.")
     if isinstance(settings.get("data"), str):
         given.append(f"data={settings.pop('data')}")
+    named_root = [f"root={settings['root']}"] if settings.get("root") else []
+    given = [text for text in without_data_node([*given, *named_root]) if text not in named_root]
     config = compose_settings("evaluate", given)
     with open_dict(config):
         config.paths.output_dir = _plain(output_dir)

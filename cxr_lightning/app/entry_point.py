@@ -15,6 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from cxr_lightning.app.data_root import without_data_node
 from cxr_lightning.app.errors import USER_ERRORS, explain_error, one_line
 from cxr_lightning.app.folders import explain_folder_error
 from cxr_lightning.app.hydra_parser import unchecked_help_texts
@@ -106,6 +107,8 @@ def _run(main: Callable[[], object], conf: Path, name: str) -> BaseException | N
     forget_sweep()
     try:
         sys.argv[1:] = absolute_config_path(sys.argv[1:])
+        if name == "evaluate":
+            sys.argv[1:] = without_data_node(sys.argv[1:])
         if (job := check_hydra(conf, name, sys.argv[1:])) is not None:
             check_output_folder(job.config, name, sweep=job.sweep)
         with unchecked_help_texts():

@@ -12,6 +12,7 @@ from pydantic import Field, field_validator
 
 from cxr_lightning.app.config_check import Node, check_config
 from cxr_lightning.app.data_contradictions import data_contradictions
+from cxr_lightning.app.data_root import apply_root, root_contradictions
 from cxr_lightning.app.train_settings import Folders
 from cxr_lightning.app.value_check import Settings
 from cxr_lightning.imaging.reader import Interpolation
@@ -120,6 +121,7 @@ class EvaluateSettings(Settings):
     def contradictions(self, overrides: Sequence[str] = ()) -> Iterator[str]:
         """Describe settings that contradict each other or have no effect, and outputs that would overwrite a file."""
         yield from self._input_contradictions()
+        yield from root_contradictions(self.root, self.data)
         yield from data_contradictions(self.data or {})
         if self.devices != -1 and self.devices < 1:
             yield f"Expected `devices` to be at least 1, or -1 for all, but got {self.devices}. Correct the value."
@@ -185,10 +187,9 @@ def read_evaluate_settings(config: DictConfig, overrides: Sequence[str]) -> Eval
     Raises:
         ValueError: If anything is wrong; all of it in one message.
     """
-    with open_dict(config):
-        if "data" in config:
-            if config.root:
-                config.data.root = config.root
-            if config.ckpt and OmegaConf.is_dict(config.data) and OmegaConf.is_missing(config.data, "labels"):
-                config.data.labels = None  # the checkpoint has them
+    apply_root(config, overrides)
+    data = config.get("data")
+    if config.ckpt and OmegaConf.is_dict(data) and OmegaConf.is_missing(data, "labels"):
+        with open_dict(config):
+            config.data.labels = None  # the checkpoint has them
     return check_config(config, EvaluateSettings, overrides)

@@ -5,12 +5,12 @@ from contextlib import nullcontext
 from pathlib import Path
 from pkgutil import resolve_name
 
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from cxr_lightning.app.config_check import check_config
 from cxr_lightning.app.output_folder import check_run_folder
 from cxr_lightning.app.run_identity import settings_of
-from cxr_lightning.app.train_settings import TrainSettings
+from cxr_lightning.app.train_settings import read_train_settings
 from cxr_lightning.training.run_folder import (
     explain_new_run,
     finished_result,
@@ -41,7 +41,7 @@ def run_train_program(config: DictConfig, *, show: bool = True) -> float | None:
         ValueError: If the configuration or the data is wrong.
         FileNotFoundError: If a file of the data is not there.
     """
-    settings = check_config(config, TrainSettings)
+    settings = read_train_settings(config, HydraConfig.get().overrides.task)
     folder = Path(settings.paths.output_dir)
     with locked_run_folder(folder) if is_rank_zero() else nullcontext():
         if is_rank_zero():

@@ -5,14 +5,16 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import ClassVar, Literal
 
+from omegaconf import DictConfig
 from pydantic import Field
 
-from cxr_lightning.app.config_check import Node, Nodes
+from cxr_lightning.app.config_check import Node, Nodes, check_config
 from cxr_lightning.app.data_contradictions import (
     data_contradictions,
     trained_labels,
     training_data_contradictions,
 )
+from cxr_lightning.app.data_root import apply_root, root_contradictions
 from cxr_lightning.app.monitor_check import monitor_problems
 from cxr_lightning.app.train_contradictions import training_contradictions
 from cxr_lightning.app.value_check import Settings
@@ -58,9 +60,10 @@ class TrainSettings(Settings):
     optimizer: Node
     scheduler: Node
     trainer: Node
-    callbacks: Nodes | None
-    logger: Nodes | None
+    callbacks: Nodes | None = None
+    logger: Nodes | None = None
     paths: TrainPaths
+    root: str | None = Field(None, description="the data set's folder, the same as data.root")
     seed: int = Field(
         1,
         ge=0,
@@ -78,6 +81,7 @@ class TrainSettings(Settings):
     def contradictions(self, overrides: Sequence[str] = ()) -> Iterator[str]:
         """Describe the settings that contradict each other, and a checkpoint that is not there."""
         yield from self._step_contradictions()
+        yield from root_contradictions(self.root, self.data)
         yield from data_contradictions(self.data)
         yield from training_data_contradictions(self.data)
         yield from training_contradictions(self)
@@ -104,6 +108,21 @@ class TrainSettings(Settings):
         """Describe what the constructors of the parts refuse, and weights that cannot be read or downloaded."""
         problems: Iterator[str] = resolve_name(_PART_PROBLEMS)(dict(self), trained_labels(self.data), wrong)
         yield from problems
+
+
+def read_train_settings(config: DictConfig, overrides: Sequence[str]) -> TrainSettings:
+    """Check a composed ``conf/train.yaml``, and return its settings.
+
+    Args:
+        config: The configuration; ``root`` is set in its ``data`` too.
+        overrides: The ``key=value`` that were given, beside the defaults.
+
+    Raises:
+        ValueError: If anything is wrong; all of it in one message.
+        ImportError: If a trusted package cannot be imported.
+    """
+    apply_root(config, overrides)
+    return check_config(config, TrainSettings, overrides)
 
 
 def _checkpoint_problems(path: str) -> Iterator[str]:
