@@ -50,7 +50,7 @@ def instantiate_group(config: DictConfig, group: str) -> dict[str, Any]:
         config: The configuration, composed and checked.
         group: Key of the group.
     """
-    keys = [f"{group}.{name}" for name, node in (config[group] or {}).items() if node is not None]
+    keys = [f"{group}.{name}" for name, node in (config.get(group) or {}).items() if node is not None]
     made = {key: instantiate_node(config, key) for key in keys}
     return {key: value for key, value in made.items() if value is not None}
 

@@ -12,7 +12,6 @@ import pytorch_lightning as pl
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.callbacks import ProgressBar
 from rich.console import Console
 from rich.table import Table
 
@@ -32,7 +31,13 @@ from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.report.terminal_tables import auroc_table
 from cxr_lightning.report.wording import data_title
 from cxr_lightning.training.batch_limits import check_batch_limits
-from cxr_lightning.training.build import build_model, complete_callbacks, trainer_plugins
+from cxr_lightning.training.build import (
+    SWITCHED_CALLBACKS,
+    build_model,
+    complete_callbacks,
+    trainer_plugins,
+    trainer_switches,
+)
 from cxr_lightning.training.callbacks import History
 from cxr_lightning.training.run import RunPlan, execute_run
 from cxr_lightning.training.run_settings import plain_settings
@@ -146,18 +151,18 @@ def configured_trainer(config: DictConfig, *, continued: bool = False) -> tuple[
         settings=settings_of(config),
         text=f"{OmegaConf.to_yaml(config)}{config.paths.output_dir}",
         has_logger=bool(loggers),
-        logs_progress="progress_log" not in (config.callbacks or {}),
+        logs_progress="progress_log" not in (config.get("callbacks") or {}),
         has_frozen_backbone=bool(config.model.get("freeze_backbone")),
         continued=continued,
+        left_out=tuple(kind for name, kind in SWITCHED_CALLBACKS.items() if config.trainer.get(name) is False),
     )
-    has_bar = any(isinstance(callback, ProgressBar) for callback in callbacks)
     trainer: pl.Trainer = instantiate_node(
         config,
         "trainer",
         callbacks=callbacks,
-        enable_progress_bar=config.trainer.get("enable_progress_bar", has_bar),  # else Lightning adds a bar of its own
         logger=list(loggers.values()) or False,
         plugins=trainer_plugins(),
+        **trainer_switches(callbacks),
         use_distributed_sampler=False,  # the data module has samplers of its own
     )
     start_loggers({key: logger for key, logger in loggers.items() if logger in trainer.loggers})

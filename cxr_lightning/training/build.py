@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import LearningRateFinder, LearningRateMonitor
+from pytorch_lightning.callbacks import Checkpoint, LearningRateFinder, LearningRateMonitor, ProgressBar
 
 from cxr_lightning.checkpoints.initial_weights import InitialWeights, read_initial_weights
 from cxr_lightning.checkpoints.installation_check import attach_reference
@@ -31,6 +31,12 @@ from cxr_lightning.training.run_settings import RunSettings
 from cxr_lightning.utils.cluster import cluster_plugins
 
 logger = logging.getLogger(__name__)
+
+SWITCHED_CALLBACKS: dict[str, type[pl.Callback]] = {
+    "enable_progress_bar": ProgressBar,
+    "enable_checkpointing": Checkpoint,
+}
+"""Arguments of the trainer that switch callbacks off, and the classes of these."""
 
 
 def build_model(
@@ -102,6 +108,7 @@ def complete_callbacks(
     logs_progress: bool,
     has_frozen_backbone: bool,
     continued: bool,
+    left_out: tuple[type[pl.Callback], ...] = (),
 ) -> tuple[list[pl.Callback], History]:
     """All callbacks of a run: the configured ones and those that every run has.
 
@@ -115,6 +122,7 @@ def complete_callbacks(
         logs_progress: Whether the progress is logged where no callback for that is configured.
         has_frozen_backbone: Whether only the last layer is trained.
         continued: Whether the run continues from a checkpoint, with the learning rate in it.
+        left_out: Classes of the configured callbacks that the trainer's settings switch off.
 
     Returns:
         All callbacks, and the one that keeps the run's history.
@@ -123,8 +131,12 @@ def complete_callbacks(
         ValueError: If a callback cannot work.
     """
     check_callbacks(callbacks, has_logger=has_logger, has_frozen_backbone=has_frozen_backbone, continued=continued)
-    without = (*(() if has_logger else (LearningRateMonitor,)), *((LearningRateFinder,) if continued else ()))
-    used = [callback for callback in callbacks if not isinstance(callback, without)]
+    unused = (
+        *left_out,
+        *(() if has_logger else (LearningRateMonitor,)),
+        *((LearningRateFinder,) if continued else ()),
+    )
+    used = [callback for callback in callbacks if not isinstance(callback, unused)]
     history = next((callback for callback in used if isinstance(callback, History)), None)
     if history is None:
         history = History(folder)
@@ -133,9 +145,16 @@ def complete_callbacks(
     if not logs and logs_progress:
         logs = [ProgressLog()]
     others = [callback for callback in used if callback not in logs]
-    # The log reads the epoch's row of the history.
     own = [SameSettings(text), StepSeeds(seed), Continuation(Path(folder), settings)]
+    # The log reads the epoch's row of the history.
     return [*own, *others, *logs, LightningCallbacks()], history
+
+
+def trainer_switches(callbacks: Sequence[pl.Callback]) -> dict[str, bool]:
+    """Arguments of the trainer, without which Lightning adds a progress bar and a checkpoint where there is none."""
+    return {
+        name: any(isinstance(callback, kind) for callback in callbacks) for name, kind in SWITCHED_CALLBACKS.items()
+    }
 
 
 def trainer_plugins() -> list[Any]:
