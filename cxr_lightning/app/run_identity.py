@@ -38,7 +38,9 @@ def settings_of(config: DictConfig) -> RunSettings:
             value = OmegaConf.to_container(value, resolve=True)
         if isinstance(text, str) and (reference := _REFERENCE.fullmatch(text)):
             references[key] = reference[1]
-        values[key] = str(Path(str(value)).absolute()) if key == DATA_FOLDER else value
+        values[key] = value
+    if folder := config.get("root") or values.get(DATA_FOLDER):  # two names of one setting
+        values[DATA_FOLDER] = str(Path(str(folder)).absolute())
     return RunSettings.of(values, references)
 
 

@@ -60,7 +60,7 @@ def test_every_key_of_conf_is_in_the_table_and_counts_as_it_says() -> None:
                     assert outcome.startswith("goes on"), key
                 elif key in settings.compared and settings.compared[key] is not None:
                     assert "another run" in outcome, key
-                elif key not in settings.compared and key not in ("model.optimizer", "model.scheduler", "data.root"):
+                elif key not in settings.compared and key not in ("model.optimizer", "model.scheduler", "data.root", "root"):
                     assert outcome.startswith("goes on"), key
                 checked.add(key)
     assert len(checked) > 100
@@ -82,6 +82,8 @@ def test_every_key_of_conf_is_in_the_table_and_counts_as_it_says() -> None:
         ),
         ("+trainer.plugins=x", ["trainer.plugins (null in that run, x now)"]),
         ("data.root=/elsewhere", ["data.root (/data in that run, /elsewhere now)"]),
+        ("root=/elsewhere", ["data.root (/data in that run, /elsewhere now)"]),
+        ("root=/data", []),
         ("data.subset=true", ["trainer.limit_train_batches", "trainer.limit_val_batches", "data.subset"]),
         ("data.num_workers=3", []),
         ("data.cache_dir=/x", []),
@@ -89,7 +91,7 @@ def test_every_key_of_conf_is_in_the_table_and_counts_as_it_says() -> None:
         ("logger=csv", []),
         ("callbacks.progress_bar=null", []),
         ("+callbacks.bar={_target_:pytorch_lightning.callbacks.TQDMProgressBar}", []),
-        ("+trainer.enable_progress_bar=false", []),
+        ("trainer.enable_progress_bar=false", []),
         ("trainer.max_epochs=90", []),
         ("+trainer.max_time=00:00:10:00", []),
         ("callbacks.early_stopping.patience=90", []),
