@@ -78,10 +78,8 @@ def _undefined(labels: Sequence[str]) -> str:
 
 
 def _untrained(labels: Sequence[str]) -> str:
-    return (
-        "The model was not trained on these, for lack of positive or of negative training images, so n/a and not in "
-        f"the means: {', '.join(labels)}."
-    )
+    listed = ", ".join(labels)
+    return f"Without positive or without negative training images, so not trained, n/a and not in the means: {listed}."
 
 
 def _few_images(minimum: int, images: Mapping[str, int]) -> str:

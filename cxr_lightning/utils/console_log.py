@@ -2,7 +2,9 @@
 
 import logging
 import sys
-from typing import TextIO
+from typing import TextIO, cast
+
+from rich.file_proxy import FileProxy
 
 SHOWN_IN_BAR = "shown_in_bar"
 """Attribute of a log record whose numbers a progress bar shows; such a record is left out on the console."""
@@ -17,10 +19,18 @@ class ConsoleHandler(logging.StreamHandler[TextIO]):
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
-        self._name_in_sys = "stderr" if stream is sys.stderr else "stdout"
+        self._console = stream
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record, unless a bar shows its numbers."""
         if not getattr(record, SHOWN_IN_BAR, False):
-            self.stream = getattr(sys, self._name_in_sys)  # while rich draws a bar, its own in place of the first one
+            self.stream = _above_bar(self._console)
             super().emit(record)
+
+
+def _above_bar(stream: TextIO) -> TextIO:
+    """The stream that rich has put in a stream's place while it draws a bar; without a bar the stream itself."""
+    for current in (sys.stdout, sys.stderr):
+        if isinstance(current, FileProxy) and current.rich_proxied_file is stream:
+            return cast(TextIO, current)  # with the methods of the one in whose place it is
+    return stream

@@ -93,7 +93,7 @@ def test_it_is_named_trained_without_and_undefined_everywhere(
     assert hernia["positives"] == 4
     assert (hernia["auroc"]["value"], hernia["brier"], hernia["operating_points"]) == (None, None, {})
     assert metrics["macro"]["brier"]["defined_labels"] == metrics["macro"]["auroc"]["defined_labels"] == 2
-    assert any("not trained on these" in warning and "Hernia, Edema" in warning for warning in metrics["warnings"])
+    assert any("so not trained, n/a" in warning and "Hernia, Edema" in warning for warning in metrics["warnings"])
     assert metrics["model"]["untrained_labels"] == ["Hernia", "Edema"]
     assert read_predictions(report / "predictions.csv").undefined_labels == ("Hernia", "Edema")
     assert metrics["explanation"]["localisation"] == []  # although there is a box

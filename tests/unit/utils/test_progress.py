@@ -7,6 +7,7 @@ import warnings
 
 import pytest
 from rich.console import Console
+from rich.progress import Progress
 
 from cxr_lightning.training.callbacks import ProgressBar
 from cxr_lightning.utils import progress
@@ -74,11 +75,17 @@ def test_a_log_has_a_line_at_intervals(monkeypatch: pytest.MonkeyPatch, caplog: 
     ]
 
 
-def test_the_console_leaves_out_what_a_bar_shows_and_writes_to_the_stream_of_the_moment(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    handler = ConsoleHandler(sys.stdout)
-    monkeypatch.setattr(sys, "stdout", later := io.StringIO())
-    handler.handle(logging.makeLogRecord({"msg": "shown"}))
-    handler.handle(logging.makeLogRecord({"msg": "not shown", SHOWN_IN_BAR: True}))
-    assert later.getvalue() == "shown\n"
+def test_the_console_has_messages_above_a_bar_without_those_that_it_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", terminal := Terminal())
+    handler = ConsoleHandler(terminal)
+    with Progress(console=Console(force_terminal=True, color_system=None)) as bar:
+        bar.add_task("training")
+        handler.handle(logging.makeLogRecord({"msg": "shown"}))
+        handler.handle(logging.makeLogRecord({"msg": "not shown", SHOWN_IN_BAR: True}))
+    handler.handle(logging.makeLogRecord({"msg": "later"}))
+    lines = terminal.getvalue().splitlines()
+    assert next(line for line in lines if "shown" in line).endswith(
+        "\x1b[2Kshown"
+    )  # in place of the bar, which follows
+    assert lines[-1].endswith("later")
+    assert "not shown" not in terminal.getvalue()
