@@ -5,7 +5,6 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from pkgutil import resolve_name
@@ -16,7 +15,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from cxr_lightning.app.data_root import without_data_node
-from cxr_lightning.app.errors import USER_ERRORS, explain_error, one_line
+from cxr_lightning.app.errors import one_line, shown_error
 from cxr_lightning.app.folders import explain_folder_error
 from cxr_lightning.app.hydra_parser import unchecked_help_texts
 from cxr_lightning.app.hydra_targets import absolute_config_path, check_hydra
@@ -28,6 +27,7 @@ from cxr_lightning.utils.command_line import pasteable_override
 from cxr_lightning.utils.distributed import is_rank_zero
 from cxr_lightning.utils.output import output_may_end
 from cxr_lightning.utils.signals import Stopped, raise_if_stopped, stop_on_signals
+from cxr_lightning.utils.unexpected import shows_tracebacks
 
 _EXIT_FAILED = 1
 
@@ -113,20 +113,16 @@ def _run(main: Callable[[], object], conf: Path, name: str) -> BaseException | N
             check_output_folder(job.config, name, sweep=job.sweep)
         with unchecked_help_texts():
             main()
-    except USER_ERRORS as error:
-        failure = explain_folder_error(error)
-    except Exception:
-        raise_if_stopped()
-        with suppress(*USER_ERRORS):
-            finish_sweep()
-        raise
+    except Exception as error:
+        raise_if_stopped(error)
+        failure = explain_folder_error(shown_error(error))
     raise_if_stopped(failure)
     try:
         finish_sweep()
     except FileNotFoundError as error:  # the sweep has no job
         failure = failure or error
-    except USER_ERRORS as error:  # it reports all failed jobs, not only the first one
-        failure = error
+    except Exception as error:  # it reports all failed jobs, not only the first one
+        failure = explain_folder_error(shown_error(error))
     return failure
 
 
@@ -152,12 +148,11 @@ def run_job(job: str, config: DictConfig) -> float | None:
             return result
     except Exception as error:
         raise_if_stopped(error)
-        explained = explain_folder_error(explain_error(error), config)
+        shown = explain_folder_error(shown_error(error, Path(HydraConfig.get().runtime.output_dir)), config)
         if sweep:
-            write_failure(one_line(explained))
-        if sweep or not isinstance(explained, USER_ERRORS):
-            raise explained from error.__cause__
-        _exit(explained)
+            write_failure(one_line(shown))
+            raise shown from (error.__cause__ if shown is error else error)
+        _exit(shown)
 
 
 def _say_stopped(stopped: Stopped) -> None:
@@ -173,7 +168,7 @@ def _say_stopped(stopped: Stopped) -> None:
 
 
 def _exit(error: BaseException) -> NoReturn:
-    if os.environ.get("CXR_TRACEBACK") == "1":
+    if shows_tracebacks():
         raise error
     print(f"error: {one_line(error)}", file=sys.stderr)
     sys.exit(_EXIT_FAILED)

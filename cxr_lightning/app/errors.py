@@ -1,14 +1,30 @@
 """Error messages for users: one line with a remedy."""
 
 import re
+from pathlib import Path
 
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
 from cxr_lightning.utils.command_line import pasteable_override
+from cxr_lightning.utils.unexpected import describe_unexpected, message_of
 
-USER_ERRORS = (ValueError, OSError, ImportError, MemoryError, HydraException, OmegaConfBaseException)
-"""Exceptions for a wrong setting, file or installation; any other is a bug and shows its traceback."""
+
+class UnexpectedError(Exception):
+    """An exception that nobody expected, whose traceback is in the file that the message names."""
+
+
+USER_ERRORS = (
+    ValueError,
+    OSError,
+    ImportError,
+    MemoryError,
+    HydraException,
+    OmegaConfBaseException,
+    UnexpectedError,
+)
+"""Exceptions whose message is all that is shown: of a wrong setting, file or installation. Any other is a bug, and
+becomes an ``UnexpectedError``."""
 _REFUSALS = frozenset({"lightning_fabric.utilities.exceptions.MisconfigurationException", "wandb.errors.errors.Error"})
 """Libraries' own classes of exceptions for settings that they refuse; by name, since their import takes seconds."""
 _NO_METRIC = "Early stopping conditioned on metric"
@@ -40,6 +56,21 @@ def explain_error(error: Exception) -> Exception:
             f"Expected more memory but there is none left ({text[:200]}). Lower the batch size, or stop other programs."
         )
     return explain_lost_process(error) if isinstance(error, RuntimeError) else error
+
+
+def shown_error(error: Exception, folder: Path | None = None) -> Exception:
+    """Convert any exception of a job into one of ``USER_ERRORS``; a traceback that matters is written to a file.
+
+    Args:
+        error: The exception.
+        folder: The run's folder; None if there is none.
+    """
+    explained = explain_error(error)
+    if isinstance(explained, USER_ERRORS):
+        return explained
+    unexpected = UnexpectedError(describe_unexpected(explained, folder))
+    unexpected.__cause__ = explained
+    return unexpected
 
 
 def explain_lost_process(error: RuntimeError) -> Exception:
@@ -77,9 +108,6 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, HydraException) and isinstance(
         error.__cause__, ValueError | OSError | ImportError | TypeError
     ):
-        text = str(error.__cause__)  # instantiate() wraps what a constructor raised
-    elif isinstance(error, HydraException):
-        text = text.partition("Config search path:")[0]
-    if "Original Traceback" in text:  # from a worker of a data loader: the exception is on the last line
-        text = text.strip().splitlines()[-1].partition(": ")[2]
-    return " ".join(filter(None, map(str.strip, text.splitlines())))  # a path may hold several spaces
+        return message_of(error.__cause__)  # instantiate() wraps what a constructor raised
+    text = message_of(error)
+    return text.partition("Config search path:")[0].strip() if isinstance(error, HydraException) else text

@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 import textwrap
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial, wraps
 from importlib import import_module
@@ -22,11 +23,14 @@ from cxr_lightning.cli.registry import registered_verbs
 from cxr_lightning.utils.output import StreamName, output_may_end
 from cxr_lightning.utils.plugins import load_plugins
 from cxr_lightning.utils.signals import Stopped, stop_on_signals
+from cxr_lightning.utils.unexpected import describe_unexpected, message_of, shows_tracebacks
 from cxr_lightning.utils.write_errors import explain_write_error
 
 Verb = Callable[..., int | None]
 """A function whose parameters are the arguments of a verb; it returns the exit code, or None for 0."""
 
+_USER_ERRORS = (ValueError, OSError, ImportError)
+"""Exceptions whose message is all that is shown; any other is a bug, whose traceback is written to a file."""
 _EXIT_FAILED = 1
 _EXIT_INTERRUPTED = 130
 """Exit status that shells report for a program that was stopped by Ctrl-C."""
@@ -74,9 +78,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         get_command(build_app(_plugin_verbs()))(sys.argv[1:] if arguments is None else list(arguments), prog_name="cxr")
     except VerbExit as end:
         return end.code
-    except (ValueError, ImportError) as error:  # of a trusted package
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return _EXIT_FAILED
+    except Exception as error:  # of a trusted package
+        return _fail(error)
     raise AssertionError("typer exits where no verb does")
 
 
@@ -142,11 +145,8 @@ def _exit_with_code(verb: Verb) -> Callable[..., NoReturn]:
     @wraps(verb)
     def run(**values: Any) -> NoReturn:  # noqa: ANN401  # of the verb's parameters
         closed: list[StreamName] = [] if sys.stdout else ["stdout"]
-        try:
-            with output_may_end("stderr", *closed):
-                code = _run(partial(verb, **values))
-        except EOFError as error:  # typer would print "Aborted!" alone
-            raise RuntimeError("Expected no end of a file here, or a message about it: this is a bug.") from error
+        with output_may_end("stderr", *closed):
+            code = _run(partial(verb, **values))
         raise VerbExit(code)
 
     return run
@@ -164,15 +164,27 @@ def _run(job: Callable[[], int | None]) -> int:
     except BrokenPipeError:  # the reader, such as `| head`, has ended; keeps Python from an error of its own at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _EXIT_FAILED
-    except (ValueError, OSError, ImportError, MemoryError) as error:
-        if isinstance(error, OSError):
-            error = explain_write_error(error, {})
-        text = " ".join(str(error).split()) or type(error).__name__
-        if isinstance(error, MemoryError):
-            text = f"Expected more memory but there is none left ({text}). Stop other programs."
-        print(f"error: {text}", file=sys.stderr)
-        return _EXIT_FAILED
+    except (typer.Exit, typer.Abort, typer.BadParameter):  # typer's own, for its messages
+        raise
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return _EXIT_INTERRUPTED
+    except Exception as error:
+        return _fail(error)
     return code
+
+
+def _fail(error: Exception) -> int:
+    """Print an error as one line, after its traceback if the environment asks for that; returns the exit code."""
+    if shows_tracebacks():
+        traceback.print_exception(error)
+    if isinstance(error, MemoryError):
+        reason = message_of(error) or type(error).__name__
+        text = f"Expected more memory but there is none left ({reason}). Stop other programs."
+    elif isinstance(error, _USER_ERRORS):
+        shown = explain_write_error(error, {}) if isinstance(error, OSError) else error
+        text = message_of(shown) or type(error).__name__
+    else:
+        text = describe_unexpected(error)
+    print(f"error: {text}", file=sys.stderr)
+    return _EXIT_FAILED

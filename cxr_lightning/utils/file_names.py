@@ -37,5 +37,7 @@ ONNX_PROBABILITIES, ONNX_RAW_PROBABILITIES, ONNX_ACTIVATION_MAPS = (
 )
 """Outputs of an exported ONNX file."""
 
+TRACEBACK_FILE = "traceback.txt"
+"""File in a run's folder with the traceback of an exception that nobody expected."""
 ERROR_FILE = "error.txt"
 """File in the folder of a sweep's job that failed, with its message."""

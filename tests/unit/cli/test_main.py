@@ -244,14 +244,23 @@ def test_what_a_verb_raises_is_one_line_and_an_exit_code(
     assert capsys.readouterr().err.splitlines() == ([] if words is None else [words])
 
 
-@pytest.mark.parametrize(("error", "shown"), [(KeyError("no"), KeyError), (EOFError(), RuntimeError)])
-def test_a_bug_keeps_its_traceback(error: Exception, shown: type[Exception]) -> None:
+@pytest.mark.parametrize(("error", "start"), [(KeyError("no"), "KeyError: 'no' ("), (EOFError(), "EOFError (")])
+def test_a_bug_is_one_line_that_names_a_file_with_its_traceback(
+    error: Exception, start: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken() -> None:
         raise error
 
-    with pytest.raises(shown) as raised:
-        get_command(build_app([broken]))(["broken"], prog_name="cxr")
-    assert error in (raised.value, raised.value.__cause__)
+    monkeypatch.setenv("CXR_TRACEBACK", "")
+    assert run(broken) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {start}unexpected; the traceback is in ")
+    text = Path(line.rpartition(" in ")[2].removesuffix(")")).read_text()
+    assert "raise error" in text
+    assert "torch " in text
+    monkeypatch.setenv("CXR_TRACEBACK", "1")
+    assert run(broken) == 1
+    assert "Traceback" in capsys.readouterr().err
 
 
 def test_options_that_exclude_each_other_are_named() -> None:
