@@ -37,11 +37,11 @@ def data_contradictions(data: Mapping[str, Any]) -> Iterator[str]:
     yield from numbers_out_of_range(data, DATA_RANGES, "data.")
     yield from _label_problems(data)
     yield from _view_problems(data)
-    fractions = [data.get("val_fraction"), data.get("test_fraction")]
-    if data.get("split") == "patient" and all(map(is_number, fractions)) and sum(map(float, fractions)) >= 1:
+    val, test = data.get("val_fraction"), data.get("test_fraction")
+    if data.get("split") == "patient" and is_number(val) and is_number(test) and val + test >= 1:
         yield (
             "Expected `data.val_fraction` and `data.test_fraction` to leave images for training with "
-            f"data.split=patient but got {fractions[0]} and {fractions[1]}. Lower them."
+            f"data.split=patient but got {val} and {test}. Lower them."
         )
 
 

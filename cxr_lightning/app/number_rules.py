@@ -6,7 +6,7 @@ Constructors of this package check their own numbers as well; some of the librar
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,6 @@ def numbers_out_of_range(settings: Mapping[str, Any], ranges: Mapping[str, Range
             yield f"Expected `{prefix}{key}` to be {allowed} but got {value}. Correct the value."
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[int | float]:
     """Whether a value is a number; bool is none."""
     return isinstance(value, int | float) and not isinstance(value, bool)

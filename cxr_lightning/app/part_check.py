@@ -8,6 +8,7 @@ import logging
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -36,13 +37,14 @@ def find_part_problems(nodes: Mapping[str, Any], labels: Sequence[str] | None, w
     """
     makers: dict[str, Callable[[], object]] = {
         "data": lambda: _make(nodes["data"]),
+        "loss": lambda: _make(nodes["loss"]),
         "model": lambda: _make_model(nodes["model"], labels),
         "optimizer": lambda: _make_optimizer(nodes["optimizer"]),
         "scheduler": lambda: _make_scheduler(nodes["scheduler"]),
     }
     for name, node in (nodes["callbacks"] or {}).items():
         if node is not None:
-            makers[f"callbacks.{name}"] = lambda node=node: _make(node)
+            makers[f"callbacks.{name}"] = partial(_make, node)
     for key, make in makers.items():
         group, _, rest = key.partition(".")
         node = nodes[group][rest] if rest else nodes[group]

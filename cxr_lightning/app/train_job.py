@@ -93,7 +93,7 @@ def run_training(config: DictConfig, settings: TrainSettings, folder: Path, ckpt
         train=settings.train,
         test=settings.test,
         monitor=settings.monitor.name,
-        mode=settings.monitor.mode,
+        mode=str(settings.monitor.mode),
         ckpt_path=ckpt_path,
         may_be_complete=settings.resume == "auto",
         started=started,

@@ -5,7 +5,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import ClassVar, Literal
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from pydantic import Field
 
 from cxr_lightning.app.config_check import Node, Nodes, check_config
@@ -15,7 +15,7 @@ from cxr_lightning.app.data_contradictions import (
     training_data_contradictions,
 )
 from cxr_lightning.app.data_root import apply_root, root_contradictions
-from cxr_lightning.app.monitor_check import monitor_problems
+from cxr_lightning.app.monitor_check import metric_mode, monitor_problems
 from cxr_lightning.app.train_contradictions import training_contradictions
 from cxr_lightning.app.value_check import Settings
 from cxr_lightning.training.run_folder import has_checkpoint
@@ -114,7 +114,7 @@ def read_train_settings(config: DictConfig, overrides: Sequence[str]) -> TrainSe
     """Check a composed ``conf/train.yaml``, and return its settings.
 
     Args:
-        config: The configuration; ``root`` is set in its ``data`` too.
+        config: The configuration; ``root`` is set in its ``data`` too, and a ``monitor.mode`` that is null.
         overrides: The ``key=value`` that were given, beside the defaults.
 
     Raises:
@@ -122,6 +122,9 @@ def read_train_settings(config: DictConfig, overrides: Sequence[str]) -> TrainSe
         ImportError: If a trusted package cannot be imported.
     """
     apply_root(config, overrides)
+    monitor = config.get("monitor")
+    if OmegaConf.is_dict(monitor) and "mode" in monitor and monitor.mode is None:
+        monitor.mode = metric_mode(str(monitor.name))
     return check_config(config, TrainSettings, overrides)
 
 

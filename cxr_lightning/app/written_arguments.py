@@ -89,10 +89,8 @@ def is_written_subclass(target: str, base: str) -> bool:
     if found is None or ancestor is None:
         return False
     module, definition = found
-    if not isinstance(definition, ast.ClassDef):
-        return False
-    if definition is ancestor[1]:
-        return True
+    if not isinstance(definition, ast.ClassDef) or definition is ancestor[1]:
+        return definition is ancestor[1]
     names = [ast.unparse(parent) for parent in definition.bases]
     return any(is_written_subclass(f"{module}.{name}", base) for name in names)
 

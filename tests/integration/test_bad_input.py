@@ -133,7 +133,7 @@ CASES: dict[str, tuple[Spoil, list[str], list[str]]] = {
     "absolute path in Image Index": (replace_text(LABELS, FIRST, f"/etc/{FIRST}"), [], [LABELS, "line 2"]),
     "doubled image": (replace_text(LABELS, "00000001_001.png", FIRST), [], [LABELS, FIRST, "Keep one"]),
     "empty split": (write("test_list.txt", b"\n"), [], ["test_list.txt", "empty"]),
-    "no validation images": (nothing, ["data.val_fraction=0.0"], ["['val']", "data.val_fraction"]),
+    "no validation images": (nothing, ["data.val_fraction=0.0"], ["data.val_fraction", "leaves none"]),
     "no split lists": (remove("train_val_list.txt", "test_list.txt"), [], ["train_val_list.txt", "data.split=patient"]),
     "leaked patient": (share_a_patient, [], ["1 patients", "16", "data.drop_leaked=true"]),
     "no such view": (nothing, ["data.views=[LL]"], ["['LL']", "['AP', 'PA']", "data.views"]),

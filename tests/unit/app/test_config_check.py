@@ -8,6 +8,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from cxr_lightning.app.config_check import check_config
+from cxr_lightning.app.resolvers import digest_of
 from cxr_lightning.app.train_settings import TrainSettings
 
 CONF = Path(__file__).parents[3] / "conf"
@@ -72,10 +73,24 @@ def test_only_the_synthetic_set_starts_from_random_weights() -> None:
 
 
 def test_the_monitored_number_is_named_once() -> None:
-    config = composed("monitor.name=val/loss", "monitor.mode=min", "scheduler=plateau")
+    config = composed("monitor.name=val/loss", "scheduler=plateau")
     assert config.callbacks.early_stopping.monitor == config.callbacks.model_checkpoint.monitor == "val/loss"
     assert config.model.monitor == "val/loss"
-    assert config.callbacks.early_stopping.mode == config.scheduler.mode == "min"
+    assert config.callbacks.early_stopping.mode == config.scheduler.mode == config.monitor.mode == "min"
+    assert composed().callbacks.model_checkpoint.mode == "max"
+
+
+def test_a_search_has_the_direction_of_the_monitored_number() -> None:
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    for name, direction in (("val/loss", "minimize"), ("val/auroc", "maximize")):
+        search = compose("train", ["hparams_search=optuna", f"monitor.name={name}"], return_hydra_config=True)
+        assert search.hydra.sweeper.direction == direction
+
+
+def test_two_ways_of_writing_the_same_settings_have_one_digest() -> None:
+    first = ("data=nih", "data.root=x", "monitor.mode=max", "trainer.enable_progress_bar=false")
+    assert digest_of(composed(*first)) == digest_of(composed("data=nih", "root=x", "data.root=x"))
+    assert digest_of(composed("monitor.name=val/loss")) != digest_of(composed())
 
 
 def test_a_resumed_run_goes_on_in_its_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
