@@ -8,7 +8,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from cxr_lightning.app.config_check import check_config
-from cxr_lightning.app.resolvers import digest_of
+from cxr_lightning.app.run_identity import settings_of
 from cxr_lightning.app.train_settings import TrainSettings
 
 CONF = Path(__file__).parents[3] / "conf"
@@ -89,8 +89,8 @@ def test_a_search_has_the_direction_of_the_monitored_number() -> None:
 
 def test_two_ways_of_writing_the_same_settings_have_one_digest() -> None:
     first = ("data=nih", "data.root=x", "monitor.mode=max", "trainer.enable_progress_bar=false")
-    assert digest_of(composed(*first)) == digest_of(composed("data=nih", "root=x", "data.root=x"))
-    assert digest_of(composed("monitor.name=val/loss")) != digest_of(composed())
+    assert settings_of(composed(*first)).compared == settings_of(composed("data=nih", "root=x", "data.root=x")).compared
+    assert settings_of(composed("monitor.name=val/loss")).compared != settings_of(composed()).compared
 
 
 def test_a_resumed_run_goes_on_in_its_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
