@@ -11,10 +11,8 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 
-from cxr_lightning.models.optimization import try_factories
 from cxr_lightning.utils.plugins import is_within
 
-_PACKAGE = "cxr_lightning"
 _LIBRARIES = ("torch", "pytorch_lightning")
 _WRONG_CALL = re.compile(r"\(\) (missing|got|takes) ")
 """Part of Python's message about arguments that do not fit a signature."""
@@ -67,21 +65,6 @@ def configured_factories(config: DictConfig) -> "dict[str, Factory]":
             key = name if OmegaConf.is_interpolation(config.model, name) else f"model.{name}"
             found[name] = Factory(key, config.model[name]["_target_"], instantiate_node(config, key))
     return found
-
-
-def check_factories(config: DictConfig) -> None:
-    """Find wrong arguments of the optimizer and its schedule by a small try, if they are not somebody's own.
-
-    Args:
-        config: The configuration, composed and checked.
-
-    Raises:
-        ValueError: If they refuse their arguments; the message names the key.
-    """
-    factories = configured_factories(config)
-    known = {name: made for name, made in factories.items() if is_within(made.target, (*_LIBRARIES, _PACKAGE))}
-    if "optimizer" in known:
-        try_factories(known["optimizer"], known.get("scheduler"))
 
 
 def start_loggers(loggers: Mapping[str, Logger]) -> None:

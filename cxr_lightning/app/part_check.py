@@ -17,6 +17,7 @@ from hydra.utils import instantiate
 from torch import nn
 
 from cxr_lightning.app.errors import one_line
+from cxr_lightning.app.instantiation import naming_key
 from cxr_lightning.checkpoints.initial_weights import read_initial_weights
 from cxr_lightning.models.backbones.registry import BACKBONES, find_backbone
 from cxr_lightning.models.weights import IMAGENET
@@ -24,7 +25,6 @@ from cxr_lightning.utils.plugins import is_within, trusted_packages
 
 _PLACEHOLDER_LABEL = "label"
 _PLACEHOLDER_STATISTICS = {"mean": 128.0, "std": 64.0}
-_ENDS = ".!?)"
 
 
 def find_part_problems(nodes: Mapping[str, Any], labels: Sequence[str] | None, wrong: Collection[str]) -> Iterator[str]:
@@ -50,21 +50,16 @@ def find_part_problems(nodes: Mapping[str, Any], labels: Sequence[str] | None, w
         node = nodes[group][rest] if rest else nodes[group]
         is_wrong = any(one == key or one.startswith(f"{key}.") for one in wrong)
         if not is_wrong and not is_within(str(node.get("_target_")), trusted_packages()):
-            yield from _refusals(key, make)
+            yield from _refusals(key, str(node.get("_target_")), make)
 
 
-def _refusals(key: str, make: Callable[[], object]) -> Iterator[str]:
+def _refusals(key: str, target: str, make: Callable[[], object]) -> Iterator[str]:
     try:
-        with _silence(), torch.random.fork_rng(devices=[]):
+        with _silence(), torch.random.fork_rng(devices=[]), naming_key(key, target):
             make()
     except Exception as error:  # libraries raise what they like
-        cause = error.__cause__ if isinstance(error, HydraException) else None
-        text = one_line(cause or error)  # instantiate() wraps what a constructor raised
-        if text.startswith("Expected"):
-            yield text
-        else:
-            end = "" if text.endswith(tuple(_ENDS)) else "."
-            yield f"Expected settings of '{key}' that it takes but it refuses them: {text}{end} Correct them."
+        text = one_line(error)
+        yield text if text.startswith("Expected") else f"Expected settings of `{key}` that work but: {text}"
 
 
 @contextmanager

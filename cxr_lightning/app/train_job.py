@@ -17,7 +17,6 @@ from rich.table import Table
 
 from cxr_lightning.app.entry_point import ignore_intended_warnings
 from cxr_lightning.app.instantiation import (
-    check_factories,
     configured_factories,
     instantiate_group,
     instantiate_node,
@@ -81,7 +80,6 @@ def run_training(config: DictConfig, settings: TrainSettings, folder: Path, ckpt
     pl.seed_everything(settings.seed, workers=True, verbose=False)
     continued = settings.train and ckpt_path is not None
     trainer, history = configured_trainer(config, continued=continued)
-    check_factories(config)
     datamodule: ChestXRayDataModule = instantiate_node(config, "data")
     datamodule.prepare_data()
     datamodule.setup("fit" if settings.train else "test")

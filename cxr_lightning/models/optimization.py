@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.callbacks import GradientAccumulationScheduler
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import nn
@@ -16,9 +15,6 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], Optimizer]
 MakeScheduler = Callable[..., LRScheduler | ReduceLROnPlateau]
-
-_TRIED_STEPS = 100
-"""Number of steps with which a schedule is tried."""
 
 
 def configure_schedule(
@@ -53,19 +49,6 @@ def configure_schedule(
         "optimizer": optimizer,
         "lr_scheduler": {"scheduler": schedule, "interval": "epoch", "frequency": frequency, "monitor": monitor},
     }
-
-
-def try_factories(make_optimizer: MakeOptimizer, make_scheduler: MakeScheduler | None) -> None:
-    """Make an optimizer of one small convolution, and its schedule, to find wrong arguments before data is read.
-
-    Args:
-        make_optimizer: Factory of the optimizer, from the parameters.
-        make_scheduler: Factory of the schedule, as in :func:`configure_schedule`.
-    """
-    convolution = torch.zeros(2, 3, 3, 3).to(memory_format=torch.channels_last)
-    optimizer = make_optimizer([nn.Parameter(convolution)])
-    if make_scheduler is not None:
-        make_scheduler(optimizer, **({"total_steps": _TRIED_STEPS} if _takes_steps(make_scheduler) else {}))
 
 
 def _takes_steps(make_scheduler: MakeScheduler) -> bool:

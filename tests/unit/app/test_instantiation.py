@@ -10,7 +10,6 @@ from omegaconf import OmegaConf
 from pytorch_lightning.loggers import Logger
 
 from cxr_lightning.app.instantiation import (
-    check_factories,
     configured_factories,
     instantiate_node,
     naming_key,
@@ -55,13 +54,6 @@ def test_factories_keep_their_signature_and_name_their_key_when_called() -> None
     assert pickle.loads(pickle.dumps(factories["optimizer"])).key == "optimizer"
     with pytest.raises(ValueError, match=r"settings of `optimizer` that AdamW .*Invalid learning rate: -1"):
         factories["optimizer"]([torch.nn.Parameter(torch.zeros(1))])
-
-
-@pytest.mark.usefixtures("hydra_conf")
-@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
-@pytest.mark.parametrize("scheduler", ["cosine", "plateau", "none"])
-def test_the_configured_factories_pass_their_try(optimizer: str, scheduler: str) -> None:
-    check_factories(compose("train", [f"optimizer={optimizer}", f"scheduler={scheduler}", "model=densenet_micro"]))
 
 
 def test_an_argument_takes_the_place_of_a_node() -> None:
