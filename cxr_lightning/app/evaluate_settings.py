@@ -17,6 +17,7 @@ from cxr_lightning.app.train_settings import Folders
 from cxr_lightning.app.value_check import Settings
 from cxr_lightning.imaging.reader import Interpolation
 from cxr_lightning.metrics.operating_points import parse_rules
+from cxr_lightning.utils.command_line import override_key
 from cxr_lightning.utils.file_names import REPORT_FILES
 
 LATEST = "latest"
@@ -159,7 +160,7 @@ class EvaluateSettings(Settings):
 
     def _ineffective(self, overrides: Sequence[str]) -> Iterator[str]:
         for override in overrides:
-            name = override.lstrip("+").partition("=")[0]
+            name = override_key(override)
             setting = name.removeprefix("data.")
             if self.ckpt and name.startswith("data.") and setting in _REFUSED_DATA_SETTINGS:
                 yield f"Expected no '{name}' beside `ckpt`: {_REFUSED_DATA_SETTINGS[setting]}. Leave it out."

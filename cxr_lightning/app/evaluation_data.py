@@ -1,7 +1,6 @@
 """The data of an evaluation, and the model in a foreign weight file, which may need that data."""
 
 import logging
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from cxr_lightning.data.record import recorded_settings
 from cxr_lightning.data.selection import Selection
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.training.pixel_statistics import training_statistics
+from cxr_lightning.utils.command_line import hydra_value
 
 logger = logging.getLogger(__name__)
 
@@ -173,12 +173,4 @@ def _recorded_overrides(datamodule: ChestXRayDataModule) -> tuple[str, ...]:
     if name == CsvLayout.name:  # it has no labels of its own, and another default of the split
         chosen |= {"split": datamodule.selection.split, "labels": list(datamodule.chosen_labels or ())}
     chosen |= {f"source.{key}": value for key, value in options.items() if value is not None}
-    return (f"data={name}", *(f"data.{key}={_override_value(value)}" for key, value in chosen.items()))
-
-
-def _override_value(value: object) -> str:
-    """A plain value as an override on the command line holds it."""
-    if isinstance(value, list):
-        return f"[{','.join(map(_override_value, value))}]"
-    text = str(value).lower() if isinstance(value, bool) else str(value)
-    return text if re.fullmatch(r"[\w./ -]+", text) else f'"{text}"'
+    return (f"data={name}", *(f"data.{key}={hydra_value(value)}" for key, value in chosen.items()))

@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from cxr_lightning.app.composition import compose_checked
 from cxr_lightning.app.hydra_parser import unchecked_help_texts
+from cxr_lightning.utils.command_line import hydra_value
 from cxr_lightning.utils.paths import refuse_url
 from cxr_lightning.utils.plugins import PLUGINS_VARIABLE
 
@@ -100,8 +101,7 @@ def search_path_override(folder: Path) -> str:
     Args:
         folder: The folder, whose name may hold any character.
     """
-    name = str(folder.absolute()).replace("\\", "\\\\").replace("'", "\\'")
-    return f"hydra.searchpath=['file://{name}']"
+    return f"hydra.searchpath={hydra_value([f'file://{folder.absolute()}'])}"
 
 
 def absolute_config_path(arguments: Sequence[str]) -> list[str]:

@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from cxr_lightning.app.run_identity import settings_of
 from cxr_lightning.training.run_folder import is_same_run
 from cxr_lightning.training.run_settings import is_compared
+from cxr_lightning.utils.command_line import override_key
 
 HYDRA_FOLDER = ".hydra"
 """Hydra's record of a job; that of a later start in the same folder is ``.hydra_2`` and so on."""
@@ -61,11 +62,6 @@ def next_hydra_folder(folder: Path) -> str:
 def read_overrides(record: Path) -> list[str]:
     """The ``key=value`` that a job was given, from Hydra's record."""
     return [str(override) for override in OmegaConf.to_container(OmegaConf.load(record / _OVERRIDES_FILE)) or []]
-
-
-def override_key(override: str) -> str:
-    """The key of an override."""
-    return override.lstrip("+~").partition("=")[0]
 
 
 def _compared_overrides(overrides: list[str]) -> list[str]:

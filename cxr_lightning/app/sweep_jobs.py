@@ -7,10 +7,11 @@ from pathlib import Path
 from rich.console import Console
 
 from cxr_lightning.app.next_command import evaluate_command
-from cxr_lightning.app.sweep_folder import job_folders, latest_hydra_folder, override_key, read_overrides
+from cxr_lightning.app.sweep_folder import job_folders, latest_hydra_folder, read_overrides
 from cxr_lightning.evaluation.leaderboard import Leaderboard, SweepJob, rank_jobs
 from cxr_lightning.report.leaderboard import show_leaderboard
 from cxr_lightning.training.run_settings import is_compared
+from cxr_lightning.utils.command_line import override_key
 from cxr_lightning.utils.file_names import ERROR_FILE, SUMMARY_FILE
 
 

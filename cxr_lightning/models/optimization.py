@@ -13,6 +13,8 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+from cxr_lightning.utils.trainer_callbacks import find_callback
+
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], Optimizer]
 MakeScheduler = Callable[..., LRScheduler | ReduceLROnPlateau]
 
@@ -58,8 +60,7 @@ def _takes_steps(make_scheduler: MakeScheduler) -> bool:
 def _number_of_steps(trainer: pl.Trainer) -> float:
     """Number of optimizer steps of a run; Lightning's own number takes the accumulation of gradients for constant."""
     steps = trainer.estimated_stepping_batches  # also loads what the line below counts
-    callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set by Lightning's connector
-    scheduler = next((item for item in callbacks if isinstance(item, GradientAccumulationScheduler)), None)
+    scheduler = find_callback(trainer, GradientAccumulationScheduler)
     batches, epochs = trainer.num_training_batches, trainer.max_epochs
     if scheduler is None or epochs is None or epochs < 0 or math.isinf(batches):
         return steps

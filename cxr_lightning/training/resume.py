@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import EarlyStopping, Timer
 
 from cxr_lightning.checkpoints.load import read_checkpoint
 from cxr_lightning.models.classifier import ChestXRayClassifier
-from cxr_lightning.training.callbacks.last_checkpoint import LastCheckpoint
+from cxr_lightning.training.callbacks.last_checkpoint import LastCheckpoint, is_exhausted
 from cxr_lightning.training.run_settings import RunSettings, refuse_other_settings
 from cxr_lightning.utils.command_line import pasteable_override
 from cxr_lightning.utils.file_names import (
@@ -21,6 +20,7 @@ from cxr_lightning.utils.file_names import (
     PREVIOUS_CHECKPOINT,
     SETTINGS_KEY,
 )
+from cxr_lightning.utils.trainer_callbacks import callbacks_of
 
 logger = logging.getLogger(__name__)
 
@@ -143,16 +143,6 @@ def is_stopped(content: Mapping[str, Any], trainer: pl.Trainer) -> bool:
     saved = states.get(LastCheckpoint.__name__, {})
     if not saved.get("stopped_early"):
         return False
-    callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]  # set by Lightning's connector
-    patience = [
-        states[callback.state_key]["wait_count"] >= callback.patience
-        for callback in callbacks
-        if isinstance(callback, EarlyStopping) and callback.state_key in states
-    ]
-    time = [
-        states[callback.state_key]["time_elapsed"]["train"] >= callback._duration
-        for callback in callbacks
-        if isinstance(callback, Timer) and callback.state_key in states and callback._duration is not None
-    ]
-    could_have_stopped = saved.get("stopped_by", [])
-    return any(patience) or any(time) or not could_have_stopped
+    restored = [callback for callback in callbacks_of(trainer, pl.Callback) if callback.state_key in states]
+    exhausted = any(is_exhausted(callback, states[callback.state_key]) for callback in restored)
+    return exhausted or not saved.get("stopped_by")  # else something that no setting here undoes

@@ -5,7 +5,7 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytorch_lightning as pl
 
@@ -19,8 +19,7 @@ from cxr_lightning.training.run_settings import RunSettings, write_settings
 from cxr_lightning.training.summary import summarize_run, write_summary
 from cxr_lightning.utils.precision import exact_float32
 from cxr_lightning.utils.signals import raise_if_stopped
-
-CallbackType = TypeVar("CallbackType")
+from cxr_lightning.utils.trainer_callbacks import find_callback
 
 logger = logging.getLogger(__name__)
 
@@ -121,7 +120,7 @@ def _fit(trainer: pl.Trainer, model: ChestXRayClassifier, datamodule: ChestXRayD
         check_fits(ckpt_path, content, model)
         if not plan.may_be_complete:
             check_epochs_left(ckpt_path, content, trainer)
-        if (last := _find_callback(trainer, LastCheckpoint)) is not None:
+        if (last := find_callback(trainer, LastCheckpoint)) is not None:
             last.stays_stopped = is_stopped(content, trainer)
     raise_if_stopped()
     logger.info("run folder: %s%s", plan.folder, f", going on from {Path(ckpt_path).name}" if ckpt_path else "")
@@ -132,10 +131,10 @@ def _fit(trainer: pl.Trainer, model: ChestXRayClassifier, datamodule: ChestXRayD
 
 def _best_checkpoint(trainer: pl.Trainer) -> str | None:
     """Path of the best checkpoint, or of the last one where the monitored metric was never defined."""
-    best = _find_callback(trainer, BestCheckpoint)
+    best = find_callback(trainer, BestCheckpoint)
     if best is not None and best.best_model_path:
         return str(best.best_model_path)
-    last = _find_callback(trainer, LastCheckpoint)
+    last = find_callback(trainer, LastCheckpoint)
     if last is None or not last.path.is_file():
         return None
     if best is not None:
@@ -145,11 +144,6 @@ def _best_checkpoint(trainer: pl.Trainer) -> str | None:
 
 def _best_monitored(trainer: pl.Trainer, monitor: str) -> float | None:
     """Best value of the monitored metric; its last value where the best checkpoint is not kept."""
-    best = _find_callback(trainer, BestCheckpoint)
+    best = find_callback(trainer, BestCheckpoint)
     score = trainer.callback_metrics.get(monitor) if best is None else best.best_model_score
     return None if score is None or not math.isfinite(float(score)) else float(score)
-
-
-def _find_callback(trainer: pl.Trainer, callback_type: type[CallbackType]) -> CallbackType | None:
-    callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]  # set by Lightning's connector
-    return next((callback for callback in callbacks if isinstance(callback, callback_type)), None)

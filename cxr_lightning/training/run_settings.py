@@ -42,8 +42,10 @@ FREE_SETTINGS = (
 FREE_CALLBACKS = (
     *(f"cxr_lightning.training.callbacks.{name}" for name in ("FiniteLoss", "History", "LastCheckpoint", "Progress*")),
     "cxr_lightning.training.callbacks.snapshots",
-    *(f"pytorch_lightning.callbacks.{name}" for name in ("DeviceStatsMonitor", "LearningRateMonitor", "*ProgressBar")),
-    *(f"pytorch_lightning.callbacks.{name}" for name in ("*ModelSummary", "OnExceptionCheckpoint")),
+    *(
+        f"pytorch_lightning.callbacks.{name}"
+        for name in ("DeviceStatsMonitor", "LearningRateMonitor", "*ProgressBar", "*ModelSummary")
+    ),
 )
 """Callbacks that do not change what is learned, as patterns of their ``_target_``."""
 DATA_FOLDER = "data.root"

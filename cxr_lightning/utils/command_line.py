@@ -22,8 +22,30 @@ def pasteable_override(key: str, value: object) -> str:
         >>> print(pasteable_override("ckpt_path", "seed=1, lr/last.ckpt"))
         'ckpt_path="seed=1, lr/last.ckpt"'
     """
+    return shlex.quote(f"{key}={hydra_value(str(value))}")
+
+
+def hydra_value(value: object) -> str:
+    """A plain value as Hydra's grammar has it: what Hydra then reads equals it.
+
+    Args:
+        value: A text, a number, a bool, None, or a list of these.
+
+    Example:
+        >>> print(hydra_value(["PA", "a b", "1", 1, True, None]))
+        [PA,"a b","1",1,true,null]
+    """
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(hydra_value, value))}]"
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
     text = str(value)
-    return shlex.quote(f"{key}={text if _is_plain(text) else _quote(text)}")
+    return text if not isinstance(value, str) or _is_plain(text) else _quote(text)
+
+
+def override_key(override: str) -> str:
+    """The key of an override, such as ``seed`` of ``+seed=1``."""
+    return override.lstrip("+~").partition("=")[0]
 
 
 def _is_plain(text: str) -> bool:

@@ -12,6 +12,7 @@ from pytorch_lightning.callbacks import EarlyStopping
 from cxr_lightning.training.run_settings import RunSettings, write_settings
 from cxr_lightning.utils.distributed import is_rank_zero
 from cxr_lightning.utils.file_names import CHECKPOINT_FOLDER, SUMMARY_FILE
+from cxr_lightning.utils.trainer_callbacks import callbacks_of
 
 logger = logging.getLogger(__name__)
 
@@ -43,8 +44,7 @@ class Continuation(pl.Callback):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Note the configured patience, before the checkpoint's is restored."""
-        callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]  # set by Lightning's connector
-        self._patience = {callback: callback.patience for callback in callbacks if isinstance(callback, EarlyStopping)}
+        self._patience = {callback: callback.patience for callback in callbacks_of(trainer, EarlyStopping)}
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,6 +16,7 @@ from pytorch_lightning.callbacks import Checkpoint, EarlyStopping, Timer
 from cxr_lightning.utils.file_names import LAST_CHECKPOINT, PREVIOUS_CHECKPOINT
 from cxr_lightning.utils.io import atomic_path
 from cxr_lightning.utils.signals import SignalWatch, Stopped, forget_signal, raise_if_stopped, requeue_slurm_job
+from cxr_lightning.utils.trainer_callbacks import callbacks_of
 
 logger = logging.getLogger(__name__)
 
@@ -149,7 +151,7 @@ class LastCheckpoint(Checkpoint):
         if trainer.fast_dev_run:  # type: ignore[attr-defined]  # set by Lightning's connector
             return
         self.stopped_early = trainer.should_stop
-        self._stopped_by = stopped_by(trainer) if trainer.should_stop else []
+        self._stopped_by = _exhausted_callbacks(trainer) if trainer.should_stop else []
         if trainer.is_global_zero and self.path.is_file():
             _hard_link(self.path, self.path.with_name(PREVIOUS_CHECKPOINT))
         trainer.save_checkpoint(self.path, weights_only=False)
@@ -168,20 +170,23 @@ class LastCheckpoint(Checkpoint):
         raise Stopped(signum, str(self.path) if self.path.is_file() else "")
 
 
-def stopped_by(trainer: pl.Trainer) -> list[str]:
-    """Names of the callbacks that end the training for want of patience or time."""
-    callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]  # set by Lightning's connector
-    return [type(callback).__name__ for callback in callbacks if is_exhausted(callback)]
+def is_exhausted(callback: pl.Callback, state: Mapping[str, Any]) -> bool:
+    """Whether a callback ends the training for want of patience or time, with its configured limit.
 
-
-def is_exhausted(callback: pl.Callback) -> bool:
-    """Whether a callback ends the training for want of patience or time."""
+    Args:
+        callback: Any callback.
+        state: Its state, now or in a checkpoint.
+    """
     if isinstance(callback, EarlyStopping):
-        return callback.wait_count >= callback.patience
-    if isinstance(callback, Timer):
-        remaining = callback.time_remaining()
-        return remaining is not None and remaining <= 0
+        return bool(state["wait_count"] >= callback.patience)
+    if isinstance(callback, Timer) and callback._duration is not None:  # Lightning shows what remains alone
+        return bool(state["time_elapsed"]["train"] >= callback._duration)
     return False
+
+
+def _exhausted_callbacks(trainer: pl.Trainer) -> list[str]:
+    callbacks = callbacks_of(trainer, pl.Callback)
+    return [type(callback).__name__ for callback in callbacks if is_exhausted(callback, callback.state_dict())]
 
 
 def _hard_link(path: Path, target: Path) -> None:

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import (
@@ -22,7 +21,7 @@ from pytorch_lightning.callbacks import (
 )
 from torch.nn.modules.batchnorm import _BatchNorm
 
-CallbackType = TypeVar("CallbackType")
+from cxr_lightning.utils.trainer_callbacks import callbacks_of
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +91,7 @@ class LightningCallbacks(pl.Callback):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Refuse to average weights where Lightning would do so after the last checkpoint is written."""
-        if stage != "fit" or not _of_kind(trainer, StochasticWeightAveraging):
+        if stage != "fit" or not callbacks_of(trainer, StochasticWeightAveraging):
             return
         if trainer.max_epochs == -1 or not any(isinstance(module, _BatchNorm) for module in pl_module.modules()):
             raise ValueError(
@@ -102,17 +101,17 @@ class LightningCallbacks(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Restore what Lightning does not, and check that a learning rate was found."""
-        for schedule in _of_kind(trainer, GradientAccumulationScheduler):  # not in an epoch that is resumed within
+        for schedule in callbacks_of(trainer, GradientAccumulationScheduler):  # not in an epoch that is resumed within
             trainer.accumulate_grad_batches = schedule.get_accumulate_grad_batches(trainer.current_epoch)
-        for finetuning in _of_kind(trainer, BackboneFinetuning):
+        for finetuning in callbacks_of(trainer, BackboneFinetuning):
             if finetuning.previous_backbone_lr is not None:  # it was unfrozen before the run was interrupted
                 finetuning.make_trainable(pl_module.backbone)
-        for finder in _of_kind(trainer, LearningRateFinder):
+        for finder in callbacks_of(trainer, LearningRateFinder):
             _check_found(finder, pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Warn if training ended before weights were averaged."""
-        if _of_kind(trainer, StochasticWeightAveraging) and trainer.should_stop:
+        if callbacks_of(trainer, StochasticWeightAveraging) and trainer.should_stop:
             logger.warning("training ended before StochasticWeightAveraging had averaged the weights")
 
 
@@ -126,8 +125,3 @@ def _check_found(finder: LearningRateFinder, pl_module: pl.LightningModule) -> N
             "are too few. Raise its `num_training_steps`, or `trainer.max_epochs`, or set `optimizer.lr` without it."
         )
     logger.info("learning rate found: %g%s", rate, "" if pl_module.lr == rate else ", and not used")
-
-
-def _of_kind(trainer: pl.Trainer, kind: type[CallbackType]) -> list[CallbackType]:
-    callbacks: list[object] = trainer.callbacks  # type: ignore[attr-defined]  # set by Lightning's connector
-    return [callback for callback in callbacks if isinstance(callback, kind)]

@@ -15,6 +15,7 @@ from cxr_lightning.training.callbacks.history import History
 from cxr_lightning.training.callbacks.time_left import Pace, batches_left, seconds_left
 from cxr_lightning.utils.console_log import SHOWN_IN_BAR
 from cxr_lightning.utils.progress import LOG_INTERVAL_SECONDS, can_draw_bars, format_duration, format_speed
+from cxr_lightning.utils.trainer_callbacks import find_callback
 
 _DIGITS = 4
 _IN_HISTORY = ("train/loss", "val/loss", "val/auroc")
@@ -116,7 +117,7 @@ class ProgressLog(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log the epoch's row of the history."""
-        history = next((c for c in trainer.callbacks if isinstance(c, History)), None)  # type: ignore[attr-defined]
+        history = find_callback(trainer, History)
         if history is None or not _is_logging(trainer):
             return
         row = history.rows[-1]
