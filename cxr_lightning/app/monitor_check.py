@@ -12,12 +12,12 @@ from cxr_lightning.utils.suggestions import did_you_mean
 if TYPE_CHECKING:
     from cxr_lightning.app.train_settings import TrainSettings
 
-Mode = Literal["min", "max"]
+MonitorMode = Literal["min", "max"]
 
 _LOGGED = ("train/loss", "val/loss", "val/auroc", "val/defined_labels")
 _LABEL_PREFIX = "val/auroc/"
-_LIGHTNING_DEFAULT: Mode = "min"
-"""Mode of Lightning's callbacks where none is given."""
+_LIGHTNING_DEFAULT: MonitorMode = "min"
+"""MonitorMode of Lightning's callbacks where none is given."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Monitoring:
     mode: str | None
 
 
-def metric_mode(name: str) -> Mode | None:
+def metric_mode(name: str) -> MonitorMode | None:
     """Whether a metric is better when lower or higher; None if its name does not tell.
 
     Args:
@@ -49,7 +49,7 @@ def metric_mode(name: str) -> Mode | None:
         >>> metric_mode("val/loss"), metric_mode("val/auroc/Edema"), metric_mode("val/mine")
         ('min', 'max', None)
     """
-    modes: dict[str, Mode] = {"loss": "min", "auroc": "max"}
+    modes: dict[str, MonitorMode] = {"loss": "min", "auroc": "max"}
     return modes.get(f"{name}//".split("/")[1])
 
 

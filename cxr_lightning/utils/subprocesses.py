@@ -85,7 +85,7 @@ def run_in_processes(module: str, function: str, tasks: Sequence[str], handle_li
         OSError: If a process got one from the system, such as that the disk is full.
         RuntimeError: If a process fails otherwise; its message is passed on.
     """
-    code = f"from {__name__} import run_worker; run_worker({module!r}, {function!r})"
+    code = f"from {__name__} import run_task_function; run_task_function({module!r}, {function!r})"
     lock = Lock()
 
     def handle_line_alone(line: str) -> None:
@@ -99,7 +99,7 @@ def run_in_processes(module: str, function: str, tasks: Sequence[str], handle_li
             future.result()
 
 
-def run_worker(module: str, function: str) -> None:
+def run_task_function(module: str, function: str) -> None:
     """Run a function in a process of :func:`run_in_processes`; an error of the system is passed on."""
     try:
         getattr(import_module(module), function)()
