@@ -16,50 +16,64 @@ from hydra.errors import HydraException
 from hydra.utils import instantiate
 from torch import nn
 
-from cxr_lightning.app.errors import one_line
+from cxr_lightning.app.errors import USER_ERRORS, one_line
 from cxr_lightning.app.instantiation import naming_key
+from cxr_lightning.app.targets import find_target
 from cxr_lightning.checkpoints.initial_weights import read_initial_weights
 from cxr_lightning.models.backbones.registry import BACKBONES, find_backbone
 from cxr_lightning.models.weights import IMAGENET
+from cxr_lightning.training.callbacks import callback_problems
 from cxr_lightning.utils.plugins import is_within, trusted_packages
 
 _PLACEHOLDER_LABEL = "label"
 _PLACEHOLDER_STATISTICS = {"mean": 128.0, "std": 64.0}
+_TRIED_STEPS = 100
+"""Steps of a run for which a schedule is tried."""
 
 
-def find_part_problems(nodes: Mapping[str, Any], labels: Sequence[str] | None, wrong: Collection[str]) -> Iterator[str]:
-    """Describe what the parts' constructors, and a file of initial weights, refuse.
+def find_part_problems(
+    settings: Mapping[str, Any], labels: Sequence[str] | None, wrong: Collection[str]
+) -> Iterator[str]:
+    """Describe what the parts' constructors, and a file of initial weights, refuse, and callbacks that cannot work.
 
     Args:
-        nodes: The nodes of the configuration by group, with plain values.
+        settings: The settings by name, with plain values.
         labels: Labels that are trained; None if only the data tell them.
         wrong: Dotted keys of nodes that cannot be made.
     """
+    callbacks = {f"callbacks.{name}": node for name, node in (settings["callbacks"] or {}).items() if node is not None}
+    optimizer = _Optimizer(settings["optimizer"])
     makers: dict[str, Callable[[], object]] = {
-        "data": lambda: _make(nodes["data"]),
-        "loss": lambda: _make(nodes["loss"]),
-        "model": lambda: _make_model(nodes["model"], labels),
-        "optimizer": lambda: _make_optimizer(nodes["optimizer"]),
-        "scheduler": lambda: _make_scheduler(nodes["scheduler"]),
+        "data": lambda: _make(settings["data"]),
+        "loss": lambda: _make(settings["loss"]),
+        "model": lambda: _make_model(settings["model"], labels),
+        "optimizer": optimizer.make,
+        "scheduler": lambda: _make_scheduler(settings["scheduler"], optimizer.made),
+        **{key: partial(_make, node) for key, node in callbacks.items()},
     }
-    for name, node in (nodes["callbacks"] or {}).items():
-        if node is not None:
-            makers[f"callbacks.{name}"] = partial(_make, node)
     for key, make in makers.items():
-        group, _, rest = key.partition(".")
-        node = nodes[group][rest] if rest else nodes[group]
-        is_wrong = any(one == key or one.startswith(f"{key}.") for one in wrong)
-        if not is_wrong and not is_within(str(node.get("_target_")), trusted_packages()):
-            yield from _refusals(key, str(node.get("_target_")), make)
+        target = str((callbacks[key] if key in callbacks else settings[key]).get("_target_"))
+        if not _is_wrong(key, wrong) and not is_within(target, trusted_packages()):
+            yield from _refusals(key, target, make)
+    targets = (find_target(key, node["_target_"]) for key, node in callbacks.items() if not _is_wrong(key, wrong))
+    yield from callback_problems(
+        [target for target in targets if inspect.isclass(target)],  # a function makes callbacks of this package
+        has_logger=any(node is not None for node in (settings["logger"] or {}).values()),
+        has_frozen_backbone=bool(settings["model"].get("freeze_backbone")),
+        continued=bool(settings["train"] and settings["ckpt_path"]),
+    )
+
+
+def _is_wrong(key: str, wrong: Collection[str]) -> bool:
+    return any(one == key or one.startswith(f"{key}.") for one in wrong)
 
 
 def _refusals(key: str, target: str, make: Callable[[], object]) -> Iterator[str]:
     try:
         with _silence(), torch.random.fork_rng(devices=[]), naming_key(key, target):
             make()
-    except Exception as error:  # libraries raise what they like
-        text = one_line(error)
-        yield text if text.startswith("Expected") else f"Expected settings of `{key}` that work but: {text}"
+    except USER_ERRORS as error:
+        yield one_line(error)
 
 
 @contextmanager
@@ -104,12 +118,24 @@ def _make_model(node: Mapping[str, Any], labels: Sequence[str] | None) -> None:
         raise ValueError(str(error.__cause__ or error).replace("the given tensors", str(weights))) from error
 
 
-def _make_optimizer(node: Mapping[str, Any]) -> torch.optim.Optimizer:
-    optimizer: torch.optim.Optimizer = _make(node)([nn.Parameter(torch.zeros(2, 2))])
-    return optimizer
+class _Optimizer:
+    """The configured optimizer of one parameter, as the weights of a convolution are here: channels last.
+
+    Attributes:
+        made: The optimizer; a similar one until it is made.
+    """
+
+    def __init__(self, node: Mapping[str, Any]) -> None:
+        self.node = node
+        self.parameter = nn.Parameter(torch.zeros(2, 3, 3, 3).to(memory_format=torch.channels_last))
+        self.made: torch.optim.Optimizer = torch.optim.SGD([self.parameter], lr=0.1, momentum=0.9)
+
+    def make(self) -> None:
+        """Make the optimizer."""
+        self.made = _make(self.node)([self.parameter])
 
 
-def _make_scheduler(node: Mapping[str, Any]) -> None:
+def _make_scheduler(node: Mapping[str, Any], optimizer: torch.optim.Optimizer) -> None:
     make = _make(node)
-    steps = {"total_steps": 1} if "total_steps" in inspect.signature(make).parameters else {}
-    make(torch.optim.SGD([nn.Parameter(torch.zeros(2, 2))], lr=0.1), **steps)
+    steps = {"total_steps": _TRIED_STEPS} if "total_steps" in inspect.signature(make).parameters else {}
+    make(optimizer, **steps)

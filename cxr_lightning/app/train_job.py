@@ -12,6 +12,7 @@ import pytorch_lightning as pl
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.callbacks import LearningRateFinder, LearningRateMonitor
 from rich.console import Console
 from rich.table import Table
 
@@ -37,7 +38,7 @@ from cxr_lightning.training.build import (
     trainer_plugins,
     trainer_switches,
 )
-from cxr_lightning.training.callbacks import History
+from cxr_lightning.training.callbacks import History, ProgressLog
 from cxr_lightning.training.run import RunPlan, execute_run
 from cxr_lightning.training.run_settings import plain_settings
 from cxr_lightning.utils.file_names import SETTINGS_KEY
@@ -141,18 +142,12 @@ def configured_trainer(config: DictConfig, *, continued: bool = False) -> tuple[
         continued: Whether the run continues from a checkpoint.
     """
     loggers = instantiate_group(config, "logger")
-    configured = instantiate_group(config, "callbacks").values()
     callbacks, history = complete_callbacks(
-        [callback for callback in configured if callback is not None],
+        _configured_callbacks(config, has_logger=bool(loggers), continued=continued),
         folder=config.paths.output_dir,
         seed=config.seed,
         settings=settings_of(config),
         text=f"{OmegaConf.to_yaml(config)}{config.paths.output_dir}",
-        has_logger=bool(loggers),
-        logs_progress="progress_log" not in (config.get("callbacks") or {}),
-        has_frozen_backbone=bool(config.model.get("freeze_backbone")),
-        continued=continued,
-        left_out=tuple(kind for name, kind in SWITCHED_CALLBACKS.items() if config.trainer.get(name) is False),
     )
     trainer: pl.Trainer = instantiate_node(
         config,
@@ -165,6 +160,21 @@ def configured_trainer(config: DictConfig, *, continued: bool = False) -> tuple[
     )
     start_loggers({key: logger for key, logger in loggers.items() if logger in trainer.loggers})
     return trainer, history
+
+
+def _configured_callbacks(config: DictConfig, *, has_logger: bool, continued: bool) -> list[pl.Callback]:
+    """The configured callbacks that have something to do, and the log of the progress unless that is removed."""
+    unused = [kind for name, kind in SWITCHED_CALLBACKS.items() if config.trainer.get(name) is False]
+    if not has_logger:
+        unused.append(LearningRateMonitor)
+    if continued:  # with the learning rate in the checkpoint
+        unused.append(LearningRateFinder)
+    made = instantiate_group(config, "callbacks").values()
+    used = [callback for callback in made if not isinstance(callback, tuple(unused))]
+    is_logged = any(isinstance(callback, ProgressLog) for callback in used)
+    if not is_logged and "progress_log" not in (config.get("callbacks") or {}):
+        used.append(ProgressLog())
+    return used
 
 
 def _test_table(test: Mapping[str, Any], model: ChestXRayClassifier, datamodule: "ChestXRayDataModule") -> Table:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import Checkpoint, LearningRateFinder, LearningRateMonitor, ProgressBar
+from pytorch_lightning.callbacks import Checkpoint, ProgressBar
 
 from cxr_lightning.checkpoints.initial_weights import InitialWeights, read_initial_weights
 from cxr_lightning.checkpoints.installation_check import attach_reference
@@ -24,7 +24,6 @@ from cxr_lightning.training.callbacks import (
     ProgressLog,
     SameSettings,
     StepSeeds,
-    check_callbacks,
 )
 from cxr_lightning.training.pixel_statistics import shared_training_statistics
 from cxr_lightning.training.run_settings import RunSettings
@@ -98,17 +97,7 @@ def _initial_weights(settings: Mapping[str, Any], labels: Sequence[str]) -> Init
 
 
 def complete_callbacks(
-    callbacks: Sequence[pl.Callback],
-    *,
-    folder: str,
-    seed: int,
-    settings: RunSettings,
-    text: str,
-    has_logger: bool,
-    logs_progress: bool,
-    has_frozen_backbone: bool,
-    continued: bool,
-    left_out: tuple[type[pl.Callback], ...] = (),
+    callbacks: Sequence[pl.Callback], *, folder: str, seed: int, settings: RunSettings, text: str
 ) -> tuple[list[pl.Callback], History]:
     """All callbacks of a run: the configured ones and those that every run has.
 
@@ -118,32 +107,16 @@ def complete_callbacks(
         seed: The run's seed.
         settings: The run's settings, as far as they tell which run it is.
         text: Text of all settings, which must be the same in all processes of the run.
-        has_logger: Whether there is a logger; Lightning's monitor of the learning rate needs one.
-        logs_progress: Whether the progress is logged where no callback for that is configured.
-        has_frozen_backbone: Whether only the last layer is trained.
-        continued: Whether the run continues from a checkpoint, with the learning rate in it.
-        left_out: Classes of the configured callbacks that the trainer's settings switch off.
 
     Returns:
         All callbacks, and the one that keeps the run's history.
-
-    Raises:
-        ValueError: If a callback cannot work.
     """
-    check_callbacks(callbacks, has_logger=has_logger, has_frozen_backbone=has_frozen_backbone, continued=continued)
-    unused = (
-        *left_out,
-        *(() if has_logger else (LearningRateMonitor,)),
-        *((LearningRateFinder,) if continued else ()),
-    )
-    used = [callback for callback in callbacks if not isinstance(callback, unused)]
+    used = list(callbacks)
     history = next((callback for callback in used if isinstance(callback, History)), None)
     if history is None:
         history = History(folder)
         used.append(history)
     logs = [callback for callback in used if isinstance(callback, ProgressLog)]
-    if not logs and logs_progress:
-        logs = [ProgressLog()]
     others = [callback for callback in used if callback not in logs]
     own = [SameSettings(text), StepSeeds(seed), Continuation(Path(folder), settings)]
     # The log reads the epoch's row of the history.

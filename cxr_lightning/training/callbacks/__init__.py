@@ -5,7 +5,7 @@ from cxr_lightning.training.callbacks.continuation import Continuation
 from cxr_lightning.training.callbacks.finite_loss import FiniteLoss
 from cxr_lightning.training.callbacks.history import History
 from cxr_lightning.training.callbacks.last_checkpoint import LastCheckpoint
-from cxr_lightning.training.callbacks.lightning_callbacks import LightningCallbacks, check_callbacks
+from cxr_lightning.training.callbacks.lightning_callbacks import LightningCallbacks, callback_problems
 from cxr_lightning.training.callbacks.progress import ProgressBar
 from cxr_lightning.training.callbacks.progress_log import ProgressLog
 from cxr_lightning.training.callbacks.reproducibility import SameSettings, StepSeeds
@@ -21,6 +21,6 @@ __all__ = [
     "ProgressLog",
     "SameSettings",
     "StepSeeds",
-    "check_callbacks",
+    "callback_problems",
     "snapshots",
 ]

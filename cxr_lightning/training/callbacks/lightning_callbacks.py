@@ -1,7 +1,8 @@
 """Callbacks of Lightning in a run of this package: those that cannot work, and what the others need."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import (
@@ -33,54 +34,48 @@ _REFUSED: Mapping[type[pl.Callback], str] = {
 }
 """Callbacks that cannot work here: why, and what to do instead."""
 _WITH_LOGGER = (DeviceStatsMonitor, ThroughputMonitor)
+_AVERAGING_CONTINUED = (
+    "Expected a training that can be continued but one with StochasticWeightAveraging cannot be: Lightning restores "
+    "neither its schedule nor its last epoch. Start it anew, or use EMAWeightAveraging."
+)
 
 
-def check_callbacks(
-    callbacks: Sequence[pl.Callback], *, has_logger: bool, has_frozen_backbone: bool, continued: bool
-) -> None:
-    """Refuse callbacks that cannot work, in this run or in any.
+def callback_problems(
+    kinds: Sequence[type[pl.Callback]], *, has_logger: bool, has_frozen_backbone: bool, continued: bool
+) -> Iterator[str]:
+    """Describe callbacks that cannot work, in this run or in any.
 
     Args:
-        callbacks: The configured callbacks.
+        kinds: Classes of the configured callbacks.
         has_logger: Whether there is a logger.
         has_frozen_backbone: Whether only the last layer is trained.
         continued: Whether the run continues from a checkpoint.
-
-    Raises:
-        ValueError: If there is one; the message says what to do.
     """
-    for callback in callbacks:
-        name = type(callback).__name__
-        if reason := next((reason for kind, reason in _REFUSED.items() if isinstance(callback, kind)), None):
-            raise ValueError(f"Expected callbacks that work here but got {name}: {reason}.")
-        if type(callback) is BaseFinetuning:
-            raise ValueError(
-                f"Expected a callback but {name} is a base class of some. Name BackboneFinetuning instead."
-            )
-        if isinstance(callback, _WITH_LOGGER) and not has_logger:
-            raise ValueError(f"Expected a logger beside {name} but got none. Choose one, such as logger=csv.")
-        if isinstance(callback, BaseFinetuning) and has_frozen_backbone:
-            raise ValueError(
+    for kind in kinds:
+        name = kind.__name__
+        if reason := next((reason for refused, reason in _REFUSED.items() if issubclass(kind, refused)), None):
+            yield f"Expected callbacks that work here but got {name}: {reason}."
+        if kind is BaseFinetuning:
+            yield f"Expected a callback but {name} is a base class of some. Name BackboneFinetuning instead."
+        if issubclass(kind, _WITH_LOGGER) and not has_logger:
+            yield f"Expected a logger beside {name} but got none. Choose one, such as logger=csv."
+        if issubclass(kind, BaseFinetuning) and has_frozen_backbone:
+            yield (
                 f"Expected {name} or `model.freeze_backbone` but got both. Set 'model.freeze_backbone=false': "
                 f"{name} freezes by itself."
             )
-        if isinstance(callback, StochasticWeightAveraging):
-            _check_averaging(callbacks, continued=continued)
-    bars = [type(callback).__name__ for callback in callbacks if isinstance(callback, ProgressBar)]
+    if any(issubclass(kind, StochasticWeightAveraging) for kind in kinds):
+        yield from _averaging_problems(kinds, continued=continued)
+    bars = [kind.__name__ for kind in kinds if issubclass(kind, ProgressBar)]
     if len(bars) > 1:
-        raise ValueError(
-            f"Expected one progress bar but got {', '.join(bars)}. Set callbacks.progress_bar=null to use another one."
-        )
+        yield f"Expected one progress bar but got {', '.join(bars)}. Set callbacks.progress_bar=null to use another."
 
 
-def _check_averaging(callbacks: Sequence[pl.Callback], *, continued: bool) -> None:
+def _averaging_problems(kinds: Sequence[type[pl.Callback]], *, continued: bool) -> Iterator[str]:
     if continued:
-        raise ValueError(
-            "Expected a training that can be continued but one with StochasticWeightAveraging cannot be: Lightning "
-            "restores neither its schedule nor its last epoch. Start it anew, or use EMAWeightAveraging."
-        )
-    if any(isinstance(callback, EarlyStopping) for callback in callbacks):
-        raise ValueError(
+        yield _AVERAGING_CONTINUED
+    if any(issubclass(kind, EarlyStopping) for kind in kinds):
+        yield (
             "Expected StochasticWeightAveraging or EarlyStopping but got both: weights are averaged after the last "
             "epoch. Set callbacks.early_stopping=null."
         )
@@ -98,6 +93,13 @@ class LightningCallbacks(pl.Callback):
                 "Expected a network with batch normalization and a number of epochs for StochasticWeightAveraging, "
                 "which otherwise averages after the last checkpoint is written. Use EMAWeightAveraging."
             )
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Refuse to continue while averaging weights, also from a checkpoint that ``resume=auto`` has found."""
+        if callbacks_of(trainer, StochasticWeightAveraging):
+            raise ValueError(_AVERAGING_CONTINUED)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Restore what Lightning does not, and check that a learning rate was found."""

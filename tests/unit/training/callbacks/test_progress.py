@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pytorch_lightning import Callback
 from rich.console import Console
 from rich.progress import Progress
 
@@ -85,15 +86,13 @@ def test_the_time_left_is_that_of_all_epochs_with_their_validation(
     assert seconds_left(trainer(**changes), 10, PACE, validation) == pytest.approx(seconds)
 
 
-def test_every_run_logs_its_progress_after_the_history_unless_that_is_removed() -> None:
-    given: dict[str, Any] = {"folder": "x", "seed": 1, "settings": RunSettings({}, {}), "text": "", "has_logger": False}
-    for configured in ([], [ProgressLog(5), History("x")]):
-        callbacks, history = complete_callbacks(configured, **given, logs_progress=True)
-        assert isinstance(callbacks[-1], ProgressLog)
-        assert history in callbacks
-        assert len([callback for callback in callbacks if isinstance(callback, ProgressLog)]) == 1
-    callbacks, _ = complete_callbacks([], **given, logs_progress=False)
-    assert not any(isinstance(callback, ProgressLog) for callback in callbacks)
+@pytest.mark.parametrize("configured", [[], [ProgressLog(5), History("x")]])
+def test_the_progress_is_logged_after_the_history(configured: list[Callback]) -> None:
+    callbacks, history = complete_callbacks(configured, folder="x", seed=1, settings=RunSettings({}, {}), text="")
+    assert [type(callback) for callback in callbacks].count(History) == 1
+    logs = [callbacks.index(callback) for callback in callbacks if isinstance(callback, ProgressLog)]
+    assert len(logs) == len([callback for callback in configured if isinstance(callback, ProgressLog)])
+    assert all(position > callbacks.index(history) for position in logs)
 
 
 def test_the_seconds_between_two_lines_are_not_negative() -> None:
