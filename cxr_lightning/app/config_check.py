@@ -76,8 +76,12 @@ def _check_without_imports(
     except ValueError as error:
         nodes, problems = [], [*problems, str(error)]
     for key, node in nodes:
-        arguments = arguments_of_target(key, node["_target_"]).without(settings.own_rules, key)
-        problems += _argument_problems(key, node, arguments)
+        try:
+            arguments = arguments_of_target(key, node["_target_"])
+        except ValueError as error:
+            problems.append(str(error))
+        else:
+            problems += _argument_problems(key, node, arguments.without(settings.own_rules, key))
     values = {str(name): _plain_value(config, str(name)) for name in config}
     try:
         found = settings(**values)

@@ -84,19 +84,14 @@ def find_target(key: str, target: object) -> Callable[..., object]:
         ImportError: If its package cannot be imported.
     """
     kind = _kind_of(key)
-    if not isinstance(target, str) or not is_within(target, (_PACKAGE, *kind.modules, *trusted_packages())):
-        known = ", ".join((_PACKAGE, *kind.modules))
-        raise ValueError(
-            f"Expected a {kind.name} of {known} or a trusted package as '{key}._target_' but got {target!r}. "
-            f"{how_to_trust(str(target))}"
-        )
-    found = _import_target(key, target)
-    if target in kind.factories and callable(found):
+    name = _trusted_name(kind, key, target)
+    found = _import_target(key, name)
+    if name in kind.factories and callable(found):
         return found
     if inspect.isclass(found) and issubclass(found, tuple(resolve_name(base) for base in kind.bases)):
         return found
     raise ValueError(
-        f"Expected a {kind.name} as '{key}._target_' but '{target}' is none: a class of that kind "
+        f"Expected a {kind.name} as '{key}._target_' but '{name}' is none: a class of that kind "
         f"({', '.join(base.replace(':', '.') for base in kind.bases[:3])}) is needed. Name one."
     )
 
@@ -110,10 +105,25 @@ def arguments_of_target(key: str, target: object) -> Arguments:
 
     Returns:
         What its source tells; any arguments if it is not known to be of the kind that the key takes.
+
+    Raises:
+        ValueError: If it is not trusted.
     """
-    kind, name = _kind_of(key), str(target)
+    kind = _kind_of(key)
+    name = _trusted_name(kind, key, target)
     is_of_kind = name in kind.factories or any(is_written_subclass(name, base.replace(":", ".")) for base in kind.bases)
     return (written_arguments(name) if is_of_kind else None) or Arguments(None, {})
+
+
+def _trusted_name(kind: TargetKind, key: str, target: object) -> str:
+    """The name of a target, if it is in a package from which its kind may come."""
+    if not isinstance(target, str) or not is_within(target, (_PACKAGE, *kind.modules, *trusted_packages())):
+        known = ", ".join((_PACKAGE, *kind.modules))
+        raise ValueError(
+            f"Expected a {kind.name} of {known} or a trusted package as '{key}._target_' but got {target!r}. "
+            f"{how_to_trust(str(target))}"
+        )
+    return target
 
 
 def _kind_of(key: str) -> TargetKind:
