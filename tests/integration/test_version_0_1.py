@@ -98,7 +98,8 @@ def test_the_report_has_the_same_numbers(evaluate: Evaluate) -> None:
 def test_predictions_of_version_0_1_are_scored(evaluate: Evaluate) -> None:
     folder = evaluate(f"predictions={FILES / 'predictions.csv'}", "data=nih", LABELS)
     ours, theirs = (json.loads((path / "metrics.json").read_text())["macro"]["auroc"] for path in (folder, FILES))
-    assert ours == theirs
+    # The last bits are those of the numpy that is installed: which one differs between versions of Python.
+    assert ours == pytest.approx(theirs, rel=0, abs=1e-12)
 
 
 @pytest.mark.parametrize("name", ["best.ckpt", "model.onnx", "model.safetensors"])
