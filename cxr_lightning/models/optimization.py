@@ -61,8 +61,10 @@ def _number_of_steps(trainer: pl.Trainer) -> float:
     """Number of optimizer steps of a run; Lightning's own number takes the accumulation of gradients for constant."""
     steps = trainer.estimated_stepping_batches  # also loads what the line below counts
     scheduler = find_callback(trainer, GradientAccumulationScheduler)
+    if scheduler is None:
+        return steps
     batches, epochs = trainer.num_training_batches, trainer.max_epochs
-    if scheduler is None or epochs is None or epochs < 0 or math.isinf(batches):
+    if epochs is None or epochs < 0 or math.isinf(batches):
         return steps
     counted = sum(math.ceil(batches / scheduler.get_accumulate_grad_batches(epoch)) for epoch in range(epochs))
     return counted if trainer.max_steps == -1 else min(counted, trainer.max_steps)
