@@ -250,7 +250,7 @@ def test_a_validation_split_of_unknown_targets_gives_nan_and_no_error(tmp_path: 
 
 def configured(scheduler: Callable[..., Any] | None, **of_trainer: object) -> Any:
     model = classifier(optimizer=partial(torch.optim.SGD, lr=0.5), scheduler=scheduler, monitor="val/loss")
-    model.trainer = SimpleNamespace(**of_trainer)  # type: ignore[assignment]  # only these are asked for
+    model.trainer = SimpleNamespace(**{"callbacks": [], **of_trainer})  # type: ignore[assignment]  # only these are asked for
     return model.configure_optimizers()
 
 
