@@ -99,6 +99,8 @@ def _job_folder(number: int, sweep: str, resume: object, *, _root_: DictConfig) 
 def _hydra_folder(output_dir: str, *, _root_: DictConfig) -> str | None:
     """Name of the folder for Hydra's record: that of an earlier start is kept beside the new one."""
     folder = Path(output_dir)
+    if not results_in(folder):
+        return HYDRA_FOLDER
     if is_finished_as(folder, settings_of(_root_)):  # nothing happens in it
         return None
-    return next_hydra_folder(folder) if results_in(folder) else HYDRA_FOLDER
+    return next_hydra_folder(folder)

@@ -41,7 +41,9 @@ def choose_run_folder(
     if train and isinstance(ckpt_path, str) and (own := folder_of_last_checkpoint(ckpt_path)) is not None:
         return str(own)
     if train and resume == "auto" and ckpt_path is None:
-        found = find_unfinished(Path(new_folder).parent, settings())
+        unfinished = unfinished_runs(Path(new_folder).parent)
+        current = settings() if unfinished else None
+        found = next((folder for folder in unfinished if current is not None and is_same_run(folder, current)), None)
         return new_folder if found is None else str(found)
     return new_folder
 
@@ -101,16 +103,6 @@ def unfinished_runs(runs: Path) -> list[Path]:
     """
     folders = [folder for folder in runs.glob("*") if last_checkpoint(folder) and not is_finished(folder)]
     return [folder for folder in sorted(folders, key=_last_saved, reverse=True) if not _is_locked(folder)]
-
-
-def find_unfinished(runs: Path, settings: RunSettings) -> Path | None:
-    """The newest run that can be continued: unfinished, and of the same settings.
-
-    Args:
-        runs: The folder of runs.
-        settings: The settings of the run that is about to start.
-    """
-    return next((folder for folder in unfinished_runs(runs) if is_same_run(folder, settings)), None)
 
 
 def is_same_run(folder: Path, settings: RunSettings) -> bool:
