@@ -3,8 +3,10 @@
 import csv
 import json
 import os
+import resource
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -151,33 +153,127 @@ SMALL = (
     "callbacks.progress_bar=null",
     "logger=none",
 )
+QUICK = {"replicates": 2, "gradcam.top": 0, "accelerator": "cpu", "num_workers": 0, "progress_bar": "false"}
+"""Settings of a quick evaluation."""
 Run = Callable[..., tuple[int, Path]]
+AtBatch = Callable[..., None]
+Die = Callable[[int, int], None]
+
+
+def start(main: Callable[[], None], folder: Path, *overrides: str, **defaults: object) -> int:
+    """Run train.py or evaluate.py with these settings, and give the exit code.
+
+    Logs and prepared images are in the folder. Settings that are not given are ``defaults``.
+    """
+    GlobalHydra.instance().clear()
+    given = {override.partition("=")[0] for override in overrides}
+    defaults |= {"paths.log_dir": folder / "logs", "paths.cache_dir": folder / "cache"}
+    more = [f"{key}={value}" for key, value in defaults.items() if key not in given]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [f"{main.__name__.removeprefix('run_')}.py", *overrides, *more])
+        try:
+            main()
+        except SystemExit as exit_:
+            return int(exit_.code or 0)
+    return 0
+
+
+def newest(pattern: str, folder: Path) -> Path:
+    """The newest of a folder's files or folders with such a name; the folder itself if there is none."""
+    return max(folder.glob(pattern), key=lambda path: path.stat().st_mtime_ns, default=folder)
 
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs train.py with these settings; gives its exit code and the newest run folder."""
+    """Runs train.py with these settings; gives its exit code and the newest run folder.
+
+    The loss is not drawn after every epoch, as that takes a fifth of a small run's time.
+    """
 
     from cxr_lightning.app.train import run_train
 
+    monkeypatch.setattr("cxr_lightning.training.callbacks.history.loss_curve", lambda *_, **__: None)
+
     def run_with(*overrides: str) -> tuple[int, Path]:
-        GlobalHydra.instance().clear()
-        folders = [f"paths.log_dir={tmp_path / 'logs'}", f"paths.cache_dir={tmp_path / 'cache'}"]
-        monkeypatch.setattr(sys, "argv", ["train.py", *overrides, *folders])
-        code = 0
-        try:
-            run_train()
-        except SystemExit as exit_:
-            code = int(exit_.code or 0)
-        runs = sorted((tmp_path / "logs").glob("train/runs/*"), key=lambda path: path.stat().st_mtime_ns)
-        return code, runs[-1] if runs else tmp_path
+        return start(run_train, tmp_path, *overrides), newest("logs/train/runs/*", tmp_path)
 
     return run_with
 
 
 @pytest.fixture
-def small(make_nih: Callable[..., Path], tmp_path: Path) -> list[str]:
-    return [*SMALL, f"data.root={make_nih(tmp_path / 'nih')}"]
+def evaluate(tmp_path: Path) -> Run:
+    """Runs evaluate.py with these settings and few replicates; gives its exit code and the newest report folder."""
+
+    from cxr_lightning.app.evaluate import run_evaluate
+
+    def run_with(*overrides: str) -> tuple[int, Path]:
+        code = start(run_evaluate, tmp_path, *overrides, **QUICK)
+        return code, newest("logs/evaluate/runs/*", tmp_path)
+
+    return run_with
+
+
+@pytest.fixture
+def at_batch(monkeypatch: pytest.MonkeyPatch) -> AtBatch:
+    """Has something happen once, before a batch of an epoch; with ``seed``, of the first run with that seed."""
+
+    from cxr_lightning.training.callbacks import StepSeeds
+
+    def happen(action: Callable[[], object], epoch: int, batch: int, seed: int | None = None) -> None:
+        original, waiting = StepSeeds.on_train_batch_start, [True]
+
+        def hook(self: StepSeeds, trainer: Any, module: Any, data: Any, batch_idx: int) -> None:
+            here = (trainer.current_epoch, batch_idx) == (epoch, batch) and seed in (None, self.seed)
+            if waiting and here:
+                waiting.clear()
+                action()
+            original(self, trainer, module, data, batch_idx)
+
+        monkeypatch.setattr(StepSeeds, "on_train_batch_start", hook)
+
+    return happen
+
+
+class Death(BaseException):
+    """Like SIGKILL, nothing of ours answers to it."""
+
+
+@pytest.fixture
+def die(at_batch: AtBatch) -> Die:
+    """Makes the next run die before a batch of an epoch."""
+
+    def death() -> None:
+        raise Death
+
+    return lambda epoch, batch: at_batch(death, epoch, batch)
+
+
+def died(run: Run, *settings: str) -> None:
+    with pytest.raises(Death):
+        run(*settings)
+
+
+@contextmanager
+def full_disk(size: int) -> Iterator[Callable[[], None]]:
+    """Within the block, once what it gives was called, no file grows beyond a size."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Settings of a training on a set that all tests share, and whose images are prepared once: do not change it."""
+    folder = tmp_path_factory.mktemp("small")
+    return [*SMALL, f"data.cache_dir={folder / 'images'}", f"data.root={write_nih(folder / 'nih')}"]
+
+
+@pytest.fixture
+def own_small(nih_folder: Path) -> list[str]:
+    """The same on a set of the test's own."""
+    return [*SMALL, f"data.root={nih_folder}"]
 
 
 def history_of(folder: Path) -> list[dict[str, float]]:

@@ -21,7 +21,7 @@ from cxr_lightning.app.evaluate import run_evaluate
 from cxr_lightning.cli.main import main
 from cxr_lightning.data.datasets.nih import NIHLayout
 from cxr_lightning.training.trained_run import TrainedRun
-from tests.conftest import SMALL, Run, summary_of, write_nih
+from tests.conftest import SMALL, Run, start, summary_of, write_nih
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +89,7 @@ def test_python_and_command_line_evaluate_to_the_same_bits(
     assert not capsys.readouterr().out
     folders = [f"paths.log_dir={tmp_path}", f"paths.cache_dir={root.parent / 'cache'}"]
     options = ["num_workers=0", "progress_bar=false", "replicates=20", "gradcam.top=1"]
-    monkeypatch.setattr(sys, "argv", ["evaluate.py", f"ckpt={trained.best_checkpoint}", *folders, *options])
-    run_evaluate()
+    assert start(run_evaluate, tmp_path, f"ckpt={trained.best_checkpoint}", *folders, *options) == 0
     (folder,) = (tmp_path / "evaluate" / "runs").iterdir()
     assert report.metrics == json.loads((folder / "metrics.json").read_text())
     written = report.write(tmp_path / "again").parent

@@ -2,14 +2,11 @@
 
 import re
 import shlex
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hydra.core.global_hydra import GlobalHydra
 
-from cxr_lightning.app.evaluate import run_evaluate
 from tests.conftest import SMALL, Run, assert_one_error_line, summary_of
 
 EPOCH = "trainer.max_epochs=1"
@@ -77,33 +74,20 @@ def test_a_remedy_is_another_division_where_a_split_would_be_empty(
 
 
 def test_evaluating_a_checkpoint_names_the_data_beside_the_remedy(
-    run: Run,
-    make_nih: Callable[..., Path],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    run: Run, evaluate: Run, nih_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    root = make_nih(tmp_path / "nih")
-    code, folder = run(*SMALL, f"data.root={root}", EPOCH)
+    code, folder = run(*SMALL, f"data.root={nih_folder}", EPOCH)
     assert code == 0
-    (root / "images" / "00000016_001.png").unlink()
-    (root / "images" / "00000015_001.png").write_bytes(b"")
-
-    def evaluate(*overrides: str) -> None:
-        GlobalHydra.instance().clear()
-        ckpt = f"ckpt={folder}/checkpoints/best.ckpt"
-        paths = [f"paths.log_dir={tmp_path / 'logs'}", f"paths.cache_dir={tmp_path / 'cache'}"]
-        fast = ["replicates=2", "gradcam.top=0", "accelerator=cpu", "num_workers=0", "progress_bar=false"]
-        monkeypatch.setattr(sys, "argv", ["evaluate.py", ckpt, *paths, *fast, *overrides])
-        run_evaluate()
-
+    (nih_folder / "images" / "00000016_001.png").unlink()
+    (nih_folder / "images" / "00000015_001.png").write_bytes(b"")
+    ckpt = f"ckpt={folder}/checkpoints/best.ckpt"
     capsys.readouterr()
-    with pytest.raises(SystemExit):
-        evaluate("cache=false")
+    assert evaluate(ckpt, "cache=false")[0] == 1
     output = capsys.readouterr()
-    assert_one_error_line(output.out, output.err, ["(1) 1 of", "(2) 1 of", f"data=nih data.root={root}"])
+    assert_one_error_line(output.out, output.err, ["(1) 1 of", "(2) 1 of", f"data=nih data.root={nih_folder}"])
     remedy = remedy_of(output.err)
     assert "cache=true" in remedy
     assert "data.val_fraction=0.3" in remedy
-    evaluate(*remedy)
-    assert list(tmp_path.glob("logs/evaluate/runs/*/report.html"))
+    code, report = evaluate(ckpt, *remedy)
+    assert code == 0
+    assert (report / "report.html").is_file()

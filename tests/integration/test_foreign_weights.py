@@ -1,15 +1,12 @@
 """train.py and evaluate.py with Keras weights, as a user types it."""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from hydra.core.global_hydra import GlobalHydra
 
 from cxr_lightning.app.evaluate import run_evaluate
 from cxr_lightning.app.train import run_train
@@ -23,6 +20,7 @@ from cxr_lightning.inference.predictions_file import read_predictions
 from cxr_lightning.labels import NIH_LABELS, WALKTHROUGH_LABELS
 from cxr_lightning.models.backbones.densenet import DENSENET_BLOCKS, densenet_backbone
 from cxr_lightning.models.backbones.registry import BACKBONES, build_backbone
+from tests.conftest import newest, start
 from tests.unit.checkpoints.foreign.conftest import build
 
 Run = Callable[..., tuple[int, Path]]
@@ -34,17 +32,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setitem(DENSENET_BLOCKS, "densenet_small", (2, 1, 1, 1))
     monkeypatch.setitem(BACKBONES, "densenet_small", densenet_backbone((2, 1, 1, 1)))
 
-    def run_with(main: Callable[[], Any], *overrides: str) -> tuple[int, Path]:
-        GlobalHydra.instance().clear()
-        folders = [f"paths.log_dir={tmp_path / 'logs'}", f"paths.cache_dir={tmp_path / 'cache'}"]
-        monkeypatch.setattr(sys, "argv", ["program", *overrides, *folders])
-        code = 0
-        try:
-            main()
-        except SystemExit as exit_:
-            code = int(exit_.code or 0)
-        runs = sorted((tmp_path / "logs").glob("*/runs/*"), key=lambda path: path.stat().st_mtime_ns)
-        return code, runs[-1] if runs else tmp_path
+    def run_with(main: Callable[[], None], *overrides: str) -> tuple[int, Path]:
+        return start(main, tmp_path, *overrides), newest("logs/*/runs/*", tmp_path)
 
     return run_with
 

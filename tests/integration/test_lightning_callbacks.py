@@ -96,7 +96,9 @@ def test_gradients_are_accumulated_by_epoch_over_a_schedule_of_the_right_length(
     assert history_of(folder)[-2]["learning_rate"] > 0
 
 
-@pytest.mark.parametrize("call", ["EMAWeightAveraging, decay: 0.5", "WeightAveraging"])
+@pytest.mark.parametrize(
+    "call", ["EMAWeightAveraging, decay: 0.5", pytest.param("WeightAveraging", marks=pytest.mark.slow)]
+)
 def test_averaged_weights_are_validated_saved_and_tested(run: Run, small: list[str], call: str) -> None:
     code, folder = run(*small, added(call))
     assert code == 0

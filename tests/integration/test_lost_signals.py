@@ -15,7 +15,6 @@ from hydra.core.global_hydra import GlobalHydra
 
 import cxr_lightning
 from cxr_lightning.app import train_job
-from cxr_lightning.app.evaluate import run_evaluate
 from cxr_lightning.cli.main import main
 from cxr_lightning.data.cache.store import CacheWriter
 from cxr_lightning.inference.predictor import Predictor
@@ -92,6 +91,7 @@ def test_nothing_is_trained_after_a_signal_in_the_setup(
     signum: int,
     name: str,
     multirun: bool,
+    tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     calls = once(train_job, name, lose, signum)
@@ -100,7 +100,7 @@ def test_nothing_is_trained_after_a_signal_in_the_setup(
     said = capsys.readouterr()
     assert f"stopped by {signal.Signals(signum).name}" in said.err
     assert "Traceback" not in said.err + said.out
-    assert not list(Path(small[-1].partition("=")[2]).parent.rglob("*.ckpt"))
+    assert not list(tmp_path.rglob("*.ckpt"))
 
 
 @pytest.mark.parametrize("swallowed", ["between jobs", "in a job"])
@@ -141,19 +141,14 @@ def test_a_signal_in_a_step_ends_the_run(
 
 
 def test_evaluation_and_prediction_end_at_a_lost_signal(
-    run: Run, small: list[str], once: Once, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    run: Run, evaluate: Run, own_small: list[str], once: Once, nih_folder: Path, tmp_path: Path
 ) -> None:
-    _, folder = run(*small, "trainer.max_epochs=1", "test=false")
+    _, folder = run(*own_small, "trainer.max_epochs=1", "test=false")
     calls = once(ChestXRayClassifier, "predict_step", in_an_except, signal.SIGHUP)
-    GlobalHydra.instance().clear()
-    settings = [f"ckpt={folder}/checkpoints/best.ckpt", f"paths.log_dir={tmp_path}", f"paths.cache_dir={tmp_path}/c"]
-    monkeypatch.setattr(sys, "argv", ["evaluate.py", *settings])
-    with pytest.raises(SystemExit) as end:
-        run_evaluate()
-    assert end.value.code == 129
+    assert evaluate(f"ckpt={folder}/checkpoints/best.ckpt")[0] == 129
     assert calls == [1]
     calls = once(Predictor, "_results", in_an_except, signal.SIGINT, call=2)
-    command = ["predict", str(tmp_path / "nih/images"), "--model", f"{folder}/checkpoints/best.ckpt"]
+    command = ["predict", str(nih_folder / "images"), "--model", f"{folder}/checkpoints/best.ckpt"]
     command += ["--out", str(tmp_path / "out")]
     assert main([*command, "--batch-size", "4"]) == 130
     assert calls == [2]

@@ -1,16 +1,14 @@
 """Trainings without some of their parts, and without data that a limit leaves: they work, or are refused in time."""
 
 import json
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from urllib.error import URLError
 
 import pytest
 import torch
 import torchvision
-from hydra.core.global_hydra import GlobalHydra
 
-from cxr_lightning.app.evaluate import run_evaluate
 from tests.conftest import Run, assert_one_error_line, history_of, summary_of
 
 WITHOUT = {
@@ -90,29 +88,28 @@ def test_imagenet_weights_that_cannot_be_downloaded_are_refused_before_data_is_m
 
 
 def test_two_folders_of_the_data_are_refused_in_both_programs(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    run: Run, evaluate: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("data=nih", "root=a", "data.root=b")[0] == 1
     output = capsys.readouterr()
     assert_one_error_line(output.out, output.err, ["root=a and data.root=b"])
     for data in ([], ["data=nih"]):
-        GlobalHydra.instance().clear()
-        monkeypatch.setattr(sys, "argv", ["evaluate.py", "ckpt=x.ckpt", *data, "root=a", "data.root=b"])
-        with pytest.raises(SystemExit):
-            run_evaluate()
+        assert evaluate("ckpt=x.ckpt", *data, "root=a", "data.root=b")[0] == 1
         output = capsys.readouterr()
         assert_one_error_line(output.out, output.err, ["root=a", "root=b"])
 
 
 def test_the_folder_of_the_data_has_two_names_in_both_programs(
-    run: Run, one_epoch: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, evaluate: Run, one_epoch: list[str], make_nih: Callable[..., Path], tmp_path: Path
 ) -> None:
     code, folder = run(*one_epoch, "callbacks=minimal", "logger=none", "test=false")
     assert code == 0
-    root = next(text for text in one_epoch if text.startswith("root="))
-    settings = [f"ckpt={folder}/checkpoints/best.ckpt", f"data.{root}", "gradcam.top=0", "replicates=20"]
-    settings += ["num_workers=0", "progress_bar=false", f"hydra.run.dir={tmp_path / 'report'}"]
-    GlobalHydra.instance().clear()
-    monkeypatch.setattr(sys, "argv", ["evaluate.py", *settings, f"paths.cache_dir={tmp_path / 'cache'}"])
-    run_evaluate()
-    assert json.loads((tmp_path / "report" / "metrics.json").read_text())
+    checkpoint, root = f"ckpt={folder}/checkpoints/best.ckpt", make_nih(tmp_path / "other", patients=20)
+    scores = []
+    for name in ("root", "data.root"):
+        code, report = evaluate(checkpoint, f"{name}={root}", "data=nih")
+        assert code == 0
+        metrics = json.loads((report / "metrics.json").read_text())
+        assert str(root) in json.dumps(metrics["data"])
+        scores.append(metrics["labels"])
+    assert scores[0] == scores[1]

@@ -24,7 +24,7 @@ from cxr_lightning.cli import registry
 from cxr_lightning.cli.main import main
 from cxr_lightning.metrics import report_metric
 from cxr_lightning.training.trained_run import TrainedRun
-from tests.conftest import summary_of
+from tests.conftest import start, summary_of
 
 PLUGIN = Path(__file__).parents[1] / "data" / "plugin_example"
 FINDINGS = ("Effusion", "Mass", "Nodule")
@@ -98,11 +98,8 @@ def arguments(folder: Path) -> list[str]:
 @pytest.fixture(scope="module")
 def report(trained: TrainedRun, folder: Path) -> Path:
     """The folder of a report that evaluate.py makes of the checkpoint alone."""
-    with pytest.MonkeyPatch.context() as patch:
-        GlobalHydra.instance().clear()
-        given = [f"ckpt={trained.best_checkpoint}", "replicates=50", "gradcam.sanity=2", "progress_bar=false"]
-        patch.setattr(sys, "argv", ["evaluate.py", *given, *arguments(folder)])
-        run_evaluate()
+    given = [f"ckpt={trained.best_checkpoint}", "replicates=50", "gradcam.sanity=2", "progress_bar=false"]
+    assert start(run_evaluate, folder, *given, "num_workers=0") == 0
     (found,) = (folder / "logs" / "evaluate" / "runs").iterdir()
     return found
 
@@ -186,11 +183,9 @@ def test_its_metric_is_in_the_page_the_files_and_the_table(
 def test_the_terminal_table_shows_it(
     trained: TrainedRun, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    GlobalHydra.instance().clear()
     monkeypatch.setenv("COLUMNS", "80")
     given = [f"ckpt={trained.best_checkpoint}", "replicates=5", "gradcam.top=0", "progress_bar=false"]
-    monkeypatch.setattr(sys, "argv", ["evaluate.py", *given, *arguments(folder), f"paths.log_dir={folder / 'table'}"])
-    run_evaluate()
+    assert start(run_evaluate, folder, *given, "num_workers=0", f"paths.log_dir={folder / 'table'}") == 0
     lines = capsys.readouterr().out.splitlines()
     heads = [number for number, line in enumerate(lines) if line.split()[:2] == ["finding", "positives"]]
     assert [lines[head].split()[2:] for head in heads] == [["AUROC", "AP", "Brier", "ECE"], ["slope"]]

@@ -8,20 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hydra.core.global_hydra import GlobalHydra
 from rich.text import Text
 
-from cxr_lightning.app.evaluate import run_evaluate
-from cxr_lightning.training.callbacks import ProgressBar, StepSeeds
+from cxr_lightning.training.callbacks import ProgressBar
 from cxr_lightning.utils import progress
-from tests.conftest import Run, history_of
+from tests.conftest import Die, Run, died, history_of
 
 EVERY_BATCH = "callbacks.progress_log.every_seconds=0"
 NEXT = "to evaluate it: "
-
-
-class Death(BaseException):
-    """Like SIGKILL, nothing of ours answers to it."""
 
 
 class Terminal(io.StringIO):
@@ -52,24 +46,13 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Terminal]:
     return make
 
 
-def evaluate(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run a pasted command in this process."""
-    program, script, *settings = shlex.split(command)
-    assert (Path(program).name.startswith("python"), script) == (True, "evaluate.py")
-    GlobalHydra.instance().clear()
-    settings += [
-        "accelerator=cpu",
-        "num_workers=0",
-        "replicates=20",
-        "gradcam.top=0",
-        f"hydra.run.dir={tmp_path}/report",
-    ]
-    monkeypatch.setattr(sys, "argv", [script, *settings, f"paths.cache_dir={tmp_path}/cache"])
-    run_evaluate()
-
-
 def test_a_redirected_run_logs_the_history_and_the_command_that_evaluates_it(
-    run: Run, with_bar: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    run: Run,
+    evaluate: Run,
+    with_bar: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")  # as on machines of continuous integration; no reason for a bar in a file
     monkeypatch.delenv("UV_RUN_RECURSION_DEPTH", raising=False)
@@ -96,26 +79,20 @@ def test_a_redirected_run_logs_the_history_and_the_command_that_evaluates_it(
     (command,) = [line.removeprefix(NEXT) for line in out.splitlines() if line.startswith(NEXT)]
     assert f"{NEXT}{command}\n" in log
     monkeypatch.setattr(progress, "LOG_INTERVAL_SECONDS", 0.0)
-    evaluate(command, tmp_path, monkeypatch)
-    assert (tmp_path / "report/report.html").is_file()
+    program, script, *settings = shlex.split(command)
+    assert (Path(program).name.startswith("python"), script) == (True, "evaluate.py")
+    code, report = evaluate(*settings)
+    assert code == 0
+    assert (report / "report.html").is_file()
     assert re.search(r"^predicting: 4 of 8, .* images/s, 1 s left$", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_a_run_that_is_resumed_in_an_epoch_goes_on_with_its_counts(
-    run: Run, small: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    run: Run, small: list[str], die: Die, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    original, waiting = StepSeeds.on_train_batch_start, [True]
-
-    def stop(self: StepSeeds, *arguments: object) -> None:
-        if waiting and arguments[0].current_epoch == 1 and arguments[3] == 3:  # type: ignore[attr-defined]
-            waiting.clear()
-            raise Death
-        original(self, *arguments)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(StepSeeds, "on_train_batch_start", stop)
     settings = [*small, EVERY_BATCH, "callbacks.last_checkpoint.every_steps=1"]
-    with pytest.raises(Death):
-        run(*settings)
+    die(1, 3)
+    died(run, *settings)
     before = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch ")]
     code, folder = run(*settings, "resume=auto")
     assert code == 0

@@ -1,16 +1,13 @@
 """A run that died anywhere and is continued ends bit for bit as one that was left alone."""
 
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-import pytorch_lightning as pl
 
 from benchmarks.kill_test import outcome
-from cxr_lightning.training.callbacks import StepSeeds
-from tests.conftest import SMALL, Run
+from cxr_lightning.app.train import run_train
+from tests.conftest import SMALL, Die, Run, died, newest, start
 from tests.own_backbones import TINY, own_package
 
 __all__ = ["own_package"]
@@ -29,30 +26,6 @@ def lightning_callback(call: str) -> tuple[str]:
     return (f"+callbacks.added={{_target_: pytorch_lightning.callbacks.{call}}}",)
 
 
-class Death(BaseException):
-    """Like SIGKILL, nothing of ours answers to it."""
-
-
-@pytest.fixture
-def die(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int, int], None]:
-    """Makes the next run die at a hook of an epoch's batch, once."""
-
-    def at(hook: str, epoch: int, batch: int) -> None:
-        original = getattr(StepSeeds, hook)
-        waiting = [True]
-
-        def dying(self: StepSeeds, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
-            original(self, trainer, *args, **kwargs)
-            done = trainer.fit_loop.epoch_loop.batch_progress.current.processed  # type: ignore[attr-defined]
-            if waiting and (trainer.current_epoch, done) == (epoch, batch):
-                waiting.clear()
-                raise Death
-
-        monkeypatch.setattr(StepSeeds, hook, dying)
-
-    return at
-
-
 def assert_same(first: Path, second: Path) -> None:
     """Weights, optimizer, schedule and counters; history; summary."""
     left, right = outcome(first), outcome(second)
@@ -61,9 +34,17 @@ def assert_same(first: Path, second: Path) -> None:
     assert any(name.startswith("checkpoint/optimizer_states") for name in left)
 
 
-def died(run: Run, *settings: str) -> None:
-    with pytest.raises(Death):
-        run(*settings)
+ACCUMULATION = lightning_callback("GradientAccumulationScheduler, scheduling: {0: 1, 1: 2}")
+FINETUNING = lightning_callback("BackboneFinetuning, unfreeze_backbone_at_epoch: 1, train_bn: false")
+RATE_FINDER = lightning_callback("LearningRateFinder, num_training_steps: 15")
+
+
+@pytest.fixture(scope="module")
+def whole(small: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that nothing stopped."""
+    place = tmp_path_factory.mktemp("whole")
+    assert start(run_train, place, *small, *SETTINGS[-4:]) == 0
+    return newest("logs/train/runs/*", place)
 
 
 @pytest.mark.usefixtures("own_package")
@@ -73,42 +54,40 @@ def died(run: Run, *settings: str) -> None:
         (0, 0, 2, ()),
         (0, 1, 1, ("scheduler=plateau", "scheduler.patience=0", "monitor.name=val/loss", "+scheduler.threshold=0.9")),
         (2, 1, 3, ()),
-        (2, 2, 1, ("trainer.accumulate_grad_batches=2",)),
+        pytest.param(2, 2, 1, ("trainer.accumulate_grad_batches=2",), marks=pytest.mark.slow),
         (0, 1, 2, (f"model.backbone={TINY}", "+model.variations.width=6")),
         (0, 1, 2, lightning_callback("EMAWeightAveraging, decay: 0.5")),
-        (0, 1, 2, lightning_callback("GradientAccumulationScheduler, scheduling: {0: 1, 1: 2}")),
-        (0, 2, 1, lightning_callback("BackboneFinetuning, unfreeze_backbone_at_epoch: 1, train_bn: false")),
-        (0, 1, 1, (*lightning_callback("LearningRateFinder, num_training_steps: 15"), "trainer.max_epochs=5")),
+        pytest.param(0, 1, 2, ACCUMULATION, marks=pytest.mark.slow),
+        pytest.param(0, 2, 1, FINETUNING, marks=pytest.mark.slow),
+        pytest.param(0, 1, 1, (*RATE_FINDER, "trainer.max_epochs=5"), marks=pytest.mark.slow),
     ],
 )
 def test_a_run_that_died_in_an_epoch_is_continued_exactly(
     run: Run,
-    make_nih: Callable[..., Path],
-    tmp_path: Path,
-    die: Callable[[str, int, int], None],
+    small: list[str],
+    whole: Path,
+    die: Die,
     workers: int,
     epoch: int,
     batch: int,
     more: tuple[str, ...],
 ) -> None:
-    settings = [*SETTINGS, f"data.root={make_nih(tmp_path / 'nih')}", f"data.num_workers={workers}", *more]
-    _, whole = run(*settings)
-    die("on_train_batch_start", epoch, batch)
+    settings = [*small, *SETTINGS[-4:], f"data.num_workers={workers}", *more]
+    alone = run(*settings)[1] if more else whole
+    die(epoch, batch)
     died(run, *settings)
     code, resumed = run(*settings, "resume=auto")
     assert code == 0
-    assert resumed != whole
-    assert_same(whole, resumed)
+    assert resumed != alone
+    assert_same(alone, resumed)
 
 
-def test_a_run_that_died_between_epochs_is_continued_exactly(
-    run: Run, small: list[str], die: Callable[[str, int, int], None]
-) -> None:
+def test_a_run_that_died_between_epochs_is_continued_exactly(run: Run, small: list[str], die: Die) -> None:
     settings = [*small, *SETTINGS[-4:], "callbacks.last_checkpoint.every_steps=null", "scheduler=plateau"]
     settings += ["scheduler.patience=0", "scheduler.factor=0.5", "monitor.name=train/loss", "+scheduler.threshold=0.9"]
     _, whole = run(*settings)
     assert (whole / "history.csv").read_text().count("0.0001") < 3  # the plateau acted
-    die("on_train_batch_start", 2, 0)
+    die(2, 0)
     died(run, *settings)
     code, resumed = run(*settings, "resume=auto")
     assert (code, resumed != whole) == (0, True)
@@ -117,13 +96,12 @@ def test_a_run_that_died_between_epochs_is_continued_exactly(
 
 @pytest.mark.parametrize("spoil", ["cut", "flip", "missing"])
 def test_a_damaged_last_checkpoint_falls_back_to_the_one_before(
-    run: Run, small: list[str], die: Callable[[str, int, int], None], spoil: str
+    run: Run, small: list[str], whole: Path, die: Die, tmp_path: Path, spoil: str
 ) -> None:
     settings = [*small, *SETTINGS[-4:]]
-    _, whole = run(*settings)
-    die("on_train_batch_start", 1, 3)
+    die(1, 3)
     died(run, *settings)
-    (folder,) = (path.parents[1] for path in whole.parent.rglob("previous.ckpt"))
+    (folder,) = (path.parents[1] for path in tmp_path.rglob("previous.ckpt"))
     last = folder / "checkpoints/last.ckpt"
     content = bytearray(last.read_bytes())
     if spoil == "cut":
@@ -141,12 +119,12 @@ def test_a_damaged_last_checkpoint_falls_back_to_the_one_before(
 
 
 def test_resume_finds_the_newest_unfinished_run_of_the_same_configuration(
-    run: Run, small: list[str], die: Callable[[str, int, int], None], tmp_path: Path
+    run: Run, small: list[str], die: Die, tmp_path: Path
 ) -> None:
     settings = [*small, *SETTINGS[-4:]]
     folders, runs = [], tmp_path / "logs/train/runs"
     for seed in (1, 2, 1):
-        die("on_train_batch_start", 0, 2)
+        die(0, 2)
         died(run, *settings, f"seed={seed}")
         folders.append(max(runs.iterdir()))
     _, finished = run(*settings, "seed=1")

@@ -4,11 +4,9 @@ import csv
 import math
 import os
 import re
-import resource
 import shlex
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,59 +14,46 @@ import pytest
 import torch
 from pytorch_lightning.callbacks import EarlyStopping
 
+from cxr_lightning.app.train import run_train
 from cxr_lightning.checkpoints.save import write_checkpoint
 from cxr_lightning.data.dataset import ChestXRayDataset
 from cxr_lightning.models.classifier import ChestXRayClassifier
-from cxr_lightning.training.callbacks import LastCheckpoint, StepSeeds
+from cxr_lightning.training.callbacks import LastCheckpoint
 from cxr_lightning.utils.command_line import pasteable_override
 from cxr_lightning.utils.signals import Stopped
-from tests.conftest import Run, summary_of
+from tests.conftest import AtBatch, Run, full_disk, newest, start, summary_of
 from tests.integration.test_resume import SETTINGS, assert_same
 
 MORE = (*SETTINGS[-3:], "trainer.max_epochs=3")
+AT_EPOCHS_END = "callbacks.last_checkpoint.every_steps=null"
 
 
-@pytest.fixture
-def at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Has something happen once, before a batch of an epoch."""
-
-    def happen(action: Callable[[], object], epoch: int, batch: int) -> None:
-        original, waiting = StepSeeds.on_train_batch_start, [True]
-
-        def hook(self: StepSeeds, trainer: Any, module: Any, data: Any, batch_idx: int) -> None:
-            if waiting and (trainer.current_epoch, batch_idx) == (epoch, batch):
-                waiting.clear()
-                action()
-            original(self, trainer, module, data, batch_idx)
-
-        monkeypatch.setattr(StepSeeds, "on_train_batch_start", hook)
-
-    return happen
+@pytest.fixture(scope="module")
+def whole(small: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that nothing stopped."""
+    folder = tmp_path_factory.mktemp("whole")
+    assert start(run_train, folder, *small, *MORE, AT_EPOCHS_END) == 0
+    return newest("logs/train/runs/*", folder)
 
 
 @pytest.mark.parametrize(
     ("signum", "code", "epoch", "batch"),
-    [
-        *((signal.SIGTERM, 143, *place) for place in [(1, 1), (1, 3), (2, 3)]),
-        *((signal.SIGINT, 130, *place) for place in [(1, 1), (2, 3)]),
-        *((signal.SIGHUP, 129, *place) for place in [(1, 1), (1, 3)]),
-        (signal.SIGUSR1, 138, 1, 1),
-    ],
+    [(signal.SIGTERM, 143, 2, 3), (signal.SIGINT, 130, 1, 1), (signal.SIGHUP, 129, 1, 3), (signal.SIGUSR1, 138, 0, 0)],
 )
 def test_a_signal_ends_a_run_that_is_then_continued_exactly(
     run: Run,
     small: list[str],
-    at: Callable[..., None],
+    whole: Path,
+    at_batch: AtBatch,
     signum: signal.Signals,
     code: int,
     epoch: int,
     batch: int,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    settings = [*small, *MORE, "callbacks.last_checkpoint.every_steps=null"]
-    _, whole = run(*settings)
+    settings = [*small, *MORE, AT_EPOCHS_END]
     handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
-    at(lambda: os.kill(os.getpid(), signum), epoch, batch)
+    at_batch(lambda: os.kill(os.getpid(), signum), epoch, batch)
     ended, folder = run(*settings)
     assert ended == code
     assert not (folder / "summary.json").exists()
@@ -84,10 +69,10 @@ def test_a_signal_ends_a_run_that_is_then_continued_exactly(
 
 
 def test_what_is_said_to_go_on_with_can_be_pasted(
-    run: Run, small: list[str], at: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: Run, small: list[str], at_batch: AtBatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / 'seed=1, it\'s [é] "two  spaces"'
-    at(lambda: os.kill(os.getpid(), signal.SIGINT), 0, 1)
+    at_batch(lambda: os.kill(os.getpid(), signal.SIGINT), 0, 1)
     assert run(*small, "trainer.max_epochs=1", shlex.split(pasteable_override("hydra.run.dir", folder))[0])[0] == 130
     (override,) = shlex.split(capsys.readouterr().err.rpartition("same settings, or ")[2])
     assert run(*small, "trainer.max_epochs=1", override)[0] == 0
@@ -102,18 +87,17 @@ def test_what_is_said_to_go_on_with_can_be_pasted(
 
 
 def test_a_closed_terminal_ends_a_run_that_is_then_continued_exactly(
-    run: Run, small: list[str], at: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    run: Run, small: list[str], whole: Path, at_batch: AtBatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bar = "callbacks.progress_bar={_target_:cxr_lightning.training.callbacks.ProgressBar}"
-    settings = [*small, *MORE, bar, "callbacks.last_checkpoint.every_steps=null"]
-    _, whole = run(*settings)
+    settings = [*small, *MORE, bar, AT_EPOCHS_END]
     ours, theirs = os.openpty()
 
     def close_terminal() -> None:
         os.close(ours)
         os.kill(os.getpid(), signal.SIGHUP)
 
-    at(close_terminal, 1, 1)
+    at_batch(close_terminal, 1, 1)
     with monkeypatch.context() as patch, os.fdopen(theirs, "w") as terminal:
         patch.setattr(sys, "stdout", terminal)
         patch.setattr(sys, "stderr", terminal)
@@ -126,10 +110,9 @@ def test_a_closed_terminal_ends_a_run_that_is_then_continued_exactly(
 
 
 def test_a_signal_while_validating_ends_the_run_at_once(
-    run: Run, small: list[str], monkeypatch: pytest.MonkeyPatch
+    run: Run, small: list[str], whole: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = [*small, *MORE, "callbacks.last_checkpoint.every_steps=2"]
-    _, whole = run(*settings)
     step, waiting = ChestXRayClassifier.validation_step, [True]
 
     def signaled(self: ChestXRayClassifier, batch: dict[str, torch.Tensor], batch_idx: int) -> None:
@@ -146,19 +129,19 @@ def test_a_signal_while_validating_ends_the_run_at_once(
     assert_same(whole, folder)
 
 
-def test_a_second_signal_does_not_wait(run: Run, small: list[str], at: Callable[..., None]) -> None:
+def test_a_second_signal_does_not_wait(run: Run, small: list[str], at_batch: AtBatch) -> None:
     def twice() -> None:
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
 
-    at(twice, 1, 1)
-    code, folder = run(*small, *MORE, "callbacks.last_checkpoint.every_steps=null")
+    at_batch(twice, 1, 1)
+    code, folder = run(*small, *MORE, AT_EPOCHS_END)
     assert code == 130
     assert torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 4
 
 
 def test_a_launcher_that_waits_for_the_signal_gets_it_when_all_is_saved(
-    run: Run, small: list[str], at: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    run: Run, small: list[str], at_batch: AtBatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard: list[int] = []
     before = signal.signal(signal.SIGUSR2, lambda *_: heard.append(len(list(saves))))
@@ -170,16 +153,16 @@ def test_a_launcher_that_waits_for_the_signal_gets_it_when_all_is_saved(
         saves.append(self.path)
 
     monkeypatch.setattr(LastCheckpoint, "_save", counted)
-    at(lambda: os.kill(os.getpid(), signal.SIGUSR2), 0, 1)
+    at_batch(lambda: os.kill(os.getpid(), signal.SIGUSR2), 0, 1)
     try:
-        code, _ = run(*small, *MORE, "callbacks.last_checkpoint.every_steps=null")
+        code, _ = run(*small, *MORE, AT_EPOCHS_END)
     finally:
         signal.signal(signal.SIGUSR2, before)
     assert (code, heard) == (128 + signal.SIGUSR2, [1])
 
 
 def test_slurm_is_asked_to_start_the_job_again(
-    run: Run, small: list[str], at: Callable[..., None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    run: Run, small: list[str], at_batch: AtBatch, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     command = tmp_path / "bin" / "scontrol"
     command.parent.mkdir()
@@ -187,23 +170,12 @@ def test_slurm_is_asked_to_start_the_job_again(
     command.chmod(0o755)
     monkeypatch.setenv("PATH", str(command.parent), prepend=os.pathsep)
     monkeypatch.setenv("SLURM_JOB_ID", "17")
-    at(lambda: os.kill(os.getpid(), signal.SIGUSR1), 0, 1)
+    at_batch(lambda: os.kill(os.getpid(), signal.SIGUSR1), 0, 1)
     assert run(*small, *MORE)[0] == 138
     assert (tmp_path / "asked").read_text() == "requeue 17\n"
-    at(lambda: os.kill(os.getpid(), signal.SIGTERM), 0, 1)  # SLURM's own end, or a person's
+    at_batch(lambda: os.kill(os.getpid(), signal.SIGTERM), 0, 1)  # SLURM's own end, or a person's
     assert run(*small, *MORE)[0] == 143
     assert (tmp_path / "asked").read_text() == "requeue 17\n"
-
-
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_before_training_ends_the_program(
-    run: Run, small: list[str], monkeypatch: pytest.MonkeyPatch, signum: signal.Signals
-) -> None:
-    def signaled(*_: object, **__: object) -> None:
-        os.kill(os.getpid(), signum)
-
-    monkeypatch.setattr("cxr_lightning.app.train_job.build_model", signaled)
-    assert run(*small)[0] == 128 + signum
 
 
 def test_a_run_that_had_stopped_early_is_only_tested_when_continued(
@@ -262,7 +234,7 @@ def test_losses_on_a_device_are_looked_at_before_anything_is_saved(
         return step(self, batch, batch_idx) * (math.nan if (self.current_epoch, batch_idx) == (1, 1) else 1)
 
     monkeypatch.setattr(ChestXRayClassifier, "training_step", broken)
-    code, folder = run(*small, *MORE, "callbacks.last_checkpoint.every_steps=null")
+    code, folder = run(*small, *MORE, AT_EPOCHS_END)
     assert code == 1
     assert "loss but it is nan at batch 2 of epoch 2" in capsys.readouterr().err
     assert torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 4
@@ -281,14 +253,11 @@ def test_an_epoch_without_a_number_is_never_the_best(
 
 
 def test_a_full_disk_ends_the_run_and_keeps_what_was_saved(
-    run: Run, small: list[str], at: Callable[..., None], capsys: pytest.CaptureFixture[str]
+    run: Run, small: list[str], at_batch: AtBatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    at(lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1])), 0, 3)
-    try:
+    with full_disk(50_000) as fill:
+        at_batch(fill, 0, 3)
         code, folder = run(*small, *MORE)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert code == 1
     error = capsys.readouterr().err
     assert re.search(

@@ -10,19 +10,26 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from cxr_lightning import ChestXRayClassifier
+from cxr_lightning.app.train import run_train
 from cxr_lightning.data.datasets.nih import NIHLayout
 from cxr_lightning.imaging.reader import read_gray, resize
-from tests.conftest import SMALL, Run, history_of, select_rows, summary_of
+from tests.conftest import SMALL, Run, history_of, newest, select_rows, start, summary_of
 
 
-def test_a_run_leaves_what_the_readme_says(run: Run, small: list[str]) -> None:
-    code, folder = run(*small, "logger=tensorboard")
-    assert code == 0
-    left = {str(path.relative_to(folder)) for path in folder.rglob("*")}
+@pytest.fixture(scope="module")
+def finished(small: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that has finished its two epochs."""
+    place = tmp_path_factory.mktemp("finished")
+    assert start(run_train, place, *small, "logger=tensorboard") == 0
+    return newest("logs/train/runs/*", place)
+
+
+def test_a_run_leaves_what_the_readme_says(finished: Path) -> None:
+    left = {str(path.relative_to(finished)) for path in finished.rglob("*")}
     assert {"checkpoints/best.ckpt", "checkpoints/last.ckpt", "history.csv", "loss_curve.png", "summary.json"} <= left
     assert {".hydra/config.yaml", "train.log"} <= left
     assert any(name.startswith("tensorboard/events") for name in left)
-    summary, history = summary_of(folder), history_of(folder)
+    summary, history = summary_of(finished), history_of(finished)
     assert summary["train_loss"] == [row["train_loss"] for row in history]
     assert summary["val_loss"] == [row["val_loss"] for row in history]
     assert summary["monitor"] == {
@@ -37,10 +44,9 @@ def test_a_run_leaves_what_the_readme_says(run: Run, small: list[str]) -> None:
     assert summary["images_per_second"] > 0
 
 
-def test_the_checkpoint_alone_repeats_the_test_scores(run: Run, small: list[str]) -> None:
-    _, folder = run(*small)
-    summary = summary_of(folder)
-    model = ChestXRayClassifier.load_from_checkpoint(folder / "checkpoints/best.ckpt", weights_only=True).eval()
+def test_the_checkpoint_alone_repeats_the_test_scores(finished: Path) -> None:
+    summary = summary_of(finished)
+    model = ChestXRayClassifier.load_from_checkpoint(finished / "checkpoints/best.ckpt", weights_only=True).eval()
     root = Path(summary["data"]["settings"]["root"])
     with (root / "Data_Entry_2017_v2020.csv").open() as file:
         findings = {row["Image Index"]: row["Finding Labels"].split("|") for row in csv.DictReader(file)}
@@ -54,8 +60,8 @@ def test_the_checkpoint_alone_repeats_the_test_scores(run: Run, small: list[str]
         assert summary["test"]["auroc"][label] == (None if expected is None else pytest.approx(expected, abs=1e-6))
 
 
-def test_losses_are_the_same_with_and_without_prepared_images(run: Run, small: list[str], tmp_path: Path) -> None:
-    settings = [*small, "data.num_workers=null", "data.augmentation.rotation=10"]
+def test_losses_are_the_same_with_and_without_prepared_images(run: Run, own_small: list[str], tmp_path: Path) -> None:
+    settings = [*own_small, "data.num_workers=null", "data.augmentation.rotation=10"]
     runs = [summary_of(run(*settings, f"data.cache={cache}")[1]) for cache in ("true", "true", "false")]
     assert len(list(tmp_path.glob("cache/images/*/pixels.u8"))) == 1
     for key in ("train_loss", "val_loss", "val_auroc", "test", "data"):
@@ -112,11 +118,9 @@ def test_a_resumed_run_goes_on_in_its_folder_as_if_it_had_not_stopped(run: Run, 
 
 @pytest.mark.parametrize("change", ["data.image_size=48", "data.labels=[Edema,Mass]", "data.seed=5", "model=resnet50"])
 def test_a_run_is_not_resumed_with_other_settings(
-    run: Run, small: list[str], change: str, capsys: pytest.CaptureFixture[str]
+    run: Run, small: list[str], finished: Path, change: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _, folder = run(*small, "trainer.max_epochs=1")
-    capsys.readouterr()
-    code, _ = run(*small, change, "model.weights=null", f"ckpt_path={folder}/checkpoints/last.ckpt")
+    code, _ = run(*small, change, "model.weights=null", f"ckpt_path={finished}/checkpoints/last.ckpt")
     assert code == 1
     error = capsys.readouterr().err
     assert "these differ" in error
@@ -125,21 +129,14 @@ def test_a_run_is_not_resumed_with_other_settings(
     ) in error
 
 
-def test_a_finished_run_is_not_resumed(run: Run, small: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    _, folder = run(*small)
-    before = summary_of(folder)
-    code, _ = run(*small, f"ckpt_path={folder}/checkpoints/last.ckpt")
+def test_a_finished_run_is_not_resumed(
+    run: Run, small: list[str], finished: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = summary_of(finished)
+    code, _ = run(*small, f"ckpt_path={finished}/checkpoints/last.ckpt")
     assert code == 1
     assert "has finished 2 of 2. Raise `trainer.max_epochs`" in capsys.readouterr().err
-    assert summary_of(folder) == before
-
-
-def test_a_checkpoint_is_tested_without_training(run: Run, small: list[str]) -> None:
-    _, folder = run(*small)
-    trained = summary_of(folder)
-    code, _ = run(*small, "train=false", f"ckpt_path={folder}/checkpoints/best.ckpt", f"hydra.run.dir={folder}-test")
-    assert code == 0
-    assert summary_of(Path(f"{folder}-test"))["test"] == trained["test"]
+    assert summary_of(finished) == before
 
 
 FROZEN = ("model.freeze_backbone=true", "monitor.name=train/loss", "optimizer.lr=0.01")
@@ -175,8 +172,8 @@ def test_a_subset_is_recorded_and_said(run: Run, small: list[str], capsys: pytes
     assert "subset" in capsys.readouterr().out
 
 
-def test_validation_without_a_defined_label_still_ends_in_a_tested_checkpoint(run: Run, small: list[str]) -> None:
-    root = Path(small[-1].removeprefix("data.root="))
+def test_validation_without_a_defined_label_still_ends_in_a_tested_checkpoint(run: Run, own_small: list[str]) -> None:
+    root = Path(own_small[-1].removeprefix("data.root="))
     text = (root / "Data_Entry_2017_v2020.csv").read_text().splitlines()
     table = select_rows(NIHLayout().read(root), val_fraction=0.3).table
     validation = set(table["image_id"][table["split"] == "val"])
@@ -184,7 +181,7 @@ def test_validation_without_a_defined_label_still_ends_in_a_tested_checkpoint(ru
         line.replace(line.split(",")[1], "No Finding", 1) if line.split(",")[0] in validation else line for line in text
     ]
     (root / "Data_Entry_2017_v2020.csv").write_text("\n".join(kept) + "\n")
-    code, folder = run(*small)
+    code, folder = run(*own_small)
     assert code == 0
     summary = summary_of(folder)
     assert summary["val_auroc"] == [None, None]
@@ -205,10 +202,10 @@ def test_overfitting_a_few_batches_drives_the_loss_down(run: Run, small: list[st
     assert losses[-1] < 0.5 * losses[0]
 
 
-def test_images_left_out_are_recorded_with_the_reason(run: Run, small: list[str]) -> None:
-    root = Path(small[-1].removeprefix("data.root="))
+def test_images_left_out_are_recorded_with_the_reason(run: Run, own_small: list[str]) -> None:
+    root = Path(own_small[-1].removeprefix("data.root="))
     (root / "images" / "00000001_000.png").unlink()
-    code, folder = run(*small, "data.on_missing=skip", "trainer.max_epochs=1")
+    code, folder = run(*own_small, "data.on_missing=skip", "trainer.max_epochs=1")
     assert code == 0
     assert summary_of(folder)["data"]["skipped"] == 1
     assert (folder / "left_out.csv").read_text().split() == ["image_id,reason", "00000001_000.png,not", "on", "disk"]

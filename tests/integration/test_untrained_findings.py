@@ -2,19 +2,22 @@
 
 import csv
 import json
-import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from hydra.core.global_hydra import GlobalHydra
 
 from cxr_lightning import load_model
 from cxr_lightning.app.evaluate import run_evaluate
+from cxr_lightning.app.train import run_train
 from cxr_lightning.cli.main import main
 from cxr_lightning.inference.predictions_file import read_predictions
-from tests.conftest import SMALL, Run, summary_of
+from tests.conftest import QUICK, SMALL, Run, newest, start, summary_of, write_nih
 
 LABELS = "data.labels=[Effusion,Hernia,Mass,Edema]"
 """Hernia is in test images alone, Edema in none."""
@@ -34,77 +37,120 @@ def move_hernia_to_the_test_images(root: Path) -> None:
         file.write("00000016_001.png,Hernia,256.0,512.0,128.0,64.0\n")
 
 
-def cxr(*arguments: str) -> int:
-    return main(list(arguments))
+@dataclass(frozen=True)
+class Trained:
+    """A run on such data: where it and the data are, and what it printed."""
+
+    place: Path
+    root: Path
+    out: str
+
+    @property
+    def folder(self) -> Path:
+        return newest("logs/train/runs/*", self.place)
+
+    @property
+    def checkpoint(self) -> str:
+        return str(self.folder / "checkpoints/best.ckpt")
+
+    @property
+    def image(self) -> str:
+        return str(self.root / "images/00000016_001.png")
 
 
-def test_it_is_named_trained_without_and_undefined_everywhere(
-    run: Run,
-    make_nih: Callable[..., Path],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    root = make_nih(tmp_path / "nih")
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    place = tmp_path_factory.mktemp("untrained")
+    root = write_nih(place / "nih")
     move_hernia_to_the_test_images(root)
-    code, folder = run(*SMALL, f"data.root={root}", LABELS, "trainer.max_epochs=1")
-    assert code == 0
-    log = (folder / "train.log").read_text()
+    with redirect_stdout(StringIO()) as out:
+        assert start(run_train, place, *SMALL, f"data.root={root}", LABELS, "trainer.max_epochs=1") == 0
+    return Trained(place, root, out.getvalue())
+
+
+@pytest.fixture(scope="module")
+def report(trained: Trained) -> Path:
+    """The report of the checkpoint with heatmaps, which also writes ``calibrated.ckpt``."""
+    settings = [f"ckpt={trained.checkpoint}", f"save_calibrated={trained.place}/calibrated.ckpt"]
+    assert start(run_evaluate, trained.place, *settings, "gradcam.top=2", "gradcam.sanity=0", **QUICK) == 0
+    return newest("logs/evaluate/runs/*", trained.place)
+
+
+def metrics_of(folder: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / "metrics.json").read_text())
+    return content
+
+
+def test_it_is_named_before_training(trained: Trained) -> None:
+    log = (trained.folder / "train.log").read_text()
     assert "lack positives or negatives: Hernia (no positives), Edema (no positives)" in log
     assert "findings of fewer than 10 training patients: Effusion (" in log
-    summary = summary_of(folder)
-    assert summary["test"]["auroc"]["Hernia"] is None  # although the test images have both
-    assert summary["test"]["defined_labels"] == 2
-    table = capsys.readouterr().out
-    assert "mean of 2 labels" in table
 
-    checkpoint, image = str(folder / "checkpoints/best.ckpt"), str(root / "images/00000016_001.png")
-    exported = [str(tmp_path / name) for name in ("model.onnx", "model.safetensors")]
-    for path in exported:
-        assert cxr("export", checkpoint, path) == 0
-    for model in (checkpoint, *exported):
-        (result,) = load_model(model).predict(image)
-        assert [label for label, value in result.probabilities.items() if np.isnan(value)] == ["Hernia", "Edema"]
-        findings = {finding["label"]: finding for finding in json.loads(json.dumps(result.to_json()))["findings"]}
-        assert (findings["Hernia"]["probability"], findings["Hernia"]["above"]) == (None, None)
-    capsys.readouterr()
-    out = tmp_path / "out"
-    assert cxr("predict", image, "--model", checkpoint, "--out", str(out), "--gradcam") == 0
+
+def test_it_has_no_score_although_the_test_images_have_both(trained: Trained) -> None:
+    tested = summary_of(trained.folder)["test"]
+    assert (tested["auroc"]["Hernia"], tested["defined_labels"]) == (None, 2)
+    assert "mean of 2 labels" in trained.out
+
+
+@pytest.mark.parametrize("exported", [None, "model.onnx", "model.safetensors"])
+def test_it_has_no_probability_in_any_model_file(trained: Trained, exported: str | None, tmp_path: Path) -> None:
+    model = trained.checkpoint if exported is None else str(tmp_path / exported)
+    assert exported is None or main(["export", trained.checkpoint, model]) == 0
+    (result,) = load_model(model).predict(trained.image)
+    assert [label for label, value in result.probabilities.items() if np.isnan(value)] == ["Hernia", "Edema"]
+    findings = {finding["label"]: finding for finding in json.loads(json.dumps(result.to_json()))["findings"]}
+    assert (findings["Hernia"]["probability"], findings["Hernia"]["above"]) == (None, None)
+
+
+def test_it_is_not_predicted_in_tables_and_has_no_heatmap(
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["predict", trained.image, "--model", trained.checkpoint, "--out", str(tmp_path), "--gradcam"]) == 0
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "Hernia" in line]
     assert line.split()[1:3] == ["n/a", "n/a"]
-    (row,) = csv.DictReader((out / "results.csv").open())
+    (row,) = csv.DictReader((tmp_path / "results.csv").open())
     assert row["prob_Hernia"] == row["above_Hernia"] == ""
-    assert not list(out.glob("heatmaps/*Hernia*"))
-    assert list(out.glob("heatmaps/*.png"))
-    assert cxr("explain", image, "--model", checkpoint, "--labels", "Hernia", "--out", str(tmp_path / "maps")) == 1
+    assert not list(tmp_path.glob("heatmaps/*Hernia*"))
+    assert list(tmp_path.glob("heatmaps/*.png"))
+
+
+def test_it_cannot_be_explained(trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["explain", trained.image, "--model", trained.checkpoint, "--labels", "Hernia"]
+    assert main([*command, "--out", str(tmp_path / "maps")]) == 1
     assert "was trained on but got ['Hernia']" in capsys.readouterr().err
 
-    def evaluate(*overrides: str) -> Path:
-        GlobalHydra.instance().clear()
-        paths = [f"paths.log_dir={tmp_path / 'logs'}", f"paths.cache_dir={tmp_path / 'cache'}"]
-        monkeypatch.setattr(sys, "argv", ["evaluate.py", *paths, "replicates=2", *overrides])
-        run_evaluate()
-        return max((tmp_path / "logs/evaluate/runs").iterdir(), key=lambda path: path.stat().st_mtime_ns)
 
-    drawn = ["gradcam.top=2", "gradcam.sanity=0", "accelerator=cpu", "progress_bar=false"]
-    report = evaluate(f"ckpt={checkpoint}", f"save_calibrated={tmp_path}/calibrated.ckpt", *drawn)
-    metrics = json.loads((report / "metrics.json").read_text())
+def test_it_is_undefined_in_the_report(report: Path) -> None:
+    metrics = metrics_of(report)
     hernia = metrics["labels"]["Hernia"]
     assert hernia["positives"] == 4
     assert (hernia["auroc"]["value"], hernia["brier"], hernia["operating_points"]) == (None, None, {})
     assert metrics["macro"]["brier"]["defined_labels"] == metrics["macro"]["auroc"]["defined_labels"] == 2
     assert any("so not trained, n/a" in warning and "Hernia, Edema" in warning for warning in metrics["warnings"])
     assert metrics["model"]["untrained_labels"] == ["Hernia", "Edema"]
-    assert read_predictions(report / "predictions.csv").undefined_labels == ("Hernia", "Edema")
-    assert metrics["explanation"]["localisation"] == []  # although there is a box
-    assert not list(report.glob("gradcam/*Hernia*"))
-    assert np.isnan(load_model(tmp_path / "calibrated.ckpt").predict(image)[0].findings[1].calibrated)
 
-    again = evaluate(
-        f"predictions={report}/predictions.csv", "data=nih", f"data.root={root}", LABELS, "data.val_fraction=0.3"
-    )
-    rescored = json.loads((again / "metrics.json").read_text())
-    assert rescored["labels"]["Hernia"]["auroc"] == hernia["auroc"]
+
+def test_it_is_not_localized_in_the_report_although_there_is_a_box(report: Path) -> None:
+    assert metrics_of(report)["explanation"]["localisation"] == []
+    assert not list(report.glob("gradcam/*Hernia*"))
+
+
+@pytest.mark.usefixtures("report")
+def test_it_is_not_calibrated(trained: Trained) -> None:
+    (result,) = load_model(trained.place / "calibrated.ckpt").predict(trained.image)
+    assert np.isnan(result.findings[1].calibrated)
+
+
+def test_it_is_undefined_in_predictions_that_are_scored_again(report: Path, trained: Trained) -> None:
+    table = report / "predictions.csv"
+    assert read_predictions(table).undefined_labels == ("Hernia", "Edema")
+    data = ["data=nih", f"data.root={trained.root}", LABELS, "data.val_fraction=0.3"]
+    again = trained.place / "again"
+    settings = [f"predictions={table}", *data, "replicates=2", f"hydra.run.dir={again}"]
+    assert start(run_evaluate, trained.place, *settings) == 0
+    metrics, rescored = metrics_of(report), metrics_of(again)
+    assert rescored["labels"]["Hernia"]["auroc"] == metrics["labels"]["Hernia"]["auroc"]
     assert rescored["macro"]["auroc"]["value"] == metrics["macro"]["auroc"]["value"]
     assert any("hold no probability for these" in warning for warning in rescored["warnings"])
 

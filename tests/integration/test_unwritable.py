@@ -1,10 +1,7 @@
 """Places that cannot be written to, full disks and closed outputs: one line that names the file and what moves it."""
 
 import os
-import resource
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,7 +10,7 @@ from hydra.core.global_hydra import GlobalHydra
 from cxr_lightning.checkpoints.save import save_classifier
 from cxr_lightning.cli.main import main
 from cxr_lightning.models.classifier import ChestXRayClassifier
-from tests.conftest import Run, summary_of
+from tests.conftest import Run, full_disk, summary_of
 
 LOG_DIR = [
     "`paths.log_dir` (CXR_LOG_DIR in the environment) or `hydra.run.dir` (of a sweep: `hydra.sweep.dir`) moves it."
@@ -29,17 +26,6 @@ def model_file(tmp_path: Path) -> Path:
     return tmp_path / "x.ckpt"
 
 
-@contextmanager
-def full_disk(size: int) -> Iterator[None]:
-    """Within the block no file grows beyond a size."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-
-
 def error_line(capsys: pytest.CaptureFixture[str]) -> str:
     output = capsys.readouterr()
     assert "Traceback" not in output.out + output.err
@@ -52,27 +38,28 @@ def command(words: str, nih_folder: Path, model_file: Path, place: Path) -> list
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "kind", "said"),
     [
-        ("train paths.log_dir={place}", LOG_DIR),
-        ("train hydra.run.dir={place}", LOG_DIR),
-        ("train -m seed=1,2 paths.log_dir={place}", LOG_DIR),
-        ("train -m seed=1,2 hydra.sweep.dir={place}", LOG_DIR),
-        ("train paths.cache_dir={place}", MOVED_CACHE_DIR),
-        ("train data=nih data.root={nih} paths.cache_dir={place}", CACHE_DIR),
-        ("evaluate ckpt={model} paths.log_dir={place}", LOG_DIR),
-        ("evaluate ckpt={model} data=nih root={nih} paths.cache_dir={place}", CACHE_DIR),
-        ("phantom {place}", []),
-        ("prepare {nih} --cache-dir {place}", CACHE_DIR),
-        ("predict {nih}/images --model {model} --out {place}", []),
-        ("export {model} {place}.safetensors", []),
+        ("train paths.log_dir={place}", "read-only", LOG_DIR),
+        ("train paths.log_dir={place}", "a file", LOG_DIR),
+        ("train hydra.run.dir={place}", "read-only", LOG_DIR),
+        ("train -m seed=1,2 paths.log_dir={place}", "a file", LOG_DIR),
+        ("train -m seed=1,2 hydra.sweep.dir={place}", "read-only", LOG_DIR),
+        ("train paths.cache_dir={place}", "a file", MOVED_CACHE_DIR),
+        ("train data=nih data.root={nih} paths.cache_dir={place}", "read-only", CACHE_DIR),
+        ("evaluate ckpt={model} paths.log_dir={place}", "a file", LOG_DIR),
+        ("evaluate ckpt={model} data=nih root={nih} paths.cache_dir={place}", "read-only", CACHE_DIR),
+        ("phantom {place}", "a file", []),
+        ("prepare {nih} --cache-dir {place}", "read-only", CACHE_DIR),
+        ("prepare {nih} --cache-dir {place}", "a file", CACHE_DIR),
+        ("predict {nih}/images --model {model} --out {place}", "read-only", []),
+        ("export {model} {place}.safetensors", "a file", []),
     ],
 )
-@pytest.mark.parametrize("kind", ["read-only", "a file"])
 def test_a_place_that_cannot_be_written_is_named(
     words: str,
-    said: list[str],
     kind: str,
+    said: list[str],
     nih_folder: Path,
     model_file: Path,
     tmp_path: Path,
@@ -95,7 +82,6 @@ def test_a_place_that_cannot_be_written_is_named(
     [
         ("train", 3000, ["Free disk space.", *LOG_DIR]),
         ("train", 20_000, [".png'", "Free disk space.", *MOVED_CACHE_DIR]),
-        ("train data=nih data.root={nih} data.image_size=64", 20_000, ["Free disk space", *CACHE_DIR]),
         ("evaluate ckpt={model} data=nih root={nih} gradcam.top=0 replicates=2", 20_000, [".png'", *LOG_DIR]),
         ("phantom {place}", 2000, [".png'", "Free disk space."]),
         ("prepare {nih} --image-size 64 --cache-dir {place}", 2000, ["Free disk space", *CACHE_DIR]),
@@ -115,7 +101,8 @@ def test_a_full_disk_is_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     GlobalHydra.instance().clear()
-    with full_disk(size):
+    with full_disk(size) as fill:
+        fill()
         assert main(command(words, nih_folder, model_file, tmp_path / "out")) == 1
     error = error_line(capsys)
     assert all(text in error for text in ["File too large", *said])

@@ -23,7 +23,7 @@ from cxr_lightning.explain.grad_cam import GradCam
 from cxr_lightning.imaging.reader import read_gray, resize
 from cxr_lightning.inference.predictions_file import read_predictions
 from cxr_lightning.models.version_0_1 import current_names, is_version_0_1
-from tests.conftest import Run, write_nih
+from tests.conftest import Run, start, write_nih
 
 FILES = Path(__file__).parents[1] / "data" / "version_0_1"
 EXPECTED = json.loads((FILES / "expected.json").read_text())
@@ -50,14 +50,12 @@ def nih(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def evaluate(nih: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Evaluate:
+def evaluate(nih: Path, tmp_path: Path) -> Evaluate:
     """Runs evaluate.py; gives the report's folder."""
 
     def run_with(*overrides: str) -> Path:
         settings = ["progress_bar=false", "replicates=50", "gradcam.top=2", f"root={nih}"]
-        folders = [f"paths.cache_dir={tmp_path / 'cache'}", f"hydra.run.dir={tmp_path / 'report'}"]
-        monkeypatch.setattr("sys.argv", ["evaluate.py", *settings, *folders, *overrides])
-        run_evaluate()
+        assert start(run_evaluate, tmp_path, *settings, f"hydra.run.dir={tmp_path / 'report'}", *overrides) == 0
         return tmp_path / "report"
 
     return run_with

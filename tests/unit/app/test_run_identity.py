@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from itertools import chain, zip_longest
 from pathlib import Path
 
 import pytest
@@ -10,16 +11,49 @@ from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 
 from cxr_lightning.app.run_identity import settings_of
-from cxr_lightning.training.run_settings import describe_differences, different_keys, read_settings, write_settings
+from cxr_lightning.training.run_settings import (
+    RunSettings,
+    describe_differences,
+    different_keys,
+    read_settings,
+    write_settings,
+)
+from tests.unit.app.conftest import CONF, hydra_of
 
 ROOT = Path(__file__).parents[3]
-GROUPS = ("data", "model", "loss", "optimizer", "scheduler", "trainer", "callbacks", "logger", "experiment", "debug")
+GROUPS = ("data", "model", "loss", "optimizer", "scheduler", "trainer", "callbacks", "logger")
+WHOLE = ("experiment", "debug")
+"""Groups whose files change others' choices."""
 
 pytestmark = pytest.mark.usefixtures("hydra_conf")
 
 
 def composed(*overrides: str) -> DictConfig:
     return compose("train", ["data.root=/data", *overrides])
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> RunSettings:
+    """The settings of a run, as its folder has them."""
+    folder = tmp_path_factory.mktemp("run")
+    with hydra_of(CONF):
+        write_settings(folder, settings_of(composed()))
+    found = read_settings(folder)
+    assert found is not None
+    return found
+
+
+def choices() -> list[list[str]]:
+    """Overrides of a few compositions in which every file of every group is chosen."""
+    files = {
+        group: [
+            f"{group}={path.stem}" for path in sorted((ROOT / "conf" / group).glob("*.yaml")) if path.stem != "base"
+        ]
+        for group in (*GROUPS, *WHOLE)
+    }
+    together = zip_longest(*(files[group] for group in GROUPS))
+    alone = chain.from_iterable(files[group] for group in WHOLE)
+    return [[*filter(None, column)] for column in together] + [[choice] for choice in alone]
 
 
 def keys_of(node: object, key: str = "") -> Iterator[str]:
@@ -43,70 +77,87 @@ def documented() -> list[tuple[list[str], list[str], str]]:
 def test_every_key_of_conf_is_in_the_table_and_counts_as_it_says() -> None:
     table = documented()
     checked, elsewhere = set(), ("model.optimizer", "model.scheduler", "data.root", "root")
-    for group in GROUPS:
-        for file in (ROOT / "conf" / group).glob("*.yaml"):
-            if file.stem == "base":
-                continue
-            config = composed(f"{group}={file.stem}", "data.labels=[Edema]")
-            settings = settings_of(config)
-            for key in keys_of(OmegaConf.to_container(config)):
-                (outcome,) = {
-                    outcome
-                    for keys, excepted, outcome in table
-                    if any(fnmatchcase(key, pattern) for pattern in keys)
-                    and not any(fnmatchcase(key, pattern) for pattern in excepted)
-                } or {f"{key} is not in the table"}
-                if key in settings.length:
-                    assert outcome.startswith("goes on"), key
-                elif key in settings.compared and settings.compared[key] is not None:
-                    assert "another run" in outcome, key
-                elif key not in settings.compared and key not in elsewhere:
-                    assert outcome.startswith("goes on"), key
-                checked.add(key)
+    for chosen in choices():
+        config = composed(*chosen, "data.labels=[Edema]")
+        settings = settings_of(config)
+        for key in keys_of(OmegaConf.to_container(config)):
+            (outcome,) = {
+                outcome
+                for keys, excepted, outcome in table
+                if any(fnmatchcase(key, pattern) for pattern in keys)
+                and not any(fnmatchcase(key, pattern) for pattern in excepted)
+            } or {f"{key} is not in the table"}
+            if key in settings.length:
+                assert outcome.startswith("goes on"), key
+            elif key in settings.compared and settings.compared[key] is not None:
+                assert "another run" in outcome, key
+            elif key not in settings.compared and key not in elsewhere:
+                assert outcome.startswith("goes on"), key
+            checked.add(key)
     assert len(checked) > 100
 
 
+SWA = "+callbacks.swa={_target_:pytorch_lightning.callbacks.StochasticWeightAveraging,swa_lrs:0.1}"
+"""A callback that changes what is learned."""
+
+
 @pytest.mark.parametrize(
-    ("change", "named"),
+    "changes",
     [
-        ("optimizer.lr=0.01", ["optimizer.lr (0.001 in that run, 0.01 now)"]),
-        ("optimizer=sgd", ["optimizer (torch.optim.AdamW in that run, torch.optim.SGD now)"]),
-        ("seed=2", ["seed (1 in that run, 2 now)"]),
-        ("data.image_size=64", ["data.image_size (96 in that run, 64 now)"]),
-        ("trainer.limit_train_batches=1", ["trainer.limit_train_batches (1.0 in that run, 1 now)"]),
-        ("data.augmentation={_target_:cxr_lightning.data.augment.Augmentation}", ["data.augmentation (null in that"]),
-        ("callbacks.model_checkpoint=null", ["callbacks.model_checkpoint (cxr_lightning"]),
-        (
-            "+callbacks.swa={_target_:pytorch_lightning.callbacks.StochasticWeightAveraging,swa_lrs:0.1}",
-            ["callbacks.swa"],
-        ),
-        ("+trainer.plugins=x", ["trainer.plugins (null in that run, x now)"]),
-        ("data.root=/elsewhere", ["data.root (/data in that run, /elsewhere now)"]),
-        ("root=/elsewhere", ["data.root (/data in that run, /elsewhere now)"]),
-        ("root=/data", []),
-        ("data.subset=true", ["trainer.limit_train_batches", "trainer.limit_val_batches", "data.subset"]),
-        ("data.num_workers=3", []),
-        ("data.cache_dir=/x", []),
-        ("paths.cache_dir=/x", []),
-        ("logger=csv", []),
-        ("callbacks.progress_bar=null", []),
-        ("+callbacks.bar={_target_:pytorch_lightning.callbacks.TQDMProgressBar}", []),
-        ("trainer.enable_progress_bar=false", []),
-        ("trainer.max_epochs=90", []),
-        ("+trainer.max_time=00:00:10:00", []),
-        ("callbacks.early_stopping.patience=90", []),
-        ("callbacks.early_stopping=null", []),
-        ("trainer.profiler=simple", []),
-        ("model.monitor=val/auroc", []),
+        {
+            "optimizer.lr=0.01": "optimizer.lr (0.001 in that run, 0.01 now)",
+            "seed=2": "seed (1 in that run, 2 now)",
+            "data.image_size=64": "data.image_size (96 in that run, 64 now)",
+            "trainer.limit_train_batches=1": "trainer.limit_train_batches (1.0 in that run, 1 now)",
+            "data.root=/elsewhere": "data.root (/data in that run, /elsewhere now)",
+        },
+        {
+            "optimizer=sgd": "optimizer (torch.optim.AdamW in that run, torch.optim.SGD now)",
+            "scheduler=plateau": "scheduler (",
+            "loss=bce": "loss.weighting (",
+            "data.batch_size=2": "data.batch_size (",
+            "data.labels=[Edema,Mass]": "data.labels (",
+        },
+        {
+            "data.augmentation={_target_:cxr_lightning.data.augment.Augmentation}": "data.augmentation (null in that",
+            "callbacks.model_checkpoint=null": "callbacks.model_checkpoint (cxr_lightning",
+            SWA: "callbacks.swa",
+            "+trainer.plugins=x": "trainer.plugins (null in that run, x now)",
+            "root=/elsewhere": "data.root (/data in that run, /elsewhere now)",
+        },
+        {
+            "data.subset=true": "data.subset (",
+            "model.drop_rate=0.5": "model.drop_rate (",
+            "trainer.precision=bf16-mixed": "trainer.precision (",
+            "": "trainer.limit_train_batches (",  # by data.subset
+            " ": "trainer.limit_val_batches (",
+        },
     ],
+    ids=["values", "groups", "parts", "subset"],
 )
-def test_what_makes_another_run_is_named(change: str, named: list[str], tmp_path: Path) -> None:
-    write_settings(tmp_path, settings_of(composed()))
-    recorded = read_settings(tmp_path)
-    assert recorded is not None
-    found = describe_differences(recorded.compared, settings_of(composed(change)))
-    assert len(found) == len(named)
-    assert all(any(text in line for line in found) for text in named)
+def test_what_makes_another_run_is_named(changes: dict[str, str], recorded: RunSettings) -> None:
+    found = describe_differences(recorded.compared, settings_of(composed(*filter(str.strip, changes))))
+    assert len(found) == len(changes)
+    assert all(any(line.startswith(text) for line in found) for text in changes.values())
+
+
+def test_what_makes_no_other_run_is_not(recorded: RunSettings) -> None:
+    changes = (
+        "root=/data",
+        "data.num_workers=3",
+        "data.cache_dir=/x",
+        "paths.cache_dir=/x",
+        "logger=csv",
+        "callbacks.progress_bar=null",
+        "+callbacks.bar={_target_:pytorch_lightning.callbacks.TQDMProgressBar}",
+        "trainer.enable_progress_bar=false",
+        "trainer.max_epochs=90",
+        "+trainer.max_time=00:00:10:00",
+        "trainer.profiler=simple",
+        "model.monitor=val/auroc",
+    )
+    for stopping in ("callbacks.early_stopping.patience=90", "callbacks.early_stopping=null"):
+        assert describe_differences(recorded.compared, settings_of(composed(*changes, stopping))) == []
 
 
 def test_a_value_that_is_spelled_otherwise_is_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
