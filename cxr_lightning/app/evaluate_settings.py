@@ -13,12 +13,12 @@ from pydantic import Field, field_validator
 from cxr_lightning.app.config_check import Node, check_config
 from cxr_lightning.app.data_contradictions import data_contradictions
 from cxr_lightning.app.data_root import apply_root, root_contradictions
+from cxr_lightning.app.output_folder import report_in
 from cxr_lightning.app.train_settings import Folders
 from cxr_lightning.app.value_check import Settings
 from cxr_lightning.imaging.reader import Interpolation
 from cxr_lightning.metrics.operating_points import parse_rules
 from cxr_lightning.utils.command_line import override_key
-from cxr_lightning.utils.file_names import REPORT_FILES
 
 LATEST = "latest"
 """Value of ``ckpt`` for the newest best.ckpt below the log folder."""
@@ -171,11 +171,6 @@ class EvaluateSettings(Settings):
     def has_source(self) -> bool:
         """Whether any setting for a bare weight file is given."""
         return any(value is not None for value in vars(self.source).values())
-
-
-def report_in(folder: Path) -> Path | None:
-    """A file of an earlier report in a folder, which another one there would replace; None if there is none."""
-    return next((folder / name for name in REPORT_FILES if (folder / name).exists()), None)
 
 
 def read_evaluate_settings(config: DictConfig, overrides: Sequence[str]) -> EvaluateSettings:

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from cxr_lightning.app.evaluate_settings import report_in
 from cxr_lightning.app.run_identity import settings_of
 from cxr_lightning.app.version_0_1 import refuse_run_of_0_1
 from cxr_lightning.training.run_folder import folder_of_last_checkpoint, results_in
 from cxr_lightning.training.run_settings import describe_differences, read_settings, refuse_other_settings
 from cxr_lightning.utils.distributed import is_externally_launched, is_rank_zero
+from cxr_lightning.utils.file_names import REPORT_FILES
 
 _JOBS = "*/.hydra/overrides.yaml"
 
@@ -65,6 +65,11 @@ def check_run_folder(config: DictConfig, folder: Path) -> None:
             f"Expected a new folder but '{folder}' holds a run ({', '.join(results[:3])}), which is not replaced. Give "
             "another hydra.run.dir, or go on with that run: its settings and resume=auto."
         )
+
+
+def report_in(folder: Path) -> Path | None:
+    """A file of an earlier report in a folder, which another one there would replace; None if there is none."""
+    return next((folder / name for name in REPORT_FILES if (folder / name).exists()), None)
 
 
 def _check_sweep_folder(config: DictConfig, folder: Path) -> None:
