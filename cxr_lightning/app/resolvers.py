@@ -14,9 +14,11 @@ from omegaconf import DictConfig, OmegaConf
 from cxr_lightning.app.monitor_check import metric_mode
 from cxr_lightning.app.run_identity import settings_of
 from cxr_lightning.app.sweep_folder import HYDRA_FOLDER, choose_job_folder, next_hydra_folder
-from cxr_lightning.training.run_folder import choose_run_folder, is_finished_as, results_in
+from cxr_lightning.training.run_folder import choose_run_folder, is_finished, is_finished_as, results_in
 from cxr_lightning.utils.distributed import broadcast_from_rank_zero
 
+MODE_OF_NAME = "${monitor_mode:${monitor.name}}"
+"""The value of ``monitor.mode`` in ``conf/``, which also takes the place of null."""
 _AUTO_PRECISION = "cxr_lightning.utils.precision:auto_precision"
 """Imported when its value is needed, since torch takes seconds and ``--help`` needs none."""
 
@@ -99,6 +101,7 @@ def _job_folder(number: int, sweep: str, resume: object, *, _root_: DictConfig) 
 def _hydra_folder(output_dir: str, *, _root_: DictConfig) -> str | None:
     """Name of the folder for Hydra's record: that of an earlier start is kept beside the new one."""
     folder = Path(output_dir)
-    if is_finished_as(folder, settings_of(_root_)):  # nothing happens in it
+    # The settings are resolved only if needed: that of the precision imports torch.
+    if is_finished(folder) and is_finished_as(folder, settings_of(_root_)):  # nothing happens in it
         return None
     return next_hydra_folder(folder) if results_in(folder) else HYDRA_FOLDER
