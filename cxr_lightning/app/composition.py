@@ -14,6 +14,7 @@ from cxr_lightning.utils.suggestions import did_you_mean
 
 _UNKNOWN_KEY = re.compile(r"Could not (?:override|delete from config\.) '([^']+)'")
 _ADDED_GROUP = re.compile(r"(?:Multiple values for |force-add of config groups is not supported: '\+\+)([\w/]+)")
+_ADDED_KEY = re.compile(r"Could not append to config\. An item is already at '([^']+)'")
 _NO_CHOICE = "Config group override must be a string"
 _EXTRA_HINT = " Other launchers and sweepers need the extra: uv run --extra sweep ..."
 
@@ -57,7 +58,7 @@ def _find_culprit(error: Exception, overrides: Sequence[str]) -> str | None:
         group, _, choice = str(error.missing_cfg_file).rpartition("/")
         named = (override for override in overrides if choice in override)
         return next((override for override in named if _key_of(override) == group), None)
-    if found := _UNKNOWN_KEY.match(text) or _ADDED_GROUP.match(text):
+    if found := _UNKNOWN_KEY.match(text) or _ADDED_GROUP.match(text) or _ADDED_KEY.match(text):
         keys = [override for override in overrides if _key_of(override) == found[1]]
         added = [override for override in keys if override.startswith("+")]
         return next(iter(added or keys), None)
@@ -90,7 +91,7 @@ def _problems(wrong: Sequence[tuple[str, Exception]], config: DictConfig) -> Ite
         elif _NO_CHOICE in str(error):
             none = f"{key}=none" if "none" in _choices(key) else f"nothing, or ~{key}"
             yield f"Expected a choice of '{key}' but got {override}. Give {none}. Choices: {', '.join(_choices(key))}."
-        elif override.startswith("+") and _ADDED_GROUP.match(str(error)):
+        elif override.startswith("+") and (_ADDED_GROUP.match(str(error)) or _ADDED_KEY.match(str(error))):
             yield f"Expected '{override.lstrip('+')}' but got '{override}'. '{key}' exists: leave out the '+'."
         else:
             yield _unknown_key(key, config)

@@ -4,28 +4,30 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cxr_lightning.app.number_rules import DATA_RANGES, is_number, numbers_out_of_range
-from cxr_lightning.labels import NIH_LABELS, check_labels
+from cxr_lightning.app.written_arguments import written_attribute
+from cxr_lightning.data.setting_rules import skipping_problem
+from cxr_lightning.labels import check_labels
 from cxr_lightning.utils.suggestions import did_you_mean
 
-_LAYOUTS = "cxr_lightning.data.datasets."
-_NIH_FILES = ("NIHLayout", "PhantomLayout")
-"""Layouts whose findings and views are NIH's, and whose files leave validation open."""
-_NIH_VIEWS = ("AP", "PA")
 
+def layout_attribute(data: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401  # any plain value
+    """What the layout's class says of its files, as far as its source tells; see ``DatasetLayout``.
 
-def layout_of(data: Mapping[str, Any]) -> str | None:
-    """Class name of a layout of this package; None for another one."""
+    Args:
+        data: The data's node.
+        name: Name of the attribute.
+    """
     source = data.get("source")
-    target = str(source.get("_target_")) if isinstance(source, Mapping) else ""
-    return target.rpartition(".")[2] if target.startswith(_LAYOUTS) else None
+    return written_attribute(str(source.get("_target_")), name) if isinstance(source, Mapping) else None
 
 
 def trained_labels(data: Mapping[str, Any]) -> Sequence[str] | None:
-    """The findings that are trained, in any order; None if only the data tell them."""
+    """The findings that are trained, in output order; None if only the data tell them."""
     labels = data.get("labels")
     if isinstance(labels, list | tuple):
         return [str(label) for label in labels]
-    return NIH_LABELS if layout_of(data) in (*_NIH_FILES, "WalkthroughLayout") else None
+    default: Sequence[str] | None = layout_attribute(data, "default_labels")
+    return default
 
 
 def data_contradictions(data: Mapping[str, Any]) -> Iterator[str]:
@@ -55,16 +57,13 @@ def training_data_contradictions(data: Mapping[str, Any]) -> Iterator[str]:
         yield "Expected training images but 'data.split=all' makes test images of all of them. Leave it out."
     open_splits = {
         "patient": ("val_fraction", "test_fraction"),
-        "official": ("val_fraction",) if layout_of(data) in _NIH_FILES else (),
+        "official": ("val_fraction",) if layout_attribute(data, "has_validation_split") is False else (),
     }
     for name in open_splits.get(str(data.get("split")), ()):
         if data.get(name) == 0:
             yield f"Expected images in each split but 'data.{name}' is 0, which leaves none. Raise it."
-    if data.get("on_bad_image") == "skip" and data.get("cache") is False:
-        yield (
-            "Expected prepared images with 'data.on_bad_image=skip' but they are off. Set 'data.cache=true', or "
-            "replace the bad images."
-        )
+    if problem := skipping_problem(data.get("on_bad_image"), cache=data.get("cache")):
+        yield problem
 
 
 def _label_problems(data: Mapping[str, Any]) -> Iterator[str]:
@@ -76,24 +75,24 @@ def _label_problems(data: Mapping[str, Any]) -> Iterator[str]:
     except ValueError as error:
         yield str(error)
         return
-    if layout_of(data) not in _NIH_FILES:
-        return
+    known = layout_attribute(data, "known_labels")
     for label in labels:
-        if label not in NIH_LABELS:
-            hint = did_you_mean(label, NIH_LABELS) or f"They are {', '.join(NIH_LABELS)}."
-            yield f"Expected NIH's findings as 'data.labels' but got '{label}'. {hint}"
+        if known is not None and label not in known:
+            hint = did_you_mean(label, known) or f"They are {', '.join(known)}."
+            yield f"Expected findings of the data set as 'data.labels' but got '{label}'. {hint}"
 
 
 def _view_problems(data: Mapping[str, Any]) -> Iterator[str]:
     views = data.get("views")
     if not isinstance(views, list | tuple):
         return
-    source, layout = data.get("source"), layout_of(data)
+    source, known = data.get("source"), layout_attribute(data, "known_views")
+    argument = layout_attribute(data, "views_argument")
     if not views:
         yield "Expected view positions in 'data.views' but it is an empty list. Name some, such as [PA], or set null."
-    elif layout == "WalkthroughLayout":
-        yield "Expected no 'data.views' with data=walkthrough: its files do not tell them. Leave it out."
-    elif layout == "CsvLayout" and isinstance(source, Mapping) and source.get("view_column") is None:
-        yield "Expected 'data.source.view_column' beside 'data.views' but it is null. Name the column, or leave it out."
-    elif layout in _NIH_FILES and {str(view).upper() for view in views} - {*_NIH_VIEWS}:
-        yield f"Expected views among {list(_NIH_VIEWS)} in 'data.views' but got {list(views)}. Correct them."
+    elif known == ():
+        yield "Expected no 'data.views' with files that do not tell them. Leave it out."
+    elif argument is not None and isinstance(source, Mapping) and source.get(argument) is None:
+        yield f"Expected 'data.source.{argument}' beside 'data.views' but it is null. Set it, or leave both out."
+    elif known is not None and {str(view).upper() for view in views} - {*known}:
+        yield f"Expected views among {list(known)} in 'data.views' but got {list(views)}. Correct them."

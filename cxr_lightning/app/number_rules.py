@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
+from cxr_lightning.data.setting_rules import MAX_IMAGE_SIZE, MIN_IMAGE_SIZE
+
 
 @dataclass(frozen=True)
 class Range:
@@ -49,7 +51,7 @@ _FRACTION = Range(0, 1, high_included=False)
 _NO_LIMIT = {-1: "no limit"}
 
 DATA_RANGES: dict[str, Range] = {
-    "image_size": Range(32, 4096),
+    "image_size": Range(MIN_IMAGE_SIZE, MAX_IMAGE_SIZE),
     "batch_size": _AT_LEAST_1,
     "num_workers": _AT_LEAST_0,
     "seed": _AT_LEAST_0,
@@ -89,6 +91,7 @@ TRAIN_RANGES: dict[str, Range] = {
     "callbacks.last_checkpoint.every_steps": _AT_LEAST_1,
     "callbacks.snapshots.every_n_epochs": _AT_LEAST_1,
     "callbacks.progress_bar.seconds": _AT_LEAST_0,
+    "callbacks.progress_log.every_seconds": _AT_LEAST_0,
 }
 """Ranges of the other numbers of a training."""
 MAX_EPOCHS = Range(1, special=_NO_LIMIT)

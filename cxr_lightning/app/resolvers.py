@@ -17,6 +17,8 @@ from cxr_lightning.app.sweep_folder import HYDRA_FOLDER, choose_job_folder, next
 from cxr_lightning.training.run_folder import choose_run_folder, is_finished_as, results_in
 from cxr_lightning.utils.distributed import broadcast_from_rank_zero
 
+MODE_OF_NAME = "${monitor_mode:${monitor.name}}"
+"""The value of ``monitor.mode`` in ``conf/``, which also takes the place of null."""
 _AUTO_PRECISION = "cxr_lightning.utils.precision:auto_precision"
 """Imported when its value is needed, since torch takes seconds and ``--help`` needs none."""
 

@@ -1,21 +1,22 @@
 """Settings of a training that contradict each other, beside those of the data and of the monitored metrics."""
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cxr_lightning.app.monitor_check import is_plateau
 from cxr_lightning.app.number_rules import MAX_EPOCHS, PLATEAU_FACTOR, TRAIN_RANGES, is_number, numbers_out_of_range
+from cxr_lightning.app.written_arguments import written_arguments
+from cxr_lightning.models.setting_rules import clipping_problem, length_problem
+from cxr_lightning.utils.file_names import WEIGHT_SUFFIXES
 from cxr_lightning.utils.paths import refuse_url
 from cxr_lightning.utils.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from cxr_lightning.app.train_settings import TrainSettings
 
-_STEP_SCHEDULE = "cxr_lightning.models.schedules.cosine"
-"""The schedule that needs to know the number of steps."""
 _IMAGENET = "imagenet"
-_WEIGHT_FILES = (".ckpt", ".pt", ".pth", ".h5", ".hdf5", ".keras", ".safetensors")
 _DATA_OF_MODEL = ("image_size", "interpolation")
 """Settings of the model that are the data's."""
 
@@ -64,11 +65,11 @@ def _length(settings: "TrainSettings") -> Iterator[str]:
     epochs, steps = settings.trainer.get("max_epochs"), settings.trainer.get("max_steps", -1)
     if is_number(epochs) and epochs not in MAX_EPOCHS:
         yield f"Expected `trainer.max_epochs` to be {MAX_EPOCHS} but got {epochs}. Raise it, or set 'train=false'."
-    if settings.scheduler.get("_target_") == _STEP_SCHEDULE and epochs == -1 and steps == -1:
-        yield (
-            "Expected a run of known length with scheduler=cosine but `trainer.max_epochs` is -1. Set it, or "
-            "'+trainer.max_steps=NUMBER', or use 'scheduler=plateau'."
-        )
+    arguments = written_arguments(str(settings.scheduler.get("_target_")))
+    names = (arguments.names if arguments is not None else None) or frozenset()
+    is_endless = epochs == -1 and steps == -1
+    if problem := length_problem(names, math.inf if is_endless else 1):
+        yield problem
 
 
 def _model_contradictions(model: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[str]:
@@ -89,12 +90,11 @@ def _model_contradictions(model: Mapping[str, Any], data: Mapping[str, Any]) -> 
 
 
 def _clipping(settings: "TrainSettings") -> Iterator[str]:
-    trainer = settings.trainer
-    if trainer.get("gradient_clip_val") and trainer.get("precision") == "16-mixed" and settings.optimizer.get("fused"):
-        yield (
-            "Expected an optimizer that is not fused for gradient clipping in float16. Set 'optimizer.fused=false', or "
-            "'trainer.precision=bf16-mixed'."
-        )
+    trainer, is_fused = settings.trainer, settings.optimizer.get("fused") is True
+    scales_gradients = trainer.get("precision") == "16-mixed"
+    problem = clipping_problem(is_fused=is_fused, scales_gradients=scales_gradients)
+    if trainer.get("gradient_clip_val") and problem:
+        yield problem
 
 
 def _weights_file(path: str) -> Iterator[str]:
@@ -106,8 +106,8 @@ def _weights_file(path: str) -> Iterator[str]:
     if not Path(path).is_file():
         hint = did_you_mean(path, [_IMAGENET]) or "Correct the path."
         yield f"Expected null, {_IMAGENET} or a weights file as `model.weights` but there is no file '{path}'. {hint}"
-    elif Path(path).suffix not in _WEIGHT_FILES:
+    elif Path(path).suffix not in WEIGHT_SUFFIXES:
         yield (
-            f"Expected a weights file ({', '.join(_WEIGHT_FILES)}) as `model.weights` but got '{path}'. Convert it, or "
-            "rename it as what it is."
+            f"Expected a weights file ({', '.join(WEIGHT_SUFFIXES)}) as `model.weights` but got '{path}'. Convert "
+            "it, or rename it as what it is."
         )

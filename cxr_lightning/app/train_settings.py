@@ -5,7 +5,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import ClassVar, Literal
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from pydantic import Field
 
 from cxr_lightning.app.config_check import Node, Nodes, check_config
@@ -15,7 +15,8 @@ from cxr_lightning.app.data_contradictions import (
     training_data_contradictions,
 )
 from cxr_lightning.app.data_root import apply_root, root_contradictions
-from cxr_lightning.app.monitor_check import metric_mode, monitor_problems
+from cxr_lightning.app.monitor_check import monitor_problems
+from cxr_lightning.app.resolvers import MODE_OF_NAME
 from cxr_lightning.app.train_contradictions import training_contradictions
 from cxr_lightning.app.value_check import Settings
 from cxr_lightning.training.run_folder import has_checkpoint
@@ -44,7 +45,7 @@ class Monitor(Settings):
 
     name: str = Field("val/auroc", description="mean over defined labels")
     mode: Literal["min", "max"] | None = Field(
-        "max", description="min or max, whichever is better; that of a loss and of an AUROC is known"
+        None, description="min or max, whichever is better; null: that of a loss and of an AUROC is known"
     )
 
 
@@ -114,7 +115,8 @@ def read_train_settings(config: DictConfig, overrides: Sequence[str]) -> TrainSe
     """Check a composed ``conf/train.yaml``, and return its settings.
 
     Args:
-        config: The configuration; ``root`` is set in its ``data`` too, and a ``monitor.mode`` that is null.
+        config: The configuration; ``root`` is set in its ``data`` too, and a ``monitor.mode`` that is null
+            becomes that of the name.
         overrides: The ``key=value`` that were given, beside the defaults.
 
     Raises:
@@ -123,8 +125,9 @@ def read_train_settings(config: DictConfig, overrides: Sequence[str]) -> TrainSe
     """
     apply_root(config, overrides)
     monitor = config.get("monitor")
-    if OmegaConf.is_dict(monitor) and "mode" in monitor and monitor.mode is None:
-        monitor.mode = metric_mode(str(monitor.name))
+    if OmegaConf.is_dict(monitor) and not OmegaConf.is_missing(monitor, "mode") and monitor.get("mode") is None:
+        with open_dict(monitor):
+            monitor.mode = MODE_OF_NAME
     return check_config(config, TrainSettings, overrides)
 
 

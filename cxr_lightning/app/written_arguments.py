@@ -95,6 +95,45 @@ def is_written_subclass(target: str, base: str) -> bool:
     return any(is_written_subclass(f"{module}.{name}", base) for name in names)
 
 
+def written_attribute(target: str, name: str) -> Any:  # noqa: ANN401  # any plain value
+    """Read the plain value of a class's attribute, its own or inherited, from the source; None if it is not found.
+
+    Args:
+        target: Dotted name of the class.
+        name: Name of the attribute.
+
+    Example:
+        >>> written_attribute("cxr_lightning.data.datasets.phantom.PhantomLayout", "known_views")
+        ('AP', 'PA')
+    """
+    found = _find(*target.rpartition(".")[::2])
+    if found is None or not isinstance(found[1], ast.ClassDef):
+        return None
+    module, definition = found
+    for node in reversed(definition.body):
+        if isinstance(node, ast.Assign | ast.AnnAssign) and _assigns(node, name):
+            return _plain_value(module, node.value)
+    inherited = (written_attribute(f"{module}.{ast.unparse(base)}", name) for base in definition.bases)
+    return next((value for value in inherited if value is not None), None)
+
+
+def _assigns(node: ast.Assign | ast.AnnAssign, name: str) -> bool:
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    return any(isinstance(one, ast.Name) and one.id == name for one in targets)
+
+
+def _plain_value(module: str, node: ast.expr | None) -> Any:  # noqa: ANN401
+    """The plain value that an expression or the name of a constant means; None if it is not understood."""
+    if isinstance(node, ast.Name):
+        found = _find(module, node.id)
+        is_constant = found is not None and isinstance(found[1], ast.Assign | ast.AnnAssign)
+        return _plain_value(found[0], found[1].value) if found is not None and is_constant else None
+    try:
+        return None if node is None else ast.literal_eval(node)
+    except ValueError:
+        return None
+
+
 def _of_function(module: str, function: ast.FunctionDef, skipped: int = 0) -> Arguments:
     parameters = [*function.args.posonlyargs, *function.args.args][skipped:] + function.args.kwonlyargs
     types = {one.arg: _evaluate(module, one.annotation) for one in parameters if one.annotation is not None}
@@ -129,10 +168,8 @@ def _find(module: str, name: str, depth: int = 0) -> tuple[str, Definition] | No
     for node in reversed(_statements(module)):
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
             return module, node
-        if isinstance(node, ast.Assign | ast.AnnAssign):
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            if any(isinstance(one, ast.Name) and one.id == name for one in targets):
-                return module, node
+        if isinstance(node, ast.Assign | ast.AnnAssign) and _assigns(node, name):
+            return module, node
         if isinstance(node, ast.ImportFrom):
             alias = next((one for one in node.names if name == (one.asname or one.name)), None)
             if alias is not None and (found := _find(_imported(module, node), alias.name, depth + 1)) is not None:

@@ -8,6 +8,7 @@ import pandas as pd
 from cxr_lightning.data.cache import CacheSpec, PreparedImages, prepare_images
 from cxr_lightning.data.dataset import ImageFiles, ImageStore
 from cxr_lightning.data.manifest import Manifest
+from cxr_lightning.data.setting_rules import skipping_problem
 from cxr_lightning.imaging.decoded_image import ImageRejectedError
 from cxr_lightning.imaging.reader import BadImagePolicy, Interpolation
 from cxr_lightning.imaging.signatures import find_unreadable
@@ -41,11 +42,8 @@ class ImageAccess:
     ) -> None:
         if cache and cache_dir is None:
             raise ValueError("Expected `data.cache_dir` beside `data.cache` but got none. Name a folder.")
-        if on_bad_image == "skip" and not cache:  # damage inside a file is only found by decoding it
-            raise ValueError(
-                "Expected prepared images with 'data.on_bad_image=skip' but they are off. Set 'data.cache=true' "
-                "(evaluate.py: cache=true), or replace the bad images."
-            )
+        if problem := skipping_problem(on_bad_image, cache=cache):
+            raise ValueError(problem)
         self.on_bad_image: BadImagePolicy = check_choice("data.on_bad_image", on_bad_image, BadImagePolicy)
         self.spec = CacheSpec(root, image_size, check_choice("interpolation", interpolation, Interpolation))
         self.cache_dir = Path(cache_dir) if cache and cache_dir is not None else None

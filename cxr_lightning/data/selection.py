@@ -54,6 +54,9 @@ class Selection:
         check_choice("data.on_missing", self.on_missing, MissingPolicy)
         if self.seed < 0:
             raise ValueError(f"Expected `data.seed` to be at least 0 but got {self.seed}.")
+        for name in ("val_fraction", "test_fraction"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"Expected `data.{name}` to be in [0, 1) but got {getattr(self, name)}.")
         if len(self.subset_images) != len(SPLITS) or min(self.subset_images) < 1:
             raise ValueError(
                 f"Expected `data.subset_images` to be three positive numbers but got {list(self.subset_images)}."

@@ -13,6 +13,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
+from cxr_lightning.models.setting_rules import STEPS_ARGUMENT, clipping_problem, length_problem
 from cxr_lightning.utils.trainer_callbacks import find_callback
 
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], Optimizer]
@@ -33,13 +34,11 @@ def configure_schedule(
     Raises:
         ValueError: If the schedule needs the number of steps and the run has no end.
     """
-    if _takes_steps(make_scheduler):
+    arguments = inspect.signature(make_scheduler).parameters
+    if STEPS_ARGUMENT in arguments:
         steps = _number_of_steps(trainer)
-        if math.isinf(steps):
-            raise ValueError(
-                "Expected a run of known length for this schedule but `trainer.max_epochs` is -1. "
-                "Set `trainer.max_epochs` or `trainer.max_steps`, or use 'scheduler=plateau'."
-            )
+        if problem := length_problem(arguments, steps):
+            raise ValueError(problem)
         schedule = make_scheduler(optimizer, total_steps=int(steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
     schedule = make_scheduler(optimizer)
@@ -51,10 +50,6 @@ def configure_schedule(
         "optimizer": optimizer,
         "lr_scheduler": {"scheduler": schedule, "interval": "epoch", "frequency": frequency, "monitor": monitor},
     }
-
-
-def _takes_steps(make_scheduler: MakeScheduler) -> bool:
-    return "total_steps" in inspect.signature(make_scheduler).parameters
 
 
 def _number_of_steps(trainer: pl.Trainer) -> float:
@@ -120,10 +115,9 @@ def clip_fused(optimizer: Optimizer, clip_value: float, algorithm: str | None, p
     Raises:
         ValueError: If gradients are scaled (16-mixed).
     """
-    if getattr(precision_plugin, "scaler", None) is not None:
-        raise ValueError(
-            "Expected an optimizer that is not fused for gradient clipping in float16. Set 'optimizer.fused=false'."
-        )
+    scales = getattr(precision_plugin, "scaler", None) is not None
+    if problem := clipping_problem(is_fused=is_fused(optimizer), scales_gradients=scales):
+        raise ValueError(problem)
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     if algorithm == "value":
         nn.utils.clip_grad_value_(parameters, clip_value)

@@ -28,6 +28,11 @@ METADATA_FORMAT = 2
 SETTINGS_KEY = "training_settings"
 """Entry of a checkpoint's metadata with the settings that determine what is learned."""
 
+FOREIGN_SUFFIXES = (".h5", ".hdf5", ".keras", ".safetensors", ".pth", ".pt", ".tar")
+"""Suffixes of weight files of other projects, whose ``.ckpt`` files are read too."""
+WEIGHT_SUFFIXES = (".ckpt", *FOREIGN_SUFFIXES)
+"""Suffixes of files from which a training can start."""
+
 ONNX_IMAGES = "images"
 """Input of an exported ONNX file."""
 ONNX_PROBABILITIES, ONNX_RAW_PROBABILITIES, ONNX_ACTIVATION_MAPS = (

@@ -11,7 +11,7 @@ from cxr_lightning import ChestXRayClassifier
 from cxr_lightning.checkpoints.installation_check import difference_from_reference
 from cxr_lightning.checkpoints.load import load_classifier
 from cxr_lightning.training.callbacks import LightningCallbacks
-from tests.conftest import SMALL, Run, assert_one_error_line, history_of, summary_of
+from tests.conftest import Run, assert_one_error_line, history_of, summary_of
 
 MEASURED = ("train_loss", "val_loss", "val_auroc", "learning_rate")
 
@@ -136,32 +136,6 @@ def average(trainer: Any) -> dict[str, Tensor]:
     """Parameters that the callback has averaged."""
     (callback,) = (item for item in trainer.callbacks if type(item).__name__ == "StochasticWeightAveraging")
     return {name: tensor.detach().clone() for name, tensor in callback._average_model.named_parameters()}
-
-
-REFUSED = {
-    "BatchSizeFinder": ([], ["BatchSizeFinder", "`data.batch_size`"]),
-    "ModelPruning, pruning_fn: l1_unstructured": ([], ["ModelPruning", "channels last"]),
-    "OnExceptionCheckpoint, dirpath: x": ([], ["OnExceptionCheckpoint", "callbacks.last_checkpoint"]),
-    "SpikeDetection": ([], ["SpikeDetection", "callbacks.finite_loss"]),
-    "BaseFinetuning": ([], ["BaseFinetuning", "BackboneFinetuning"]),
-    "BackboneFinetuning": (["model.freeze_backbone=true"], ["BackboneFinetuning", "'model.freeze_backbone=false'"]),
-    "DeviceStatsMonitor": ([], ["DeviceStatsMonitor", "logger=csv"]),
-    "StochasticWeightAveraging, swa_lrs: 0.1": ([], ["callbacks.early_stopping=null"]),
-    "TQDMProgressBar": (
-        ["callbacks.progress_bar={_target_: cxr_lightning.training.callbacks.ProgressBar}"],
-        ["ProgressBar, TQDMProgressBar", "callbacks.progress_bar=null"],
-    ),
-}
-
-
-@pytest.mark.parametrize("call", REFUSED)
-def test_a_callback_that_cannot_work_is_refused_before_data_is_read(
-    run: Run, call: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    overrides, words = REFUSED[call]
-    assert run(*SMALL, "data.root=absent", *overrides, added(call))[0] == 1
-    output = capsys.readouterr()
-    assert_one_error_line(output.out, output.err, words)
 
 
 WORKING = (

@@ -30,7 +30,7 @@ def bug(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_bug_in_a_run_is_one_line_and_a_file(
     run: Run, small: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = [*small, "+trainer.enable_progress_bar=false", "seed=2"]
+    settings = [*small, "trainer.enable_progress_bar=false", "seed=2"]
     code, folder = run(*settings)
     assert code == 1
     output = capsys.readouterr()

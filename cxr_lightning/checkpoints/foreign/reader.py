@@ -8,10 +8,8 @@ from cxr_lightning.checkpoints.foreign.hdf5 import HDF5_SIGNATURE
 from cxr_lightning.checkpoints.foreign.keras import WEIGHTS_MEMBER, read_keras_archive, read_keras_hdf5
 from cxr_lightning.checkpoints.foreign.pytorch import read_foreign_safetensors, read_pytorch
 from cxr_lightning.checkpoints.metadata import exported_description
+from cxr_lightning.utils.file_names import FOREIGN_SUFFIXES
 from cxr_lightning.utils.paths import is_lfs_pointer, refuse_url
-
-FOREIGN_SUFFIXES = (".h5", ".hdf5", ".keras", ".safetensors", ".pth", ".pt", ".tar")
-"""Suffixes of the files that :func:`read_foreign_weights` reads; it also reads ``.ckpt`` files of other projects."""
 
 
 def is_foreign_file(path: str) -> bool:

@@ -17,11 +17,25 @@ class DatasetLayout(ABC):
 
     A subclass is a frozen dataclass whose fields are plain values: a checkpoint records them, and builds it again.
 
+    The attributes are plain values or names of constants: the configuration's check reads them from the source.
+
     Attributes:
         name: Name of the layout in records and titles; the class's own name by default.
+        default_labels: Findings that are read if none are chosen; None if only the files tell them.
+        known_labels: The only findings that the files can name; None for any.
+        known_views: The only view positions that the files state; empty if they state none, None for any.
+        views_argument: The constructor's argument without which the files' view positions are not read; None if they
+            always are.
+        has_validation_split: Whether the official split says which images are for validation; False if
+            ``data.val_fraction`` of the training images are.
     """
 
     name: ClassVar[str]
+    default_labels: ClassVar[tuple[str, ...] | None] = None
+    known_labels: ClassVar[tuple[str, ...] | None] = None
+    known_views: ClassVar[tuple[str, ...] | None] = None
+    views_argument: ClassVar[str | None] = None
+    has_validation_split: ClassVar[bool] = True
 
     def __init_subclass__(cls) -> None:
         if "name" not in vars(cls):

@@ -38,6 +38,7 @@ class CsvLayout(DatasetLayout):
     age_column: str | None = None
     follow_links: bool = False
     name: ClassVar[str] = "csv"
+    views_argument: ClassVar[str] = "view_column"
 
     def read(self, root: Path, labels: Sequence[str] | None = None) -> Manifest:
         """Read the table and find the images; ``path`` is missing where an image is not on disk.

@@ -48,6 +48,9 @@ class NIHLayout(DatasetLayout):
     label_file: str | None = None
     name: ClassVar[str] = "nih"
     default_labels: ClassVar[tuple[str, ...]] = NIH_LABELS
+    known_labels: ClassVar[tuple[str, ...]] = NIH_LABELS
+    known_views: ClassVar[tuple[str, ...]] = ("AP", "PA")
+    has_validation_split: ClassVar[bool] = False
 
     def folder(self, root: Path) -> Path:
         """Folder that the files are in."""

@@ -34,6 +34,8 @@ class WalkthroughLayout(DatasetLayout):
     val_file: str = "valid-small.csv"
     test_file: str = "test.csv"
     name: ClassVar[str] = "walkthrough"
+    default_labels: ClassVar[tuple[str, ...]] = WALKTHROUGH_LABELS
+    known_views: ClassVar[tuple[str, ...]] = ()
 
     def read(self, root: Path, labels: Sequence[str] | None = None) -> Manifest:
         """Read the tables and find the images; ``path`` is missing where an image is not on disk.
@@ -47,7 +49,7 @@ class WalkthroughLayout(DatasetLayout):
             ValueError: If a table is malformed, or two files differ on an image.
         """
         check_data_root(root)
-        chosen = check_labels(WALKTHROUGH_LABELS if labels is None else labels)
+        chosen = check_labels(self.default_labels if labels is None else labels)
         files = {"train": self.train_file, "val": self.val_file, "test": self.test_file}
         parts = []
         for split, name in files.items():

@@ -35,12 +35,17 @@ class ProgressBar(RichProgressBar):
     Args:
         leave: Whether the bar of a finished epoch stays.
         seconds: Seconds between two readings of the metrics within a training epoch.
+
+    Raises:
+        ValueError: If the seconds are below 0.
     """
 
     def __init__(self, *, leave: bool = True, seconds: float = 0.5) -> None:
         super().__init__(refresh_rate=_REFRESHES_PER_SECOND, leave=leave)
         if not can_draw_bars(get_console()):
             self.disable()
+        if seconds < 0:
+            raise ValueError(f"Expected `callbacks.progress_bar.seconds` to be at least 0 but got {seconds}.")
         self.seconds = seconds
         self._within_epoch = False
         self._last_read = -math.inf

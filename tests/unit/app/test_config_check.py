@@ -149,6 +149,132 @@ def test_wrong_settings_are_refused_by_name(overrides: list[str], message: str) 
         check_config(composed(*overrides), TrainSettings)
 
 
+REFUSED: dict[str, list[str]] = {
+    "monitor.name=val/loss monitor.mode=max": ["min as 'monitor.mode' with val/loss"],
+    "monitor.name=val/auroc/Mass monitor.mode=min": ["max as 'monitor.mode' with val/auroc/Mass"],
+    "callbacks.early_stopping.monitor=val/loss": ["'callbacks.early_stopping.mode=min'"],
+    "scheduler=plateau scheduler.mode=min": ["'scheduler.mode=max'"],
+    "monitor.name=val_loss": ["'monitor.name'", "Did you mean 'val/loss'?"],
+    "callbacks.early_stopping.monitor=val_loss": ["'callbacks.early_stopping.monitor'", "'val/loss'?"],
+    "monitor.name=val/auroc/Efusion": ["'val/auroc/Effusion'?"],
+    "data.labels=[Mass] monitor.name=val/auroc/Edema": ["'val/auroc/Edema'", "Logged are"],
+    "monitor.name=accuracy": ["'accuracy'", "Logged are train/loss, val/loss"],
+    "monitor.name=val/defined_labels": ["`monitor.mode` (min or max)"],
+    "callbacks.model_checkpoint.monitor=train/loss": ["Set 'monitor.name=train/loss'"],
+    "trainer.limit_val_batches=0": ["validation for val/auroc", "monitor.name=train/loss"],
+    "trainer.check_val_every_n_epoch=9 trainer.max_epochs=3": ["within 3 epochs", "is 9"],
+    "trainer.max_epochs=0": ["`trainer.max_epochs` to be at least 1, or -1"],
+    "trainer.max_epochs=-1": ["known length", "`trainer.max_epochs`"],
+    "trainer.limit_train_batches=0": ["batches to train with"],
+    "trainer.limit_test_batches=0.0": ["batches to test with", "test=false"],
+    "trainer.limit_val_batches=1.5": ["`trainer.limit_val_batches`", "1.5"],
+    "trainer.overfit_batches=-1": ["`trainer.overfit_batches`"],
+    "trainer.gradient_clip_val=0": ["`trainer.gradient_clip_val` to be above 0"],
+    "trainer.accumulate_grad_batches=0": ["to be at least 1"],
+    "trainer.devices=0": ["`trainer.devices`", "-1 (all)"],
+    "trainer.log_every_n_steps=-1": ["`trainer.log_every_n_steps`"],
+    "optimizer.lr=nan": ["`optimizer.lr` to be above 0 but got nan"],
+    "optimizer.weight_decay=-0.1": ["`optimizer.weight_decay`"],
+    "+optimizer.betas=[2,0.9]": ["`optimizer` that AdamW", "beta"],
+    "optimizer=sgd optimizer.momentum=0": ["`optimizer` that SGD", "momentum"],
+    "scheduler=plateau scheduler.factor=1": ["`scheduler.factor` to be in (0, 1)"],
+    "scheduler.warmup=2": ["`scheduler.warmup`"],
+    "callbacks.early_stopping.patience=-1": ["`callbacks.early_stopping.patience`"],
+    "callbacks.last_checkpoint.every_minutes=0": ["every_minutes"],
+    "callbacks.snapshots.every_n_epochs=0": ["every_n_epochs"],
+    "data.batch_size=0": ["`data.batch_size`"],
+    "data.image_size=16": ["`data.image_size` to be in [32, 4096]"],
+    "data.val_fraction=1": ["`data.val_fraction` to be in [0, 1)"],
+    "data.val_fraction=0": ["'data.val_fraction' is 0"],
+    "data.split=patient data.test_fraction=0.9": ["`data.test_fraction`", "leave images for training"],
+    "data.split=all": ["'data.split=all'"],
+    "data.labels=[Efusion]": ["'Efusion'", "'Effusion'?"],
+    "data.labels=[]": ["at least one label"],
+    "data.views=[LL]": ["['LL']", "['AP', 'PA']"],
+    "data.views=[]": ["'data.views'", "empty"],
+    "data.subset_images=[1,2]": ["`data.subset_images`"],
+    "data.source.train_images=3": ["`train_images`"],
+    "model.image_size=64": ["`model.image_size`", "'data.image_size'"],
+    "model.interpolation=foo": ["`model.interpolation`", "'data.interpolation'"],
+    "model.mean=3": ["featurewise"],
+    "model.preprocessing=featurewise model.std=3": ["both `model.mean` and `model.std`"],
+    "model.drop_rate=1": ["`model.drop_rate`"],
+    "model.backbone=resnet18": ["`model.backbone`", "'resnet50'?"],
+    "trainer.precision=16-mixed trainer.gradient_clip_val=1": ["optimizer.fused=false"],
+    "+callbacks.timer={_target_:pytorch_lightning.callbacks.Timer,interval:hour}": ["`callbacks.timer`", "hour"],
+    "trainer.max_epochs=-1 ~scheduler "
+    "+scheduler={_target_:torch.optim.lr_scheduler.OneCycleLR,_partial_:true,max_lr:1}": ["known length"],
+    "data.on_bad_image=skip data.cache=false": ["data.cache=true"],
+    "data.image_size=5000": ["[32, 4096]"],
+    "data=csv data.root=x model.weights=null data.labels=[a] data.views=[PA]": ["'data.source.view_column'"],
+    "data=walkthrough data.root=x model.weights=null data.views=[PA]": ["do not tell them"],
+    "ckpt_path=absent.ckpt": ["'absent.ckpt'", "Set `ckpt_path`"],
+    "ckpt_path='https://host/x.ckpt'": ["URL", "Download"],
+    "ckpt_path=x.ckpt resume=auto": ["`ckpt_path`", "`resume`"],
+    "resume=always": ["'resume'", "'always'"],
+    "model.weights=absent.pth": ["'absent.pth'", "model.weights"],
+    "model.weights=pyproject.toml": [".tar) as `model.weights`"],
+    "data.split=oficial": ["'data.split'", "'official'?"],
+    "loss.reduction=men": ["'loss.reduction'", "'mean'?"],
+    "model.preprocessing=imagnet": ["'model.preprocessing'", "'imagenet'?"],
+    "~optimizer +optimizer={_target_:torch.optim.Optimizer,_partial_:true}": [
+        "`optimizer` that Optimizer",
+        "'defaults'",
+    ],
+    "~optimizer +optimizer={_target_:torch.optim.Muon,_partial_:true}": ["`optimizer` that Muon", "2D"],
+    "~scheduler +scheduler={_target_:torch.optim.lr_scheduler.OneCycleLR,_partial_:true}": [
+        "`scheduler` that OneCycleLR",
+        "'max_lr'",
+    ],
+    "~scheduler +scheduler={_target_:torch.optim.lr_scheduler.CyclicLR,_partial_:true,base_lr:1,max_lr:2} "
+    "~optimizer +optimizer={_target_:torch.optim.Rprop,_partial_:true}": ["`scheduler` that CyclicLR", "momentum"],
+    "~loss +loss={_target_:torch.nn.Linear}": ["`loss` that Linear", "'in_features'"],
+    "+callbacks.mine={_target_:pytorch_lightning.callbacks.Timer,duration:nonsense}": [
+        "`callbacks.mine` that Timer",
+        "DD:HH:MM:SS",
+    ],
+    "+callbacks.mine={_target_:pytorch_lightning.callbacks.EarlyStopping,monitor:val/loss,mode:up}": [
+        "`callbacks.mine` that EarlyStopping",
+        "`mode`",
+    ],
+    "+callbacks.mine={_target_:pytorch_lightning.callbacks.GradientAccumulationScheduler,scheduling:{-1:4}}": [
+        "`callbacks.mine`",
+        "Epoch",
+    ],
+    "+callbacks.mine={_target_:pytorch_lightning.callbacks.BatchSizeFinder}": ["`data.batch_size`"],
+    "+callbacks.mine={_target_:pytorch_lightning.callbacks.ModelPruning,pruning_fn:l1_unstructured}": ["channels last"],
+    "+callbacks.mine={_target_:pytorch_lightning.callbacks.OnExceptionCheckpoint,dirpath:x}": [
+        "callbacks.last_checkpoint"
+    ],
+    "+callbacks.mine={_target_:pytorch_lightning.callbacks.SpikeDetection}": ["callbacks.finite_loss"],
+    "+callbacks.mine={_target_:pytorch_lightning.callbacks.BaseFinetuning}": ["BackboneFinetuning instead"],
+    "+callbacks.mine={_target_:pytorch_lightning.callbacks.BackboneFinetuning} model.freeze_backbone=true": [
+        "'model.freeze_backbone=false'"
+    ],
+    "+callbacks.mine={_target_:pytorch_lightning.callbacks.DeviceStatsMonitor} logger=none": ["logger=csv"],
+    "+callbacks.mine={_target_:pytorch_lightning.callbacks.StochasticWeightAveraging,swa_lrs:0.1}": [
+        "callbacks.early_stopping=null"
+    ],
+    "+callbacks.mine={_target_:pytorch_lightning.callbacks.TQDMProgressBar}": [
+        "ProgressBar, TQDMProgressBar",
+        "callbacks.progress_bar=null",
+    ],
+    "+callbacks.mine={_target_:pytorch_lightning.callbacks.BatchSizeFinder} optimizer=sgd optimizer.momentum=0": [
+        "2 are wrong",
+        "BatchSizeFinder",
+        "momentum",
+    ],
+}
+"""Settings that contradict each other, are out of their range or are refused by a constructor; words of the errors."""
+
+
+@pytest.mark.parametrize("overrides", REFUSED)
+def test_settings_that_cannot_work_are_refused_by_name(overrides: str) -> None:
+    with pytest.raises(ValueError, match=r"^Expected") as caught:
+        check_config(composed(*overrides.split()), TrainSettings)
+    assert [word for word in REFUSED[overrides] if word not in str(caught.value)] == []
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [

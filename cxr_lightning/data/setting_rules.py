@@ -1,0 +1,27 @@
+"""Rules of the data's settings that need no data: the constructors check them, and so does the configuration's check.
+
+It imports nothing heavy, so that a wrong setting is found at once.
+"""
+
+MIN_IMAGE_SIZE = 32
+"""Minimum side of the images in pixels; most networks halve the size five times."""
+MAX_IMAGE_SIZE = 4096
+"""Maximum side of the images in pixels."""
+
+
+def skipping_problem(on_bad_image: object, *, cache: object) -> str | None:
+    """Describe why bad images cannot be skipped: damage inside a file is only found by decoding it.
+
+    Args:
+        on_bad_image: ``error`` or ``skip``.
+        cache: Whether images are prepared.
+
+    Returns:
+        None if they can be skipped, or are not to be.
+    """
+    if on_bad_image != "skip" or cache:
+        return None
+    return (
+        "Expected prepared images with 'data.on_bad_image=skip' but they are off. Set 'data.cache=true' (evaluate.py: "
+        "cache=true), or replace the bad images."
+    )

@@ -1,0 +1,46 @@
+"""Rules of an optimization's settings: the training checks them, and so does the configuration's check before.
+
+It imports nothing heavy, so that a wrong setting is found at once.
+"""
+
+import math
+from collections.abc import Collection
+
+STEPS_ARGUMENT = "total_steps"
+"""The argument by which a schedule takes the number of steps."""
+
+
+def length_problem(arguments: Collection[str], steps: float) -> str | None:
+    """Describe why a schedule cannot be made for a run without an end.
+
+    Args:
+        arguments: Names of the arguments that the schedule takes.
+        steps: Number of steps of the run; infinite for one without an end.
+
+    Returns:
+        None if it can be made.
+    """
+    if STEPS_ARGUMENT not in arguments or math.isfinite(steps):
+        return None
+    return (
+        "Expected a run of known length with this `scheduler`, which takes the number of steps, but "
+        "`trainer.max_epochs` is -1. Set it, or '+trainer.max_steps=NUMBER', or use 'scheduler=plateau'."
+    )
+
+
+def clipping_problem(*, is_fused: bool, scales_gradients: bool) -> str | None:
+    """Describe why gradients cannot be clipped: a fused optimizer unscales them only within its step.
+
+    Args:
+        is_fused: Whether the optimizer is fused.
+        scales_gradients: Whether the gradients are scaled, as in float16.
+
+    Returns:
+        None if they can be clipped.
+    """
+    if not (is_fused and scales_gradients):
+        return None
+    return (
+        "Expected an optimizer that is not fused for gradient clipping in float16. Set 'optimizer.fused=false', or "
+        "'trainer.precision=bf16-mixed'."
+    )
