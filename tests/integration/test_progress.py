@@ -81,7 +81,7 @@ def test_a_redirected_run_logs_the_history_and_the_command_that_evaluates_it(
     monkeypatch.setattr(progress, "LOG_INTERVAL_SECONDS", 0.0)
     program, script, *settings = shlex.split(command)
     assert (Path(program).name.startswith("python"), script) == (True, "evaluate.py")
-    code, report = evaluate(*settings)
+    code, report = evaluate(*settings, "progress_bar=true")
     assert code == 0
     assert (report / "report.html").is_file()
     assert re.search(r"^predicting: 4 of 8, .* images/s, 1 s left$", capsys.readouterr().out, re.MULTILINE)
