@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
 from hydra.errors import HydraException
 from hydra.utils import instantiate
@@ -57,7 +58,9 @@ def find_part_problems(
             yield from _refusals(key, target, make)
     targets = (find_target(key, node["_target_"]) for key, node in callbacks.items() if not _is_wrong(key, wrong))
     yield from callback_problems(
-        [target for target in targets if inspect.isclass(target)],  # a function makes callbacks of this package
+        [
+            target for target in targets if inspect.isclass(target) and issubclass(target, pl.Callback)
+        ],  # a function makes callbacks of this package
         has_logger=any(node is not None for node in (settings["logger"] or {}).values()),
         has_frozen_backbone=bool(settings["model"].get("freeze_backbone")),
         continued=bool(settings["train"] and settings["ckpt_path"]),
