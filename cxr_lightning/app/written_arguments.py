@@ -107,9 +107,11 @@ def written_attribute(target: str, name: str) -> Any:  # noqa: ANN401  # any pla
         ('AP', 'PA')
     """
     found = _find(*target.rpartition(".")[::2])
-    if found is None or not isinstance(found[1], ast.ClassDef):
+    if found is None:
         return None
     module, definition = found
+    if not isinstance(definition, ast.ClassDef):
+        return None
     for node in reversed(definition.body):
         if isinstance(node, ast.Assign | ast.AnnAssign) and _assigns(node, name):
             return _plain_value(module, node.value)
@@ -125,9 +127,8 @@ def _assigns(node: ast.Assign | ast.AnnAssign, name: str) -> bool:
 def _plain_value(module: str, node: ast.expr | None) -> Any:  # noqa: ANN401
     """The plain value that an expression or the name of a constant means; None if it is not understood."""
     if isinstance(node, ast.Name):
-        found = _find(module, node.id)
-        is_constant = found is not None and isinstance(found[1], ast.Assign | ast.AnnAssign)
-        return _plain_value(found[0], found[1].value) if found is not None and is_constant else None
+        where, definition = _find(module, node.id) or (module, None)
+        return _plain_value(where, definition.value) if isinstance(definition, ast.Assign | ast.AnnAssign) else None
     try:
         return None if node is None else ast.literal_eval(node)
     except ValueError:
