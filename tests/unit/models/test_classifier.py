@@ -250,7 +250,8 @@ def test_a_validation_split_of_unknown_targets_gives_nan_and_no_error(tmp_path: 
 
 def configured(scheduler: Callable[..., Any] | None, **of_trainer: object) -> Any:
     model = classifier(optimizer=partial(torch.optim.SGD, lr=0.5), scheduler=scheduler, monitor="val/loss")
-    model.trainer = SimpleNamespace(**of_trainer)  # type: ignore[assignment]  # only these are asked for
+    defaults = {"callbacks": [], "num_training_batches": 1, "max_epochs": 1}
+    model.trainer = SimpleNamespace(**{**defaults, **of_trainer})  # type: ignore[assignment]  # only these are asked for
     return model.configure_optimizers()
 
 
@@ -283,7 +284,7 @@ def test_the_schedules_length_is_the_runs(trained: tuple[ChestXRayClassifier, pl
 
 
 def test_a_run_without_an_end_has_no_schedule_of_known_length() -> None:
-    with pytest.raises(ValueError, match=r"known length for this schedule but `trainer\.max_epochs` is -1"):
+    with pytest.raises(ValueError, match=r"known length .* but `trainer\.max_epochs` is -1"):
         configured(cosine, estimated_stepping_batches=math.inf)
 
 
