@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from hydra.errors import HydraException
 from hydra.utils import instantiate
+from pytorch_lightning import Callback
 from torch import nn
 
 from cxr_lightning.app.errors import USER_ERRORS, one_line
@@ -59,7 +59,7 @@ def find_part_problems(
     targets = (find_target(key, node["_target_"]) for key, node in callbacks.items() if not _is_wrong(key, wrong))
     yield from callback_problems(
         [
-            target for target in targets if inspect.isclass(target) and issubclass(target, pl.Callback)
+            target for target in targets if inspect.isclass(target) and issubclass(target, Callback)
         ],  # a function makes callbacks of this package
         has_logger=any(node is not None for node in (settings["logger"] or {}).values()),
         has_frozen_backbone=bool(settings["model"].get("freeze_backbone")),

@@ -147,7 +147,7 @@ def test_no_lines_and_no_command_where_they_are_not_wanted(
 def test_a_monitored_number_and_early_stopping_are_in_the_lines(
     run: Run, small: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = ["monitor.name=val/auroc/Mass", "monitor.mode=min", "+callbacks.early_stopping.min_delta=1"]
+    settings = ["monitor.name=val/auroc/Mass", "+callbacks.early_stopping.min_delta=1"]
     settings += ["callbacks.early_stopping.patience=1", "trainer.max_epochs=5", "test=false"]
     assert run(*small, *settings, "callbacks.progress_log.every_seconds=null")[0] == 0
     out = capsys.readouterr().out
