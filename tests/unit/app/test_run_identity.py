@@ -128,7 +128,7 @@ SWA = "+callbacks.swa={_target_:pytorch_lightning.callbacks.StochasticWeightAver
         {
             "data.subset=true": "data.subset (",
             "model.drop_rate=0.5": "model.drop_rate (",
-            "trainer.precision=bf16-mixed": "trainer.precision (",
+            "trainer.precision=64-true": "trainer.precision (",
             "": "trainer.limit_train_batches (",  # by data.subset
             " ": "trainer.limit_val_batches (",
         },
