@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import resource
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,9 @@ from PIL import Image
 
 # Tiny networks lose more to the hand-over between threads than they gain. Read when torch is first imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # under nohup, which the program heeds
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 if TYPE_CHECKING:  # Lightning takes seconds to import; not every test needs it
     from cxr_lightning.data.datamodule import ChestXRayDataModule

@@ -31,7 +31,8 @@ def test_it_is_trained_explained_exported_and_used_as_weights(
     trained = load_classifier(str(checkpoint)).network.backbone.state_dict()
     assert len(trained["features.0.weight"]) == 6
 
-    image = next(tmp_path.glob("nih/images/*.png"))
+    (root,) = (setting.removeprefix("data.root=") for setting in small if setting.startswith("data.root="))
+    image = next(Path(root).glob("images/*.png"))
     exported, out = tmp_path / "x.safetensors", tmp_path / "out"
     assert main(["export", str(checkpoint), str(exported)]) == 0
     tensors = load_file(exported)

@@ -125,7 +125,7 @@ def test_a_run_is_not_resumed_with_other_settings(
     error = capsys.readouterr().err
     assert "these differ" in error
     assert {"data.image_size=48": "image_size", "model=resnet50": "backbone"}.get(
-        change, "labels" if "labels" in change else "images of"
+        change, "labels" if "labels" in change else "data.seed (0 in that run, 5 now)"
     ) in error
 
 
