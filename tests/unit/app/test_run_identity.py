@@ -128,11 +128,7 @@ SWA = "+callbacks.swa={_target_:pytorch_lightning.callbacks.StochasticWeightAver
         {
             "data.subset=true": "data.subset (",
             "model.drop_rate=0.5": "model.drop_rate (",
-<<<<<<< HEAD
             "trainer.gradient_clip_val=0.5": "trainer.gradient_clip_val (",
-=======
-            "trainer.precision=64-true": "trainer.precision (",
->>>>>>> i18-fix-t
             "": "trainer.limit_train_batches (",  # by data.subset
             " ": "trainer.limit_val_batches (",
         },
