@@ -85,7 +85,7 @@ class RunSettings:
             target = targets.get(".".join(key.split(".")[:2]), "") if key.startswith("callbacks.") else ""
             if _matches(target, LENGTH_CALLBACKS) or _is_below(key, LENGTH_SETTINGS):
                 length[key] = value
-            elif is_compared(key) and not _matches(target, FREE_CALLBACKS):
+            elif value is not None and is_compared(key) and not _matches(target, FREE_CALLBACKS):
                 compared[key] = value
         return cls(compared, length, dict(references))
 

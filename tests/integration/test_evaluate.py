@@ -381,7 +381,7 @@ def test_an_input_is_never_overwritten(trained: Trained, capsys: pytest.CaptureF
     before = path.read_bytes()
     settings = [f"predictions={path}", "data=nih", f"root={trained.root}", f"hydra.run.dir={path.parent}"]
     assert trained.run(run_evaluate, *settings) == 1
-    assert "would overwrite its input" in capsys.readouterr().err
+    assert "there is a report in it" in capsys.readouterr().err
     assert path.read_bytes() == before
 
 

@@ -40,6 +40,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Terminal]:
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("TERM", "xterm-256color")
         monkeypatch.setenv("COLUMNS", "80")
+        monkeypatch.setattr("rich._console", None)  # one that an earlier test has made remembers its environment
         monkeypatch.setattr(sys, "stdout", made := Terminal())
         return made
 

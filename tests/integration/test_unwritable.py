@@ -46,7 +46,7 @@ def command(words: str, nih_folder: Path, model_file: Path, place: Path) -> list
         ("train -m seed=1,2 paths.log_dir={place}", "a file", LOG_DIR),
         ("train -m seed=1,2 hydra.sweep.dir={place}", "read-only", LOG_DIR),
         ("train paths.cache_dir={place}", "a file", MOVED_CACHE_DIR),
-        ("train data=nih data.root={nih} paths.cache_dir={place}", "read-only", CACHE_DIR),
+        ("train data=nih data.root={nih} model.weights=null paths.cache_dir={place}", "read-only", CACHE_DIR),
         ("evaluate ckpt={model} paths.log_dir={place}", "a file", LOG_DIR),
         ("evaluate ckpt={model} data=nih root={nih} paths.cache_dir={place}", "read-only", CACHE_DIR),
         ("phantom {place}", "a file", []),
@@ -74,7 +74,7 @@ def test_a_place_that_cannot_be_written_is_named(
     GlobalHydra.instance().clear()
     assert main(command(words, nih_folder, model_file, folder / "x")) == 1
     error = error_line(capsys)
-    assert all(text in error for text in [str(folder), *said])
+    assert all(text in error for text in [str(folder), *said]), error
 
 
 @pytest.mark.parametrize(
