@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hydra import compose
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from cxr_lightning.app.run_identity import settings_of
 from cxr_lightning.training.run_settings import (
@@ -75,12 +76,11 @@ def documented() -> list[tuple[list[str], list[str], str]]:
 
 
 def _is_null(config: DictConfig, key: str) -> bool:
-    """Whether a setting is null, which is not recorded."""
-    node, _, name = key.rpartition(".")
-    parent = OmegaConf.select(config, node) if node else config
-    return (
-        not OmegaConf.is_missing(parent, name) and not OmegaConf.is_interpolation(parent, name) and parent[name] is None
-    )
+    """Whether a setting is null, which is not recorded; those that only a run can resolve are none."""
+    try:
+        return OmegaConf.select(config, key, throw_on_missing=True) is None
+    except OmegaConfBaseException:
+        return False
 
 
 def test_every_key_of_conf_is_in_the_table_and_counts_as_it_says() -> None:
