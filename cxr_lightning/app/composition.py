@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from cxr_lightning.app.suggestions import describe_unknown_choice, describe_unknown_key, join_problems
 from cxr_lightning.app.written_arguments import written_arguments
+from cxr_lightning.utils.command_line import override_key
 from cxr_lightning.utils.suggestions import did_you_mean
 
 _UNKNOWN_KEY = re.compile(r"Could not (?:override|delete from config\.) '([^']+)'")
@@ -57,15 +58,15 @@ def _find_culprit(error: Exception, overrides: Sequence[str]) -> str | None:
     if isinstance(error, MissingConfigException):
         group, _, choice = str(error.missing_cfg_file).rpartition("/")
         named = (override for override in overrides if choice in override)
-        return next((override for override in named if _key_of(override) == group), None)
+        return next((override for override in named if override_key(override) == group), None)
     if found := _UNKNOWN_KEY.match(text) or _ADDED_GROUP.match(text) or _ADDED_KEY.match(text):
-        keys = [override for override in overrides if _key_of(override) == found[1]]
+        keys = [override for override in overrides if override_key(override) == found[1]]
         added = [override for override in keys if override.startswith("+")]
         return next(iter(added or keys), None)
     if _NO_CHOICE in text:
         groups = [*_groups(), *(f"hydra/{group}" for group in _groups("hydra"))]
         empty = (override for override in overrides if override.partition("=")[2].strip() in ("null", "none", "NULL"))
-        return next((override for override in empty if _key_of(override) in groups), None)
+        return next((override for override in empty if override_key(override) in groups), None)
     return None
 
 
@@ -81,9 +82,9 @@ def _explained(error: Exception) -> Exception:
 
 
 def _problems(wrong: Sequence[tuple[str, Exception]], config: DictConfig) -> Iterator[str]:
-    refused = [_key_of(override) for override, error in wrong if isinstance(error, MissingConfigException)]
+    refused = [override_key(override) for override, error in wrong if isinstance(error, MissingConfigException)]
     for override, error in wrong:
-        key = _key_of(override)
+        key = override_key(override)
         if any(key.startswith(f"{group}.") for group in refused):  # the right choice may have that key
             continue
         if isinstance(error, MissingConfigException):
@@ -151,10 +152,6 @@ def _innermost_node(key: str, config: DictConfig) -> tuple[str, DictConfig]:
             return parent, node
         parent = parent.rpartition(".")[0]
     return "", config
-
-
-def _key_of(override: str) -> str:
-    return override.lstrip("+~").partition("=")[0]
 
 
 def _groups(parent: str = "") -> list[str]:

@@ -1,7 +1,7 @@
 """Arguments of a class or function as its source text gives them, without importing it.
 
-To import torch and Lightning takes seconds; a wrong key or value should be found without that. Whatever is not
-understood here is not checked here, but once the class is imported.
+To import torch and Lightning takes seconds; a wrong key or value should be found without that. Whatever cannot be
+evaluated here is checked once the class is imported.
 """
 
 import ast
@@ -125,7 +125,7 @@ def _assigns(node: ast.Assign | ast.AnnAssign, name: str) -> bool:
 
 
 def _plain_value(module: str, node: ast.expr | None) -> Any:  # noqa: ANN401
-    """The plain value that an expression or the name of a constant means; None if it is not understood."""
+    """The plain value that an expression or the name of a constant stands for; None if it cannot be evaluated."""
     if isinstance(node, ast.Name):
         where, definition = _find(module, node.id) or (module, None)
         return _plain_value(where, definition.value) if isinstance(definition, ast.Assign | ast.AnnAssign) else None
@@ -206,7 +206,7 @@ def _source(module: str) -> Path | None:
 
 
 def _evaluate(module: str, node: ast.expr | None) -> Any:  # noqa: ANN401  # a type
-    """The type that an annotation means; Any if it is not understood."""
+    """The type that an annotation stands for; Any if it cannot be evaluated."""
     if isinstance(node, ast.Constant):
         return _evaluate(module, ast.parse(node.value, mode="eval").body) if isinstance(node.value, str) else node.value
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):

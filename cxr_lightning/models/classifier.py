@@ -32,7 +32,7 @@ from cxr_lightning.models.optimization import (
 )
 from cxr_lightning.models.preprocess import Mode
 from cxr_lightning.models.reference_pair import ReferencePair
-from cxr_lightning.models.untrained import UNTRAINED_KEY, untrained_columns
+from cxr_lightning.models.untrained import untrained_among, untrained_columns
 from cxr_lightning.models.weights import load_initial_weights
 from cxr_lightning.utils.file_names import METADATA_FORMAT
 from cxr_lightning.utils.versions import versions
@@ -216,7 +216,7 @@ class ChestXRayClassifier(pl.LightningModule):
 
     def _log_auroc(self, stage: str, metric: LabelAUROC) -> dict[str, float]:
         values = dict(zip(self.labels, metric.compute(), strict=True))
-        values |= dict.fromkeys(self.metadata.get(UNTRAINED_KEY, ()), math.nan)
+        values |= dict.fromkeys(untrained_among(self.labels, self.metadata), math.nan)
         metric.reset()
         mean, defined = macro_mean(values.values())
         self.log(f"{stage}/auroc", mean, prog_bar=True)

@@ -15,6 +15,17 @@ UNTRAINED_KEY = "untrained_labels"
 """Key of the labels in the metadata; absent in files of earlier versions."""
 
 
+def untrained_among(labels: Sequence[str], metadata: Mapping[str, Any]) -> list[str]:
+    """Those of some labels that a model was not trained on.
+
+    Args:
+        labels: Some labels, in any order.
+        metadata: The model's metadata.
+    """
+    untrained = metadata.get(UNTRAINED_KEY, ())
+    return [label for label in labels if label in untrained]
+
+
 def untrained_columns(labels: Sequence[str], metadata: Mapping[str, Any]) -> list[int]:
     """Columns of the labels that a model was not trained on.
 
@@ -22,7 +33,7 @@ def untrained_columns(labels: Sequence[str], metadata: Mapping[str, Any]) -> lis
         labels: The model's labels, in output order.
         metadata: The model's metadata.
     """
-    untrained = metadata.get(UNTRAINED_KEY, ())
+    untrained = untrained_among(labels, metadata)
     return [column for column, label in enumerate(labels) if label in untrained]
 
 

@@ -9,7 +9,7 @@ from cxr_lightning.explain.heatmaps import explain_image
 from cxr_lightning.imaging.reader import read_gray, resize
 from cxr_lightning.metrics.ranking import top_labels
 from cxr_lightning.models.backbones.base import TargetLayer
-from cxr_lightning.models.untrained import UNTRAINED_KEY
+from cxr_lightning.models.untrained import untrained_among
 from cxr_lightning.report.captions import heatmap_file_name
 from cxr_lightning.report.report_folder import write_overlay
 from cxr_lightning.report.wording import model_title
@@ -42,7 +42,7 @@ def explain_images(
     if is_foreign_file(model_file):
         raise ValueError(f"Expected a checkpoint as --model but got '{model_file}'. First: cxr convert.")
     model = load_classifier(model_file)
-    if untrained := [label for label in labels or () if label in model.metadata.get(UNTRAINED_KEY, ())]:
+    if untrained := untrained_among(labels or (), model.metadata):
         raise ValueError(
             f"Expected findings that '{model_file}' was trained on but got {untrained}, of which its training images "
             "had no positives or no negatives. Leave them out."
