@@ -8,7 +8,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
-from cxr_lightning.app.suggestions import describe_unknown_choice, describe_unknown_key, join_problems
+from cxr_lightning.app.unknown_names import describe_unknown_choice, describe_unknown_key, join_problems
 from cxr_lightning.app.written_arguments import written_arguments
 from cxr_lightning.utils.command_line import override_key
 from cxr_lightning.utils.suggestions import did_you_mean

@@ -11,8 +11,8 @@ from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 from pydantic import ValidationError
 
 from cxr_lightning.app.resolvers import without_torch
-from cxr_lightning.app.suggestions import HYDRA_KEYS, join_problems
 from cxr_lightning.app.targets import arguments_of_target, find_target
+from cxr_lightning.app.unknown_names import HYDRA_KEYS, join_problems
 from cxr_lightning.app.value_check import Settings, invalid_settings, unknown_keys, wrong_value
 from cxr_lightning.app.written_arguments import Arguments
 from cxr_lightning.utils.plugins import load_plugins

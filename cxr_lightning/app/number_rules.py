@@ -94,8 +94,8 @@ TRAIN_RANGES: dict[str, Range] = {
     "callbacks.progress_log.every_seconds": _AT_LEAST_0,
 }
 """Ranges of the other numbers of a training."""
-MAX_EPOCHS = Range(1, special=_NO_LIMIT)
-PLATEAU_FACTOR = Range(0, 1, low_included=False, high_included=False)
+MAX_EPOCHS_RANGE = Range(1, special=_NO_LIMIT)
+PLATEAU_FACTOR_RANGE = Range(0, 1, low_included=False, high_included=False)
 
 
 def numbers_out_of_range(settings: Mapping[str, Any], ranges: Mapping[str, Range], prefix: str = "") -> Iterator[str]:

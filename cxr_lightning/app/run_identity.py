@@ -40,7 +40,7 @@ def settings_of(config: DictConfig) -> RunSettings:
             references[key] = reference[1]
         values[key] = value
     if folder := config.get("root") or values.get(DATA_FOLDER):  # two names of one setting
-        values[DATA_FOLDER] = str(Path(str(folder)).absolute())
+        values[DATA_FOLDER] = str(Path(str(folder)).resolve())
     return RunSettings.of(values, references)
 
 

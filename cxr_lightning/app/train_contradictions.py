@@ -6,7 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cxr_lightning.app.monitor_check import is_plateau
-from cxr_lightning.app.number_rules import MAX_EPOCHS, PLATEAU_FACTOR, TRAIN_RANGES, is_number, numbers_out_of_range
+from cxr_lightning.app.number_rules import (
+    MAX_EPOCHS_RANGE,
+    PLATEAU_FACTOR_RANGE,
+    TRAIN_RANGES,
+    is_number,
+    numbers_out_of_range,
+)
 from cxr_lightning.app.written_arguments import written_arguments
 from cxr_lightning.models.setting_rules import clipping_problem, length_problem
 from cxr_lightning.utils.file_names import WEIGHT_SUFFIXES
@@ -29,7 +35,7 @@ def training_contradictions(settings: "TrainSettings") -> Iterator[str]:
     """
     yield from numbers_out_of_range(dict(settings), TRAIN_RANGES)
     if is_plateau(settings.scheduler):
-        yield from numbers_out_of_range(settings.scheduler, {"factor": PLATEAU_FACTOR}, "scheduler.")
+        yield from numbers_out_of_range(settings.scheduler, {"factor": PLATEAU_FACTOR_RANGE}, "scheduler.")
     yield from _batch_limits(settings)
     if settings.train:
         yield from _length(settings)
@@ -63,8 +69,10 @@ def _batch_limits(settings: "TrainSettings") -> Iterator[str]:
 
 def _length(settings: "TrainSettings") -> Iterator[str]:
     epochs, steps = settings.trainer.get("max_epochs"), settings.trainer.get("max_steps", -1)
-    if is_number(epochs) and epochs not in MAX_EPOCHS:
-        yield f"Expected `trainer.max_epochs` to be {MAX_EPOCHS} but got {epochs}. Raise it, or set 'train=false'."
+    if is_number(epochs) and epochs not in MAX_EPOCHS_RANGE:
+        yield (
+            f"Expected `trainer.max_epochs` to be {MAX_EPOCHS_RANGE} but got {epochs}. Raise it, or set 'train=false'."
+        )
     arguments = written_arguments(str(settings.scheduler.get("_target_")))
     names = (arguments.names if arguments is not None else None) or frozenset()
     is_endless = epochs == -1 and steps == -1

@@ -22,6 +22,8 @@ from cxr_lightning.app.value_check import Settings
 from cxr_lightning.training.run_folder import has_checkpoint
 from cxr_lightning.utils.paths import refuse_url
 
+MAX_SEED = 2**32 - 1
+"""The highest seed that NumPy's older generator takes."""
 _PRECISIONS = frozenset({"32", "32-true", "16-mixed", "bf16-mixed"})
 _PART_PROBLEMS = "cxr_lightning.app.part_check:find_part_problems"
 """Imported after all checks that need no torch, which takes seconds to import."""
@@ -68,6 +70,7 @@ class TrainSettings(Settings):
     seed: int = Field(
         1,
         ge=0,
+        le=MAX_SEED,
         description="of initial weights, image order and augmentation; `data.seed` is that of splits and the "
         "synthetic set",
     )

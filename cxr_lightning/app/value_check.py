@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, SchemaError
 
-from cxr_lightning.app.suggestions import describe_unknown_key
+from cxr_lightning.app.unknown_names import describe_unknown_key
 from cxr_lightning.utils.suggestions import did_you_mean
 from cxr_lightning.utils.typed_values import TypedValues
 
@@ -117,7 +117,7 @@ def _describe(details: ErrorDetails, key: str, annotation: object, known: Collec
         return describe_unknown_key(key, known)
     if kind in _BOUNDS:
         name, words = _BOUNDS[kind]
-        return f"Expected `{key}` to be {words} {details['ctx'][name]:g} but got {value!r}. Correct the value."
+        return f"Expected `{key}` to be {words} {details['ctx'][name]:.10g} but got {value!r}. Correct the value."
     if kind == "value_error":
         return str(details["ctx"]["error"])
     return _wrong_type(key, value, annotation)

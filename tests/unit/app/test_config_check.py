@@ -116,6 +116,7 @@ def test_a_resumed_run_goes_on_in_its_own_folder(tmp_path: Path, monkeypatch: py
         (["data.split=random"], "'data.split' but got 'random'"),
         (["data.source.train_images=many"], "int as 'data.source.train_images'"),
         (["seed=one"], "int as 'seed' but got 'one'"),
+        (["seed=4294967296"], "`seed` to be at most 4294967295 but got 4294967296"),
         (["train=perhaps"], "bool as 'train'"),
         (["ckpt_path=7"], "as 'ckpt_path' but got 7"),
         (["trainer.max_epochs=many"], "'trainer.max_epochs' but got 'many'"),

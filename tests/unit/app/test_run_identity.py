@@ -172,9 +172,11 @@ def test_what_makes_no_other_run_is_not(recorded: RunSettings) -> None:
 
 def test_a_value_that_is_spelled_otherwise_is_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to(tmp_path / "set")
     recorded = settings_of(compose("train", ["data.root=set"])).compared
-    same = settings_of(compose("train", [f"data.root={tmp_path}/set", "optimizer.lr=1e-3", "monitor.mode=max"]))
-    assert different_keys(recorded, same) == []
+    for folder in (f"{tmp_path}/set", "link"):
+        same = settings_of(compose("train", [f"data.root={folder}", "optimizer.lr=1e-3", "monitor.mode=max"]))
+        assert different_keys(recorded, same) == []
 
 
 def test_the_record_of_a_damaged_file_is_none(tmp_path: Path) -> None:
