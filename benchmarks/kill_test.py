@@ -1,9 +1,9 @@
-"""Kill training at random moments, continue it, and compare the outcome with that of an uninterrupted run.
+"""Kill training at random moments, resume it, and compare the outcome with that of an uninterrupted run.
 
     uv run -m benchmarks.kill_test [--kills 30] [--workers 2] [--seed 0]
 
 Every round starts a run with dropout and augmentation that saves after every other batch, sends it SIGKILL at a random
-moment of the training time, and continues it with resume=auto. Weights, optimizer, schedule, history and test scores
+moment of the training time, and resumes it with resume=auto. Weights, optimizer, schedule, history and test scores
 must equal, bit for bit, those of an uninterrupted run.
 """
 
@@ -42,7 +42,7 @@ SETTINGS = (
 )
 TIME_KEYS = {"seconds", "images_per_second"}
 IGNORED_KEYS = ("current_score", "scheduler_progress")
-"""Counters that Lightning never uses and does not restore when a run is continued."""
+"""Counters that Lightning never uses and does not restore when a run is resumed."""
 
 
 def main() -> int:

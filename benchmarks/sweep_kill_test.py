@@ -1,8 +1,8 @@
-"""Stop sweeps at random moments, continue them, and compare the leaderboards with that of a sweep left alone.
+"""Stop sweeps at random moments, resume them, and compare the leaderboards with that of a sweep left alone.
 
     uv run -m benchmarks.sweep_kill_test [--kills 10] [--seed 0]
 
-Every round starts a sweep of six jobs, sends it SIGKILL, SIGINT or SIGTERM at a random moment, and continues it with
+Every round starts a sweep of six jobs, sends it SIGKILL, SIGINT or SIGTERM at a random moment, and resumes it with
 resume=auto in the same folder. The leaderboard must equal, byte for byte, that of a sweep that was left alone, and a
 job that had finished must not be trained again.
 """

@@ -34,7 +34,7 @@ _EXIT_FAILED = 1
 _IGNORED_WARNINGS = (
     # The number of workers is chosen from the machine's cores on purpose.
     r".*does not have many workers.*",
-    # A resumed run continues in its folder.
+    # A resumed run goes on in its folder.
     r".*Checkpoint directory .* exists and is not empty.*",
     # A subset's epoch may be shorter than the logging interval.
     r".*The number of training batches .* is smaller than the logging interval.*",

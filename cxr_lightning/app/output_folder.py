@@ -36,7 +36,7 @@ def check_output_folder(config: DictConfig, name: str, *, sweep: bool) -> None:
 
 
 def check_run_folder(config: DictConfig, folder: Path) -> None:
-    """Refuse a folder that holds another run than the one that is to be continued, or one of other settings.
+    """Refuse a folder that holds another run than the one that is to be resumed, or one of other settings.
 
     Args:
         config: ``conf/train.yaml``, composed.

@@ -63,7 +63,7 @@ def find_part_problems(
         ],  # a function makes callbacks of this package
         has_logger=any(node is not None for node in (settings["logger"] or {}).values()),
         has_frozen_backbone=bool(settings["model"].get("freeze_backbone")),
-        continued=bool(settings["train"] and settings["ckpt_path"]),
+        resumed=bool(settings["train"] and settings["ckpt_path"]),
     )
 
 

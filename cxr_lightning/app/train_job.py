@@ -74,13 +74,13 @@ def run_training(config: DictConfig, settings: TrainSettings, folder: Path, ckpt
         config: ``conf/train.yaml``, composed and checked.
         settings: Its plain settings.
         folder: The run's folder.
-        ckpt_path: Checkpoint to continue from, or to test; None for a new run.
+        ckpt_path: Checkpoint to resume from, or to test; None for a new run.
     """
     ignore_intended_warnings()
     started = time.perf_counter()
     pl.seed_everything(settings.seed, workers=True, verbose=False)
-    continued = settings.train and ckpt_path is not None
-    trainer, history = configured_trainer(config, continued=continued)
+    resumed = settings.train and ckpt_path is not None
+    trainer, history = configured_trainer(config, resumed=resumed)
     datamodule: ChestXRayDataModule = instantiate_node(config, "data")
     datamodule.prepare_data()
     datamodule.setup("fit" if settings.train else "test")
@@ -134,16 +134,16 @@ def configured_model(config: DictConfig, datamodule: "ChestXRayDataModule") -> C
     )
 
 
-def configured_trainer(config: DictConfig, *, continued: bool = False) -> tuple[pl.Trainer, History]:
+def configured_trainer(config: DictConfig, *, resumed: bool = False) -> tuple[pl.Trainer, History]:
     """The trainer with its callbacks and loggers, and the callback that keeps the run's history.
 
     Args:
         config: ``conf/train.yaml``, composed and checked.
-        continued: Whether the run continues from a checkpoint.
+        resumed: Whether the run resumes from a checkpoint.
     """
     loggers = instantiate_group(config, "logger")
     callbacks, history = complete_callbacks(
-        _configured_callbacks(config, has_logger=bool(loggers), continued=continued),
+        _configured_callbacks(config, has_logger=bool(loggers), resumed=resumed),
         folder=config.paths.output_dir,
         seed=config.seed,
         settings=settings_of(config),
@@ -162,12 +162,12 @@ def configured_trainer(config: DictConfig, *, continued: bool = False) -> tuple[
     return trainer, history
 
 
-def _configured_callbacks(config: DictConfig, *, has_logger: bool, continued: bool) -> list[pl.Callback]:
+def _configured_callbacks(config: DictConfig, *, has_logger: bool, resumed: bool) -> list[pl.Callback]:
     """The configured callbacks that have something to do, and the log of the progress unless that is removed."""
     unused = [kind for name, kind in SWITCHED_CALLBACKS.items() if config.trainer.get(name) is False]
     if not has_logger:
         unused.append(LearningRateMonitor)
-    if continued:  # with the learning rate in the checkpoint
+    if resumed:  # with the learning rate in the checkpoint
         unused.append(LearningRateFinder)
     made = instantiate_group(config, "callbacks").values()
     used = [callback for callback in made if not isinstance(callback, tuple(unused))]

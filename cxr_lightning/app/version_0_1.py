@@ -1,4 +1,4 @@
-"""Configurations of version 0.1: names that have changed since, and runs that cannot be continued."""
+"""Configurations of version 0.1: names that have changed since, and runs that cannot be resumed."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,8 +41,8 @@ def refuse_run_of_0_1(config: DictConfig, folder: Path) -> None:
     for run in runs:
         if _is_same_run_of_0_1(run, config):
             raise ValueError(
-                f"Expected a run of this version to continue but '{run}' is of version 0.1, whose runs cannot be "
-                "continued. Continue it with version 0.1, or start a new training from it with "
+                f"Expected a run of this version to resume but '{run}' is of version 0.1, whose runs cannot be "
+                "resumed. Resume it with version 0.1, or start a new training from it with "
                 f"{pasteable_override('model.weights', last_checkpoint(run))} instead."
             )
 

@@ -147,7 +147,7 @@ def _calibrators(model: ChestXRayClassifier) -> list[Calibrator]:
 
 
 def check_onnx_installed() -> None:
-    """Refuse to continue without the packages of the extra ``onnx``.
+    """Refuse an export without the packages of the extra ``onnx``.
 
     Raises:
         ImportError: If it is not installed.

@@ -19,7 +19,7 @@ _TORCH_WRITER = "inline_container"
 
 
 _TRAINING_STATE = ("optimizer_states", "lr_schedulers", "loops", "callbacks")
-"""Keys of a checkpoint that only a continued training reads."""
+"""Keys of a checkpoint that only a resumed training reads."""
 
 
 def write_checkpoint(content: dict[str, Any], path: Path) -> None:
@@ -91,7 +91,7 @@ def save_classifier(model: ChestXRayClassifier, path: Path) -> None:
 def save_with_postprocessing(source: str, target: Path, postprocessing: Mapping[str, Any]) -> None:
     """Write a copy of a checkpoint that also carries calibration and operating points.
 
-    The copy of a checkpoint of version 0.1 has no training state: such a training cannot be continued.
+    The copy of a checkpoint of version 0.1 has no training state: such a training cannot be resumed.
 
     Args:
         source: Path of the checkpoint, which is not changed.

@@ -1,4 +1,4 @@
-"""Samples to batches: which images each device gets, in which order, and where a resumed run continues."""
+"""Samples to batches: which images each device gets, in which order, and where a resumed run starts."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -32,7 +32,7 @@ class EpochSampler(Sampler[int]):
         self.rank, self.world_size = rank, world_size
         self.epoch = 0
         self.resumed_epoch, self.resumed_images = -1, 0
-        """The epoch that a resumed run continues, and how many of its first images were trained on already."""
+        """The epoch in which a resumed run starts, and how many of its first images were trained on already."""
 
     def __len__(self) -> int:
         return self.size // self.world_size
@@ -97,7 +97,7 @@ class ImageLoader(DataLoader[Sample]):
         return {"epoch": epoch, "batches": self.num_yielded, "batch_size": self.batch_size or 1, "devices": devices}
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:
-        """Continue from the position of another loader.
+        """Resume from the position of another loader.
 
         Raises:
             ValueError: If that loader had another batch size or number of devices.

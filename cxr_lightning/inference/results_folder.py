@@ -26,7 +26,7 @@ class ResultsFolder:
     Args:
         folder: The folder; created if it does not exist.
         about: Provenance of the results: the model's hash, its ``labels`` and settings; plain values.
-        resume: Continue in a folder of results with the same provenance; files that are not finished are tried again,
+        resume: Resume in a folder of results with the same provenance; files that are not finished are tried again,
             and their newest result counts.
         finished: Whether a file's result is final; by default, if the file was not rejected.
 

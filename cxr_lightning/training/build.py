@@ -18,10 +18,10 @@ from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.models.untrained import UNTRAINED_KEY
 from cxr_lightning.models.weights import IMAGENET
 from cxr_lightning.training.callbacks import (
-    Continuation,
     History,
     LightningCallbacks,
     ProgressLog,
+    ResumedRun,
     SameSettings,
     StepSeeds,
 )
@@ -118,7 +118,7 @@ def complete_callbacks(
         used.append(history)
     logs = [callback for callback in used if isinstance(callback, ProgressLog)]
     others = [callback for callback in used if callback not in logs]
-    own = [SameSettings(text), StepSeeds(seed), Continuation(Path(folder), settings)]
+    own = [SameSettings(text), StepSeeds(seed), ResumedRun(Path(folder), settings)]
     # The log reads the epoch's row of the history.
     return [*own, *others, *logs, LightningCallbacks()], history
 

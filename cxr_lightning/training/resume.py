@@ -1,4 +1,4 @@
-"""Read the checkpoint that a run is continued from, and check that it fits the run."""
+"""Read the checkpoint that a run is resumed from, and check that it fits the run."""
 
 import json
 import logging
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 def read_resumable(path: str) -> tuple[str, dict[str, Any]]:
-    """Read the checkpoint to continue from: a ``last.ckpt``, or the one before if that is missing or damaged.
+    """Read the checkpoint to resume from: a ``last.ckpt``, or the one before if that is missing or damaged.
 
     Returns:
         Its path and content.
@@ -42,7 +42,7 @@ def read_resumable(path: str) -> tuple[str, dict[str, Any]]:
         if Path(path).name != LAST_CHECKPOINT or not previous.is_file():
             raise
         content = read_checkpoint(str(previous))
-        logger.warning("continuing from '%s', the checkpoint before: %s", previous, error)
+        logger.warning("resuming from '%s', the checkpoint before: %s", previous, error)
         return str(previous), content
 
 
@@ -71,7 +71,7 @@ def check_fits(path: str, content: Mapping[str, Any], model: ChestXRayClassifier
 
 
 def check_resumable(path: str, content: Mapping[str, Any], settings: RunSettings) -> None:
-    """Refuse to continue from a checkpoint that holds no training, or one with other settings.
+    """Refuse to resume from a checkpoint that holds no training, or one with other settings.
 
     Args:
         path: The checkpoint.
@@ -88,8 +88,8 @@ def check_resumable(path: str, content: Mapping[str, Any], settings: RunSettings
         )
     if content[METADATA_KEY]["format"] < METADATA_FORMAT:
         raise ValueError(
-            f"Expected a checkpoint of this version to continue but '{path}' is of version 0.1, whose runs cannot be "
-            "continued. Continue it with version 0.1, or start a new training from its weights with "
+            f"Expected a checkpoint of this version to resume but '{path}' is of version 0.1, whose runs cannot be "
+            "resumed. Resume it with version 0.1, or start a new training from its weights with "
             f"{pasteable_override('model.weights', path)} instead. It can still be evaluated, exported and used for "
             "prediction."
         )
@@ -99,7 +99,7 @@ def check_resumable(path: str, content: Mapping[str, Any], settings: RunSettings
 
 
 def check_epochs_left(path: str, content: Mapping[str, Any], trainer: pl.Trainer) -> None:
-    """Refuse to continue a training that is complete.
+    """Refuse to resume a training that is complete.
 
     Args:
         path: The checkpoint.

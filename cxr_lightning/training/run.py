@@ -35,7 +35,7 @@ class RunPlan:
         test: Whether to test the best checkpoint.
         monitor: Name of the monitored metric.
         mode: ``max`` or ``min``, whichever is better.
-        ckpt_path: Checkpoint to continue from, or to test; None for a new run.
+        ckpt_path: Checkpoint to resume from, or to test; None for a new run.
         may_be_complete: Whether the training in the checkpoint may be complete already.
         started: Start of the run by ``time.perf_counter``.
     """
@@ -81,7 +81,7 @@ def execute_run(
         plan: What to do.
 
     Raises:
-        ValueError: If the checkpoint to continue from has another model or other data.
+        ValueError: If the checkpoint to resume from has another model or other data.
     """
     history.title = data_title(model.metadata["data"])
     history.constant_loss = model.metadata["constant_loss"]["val"]
@@ -138,7 +138,7 @@ def _best_checkpoint(trainer: pl.Trainer) -> str | None:
     if last is None or not last.path.is_file():
         return None
     if best is not None:
-        logger.warning("the monitored metric was never defined; continuing with the last checkpoint")
+        logger.warning("the monitored metric was never defined; using the last checkpoint")
     return str(last.path)
 
 

@@ -1,4 +1,4 @@
-"""The folder that a run writes to: a new one, or that of the run that it continues."""
+"""The folder that a run writes to: a new one, or that of the run that it resumes."""
 
 import json
 import logging
@@ -31,7 +31,7 @@ def choose_run_folder(
     """Choose the folder of this run.
 
     Args:
-        ckpt_path: Checkpoint to continue from, or to test. A run that is continued from its ``last.ckpt`` goes on in
+        ckpt_path: Checkpoint to resume from, or to test. A run that is resumed from its ``last.ckpt`` goes on in
             its own folder; from another of its checkpoints a new run starts, since that would replace later ones.
         resume: ``auto`` chooses the folder of the newest unfinished run of the same settings, if there is one.
         new_folder: The folder to use otherwise.

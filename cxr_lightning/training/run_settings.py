@@ -132,7 +132,7 @@ def different_keys(recorded: Mapping[str, Any], current: RunSettings) -> list[st
 
 
 def refuse_other_settings(recorded: Mapping[str, Any], current: RunSettings, checkpoint: str) -> None:
-    """Refuse to continue a run with other settings; data in another folder may be the same, and is compared itself.
+    """Refuse to resume a run with other settings; data in another folder may be the same, and is compared itself.
 
     Args:
         recorded: The compared settings of the run.

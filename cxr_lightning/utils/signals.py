@@ -50,7 +50,7 @@ class Stopped(SystemExit):
 
     Args:
         signum: The signal, such as 15 of SIGTERM, whose status is 143.
-        saved: Checkpoint to continue from; empty if nothing was saved.
+        saved: Checkpoint to resume from; empty if nothing was saved.
     """
 
     def __init__(self, signum: int, saved: str = "") -> None:

@@ -250,7 +250,7 @@ def test_a_hydra_program_may_train_and_evaluate(
         assert compose("outer").mine == 1
 
 
-def test_a_continued_training_keeps_its_loss(root: Path, tmp_path: Path) -> None:
+def test_a_resumed_training_keeps_its_loss(root: Path, tmp_path: Path) -> None:
     paths = [f"paths.log_dir={tmp_path}", f"paths.cache_dir={root.parent / 'cache'}", f"data.root={root}"]
     run = cxr_lightning.train(*SMALL, *paths, "trainer.max_epochs=1", "test=false")
     last = run.folder / "checkpoints" / "last.ckpt"

@@ -119,20 +119,20 @@ def test_it_trains_with_all_its_parts(trained: TrainedRun) -> None:
     assert not torch.equal(checkpoint["state_dict"]["loss.log_weights"], torch.zeros(3))  # it was learned
 
 
-def test_a_run_is_continued_with_the_losss_state(trust: None, folder: Path, root: Path) -> None:
+def test_a_run_is_resumed_with_the_losss_state(trust: None, folder: Path, root: Path) -> None:
     # A schedule over all steps would give the two epochs of the first run other learning rates.
     given = [*OWN, *SETTINGS, "scheduler=none", f"paths.cache_dir={folder / 'cache'}", f"data.root={root}"]
     more, whole = f"paths.log_dir={folder / 'more'}", f"paths.log_dir={folder / 'whole'}"
     first = cxr_lightning.train(*given, more, "trainer.max_epochs=2", config_dir=PLUGIN / "conf")
     last = first.folder / "checkpoints" / "last.ckpt"
-    continued = cxr_lightning.train(*given, more, f"ckpt_path={last}", config_dir=PLUGIN / "conf")
+    resumed = cxr_lightning.train(*given, more, f"ckpt_path={last}", config_dir=PLUGIN / "conf")
     uninterrupted = cxr_lightning.train(*given, whole, config_dir=PLUGIN / "conf")
-    assert continued.folder == first.folder
-    assert len(continued.summary["train_loss"]) == 3
-    assert continued.summary["train_loss"] == uninterrupted.summary["train_loss"]
+    assert resumed.folder == first.folder
+    assert len(resumed.summary["train_loss"]) == 3
+    assert resumed.summary["train_loss"] == uninterrupted.summary["train_loss"]
     weights = [
         torch.load(run.folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
-        for run in (continued, uninterrupted)
+        for run in (resumed, uninterrupted)
     ]
     assert weights[0].keys() == weights[1].keys()
     assert "loss.log_weights" in weights[0]

@@ -90,7 +90,7 @@ def test_a_used_folder_is_refused_and_left_as_it_is(
         assert content_of(folder) == before, change
 
 
-def test_the_summary_stays_until_the_continued_training_has_started(
+def test_the_summary_stays_until_the_resumed_training_has_started(
     run: Run, own_small: list[str], capsys: pytest.CaptureFixture[str], die: Die
 ) -> None:
     _, folder = run(*own_small)

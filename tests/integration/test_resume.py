@@ -1,4 +1,4 @@
-"""A run that died anywhere and is continued ends bit for bit as one that was left alone."""
+"""A run that died anywhere and is resumed ends bit for bit as one that was left alone."""
 
 import zipfile
 from pathlib import Path
@@ -62,7 +62,7 @@ def whole(small: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.param(0, 1, 1, (*RATE_FINDER, "trainer.max_epochs=5"), marks=pytest.mark.slow),
     ],
 )
-def test_a_run_that_died_in_an_epoch_is_continued_exactly(
+def test_a_run_that_died_in_an_epoch_is_resumed_exactly(
     run: Run,
     small: list[str],
     whole: Path,
@@ -82,7 +82,7 @@ def test_a_run_that_died_in_an_epoch_is_continued_exactly(
     assert_same(alone, resumed)
 
 
-def test_a_run_that_died_between_epochs_is_continued_exactly(run: Run, small: list[str], die: Die) -> None:
+def test_a_run_that_died_between_epochs_is_resumed_exactly(run: Run, small: list[str], die: Die) -> None:
     settings = [*small, *SETTINGS[-4:], "callbacks.last_checkpoint.every_steps=null", "scheduler=plateau"]
     settings += ["scheduler.patience=0", "scheduler.factor=0.5", "monitor.name=train/loss", "+scheduler.threshold=0.9"]
     _, whole = run(*settings)
@@ -114,7 +114,7 @@ def test_a_damaged_last_checkpoint_falls_back_to_the_one_before(
         last.unlink()
     code, resumed = run(*settings, f"ckpt_path={last}")
     assert (code, resumed) == (0, folder)
-    assert f"continuing from '{last.with_name('previous.ckpt')}'" in (folder / "train.log").read_text()
+    assert f"resuming from '{last.with_name('previous.ckpt')}'" in (folder / "train.log").read_text()
     assert_same(whole, folder)
 
 

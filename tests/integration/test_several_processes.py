@@ -101,7 +101,7 @@ def test_a_sweep_of_two_processes_each_trains_what_it_says(settings: list[str], 
 
 
 @pytest.mark.slow
-def test_a_run_of_two_processes_that_was_killed_is_continued_by_both(settings: list[str], tmp_path: Path) -> None:
+def test_a_run_of_two_processes_that_was_killed_is_resumed_by_both(settings: list[str], tmp_path: Path) -> None:
     command = [*settings, *TWO[:3], "trainer.max_epochs=40", "callbacks.last_checkpoint.every_steps=2", "resume=auto"]
     command.append("callbacks.early_stopping=null")
     process = start(sys.executable, "train.py", *command)

@@ -40,7 +40,7 @@ def whole(small: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("signum", "code", "epoch", "batch"),
     [(signal.SIGTERM, 143, 2, 3), (signal.SIGINT, 130, 1, 1), (signal.SIGHUP, 129, 1, 3), (signal.SIGUSR1, 138, 0, 0)],
 )
-def test_a_signal_ends_a_run_that_is_then_continued_exactly(
+def test_a_signal_ends_a_run_that_is_then_resumed_exactly(
     run: Run,
     small: list[str],
     whole: Path,
@@ -86,7 +86,7 @@ def test_what_is_said_to_go_on_with_can_be_pasted(
     ]
 
 
-def test_a_closed_terminal_ends_a_run_that_is_then_continued_exactly(
+def test_a_closed_terminal_ends_a_run_that_is_then_resumed_exactly(
     run: Run, small: list[str], whole: Path, at_batch: AtBatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bar = "callbacks.progress_bar={_target_:cxr_lightning.training.callbacks.ProgressBar}"
@@ -178,7 +178,7 @@ def test_slurm_is_asked_to_start_the_job_again(
     assert (tmp_path / "asked").read_text() == "requeue 17\n"
 
 
-def test_a_run_that_had_stopped_early_is_only_tested_when_continued(
+def test_a_run_that_had_stopped_early_is_only_tested_when_resumed(
     run: Run, small: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = [*small, *MORE, "trainer.max_epochs=9", "model.freeze_backbone=true", "monitor.name=train/loss"]

@@ -1,4 +1,4 @@
-"""Files that version 0.1 wrote are evaluated, predicted, exported and trained from; its runs are not continued.
+"""Files that version 0.1 wrote are evaluated, predicted, exported and trained from; its runs are not resumed.
 
 ``tests/data/version_0_1`` holds a checkpoint, its exports, its predictions and its report's numbers, all by version
 0.1 on the tiny set of ``tests/conftest.py`` (60 patients). Numbers may differ by rounding between processors: 1e-5.
@@ -137,7 +137,7 @@ def test_training_starts_from_its_weights(name: str, run: Run, nih: Path) -> Non
     assert "the last layer is theirs, in the order of the labels" in source["decisions"]
 
 
-def test_a_run_of_version_0_1_is_tested_but_not_continued(
+def test_a_run_of_version_0_1_is_tested_but_not_resumed(
     run: Run, nih: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     checkpoint = tmp_path / "last.ckpt"
@@ -154,7 +154,7 @@ def test_a_run_of_version_0_1_is_tested_but_not_continued(
     assert mean == pytest.approx(expected, abs=1e-5)
 
 
-def test_its_calibrated_copy_is_not_continued_either(
+def test_its_calibrated_copy_is_not_resumed_either(
     run: Run, nih: Path, evaluate: Evaluate, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     copy = tmp_path / "calibrated.ckpt"

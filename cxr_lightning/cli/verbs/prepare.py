@@ -35,7 +35,7 @@ def prepare(
     """Decode and resize a data set's images once.
 
     train.py and evaluate.py with the same image size and interpolation then find them ready; they do the same
-    themselves on first use. An interrupted run is continued, images whose files have changed are prepared again, and
+    themselves on first use. An interrupted run is resumed, images whose files have changed are prepared again, and
     images that cannot be used are listed in rejected.csv.
     """
     if image_size < 1:

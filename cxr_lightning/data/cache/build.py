@@ -69,7 +69,7 @@ def prepare_images(
 ) -> PreparedImages:
     """Decode and resize images once.
 
-    Images that are prepared already, from the same files, are kept; an interrupted run is continued. Of several
+    Images that are prepared already, from the same files, are kept; an interrupted run is resumed. Of several
     processes that request the same cache one works and the others wait. Images that cannot be used are listed in
     ``rejected.csv``.
 

@@ -1,7 +1,6 @@
 """Lightning callbacks: checkpoints, history, progress bar and log, and checks that stop a run."""
 
 from cxr_lightning.training.callbacks.best_checkpoint import BestCheckpoint, snapshots
-from cxr_lightning.training.callbacks.continuation import Continuation
 from cxr_lightning.training.callbacks.finite_loss import FiniteLoss
 from cxr_lightning.training.callbacks.history import History
 from cxr_lightning.training.callbacks.last_checkpoint import LastCheckpoint
@@ -9,16 +8,17 @@ from cxr_lightning.training.callbacks.lightning_callbacks import LightningCallba
 from cxr_lightning.training.callbacks.progress import ProgressBar
 from cxr_lightning.training.callbacks.progress_log import ProgressLog
 from cxr_lightning.training.callbacks.reproducibility import SameSettings, StepSeeds
+from cxr_lightning.training.callbacks.resumed_run import ResumedRun
 
 __all__ = [
     "BestCheckpoint",
-    "Continuation",
     "FiniteLoss",
     "History",
     "LastCheckpoint",
     "LightningCallbacks",
     "ProgressBar",
     "ProgressLog",
+    "ResumedRun",
     "SameSettings",
     "StepSeeds",
     "callback_problems",

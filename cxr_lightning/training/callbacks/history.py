@@ -44,7 +44,7 @@ class History(pl.Callback):
         return {"rows": self.rows}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the rows of the run that is continued."""
+        """Restore the rows of the run that is resumed."""
         self.rows = list(state_dict["rows"])
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

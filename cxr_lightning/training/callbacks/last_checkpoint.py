@@ -1,4 +1,4 @@
-"""``last.ckpt``: the checkpoint from which a run can be continued exactly, whenever it ends."""
+"""``last.ckpt``: the checkpoint from which a run can be resumed exactly, whenever it ends."""
 
 import logging
 import os
@@ -38,7 +38,7 @@ class LastCheckpoint(Checkpoint):
     Attributes:
         path: Path of the checkpoint.
         stopped_early: Whether training had stopped early, before the last epoch, when the run was saved.
-        stays_stopped: Whether a continued training is not to go on.
+        stays_stopped: Whether a resumed training is not to go on.
 
     Raises:
         ValueError: If an interval is not positive.
@@ -58,7 +58,7 @@ class LastCheckpoint(Checkpoint):
         self._common_batches = self._validated_batches = 0
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Do not continue a training that had stopped early, unless it may go on."""
+        """Do not resume a training that had stopped early, unless it may go on."""
         trainer.should_stop = trainer.should_stop or self.stays_stopped
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

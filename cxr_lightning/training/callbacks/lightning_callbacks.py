@@ -29,19 +29,19 @@ logger = logging.getLogger(__name__)
 _REFUSED: Mapping[type[pl.Callback], str] = {
     BatchSizeFinder: "it changes the batch size after schedule and records are made. Set `data.batch_size`",
     ModelPruning: "it cannot prune weights in the layout that they have here, channels last. Leave it out",
-    OnExceptionCheckpoint: "Lightning would continue from its file unasked. `callbacks.last_checkpoint` saves often",
+    OnExceptionCheckpoint: "Lightning would resume from its file unasked. `callbacks.last_checkpoint` saves often",
     SpikeDetection: "Lightning cannot load its state again. `callbacks.finite_loss` stops at a loss that is not finite",
 }
 """Callbacks that cannot work here: why, and what to do instead."""
 _WITH_LOGGER = (DeviceStatsMonitor, ThroughputMonitor)
-_AVERAGING_CONTINUED = (
-    "Expected a training that can be continued but one with StochasticWeightAveraging cannot be: Lightning restores "
+_AVERAGING_RESUMED = (
+    "Expected a training that can be resumed but one with StochasticWeightAveraging cannot be: Lightning restores "
     "neither its schedule nor its last epoch. Start it anew, or use EMAWeightAveraging."
 )
 
 
 def callback_problems(
-    kinds: Sequence[type[pl.Callback]], *, has_logger: bool, has_frozen_backbone: bool, continued: bool
+    kinds: Sequence[type[pl.Callback]], *, has_logger: bool, has_frozen_backbone: bool, resumed: bool
 ) -> Iterator[str]:
     """Describe callbacks that cannot work, in this run or in any.
 
@@ -49,7 +49,7 @@ def callback_problems(
         kinds: Classes of the configured callbacks.
         has_logger: Whether there is a logger.
         has_frozen_backbone: Whether only the last layer is trained.
-        continued: Whether the run continues from a checkpoint.
+        resumed: Whether the run resumes from a checkpoint.
     """
     for kind in kinds:
         name = kind.__name__
@@ -65,15 +65,15 @@ def callback_problems(
                 f"{name} freezes by itself."
             )
     if any(issubclass(kind, StochasticWeightAveraging) for kind in kinds):
-        yield from _averaging_problems(kinds, continued=continued)
+        yield from _averaging_problems(kinds, resumed=resumed)
     bars = [kind.__name__ for kind in kinds if issubclass(kind, ProgressBar)]
     if len(bars) > 1:
         yield f"Expected one progress bar but got {', '.join(bars)}. Set callbacks.progress_bar=null to use another."
 
 
-def _averaging_problems(kinds: Sequence[type[pl.Callback]], *, continued: bool) -> Iterator[str]:
-    if continued:
-        yield _AVERAGING_CONTINUED
+def _averaging_problems(kinds: Sequence[type[pl.Callback]], *, resumed: bool) -> Iterator[str]:
+    if resumed:
+        yield _AVERAGING_RESUMED
     if any(issubclass(kind, EarlyStopping) for kind in kinds):
         yield (
             "Expected StochasticWeightAveraging or EarlyStopping but got both: weights are averaged after the last "
@@ -82,7 +82,7 @@ def _averaging_problems(kinds: Sequence[type[pl.Callback]], *, continued: bool) 
 
 
 class LightningCallbacks(pl.Callback):
-    """Complete what Lightning's own callbacks do when a fit begins, above all in a run that is continued."""
+    """Complete what Lightning's own callbacks do when a fit begins, above all in a run that is resumed."""
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Refuse to average weights where Lightning would do so after the last checkpoint is written."""
@@ -97,9 +97,9 @@ class LightningCallbacks(pl.Callback):
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Refuse to continue while averaging weights, also from a checkpoint that ``resume=auto`` has found."""
+        """Refuse to resume while averaging weights, also from a checkpoint that ``resume=auto`` has found."""
         if callbacks_of(trainer, StochasticWeightAveraging):
-            raise ValueError(_AVERAGING_CONTINUED)
+            raise ValueError(_AVERAGING_RESUMED)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Restore what Lightning does not, and check that a learning rate was found."""

@@ -28,7 +28,7 @@ class StepSeeds(pl.Callback):
 
 
 class SameSettings(pl.Callback):
-    """Stop a run whose processes have different settings, or continue from different checkpoints.
+    """Stop a run whose processes have different settings, or resume from different checkpoints.
 
     Args:
         settings: All settings as text.

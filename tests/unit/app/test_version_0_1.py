@@ -72,7 +72,7 @@ def test_other_runs_are_not(config: DictConfig, tmp_path: Path) -> None:
     begin_in_0_1(tmp_path / "earlier", config)
     own = begin(tmp_path / "run")
     write_settings(own, settings_of(config))
-    refuse_run_of_0_1(config, own)  # this one is continued
+    refuse_run_of_0_1(config, own)  # this one is resumed
 
 
 @pytest.mark.parametrize(("former", "current"), RENAMED_TARGETS.items())

@@ -1,4 +1,4 @@
-"""The order of images depends on (seed, epoch); devices divide it without repeats; a loader continues where it was."""
+"""The order of images depends on (seed, epoch); devices divide it without repeats; a loader resumes where it was."""
 
 from collections.abc import Sequence
 

@@ -342,7 +342,7 @@ def test_a_checkpoint_is_read_without_the_loss_that_it_was_trained_with(
         assert torch.equal(loaded.eval()(PIXELS), model.eval()(PIXELS))
 
 
-def test_a_continued_training_keeps_the_losss_own_parameters(data: ChestXRayDataModule, tmp_path: Path) -> None:
+def test_a_resumed_training_keeps_the_losss_own_parameters(data: ChestXRayDataModule, tmp_path: Path) -> None:
     model = classifier(list(data.labels), loss=ScaledLoss())
     run = trainer(tmp_path)
     run.fit(model, data)

@@ -1,4 +1,4 @@
-"""What a continued run takes from its checkpoint, and what from its own configuration."""
+"""What a resumed run takes from its checkpoint, and what from its own configuration."""
 
 import logging
 import shutil
@@ -26,8 +26,8 @@ _NO_BEST: dict[str, Any] = {
 """State of Lightning's ModelCheckpoint before it has kept a checkpoint."""
 
 
-class Continuation(pl.Callback):
-    """Continue a run in the folder where it is now, and with the patience that is configured now.
+class ResumedRun(pl.Callback):
+    """Resume a run in the folder where it is now, and with the patience that is configured now.
 
     Lightning forgets the best checkpoint of a run whose folder was moved or copied, so that a worse one would replace
     it, and goes on with the patience of before.
