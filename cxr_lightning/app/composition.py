@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
@@ -20,6 +21,24 @@ _NO_CHOICE = "Config group override must be a string"
 _EXTRA_HINT = " Other launchers and sweepers need the extra: uv run --extra sweep ..."
 
 
+class WrongOverridesError(ValueError):
+    """Overrides that do not fit the configuration.
+
+    Args:
+        problems: What is wrong, a sentence each.
+        config: The configuration that the other overrides make.
+        others: These other overrides.
+        choices_are_known: Whether all choices of groups exist, so that other settings can be checked as well.
+    """
+
+    def __init__(self, problems: list[str], config: DictConfig, others: list[str], *, choices_are_known: bool) -> None:
+        super().__init__(join_problems(problems))
+        self.problems = problems
+        self.config = config
+        self.others = others
+        self.choices_are_known = choices_are_known
+
+
 def compose_checked(name: str, overrides: Sequence[str], *, return_hydra_config: bool = False) -> DictConfig:
     """Compose a file of ``conf/``; Hydra is initialized already.
 
@@ -29,7 +48,7 @@ def compose_checked(name: str, overrides: Sequence[str], *, return_hydra_config:
         return_hydra_config: Whether Hydra's own settings are returned as well.
 
     Raises:
-        ValueError: If overrides name keys or choices that do not exist; all of them in one message.
+        WrongOverridesError: If overrides name keys or choices that do not exist; all of them in one message.
         HydraException: If the configuration cannot be composed for another reason.
     """
     given = list(overrides)
@@ -48,7 +67,10 @@ def compose_checked(name: str, overrides: Sequence[str], *, return_hydra_config:
         else:
             break
     if wrong:
-        raise ValueError(join_problems(list(_problems(wrong, config)))) from wrong[0][1]
+        choices_are_known = not any(map(_is_about_choice, wrong))
+        raise WrongOverridesError(
+            list(_problems(wrong, config)), config, given, choices_are_known=choices_are_known
+        ) from wrong[0][1]
     return config if return_hydra_config else compose(name, given)
 
 
@@ -65,9 +87,21 @@ def _find_culprit(error: Exception, overrides: Sequence[str]) -> str | None:
         return next(iter(added or keys), None)
     if _NO_CHOICE in text:
         groups = [*_groups(), *(f"hydra/{group}" for group in _groups("hydra"))]
-        empty = (override for override in overrides if override.partition("=")[2].strip() in ("null", "none", "NULL"))
-        return next((override for override in empty if override_key(override) in groups), None)
+        chosen = (override for override in overrides if override_key(override) in groups)
+        return next((override for override in chosen if _is_no_choice(override)), None)
     return None
+
+
+def _is_about_choice(wrong: tuple[str, Exception]) -> bool:
+    key = override_key(wrong[0])
+    is_group = "." not in key and (key in _groups() or bool(did_you_mean(key, _groups())))
+    return is_group or isinstance(wrong[1], MissingConfigException)
+
+
+def _is_no_choice(override: str) -> bool:
+    """Whether Hydra reads the value as something else than a name, or names, of files."""
+    parsed = OverridesParser.create().parse_override(override)
+    return not parsed.is_delete() and not isinstance(parsed.value(), str | list)
 
 
 def _explained(error: Exception) -> Exception:
@@ -90,8 +124,8 @@ def _problems(wrong: Sequence[tuple[str, Exception]], config: DictConfig) -> Ite
         if isinstance(error, MissingConfigException):
             yield _unknown_choice(error)
         elif _NO_CHOICE in str(error):
-            none = f"{key}=none" if "none" in _choices(key) else f"nothing, or ~{key}"
-            yield f"Expected a choice of '{key}' but got {override}. Give {none}. Choices: {', '.join(_choices(key))}."
+            remedy = f"Give {key}=none" if "none" in _choices(key) else "Leave it out, or choose one"
+            yield f"Expected a choice of '{key}' but got {override}. {remedy}. Choices: {', '.join(_choices(key))}."
         elif override.startswith("+") and (_ADDED_GROUP.match(str(error)) or _ADDED_KEY.match(str(error))):
             yield f"Expected '{override.lstrip('+')}' but got '{override}'. '{key}' exists: leave out the '+'."
         else:

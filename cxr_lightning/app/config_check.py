@@ -19,6 +19,7 @@ from cxr_lightning.utils.plugins import load_plugins
 
 _REFERENCE = re.compile(r"\$\{[\w.]+\}")
 """The text of a value that is another key's."""
+_SUGGESTED = re.compile(r"Did you mean '\+?([\w.]+)'")
 
 _FACTORIES = frozenset({"loss", "optimizer", "scheduler", "model.optimizer", "model.scheduler"})
 """Nodes that may be called later, with what is derived from the data or the model."""
@@ -31,13 +32,16 @@ Nodes = Mapping[str, Any]
 """A group whose entries are nodes or null."""
 
 
-def check_config(config: DictConfig, settings: type[SettingsType], overrides: Sequence[str] = ()) -> SettingsType:
+def check_config(
+    config: DictConfig, settings: type[SettingsType], overrides: Sequence[str] = (), found_before: Sequence[str] = ()
+) -> SettingsType:
     """Check a whole configuration, and return its plain settings.
 
     Args:
         config: The composed configuration.
         settings: The type of the program's settings.
         overrides: The ``key=value`` that were given, beside the defaults.
+        found_before: Problems that are known already, with which the others are told.
 
     Raises:
         ValueError: If there are unknown keys, missing values, wrong types, targets that are not allowed or settings
@@ -50,10 +54,14 @@ def check_config(config: DictConfig, settings: type[SettingsType], overrides: Se
             found, problems = _check_without_imports(config, settings, overrides)
     except InterpolationResolutionError as error:
         reason = str(error).strip().splitlines()[0]
-        raise ValueError(
-            f"Expected what '{error.full_key}' refers to but got none ({reason}). Leave that in place, or correct "
-            f"'{error.full_key}'."
-        ) from error
+        found, problems = (
+            None,
+            [
+                f"Expected what '{error.full_key}' refers to but got none ({reason}). Leave that in place, or correct "
+                f"'{error.full_key}'."
+            ],
+        )
+    problems = [*found_before, *(problem for problem in problems if not _is_told(problem, found_before))]
     if found is not None and not problems:  # what follows imports torch and Lightning, which takes seconds
         wrong = _target_problems(config)
         problems = [problem for found_problems in wrong.values() for problem in found_problems]
@@ -63,10 +71,18 @@ def check_config(config: DictConfig, settings: type[SettingsType], overrides: Se
     return found
 
 
+def _is_told(problem: str, before: Sequence[str]) -> bool:
+    """Whether a problem is about a key that others suggest in the place of a misspelled one."""
+    suggested = [key for text in before for key in _SUGGESTED.findall(text)]
+    return any(re.search(rf"(?<![\w.]){re.escape(key)}(?![\w.])", problem) for key in suggested)
+
+
 def _check_without_imports(
     config: DictConfig, settings: type[SettingsType], overrides: Sequence[str]
 ) -> tuple[SettingsType | None, list[str]]:
     """The plain settings, None if they are invalid, and the problems that can be found without torch."""
+    if removed := [name for name, field in settings.model_fields.items() if field.is_required() and name not in config]:
+        return None, [f"Expected '{name}' but the settings are without it. Leave '~{name}' out." for name in removed]
     problems = [
         f"Expected a value for '{key}' but it has none. Give it: {key}=VALUE."
         for key in sorted(OmegaConf.missing_keys(config))

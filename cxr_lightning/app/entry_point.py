@@ -12,8 +12,9 @@ from typing import Literal, NoReturn
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
+from cxr_lightning.app.composition import WrongOverridesError
 from cxr_lightning.app.data_root import without_data_node
 from cxr_lightning.app.errors import one_line, shown_error
 from cxr_lightning.app.folders import explain_folder_error
@@ -113,6 +114,8 @@ def _run(main: Callable[[], object], conf: Path, name: str) -> BaseException | N
             check_output_folder(job.config, name, sweep=job.sweep)
         with unchecked_help_texts():
             main()
+    except WrongOverridesError as error:
+        failure = _with_other_problems(error, name)
     except Exception as error:
         raise_if_stopped(error)
         failure = explain_folder_error(shown_error(error))
@@ -124,6 +127,19 @@ def _run(main: Callable[[], object], conf: Path, name: str) -> BaseException | N
     except Exception as error:  # it reports all failed jobs, not only the first one
         failure = explain_folder_error(shown_error(error))
     return failure
+
+
+def _with_other_problems(error: WrongOverridesError, name: str) -> Exception:
+    """An error about overrides, with what is wrong with the other settings as well."""
+    if not error.choices_are_known:
+        return error
+    config = OmegaConf.masked_copy(error.config, [str(key) for key in error.config if key != "hydra"])
+    OmegaConf.update(config, "paths.output_dir", "")  # Hydra has not started, and has chosen none
+    try:
+        resolve_name(f"cxr_lightning.app.{name}_settings:read_{name}_settings")(config, error.others, error.problems)
+    except (ValueError, ImportError) as all_problems:
+        return all_problems
+    return error
 
 
 def run_job(job: str, config: DictConfig) -> float | None:

@@ -173,12 +173,15 @@ class EvaluateSettings(Settings):
         return any(value is not None for value in vars(self.source).values())
 
 
-def read_evaluate_settings(config: DictConfig, overrides: Sequence[str]) -> EvaluateSettings:
+def read_evaluate_settings(
+    config: DictConfig, overrides: Sequence[str], found_before: Sequence[str] = ()
+) -> EvaluateSettings:
     """Check a composed ``conf/evaluate.yaml``, and return its settings.
 
     Args:
         config: The configuration; ``root`` is set in its ``data`` too.
         overrides: The command line's ``key=value``, of which those without an effect are refused.
+        found_before: Problems that are known already, with which the others are told.
 
     Raises:
         ValueError: If anything is wrong; all of it in one message.
@@ -188,4 +191,4 @@ def read_evaluate_settings(config: DictConfig, overrides: Sequence[str]) -> Eval
     if config.ckpt and OmegaConf.is_dict(data) and OmegaConf.is_missing(data, "labels"):
         with open_dict(config):
             config.data.labels = None  # the checkpoint has them
-    return check_config(config, EvaluateSettings, overrides)
+    return check_config(config, EvaluateSettings, overrides, found_before)

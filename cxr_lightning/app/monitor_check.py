@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from cxr_lightning.app.train_settings import TrainSettings
 
 MonitorMode = Literal["min", "max"]
+_MODES = ("min", "max")
 
 _LOGGED = ("train/loss", "val/loss", "val/auroc", "val/defined_labels")
 _LABEL_PREFIX = "val/auroc/"
@@ -70,6 +71,11 @@ def monitor_problems(settings: "TrainSettings", labels: Sequence[str] | None) ->
     if main.name not in reported and metric_mode(main.name) is None and main.mode is None:
         yield f"Expected `monitor.mode` (min or max) for '{main.name}' but got none. Set it: the name does not tell."
     yield from _wrong_modes([main, *parts])
+    if not is_plateau(settings.scheduler) and settings.model.get("monitor") not in (None, main.name):
+        yield (
+            f"Expected 'scheduler=plateau' beside 'model.monitor', which no other schedule uses, but got "
+            f"'{settings.model['monitor']}' without it. Leave it out."
+        )
     for one in parts:
         if one.part == "callbacks.model_checkpoint" and one.name != main.name:
             yield (
@@ -96,7 +102,7 @@ def is_plateau(scheduler: Mapping[str, Any]) -> bool:
 
 def _mode_of(node: Mapping[str, Any]) -> str | None:
     if "mode" in node:
-        return str(node["mode"])
+        return None if node["mode"] is None else str(node["mode"])
     arguments = written_arguments(str(node.get("_target_")))
     return _LIGHTNING_DEFAULT if arguments is not None and "mode" in arguments.types else None
 
@@ -121,8 +127,14 @@ def _letters(name: str) -> str:
 def _wrong_modes(parts: Sequence[Monitoring]) -> Iterator[str]:
     wrong: dict[str, Monitoring] = {}
     for one in parts:
+        if one.mode is not None and one.mode not in _MODES:
+            hint = did_you_mean(one.mode, _MODES)
+            yield (
+                f"Expected min or max as '{one.mode_key}' but got '{one.mode}'. {hint}{' ' * bool(hint)}Leave it out, "
+                "or write ${monitor.mode}."
+            )
         mode = metric_mode(one.name)
-        if mode is not None and one.mode in {"min", "max"} - {mode}:
+        if mode is not None and one.mode in {*_MODES} - {mode}:
             wrong.setdefault(one.name, one)  # the others have the mode from there
     for one in wrong.values():
         mode = metric_mode(one.name)

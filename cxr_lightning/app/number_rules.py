@@ -4,6 +4,7 @@ Constructors of this package check their own numbers as well; some of the librar
 """
 
 import math
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeGuard
@@ -46,6 +47,8 @@ class Range:
         return ", or ".join([words, *(f"{value} ({meaning})" for value, meaning in (self.special or {}).items())])
 
 
+MAX_WORKERS = max(16, 4 * (os.cpu_count() or 1))
+"""The highest number of processes that load images, by the machine's cores: each takes hundreds of megabytes."""
 _AT_LEAST_0, _AT_LEAST_1, _ABOVE_0 = Range(0), Range(1), Range(0, low_included=False)
 _FRACTION = Range(0, 1, high_included=False)
 _NO_LIMIT = {-1: "no limit"}
@@ -53,7 +56,7 @@ _NO_LIMIT = {-1: "no limit"}
 DATA_RANGES: dict[str, Range] = {
     "image_size": Range(MIN_IMAGE_SIZE, MAX_IMAGE_SIZE),
     "batch_size": _AT_LEAST_1,
-    "num_workers": _AT_LEAST_0,
+    "num_workers": Range(0, MAX_WORKERS),
     "seed": _AT_LEAST_0,
     "val_fraction": _FRACTION,
     "test_fraction": _FRACTION,
@@ -80,6 +83,7 @@ TRAIN_RANGES: dict[str, Range] = {
     "trainer.num_nodes": _AT_LEAST_1,
     "trainer.max_steps": Range(1, special=_NO_LIMIT),
     "trainer.min_epochs": _AT_LEAST_1,
+    "trainer.min_steps": _AT_LEAST_1,
     "trainer.check_val_every_n_epoch": _AT_LEAST_1,
     "trainer.num_sanity_val_steps": Range(0, special={-1: "all"}),
     "trainer.gradient_clip_val": _ABOVE_0,

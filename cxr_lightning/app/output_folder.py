@@ -31,8 +31,11 @@ def check_output_folder(config: DictConfig, name: str, *, sweep: bool) -> None:
         _check_sweep_folder(config, Path(str(config.hydra.sweep.dir)))
     elif name == "train":
         check_run_folder(config, Path(str(config.hydra.run.dir)))
-    elif report := report_in(Path(str(config.hydra.run.dir))):
-        raise ValueError(f"Expected a new folder but there is a report in it, '{report}'. Give another hydra.run.dir.")
+    else:
+        folder = Path(str(config.hydra.run.dir))
+        _refuse_report(folder)
+        if results := results_in(folder):
+            raise ValueError(_holds_run(folder, results))
 
 
 def check_run_folder(config: DictConfig, folder: Path) -> None:
@@ -45,6 +48,7 @@ def check_run_folder(config: DictConfig, folder: Path) -> None:
     Raises:
         ValueError: If it does; the message names the settings that differ.
     """
+    _refuse_report(folder)
     ckpt_path = config.ckpt_path
     if config.resume == "auto":
         refuse_run_of_0_1(config, folder)
@@ -62,9 +66,20 @@ def check_run_folder(config: DictConfig, folder: Path) -> None:
             refuse_other_settings(recorded.compared, settings_of(config), ckpt_path)
     else:
         raise ValueError(
-            f"Expected a new folder but '{folder}' holds a run ({', '.join(results[:3])}), which is not replaced. Give "
-            "another hydra.run.dir, or go on with that run: its settings and resume=auto."
+            f"{_holds_run(folder, results).removesuffix('.')}, or go on with that run: its settings and resume=auto."
         )
+
+
+def _refuse_report(folder: Path) -> None:
+    if report := report_in(folder):
+        raise ValueError(f"Expected a new folder but there is a report in it, '{report}'. Give another hydra.run.dir.")
+
+
+def _holds_run(folder: Path, results: list[str]) -> str:
+    return (
+        f"Expected a new folder but '{folder}' holds a run ({', '.join(results[:3])}), which is not replaced. Give "
+        "another hydra.run.dir."
+    )
 
 
 def report_in(folder: Path) -> Path | None:

@@ -18,6 +18,7 @@ from cxr_lightning.app.data_root import apply_root, root_contradictions
 from cxr_lightning.app.monitor_check import monitor_problems
 from cxr_lightning.app.resolvers import MODE_OF_NAME
 from cxr_lightning.app.train_contradictions import training_contradictions
+from cxr_lightning.app.trainer_contradictions import trainer_contradictions
 from cxr_lightning.app.value_check import Settings
 from cxr_lightning.training.run_folder import has_checkpoint
 from cxr_lightning.utils.paths import refuse_url
@@ -89,6 +90,7 @@ class TrainSettings(Settings):
         yield from data_contradictions(self.data)
         yield from training_data_contradictions(self.data)
         yield from training_contradictions(self)
+        yield from trainer_contradictions(self)
         yield from monitor_problems(self, trained_labels(self.data))
 
     def _step_contradictions(self) -> Iterator[str]:
@@ -114,13 +116,16 @@ class TrainSettings(Settings):
         yield from problems
 
 
-def read_train_settings(config: DictConfig, overrides: Sequence[str]) -> TrainSettings:
+def read_train_settings(
+    config: DictConfig, overrides: Sequence[str], found_before: Sequence[str] = ()
+) -> TrainSettings:
     """Check a composed ``conf/train.yaml``, and return its settings.
 
     Args:
         config: The configuration; ``root`` is set in its ``data`` too, and a ``monitor.mode`` that is null
             becomes that of the name.
         overrides: The ``key=value`` that were given, beside the defaults.
+        found_before: Problems that are known already, with which the others are told.
 
     Raises:
         ValueError: If anything is wrong; all of it in one message.
@@ -131,7 +136,7 @@ def read_train_settings(config: DictConfig, overrides: Sequence[str]) -> TrainSe
     if OmegaConf.is_dict(monitor) and not OmegaConf.is_missing(monitor, "mode") and monitor.get("mode") is None:
         with open_dict(monitor):
             monitor.mode = MODE_OF_NAME
-    return check_config(config, TrainSettings, overrides)
+    return check_config(config, TrainSettings, overrides, found_before)
 
 
 def _checkpoint_problems(path: str) -> Iterator[str]:

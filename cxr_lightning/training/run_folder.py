@@ -8,7 +8,13 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from cxr_lightning.training.run_settings import RunSettings, describe_differences, different_keys, read_settings
+from cxr_lightning.training.run_settings import (
+    RunSettings,
+    describe_differences,
+    different_keys,
+    is_longer,
+    read_settings,
+)
 from cxr_lightning.utils.file_names import (
     CHECKPOINT_FOLDER,
     HISTORY_FILE,
@@ -33,7 +39,8 @@ def choose_run_folder(
     Args:
         ckpt_path: Checkpoint to resume from, or to test. A run that is resumed from its ``last.ckpt`` goes on in
             its own folder; from another of its checkpoints a new run starts, since that would replace later ones.
-        resume: ``auto`` chooses the folder of the newest unfinished run of the same settings, if there is one.
+        resume: ``auto`` chooses the folder of the newest unfinished run of the same settings, or else that of the
+            newest finished one that is to train for longer now, if there is one.
         new_folder: The folder to use otherwise.
         settings: Gives the settings of this run.
         train: Whether there is a training.
@@ -41,11 +48,21 @@ def choose_run_folder(
     if train and isinstance(ckpt_path, str) and (own := folder_of_last_checkpoint(ckpt_path)) is not None:
         return str(own)
     if train and resume == "auto" and ckpt_path is None:
-        unfinished = unfinished_runs(Path(new_folder).parent)
-        current = settings() if unfinished else None
-        found = next((folder for folder in unfinished if current is not None and is_same_run(folder, current)), None)
-        return new_folder if found is None else str(found)
+        runs = Path(new_folder).parent
+        return str(next(_to_resume(runs, settings), new_folder))
     return new_folder
+
+
+def _to_resume(runs: Path, settings: Callable[[], RunSettings]) -> Iterator[Path]:
+    """The runs that may go on with some settings: unfinished ones, and then finished ones that are to be longer."""
+    if not _with_checkpoint(runs):  # so that settings are not asked for in vain
+        return
+    current = settings()
+    yield from (folder for folder in unfinished_runs(runs) if is_same_run(folder, current))
+    for folder in _finished_runs(runs, current):
+        recorded = read_settings(folder)
+        if recorded is not None and is_longer(recorded.length, current.length) and not _is_locked(folder):
+            yield folder
 
 
 def folder_of_last_checkpoint(ckpt_path: str) -> Path | None:
@@ -101,8 +118,17 @@ def unfinished_runs(runs: Path) -> list[Path]:
     Args:
         runs: The folder of runs.
     """
-    folders = [folder for folder in runs.glob("*") if last_checkpoint(folder) and not is_finished(folder)]
-    return [folder for folder in sorted(folders, key=_last_saved, reverse=True) if not _is_locked(folder)]
+    return [folder for folder in _with_checkpoint(runs) if not is_finished(folder) and not _is_locked(folder)]
+
+
+def _finished_runs(runs: Path, settings: RunSettings) -> list[Path]:
+    """Folders of the finished runs of the same settings, whatever their length, the newest first."""
+    return [folder for folder in _with_checkpoint(runs) if is_finished(folder) and is_same_run(folder, settings)]
+
+
+def _with_checkpoint(runs: Path) -> list[Path]:
+    """Folders of the runs that have a checkpoint to resume from, the newest first."""
+    return sorted((folder for folder in runs.glob("*") if last_checkpoint(folder)), key=_last_saved, reverse=True)
 
 
 def is_same_run(folder: Path, settings: RunSettings) -> bool:
@@ -112,7 +138,7 @@ def is_same_run(folder: Path, settings: RunSettings) -> bool:
 
 
 def explain_new_run(folder: Path, settings: RunSettings) -> str:
-    """Why a run with ``resume=auto`` starts anew although there are unfinished ones; empty if there are none.
+    """Why a run with ``resume=auto`` starts anew although there are others; empty if there are none to think of.
 
     Args:
         folder: The folder of the new run.
@@ -120,7 +146,8 @@ def explain_new_run(folder: Path, settings: RunSettings) -> str:
     """
     others = [run for run in unfinished_runs(folder.parent) if run != folder]
     if not others:
-        return ""
+        finished = _finished_runs(folder.parent, settings)
+        return f"the run '{finished[0]}' of the same settings has finished" if finished else ""
     recorded = read_settings(others[0])
     if recorded is None:
         return f"the unfinished run '{others[0]}' is of an earlier version, which did not record its settings"

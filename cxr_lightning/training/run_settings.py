@@ -51,6 +51,18 @@ FREE_CALLBACKS = (
 DATA_FOLDER = "data.root"
 """Key of the data's folder: data in another place may be the same."""
 
+_LIGHTNING_DEFAULTS: Mapping[str, object] = {
+    "trainer.accumulate_grad_batches": 1,
+    "trainer.gradient_clip_algorithm": "norm",
+    "trainer.limit_train_batches": 1.0,
+    "trainer.limit_val_batches": 1.0,
+    "trainer.overfit_batches": 0.0,
+    "trainer.val_check_interval": 1.0,
+}
+"""What the trainer takes null for."""
+_COUNTS_OR_FRACTIONS = ("trainer.limit_*_batches", "trainer.overfit_batches", "trainer.val_check_interval")
+"""Settings of which 1 is a number of batches, and 1.0 is all of them."""
+
 _MAX_NAMED = 8
 
 
@@ -121,7 +133,7 @@ def different_keys(recorded: Mapping[str, Any], current: RunSettings) -> list[st
         current: The settings of the run that is about to start.
     """
     keys = sorted({*recorded, *current.compared})
-    different = [key for key in keys if not _is_same(recorded.get(key), current.compared.get(key))]
+    different = [key for key in keys if not _is_same(key, recorded.get(key), current.compared.get(key))]
     nodes = {key.removesuffix("_target_") for key in different if key.endswith("._target_")}
     return [
         key
@@ -129,6 +141,31 @@ def different_keys(recorded: Mapping[str, Any], current: RunSettings) -> list[st
         if current.references.get(key) not in different
         and not any(key.startswith(node) and key != f"{node}_target_" for node in nodes)
     ]
+
+
+def is_longer(recorded: Mapping[str, Any], current: Mapping[str, Any]) -> bool:
+    """Whether a run is to train for longer than it was.
+
+    Args:
+        recorded: The settings of its length.
+        current: Those that are given now. Limits that are gone, or written in another way, count as more.
+
+    Example:
+        >>> is_longer({"trainer.max_epochs": 2}, {"trainer.max_epochs": 3})
+        True
+        >>> is_longer({"trainer.max_time": "00:02:00:00"}, {"trainer.max_time": "00:01:00:00"})
+        False
+    """
+    return any(_is_more(recorded.get(key), current.get(key)) for key in {*recorded, *current})
+
+
+def _is_more(there: object, here: object) -> bool:
+    numbers = _number(there), _number(here)
+    if numbers[0] is not None and numbers[1] is not None:
+        return numbers[0] != -1 and (numbers[1] == -1 or numbers[1] > numbers[0])
+    if isinstance(there, str) and isinstance(here, str):
+        return here > there  # DD:HH:MM:SS
+    return there is not None and there != here
 
 
 def refuse_other_settings(recorded: Mapping[str, Any], current: RunSettings, checkpoint: str) -> None:
@@ -173,8 +210,27 @@ def plain_settings(settings: RunSettings) -> dict[str, Any]:
     return content
 
 
-def _is_same(there: object, here: object) -> bool:
-    return json.dumps(there, default=str) == json.dumps(here, default=str)  # 1 batch is not 1.0, all of them
+def _is_same(key: str, there: object, here: object) -> bool:
+    """Whether two values of a setting are the same, however they are written."""
+    default = _LIGHTNING_DEFAULTS.get(key)
+    there, here = (default if value is None else value for value in (there, here))
+    numbers = _number(there), _number(here)
+    if None in numbers:
+        return json.dumps(there, default=str) == json.dumps(here, default=str)
+    is_same_kind = isinstance(numbers[0], int) == isinstance(numbers[1], int) or numbers[0] == 0
+    return numbers[0] == numbers[1] and (is_same_kind or not _is_below(key, _COUNTS_OR_FRACTIONS))
+
+
+def _number(value: object) -> float | None:
+    """The number that a value is, or that a text is of; None for any other."""
+    if isinstance(value, str):
+        for kind in (int, float):
+            try:
+                return kind(value)
+            except ValueError:
+                continue
+        return None
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _is_below(key: str, patterns: tuple[str, ...]) -> bool:

@@ -196,6 +196,42 @@ def test_what_changes_it_starts_a_new_run_and_is_named(
     assert named in said
 
 
+def test_a_finished_run_goes_on_for_as_long_as_is_set_now(
+    run: Run,
+    small: list[str],
+    started: list[tuple[Path, str | None]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = begin(tmp_path, run, [*small, "+trainer.max_time=00:01:00:00"])
+    (folder / "summary.json").touch()
+    for more in (["trainer.max_epochs=3"], ["callbacks.early_stopping.patience=9"], ["callbacks.early_stopping=null"]):
+        assert run(*small, "+trainer.max_time=00:01:00:00", *more, "resume=auto")[0] == 0
+        assert started.pop() == (folder, str(folder / "checkpoints/last.ckpt")), more
+    assert run(*small, "+trainer.max_time=00:02:00:00", "resume=auto")[0] == 0
+    assert started.pop()[0] == folder
+    capsys.readouterr()
+    for less in ("trainer.max_epochs=2", "trainer.max_epochs=1"):
+        assert run(*small, "+trainer.max_time=00:01:00:00", less, "resume=auto")[0] == 0
+        assert started.pop()[1] is None
+        assert f"starting a new run: the run '{folder}' of the same settings has finished" in capsys.readouterr().out
+
+
+def test_a_run_and_a_report_never_share_a_folder(
+    run: Run, evaluate: Run, small: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, report = begin(tmp_path, run, small), tmp_path / "report"
+    report.mkdir()
+    (report / "metrics.json").touch()
+    before = content_of(folder)
+    assert evaluate("ckpt=latest", f"hydra.run.dir={folder}")[0] == 1
+    assert "holds a run (checkpoints/last.ckpt), which is not replaced" in capsys.readouterr().err
+    assert content_of(folder) == before
+    assert run(*small, f"hydra.run.dir={report}")[0] == 1
+    assert "there is a report in it" in capsys.readouterr().err
+    assert [path.name for path in report.iterdir()] == ["metrics.json"]
+
+
 def test_more_patience_goes_on_after_early_stopping(
     run: Run, small: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

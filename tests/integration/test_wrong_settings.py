@@ -26,6 +26,10 @@ MISSPELLED: dict[str, list[str]] = {
     "hydra.run.dri=x": ["'hydra.run.dir'?"],
     "model/resnet50=x": ["'model=resnet50'?"],
     "logger=null": ["'logger'", "Give logger=none."],
+    "optimizer=NULL": ["'optimizer'", "Leave it out, or choose one. Choices: adam, "],
+    "model=1.5": ["'model' but got model=1.5", "choose one"],
+    "~trainer": ["'trainer'", "Leave '~trainer' out"],
+    "~scheduler": ["Leave '~scheduler' out"],
     "logger.csv.name=x": ["logger=csv as well"],
     "~callbacks.early_stoping": ["'callbacks.early_stopping'?"],
     "trainer.max_step=5": ["'trainer.max_epochs'?"],
@@ -78,6 +82,21 @@ def test_all_misspelled_settings_are_in_one_line(run: Run, capsys: pytest.Captur
     assert_refused(run(*wrong), capsys, words)
     wrong = ["data.split=oficial", "optimizer.lr=fast", "seed=-1", "+experimnt=full", "loss.reduction=men"]
     assert_refused(run(*wrong), capsys, ["5 are wrong", "data.split", "optimizer.lr", "seed", "experimnt", "loss"])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ("optimizer.lrr=1 seed=-1 monitor.name=val/los", ["3 are wrong", "'optimizer.lr'?", "`seed`", "'val/loss'?"]),
+        ("trainer.max_epoch=3 +trainer.min_steps=0 model.drop_rate=x", ["3 are wrong", "min_steps", "drop_rate"]),
+        ("data=nih data.rot=/x trainer.max_epochs=0", ["2 are wrong", "'data.root'?", "`trainer.max_epochs`"]),
+        ("trainer=null logger=none callbacks=none", ["'trainer' but got trainer=null"]),
+    ],
+)
+def test_misspelled_keys_are_told_with_wrong_values(
+    overrides: str, words: list[str], run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert_refused(run(*overrides.split()), capsys, words)
 
 
 @pytest.mark.parametrize("override", ["data.split=oficial", "optimizer.lr=fast", "modle=x", "seed=-1"])

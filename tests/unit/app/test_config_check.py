@@ -164,6 +164,18 @@ REFUSED: dict[str, list[str]] = {
     "callbacks.model_checkpoint.monitor=train/loss": ["Set 'monitor.name=train/loss'"],
     "trainer.limit_val_batches=0": ["validation for val/auroc", "monitor.name=train/loss"],
     "trainer.check_val_every_n_epoch=9 trainer.max_epochs=3": ["within 3 epochs", "is 9"],
+    "callbacks.model_checkpoint.mode=MAX": ["'callbacks.model_checkpoint.mode' but got 'MAX'", "Did you mean 'max'?"],
+    "model.monitor=val/loss": ["scheduler=plateau", "'val/loss'"],
+    "+trainer.logger=true": ["`trainer.logger`", "chosen with 'logger'"],
+    "+trainer.use_distributed_sampler=true": ["samplers of their own"],
+    "+trainer.min_epochs=10 trainer.max_epochs=2": ["`trainer.max_epochs`, 2, but got 10"],
+    "+trainer.min_steps=10 +trainer.max_steps=2": ["`trainer.max_steps`, 2, but got 10"],
+    "+trainer.min_steps=-1": ["`trainer.min_steps` to be at least 1"],
+    "+trainer.gradient_clip_algorithm=value": ["`trainer.gradient_clip_val` beside"],
+    "trainer.overfit_batches=2 trainer.limit_val_batches=0": ["the same batches are validated"],
+    "+trainer.max_time='00:00:00:00'": ["a time above 0 as `trainer.max_time`"],
+    "+trainer.max_time={minutes:-1}": ["a time above 0 as `trainer.max_time`"],
+    "+callbacks.timer={_target_:pytorch_lightning.callbacks.Timer,duration:{hours:0}}": ["`callbacks.timer.duration`"],
     "trainer.max_epochs=0": ["`trainer.max_epochs` to be at least 1, or -1"],
     "trainer.max_epochs=-1": ["known length", "`trainer.max_epochs`"],
     "trainer.limit_train_batches=0": ["batches to train with"],
@@ -235,8 +247,7 @@ REFUSED: dict[str, list[str]] = {
         "DD:HH:MM:SS",
     ],
     "+callbacks.mine={_target_:pytorch_lightning.callbacks.EarlyStopping,monitor:val/loss,mode:up}": [
-        "`callbacks.mine` that EarlyStopping",
-        "`mode`",
+        "'callbacks.mine.mode' but got 'up'"
     ],
     "+callbacks.mine={_target_:pytorch_lightning.callbacks.GradientAccumulationScheduler,scheduling:{-1:4}}": [
         "`callbacks.mine`",

@@ -179,6 +179,37 @@ def test_a_value_that_is_spelled_otherwise_is_the_same(monkeypatch: pytest.Monke
         assert different_keys(recorded, same) == []
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("trainer.gradient_clip_val=1", "trainer.gradient_clip_val=1.0"),
+        ("trainer.devices=1", "trainer.devices='1'"),
+        ("trainer.overfit_batches=0.0", "trainer.overfit_batches=0"),
+        ("trainer.accumulate_grad_batches=1", "trainer.accumulate_grad_batches=null"),
+        ("trainer.limit_train_batches=1.0", "trainer.limit_train_batches=null"),
+        ("trainer.gradient_clip_val=1", "trainer.gradient_clip_val=1 +trainer.gradient_clip_algorithm=norm"),
+        ("seed=1", "seed=1 +trainer.val_check_interval=1.0"),
+        ("data.val_fraction=0.25", "data.val_fraction=2.5e-1"),
+    ],
+)
+def test_a_value_that_is_written_otherwise_is_the_same(one: str, other: str) -> None:
+    assert different_keys(settings_of(composed(*one.split())).compared, settings_of(composed(*other.split()))) == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("trainer.limit_train_batches=1", "trainer.limit_train_batches=1.0"),
+        ("trainer.overfit_batches=1", "trainer.overfit_batches=1.0"),
+        ("trainer.accumulate_grad_batches=2", "trainer.accumulate_grad_batches=null"),
+        ("data.labels=[Mass]", "data.labels=[mass]"),
+        ("trainer.precision=32", "trainer.precision=16-mixed"),
+    ],
+)
+def test_a_value_that_means_something_else_is_not(one: str, other: str) -> None:
+    assert len(different_keys(settings_of(composed(one)).compared, settings_of(composed(other)))) == 1
+
+
 def test_the_record_of_a_damaged_file_is_none(tmp_path: Path) -> None:
     assert read_settings(tmp_path) is None
     for text in ("", "[1]", "{}", '{"compared": 1, "length": {}}', "\x00"):

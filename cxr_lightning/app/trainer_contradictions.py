@@ -1,0 +1,71 @@
+"""Settings of Lightning's trainer that contradict each other, or would be ignored."""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from cxr_lightning.app.number_rules import is_number
+
+if TYPE_CHECKING:
+    from cxr_lightning.app.train_settings import TrainSettings
+
+_GIVEN_BY_PROGRAM = {
+    "callbacks": "they are chosen with 'callbacks'",
+    "logger": "loggers are chosen with 'logger'",
+    "plugins": "they are this program's",
+    "use_distributed_sampler": "the data have samplers of their own",
+}
+"""Arguments of the trainer that the program gives."""
+_DURATION = re.compile(r"\d+:\d\d:\d\d:\d\d")
+
+
+def trainer_contradictions(settings: "TrainSettings") -> Iterator[str]:
+    """Describe settings of the trainer that contradict each other, or would be ignored.
+
+    Args:
+        settings: The settings, whose nodes may have values of a wrong type.
+    """
+    trainer = settings.trainer
+    for name, reason in _GIVEN_BY_PROGRAM.items():
+        if trainer.get(name) is not None:
+            yield f"Expected no `trainer.{name}` but got {trainer[name]}: {reason}. Leave it out."
+    for unit in ("epochs", "steps"):
+        least, most = trainer.get(f"min_{unit}"), trainer.get(f"max_{unit}")
+        if is_number(least) and is_number(most) and least > most >= 1:
+            yield (
+                f"Expected `trainer.min_{unit}` to be at most `trainer.max_{unit}`, {most}, but got {least}. Lower it."
+            )
+    if trainer.get("gradient_clip_algorithm") is not None and not trainer.get("gradient_clip_val"):
+        yield (
+            "Expected `trainer.gradient_clip_val` beside `trainer.gradient_clip_algorithm` but got none. Set both, or "
+            "neither."
+        )
+    if trainer.get("overfit_batches") and trainer.get("limit_val_batches") == 0:
+        yield (
+            "Expected `trainer.overfit_batches` or 'trainer.limit_val_batches=0' but got both: the same batches are "
+            "validated. Leave one out."
+        )
+    yield from _time_limits(settings)
+
+
+def _time_limits(settings: "TrainSettings") -> Iterator[str]:
+    limits = {"trainer.max_time": settings.trainer.get("max_time")}
+    for name, node in (settings.callbacks or {}).items():
+        if isinstance(node, Mapping) and str(node.get("_target_")).endswith(".Timer"):
+            limits[f"callbacks.{name}.duration"] = node.get("duration")
+    for key, limit in limits.items():
+        duration = _duration(limit)
+        if duration is not None and duration <= timedelta():
+            yield f"Expected a time above 0 as `{key}` but got {limit}. Raise it."
+
+
+def _duration(limit: Any) -> timedelta | None:  # noqa: ANN401  # any YAML value
+    """A time limit as Lightning reads it; None if it is none, which Lightning then refuses."""
+    if isinstance(limit, str) and _DURATION.fullmatch(limit.strip()):
+        days, hours, minutes, seconds = map(int, limit.split(":"))
+        return timedelta(days, hours=hours, minutes=minutes, seconds=seconds)
+    try:
+        return timedelta(**limit) if isinstance(limit, Mapping) else None
+    except (TypeError, OverflowError):
+        return None
