@@ -1,7 +1,8 @@
-"""``python -m cxr_lightning`` is the ``cxr`` command."""
+"""The ``cxr`` command, also as ``python -m cxr_lightning``."""
 
 import sys
 
+import cxr_lightning.quiet_interrupts  # noqa: F401  # before the others
 from cxr_lightning.cli.main import main
 
 if __name__ == "__main__":

@@ -16,7 +16,10 @@ from cxr_lightning.utils.suggestions import did_you_mean
 
 _UNKNOWN_KEY = re.compile(r"Could not (?:override|delete from config\.) '([^']+)'")
 _ADDED_GROUP = re.compile(r"(?:Multiple values for |force-add of config groups is not supported: '\+\+)([\w/]+)")
+_CHOSEN_TWICE = re.compile(r"([\w/]+) appears more than once")
 _ADDED_KEY = re.compile(r"Could not append to config\. An item is already at '([^']+)'")
+_MERGED = re.compile(r"Error merging override (.+)")
+_PATTERNS = (_UNKNOWN_KEY, _ADDED_GROUP, _CHOSEN_TWICE, _ADDED_KEY)
 _NO_CHOICE = "Config group override must be a string"
 _EXTRA_HINT = " Other launchers and sweepers need the extra: uv run --extra sweep ..."
 
@@ -81,7 +84,7 @@ def _find_culprit(error: Exception, overrides: Sequence[str]) -> str | None:
         group, _, choice = str(error.missing_cfg_file).rpartition("/")
         named = (override for override in overrides if choice in override)
         return next((override for override in named if override_key(override) == group), None)
-    if found := _UNKNOWN_KEY.match(text) or _ADDED_GROUP.match(text) or _ADDED_KEY.match(text):
+    if found := next(filter(None, (pattern.match(text) for pattern in _PATTERNS)), None):
         keys = [override for override in overrides if override_key(override) == found[1]]
         added = [override for override in keys if override.startswith("+")]
         return next(iter(added or keys), None)
@@ -110,6 +113,9 @@ def _explained(error: Exception) -> Exception:
         file = re.match(r"In '([^']+)'", str(error))
         where = f" It is in '{file[1]}'." if file and "/" in file[1] and not file[1].startswith("hydra/") else ""
         return ValueError(f"{_unknown_choice(error)}{where}")
+    if found := _MERGED.match(str(error)):
+        reason = str(error.__cause__ or "").strip().partition("\n")[0].removesuffix(".")
+        return ValueError(f"Expected another value in '{found[1]}' ({reason}). Correct it.")
     if isinstance(error, AssertionError):
         return ValueError(f"Expected settings that Hydra can compose but: {error}. Correct what is set below 'hydra'.")
     return error
@@ -126,7 +132,7 @@ def _problems(wrong: Sequence[tuple[str, Exception]], config: DictConfig) -> Ite
         elif _NO_CHOICE in str(error):
             remedy = f"Give {key}=none" if "none" in _choices(key) else "Leave it out, or choose one"
             yield f"Expected a choice of '{key}' but got {override}. {remedy}. Choices: {', '.join(_choices(key))}."
-        elif override.startswith("+") and (_ADDED_GROUP.match(str(error)) or _ADDED_KEY.match(str(error))):
+        elif override.startswith("+") and not _UNKNOWN_KEY.match(str(error)):
             yield f"Expected '{override.lstrip('+')}' but got '{override}'. '{key}' exists: leave out the '+'."
         else:
             yield _unknown_key(key, config)
@@ -151,7 +157,8 @@ def _unknown_key(key: str, config: DictConfig) -> str:
         return f"Expected a known key but got '{key}': '{unknown}' has no keys. Leave it out."
     if name in _choices(parent):
         return f"Expected a known key but got '{key}'. Choose {parent}={name} as well."
-    if not parent and name in _groups():
+    groups = {*_groups()} & {*map(str, config.hydra.runtime.choices)}  # the others are of another program
+    if not parent and name in groups:
         return f"Expected a known key but got '{key}': no choice of '{name}' is made. Choose {name}=NAME as well."
     taken = _arguments_of(node)
     if key == unknown and name in taken:
@@ -159,7 +166,7 @@ def _unknown_key(key: str, config: DictConfig) -> str:
     further = {f"+{parent}.{other}" for other in taken if other not in names}
     if not did_you_mean(name, names) and further and (hint := did_you_mean(f"+{unknown}", further)):
         return f"Expected a known key but got '{key}'. {hint}"
-    return describe_unknown_key(unknown, names if parent else [*names, *_groups()])
+    return describe_unknown_key(unknown, names if parent else [*names, *groups])
 
 
 def _arguments_of(node: DictConfig) -> frozenset[str]:

@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
+from cxr_lightning.app.errors import describe_reference
 from cxr_lightning.app.resolvers import without_torch
 from cxr_lightning.app.targets import arguments_of_target, find_target
 from cxr_lightning.app.unknown_names import HYDRA_KEYS, join_problems
@@ -53,14 +54,7 @@ def check_config(
         with without_torch():
             found, problems = _check_without_imports(config, settings, overrides)
     except InterpolationResolutionError as error:
-        reason = str(error).strip().splitlines()[0]
-        found, problems = (
-            None,
-            [
-                f"Expected what '{error.full_key}' refers to but got none ({reason}). Leave that in place, or correct "
-                f"'{error.full_key}'."
-            ],
-        )
+        found, problems = None, [describe_reference(error)]
     problems = [*found_before, *(problem for problem in problems if not _is_told(problem, found_before))]
     if found is not None and not problems:  # what follows imports torch and Lightning, which takes seconds
         wrong = _target_problems(config)
@@ -81,8 +75,8 @@ def _check_without_imports(
     config: DictConfig, settings: type[SettingsType], overrides: Sequence[str]
 ) -> tuple[SettingsType | None, list[str]]:
     """The plain settings, None if they are invalid, and the problems that can be found without torch."""
-    if removed := [name for name, field in settings.model_fields.items() if field.is_required() and name not in config]:
-        return None, [f"Expected '{name}' but the settings are without it. Leave '~{name}' out." for name in removed]
+    if absent := list(_absent_nodes(config, settings)):
+        return None, absent
     problems = [
         f"Expected a value for '{key}' but it has none. Give it: {key}=VALUE."
         for key in sorted(OmegaConf.missing_keys(config))
@@ -106,6 +100,18 @@ def _check_without_imports(
     problems += _group_problems(found)
     problems += found.contradictions(overrides)
     return found, problems
+
+
+def _absent_nodes(config: DictConfig, settings: type[Settings]) -> Iterator[str]:
+    """Nodes that others refer to, and that are not there, or are plain values."""
+    for name, field in settings.model_fields.items():
+        kind = field.annotation
+        is_node = kind == Node or (isinstance(kind, type) and issubclass(kind, BaseModel))
+        if name not in config:
+            if field.is_required():
+                yield f"Expected '{name}' but the settings are without it. Leave '~{name}' out."
+        elif is_node and not OmegaConf.is_missing(config, name) and not OmegaConf.is_dict(config[name]):
+            yield f"Expected settings as '{name}' but got {config[name]!r}. Set its keys: {name}.KEY=VALUE."
 
 
 def _other_contradictions(values: Mapping[str, Any], error: ValidationError, settings: type[Settings]) -> Iterator[str]:
@@ -189,7 +195,11 @@ def imported_arguments(function: Callable[..., object]) -> Arguments:
 
 
 def _group_problems(settings: Settings) -> Iterator[str]:
-    """Entries of groups that are neither nodes nor null."""
+    """Entries of groups that are neither nodes nor null, and data without a choice."""
+    data = getattr(settings, "data", None)
+    if data is not None and "_target_" not in data:
+        given = ", ".join(f"'data.{name}'" for name in data)
+        yield f"Expected a choice of data beside {given} but got none. For example: data=nih."
     for group in ("callbacks", "logger"):
         for name, node in (getattr(settings, group, None) or {}).items():
             if node is not None and not (isinstance(node, Mapping) and "_target_" in node):

@@ -21,6 +21,7 @@ from cxr_lightning.app.folders import explain_folder_error
 from cxr_lightning.app.hydra_parser import unchecked_help_texts
 from cxr_lightning.app.hydra_targets import absolute_config_path, check_hydra
 from cxr_lightning.app.job_processes import job_processes
+from cxr_lightning.app.monitor_check import check_direction
 from cxr_lightning.app.output_folder import check_output_folder
 from cxr_lightning.app.resolvers import register_resolvers
 from cxr_lightning.app.sweep import clear_failure, finish_sweep, forget_sweep, unfinished_sweep, write_failure
@@ -68,6 +69,8 @@ def run_program(main: Callable[[], object], conf: Path, name: str) -> None:
     """
     register_resolvers()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise its exceptions instead of printing them
+    if not sys.stderr.isatty():
+        os.environ.setdefault("TQDM_DISABLE", "1")  # bars of libraries, which a file should not hold
     logging.raiseExceptions = False  # a log that cannot be written, as on a full disk, shows no traceback
     with output_may_end("stdout", "stderr"):
         try:
@@ -111,6 +114,9 @@ def _run(main: Callable[[], object], conf: Path, name: str) -> BaseException | N
         if name == "evaluate":
             sys.argv[1:] = without_data_node(sys.argv[1:])
         if (job := check_hydra(conf, name, sys.argv[1:])) is not None:
+            if job.sweep and "monitor" in job.config:
+                direction = OmegaConf.select(job.config, "hydra.sweeper.direction")
+                check_direction(direction, job.config.monitor.name, job.config.monitor.mode)
             check_output_folder(job.config, name, sweep=job.sweep)
         with unchecked_help_texts():
             main()

@@ -1,10 +1,12 @@
 """Error messages for users: one line with a remedy."""
 
 import re
+import shlex
+import traceback
 from pathlib import Path
 
 from hydra.errors import HydraException, OverrideParseException
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
 from cxr_lightning.utils.command_line import pasteable_override
 from cxr_lightning.utils.unexpected import describe_unexpected, message_of
@@ -27,6 +29,8 @@ USER_ERRORS = (
 becomes an ``UnexpectedError``."""
 _REFUSALS = frozenset({"lightning_fabric.utilities.exceptions.MisconfigurationException", "wandb.errors.errors.Error"})
 """Libraries' own classes of exceptions for settings that they refuse; by name, since their import takes seconds."""
+_OF_SWEEPER = ("optuna", "sqlalchemy")
+"""Packages that only a search uses."""
 _NO_METRIC = "Early stopping conditioned on metric"
 """Start of Lightning's message about a monitored metric that is not logged."""
 _OUT_OF_MEMORY = re.compile(r"MemoryError|out of memory|not enough memory", re.IGNORECASE)
@@ -46,6 +50,13 @@ def explain_error(error: Exception) -> Exception:
     Returns:
         An exception of ``USER_ERRORS``; any other error unchanged.
     """
+    if isinstance(error, InterpolationResolutionError):
+        return ValueError(describe_reference(error))
+    if (library := _raising_package(error)) in _OF_SWEEPER:
+        reason = " ".join(str(error).split()).removesuffix(".")
+        return ValueError(
+            f"Expected settings of 'hydra.sweeper' that {library} accepts but it refuses them ({reason}). Correct them."
+        )
     text = " ".join(str(error).split())
     classes = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__}
     if classes & _REFUSALS or (isinstance(error, RuntimeError) and text.startswith(_NO_METRIC)):
@@ -56,6 +67,21 @@ def explain_error(error: Exception) -> Exception:
             f"Expected more memory but there is none left ({text[:200]}). Lower the batch size, or stop other programs."
         )
     return explain_lost_process(error) if isinstance(error, RuntimeError) else error
+
+
+def _raising_package(error: BaseException) -> str:
+    """Name of the package whose code raised an exception; empty for one that was not raised."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return str(frames[-1].f_globals.get("__name__", "")).partition(".")[0] if frames else ""
+
+
+def describe_reference(error: InterpolationResolutionError) -> str:
+    """Describe a setting that refers to another one, which is not there or is of a wrong kind."""
+    reason = str(error).strip().splitlines()[0]
+    return (
+        f"Expected what '{error.full_key}' refers to but got none ({reason}). Leave that in place, or correct "
+        f"'{error.full_key}'."
+    )
 
 
 def shown_error(error: Exception, folder: Path | None = None) -> Exception:
@@ -101,9 +127,11 @@ def one_line(error: BaseException) -> str:
         key, equals, value = error.override.partition("=")
         if not equals and not key.startswith("~"):
             return f"Expected key=value but got {key}. Give it a value: {key}=VALUE."
+        is_reference = "${" in value and '"' not in value
+        quoted = shlex.quote(f'{key}="{value}"') if is_reference else pasteable_override(key, value)
         return (
-            f"Expected key=value but got {error.override}. Quote values with special characters: write "
-            f"{pasteable_override(key, value)} instead."
+            f"Expected key=value but got {error.override}. Quote values with special characters: write {quoted} "
+            "instead."
         )
     if isinstance(error, HydraException) and isinstance(
         error.__cause__, ValueError | OSError | ImportError | TypeError

@@ -116,12 +116,21 @@ class EvaluateSettings(Settings):
     @field_validator("operating_points")
     @classmethod
     def _are_rules(cls, names: Sequence[str]) -> Sequence[str]:
+        wrong = []
+        for given in ([name] for name in dict.fromkeys(names)):
+            try:
+                parse_rules(given)
+            except ValueError as error:
+                wrong.append(str(error))
+        if wrong:
+            raise ValueError(" ".join(wrong))
         parse_rules(names)
         return names
 
     def contradictions(self, overrides: Sequence[str] = ()) -> Iterator[str]:
         """Describe settings that contradict each other or have no effect, and outputs that would overwrite a file."""
         yield from self._input_contradictions()
+        yield from self._absent_files()
         yield from root_contradictions(self.root, self.data)
         yield from data_contradictions(self.data or {})
         if self.devices != -1 and self.devices < 1:
@@ -146,11 +155,24 @@ class EvaluateSettings(Settings):
         if self.allow_missing and not self.predictions:
             yield "Expected `predictions` beside `allow_missing` but got a checkpoint, which predicts all images."
 
+    def _absent_files(self) -> Iterator[str]:
+        expected = {
+            "ckpt": "a checkpoint or a weight file" if self.ckpt != LATEST else "",
+            "predictions": "a predictions file",
+            "val_predictions": "a predictions file",
+        }
+        for name, kind in expected.items():
+            path = getattr(self, name)
+            if kind and path and "://" not in path and not Path(path).exists():
+                yield f"Expected {kind} at '{path}' but there is no such file. Correct `{name}`."
+
     def _output_contradictions(self) -> Iterator[str]:
         if self.save_calibrated and self.split == "val":
             yield "Expected another split for `save_calibrated` than val: nothing is fitted on evaluated images."
         if self.save_calibrated and not self.ckpt:
             yield "Expected a checkpoint to copy for `save_calibrated` but `ckpt` is not set. Set ckpt=FILE."
+        if self.save_calibrated and Path(self.save_calibrated).suffix != ".ckpt":
+            yield f"Expected a name with .ckpt as `save_calibrated` but got '{self.save_calibrated}'. Correct it."
         if self.save_calibrated and Path(self.save_calibrated).exists():
             yield f"Expected a new file as `save_calibrated` but '{self.save_calibrated}' exists already. Name another."
         if self.paths.output_dir is None:

@@ -109,9 +109,6 @@ def from_predictions_file(settings: EvaluateSettings) -> JobInputs:
     datamodule: ChestXRayDataModule = instantiate(dict(settings.data or {}), _convert_="all")
     path = Path(str(settings.predictions))
     val_path = Path(settings.val_predictions) if settings.val_predictions else None
-    for file in filter(None, (path, val_path)):
-        if not file.is_file():
-            raise FileNotFoundError(f"Expected a predictions file at '{file}' but there is no such file.")
     load_data(datamodule, settings, images=())
     rows = datamodule.rows(settings.split)
     predictions, missing = join_predictions(path, rows, allow_missing=settings.allow_missing)

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from cxr_lightning.app.train_settings import TrainSettings
 
 MonitorMode = Literal["min", "max"]
+DIRECTIONS = {"min": "minimize", "max": "maximize"}
+"""The direction of a search by the mode of what it optimizes, in Optuna's words."""
 _MODES = ("min", "max")
 
 _LOGGED = ("train/loss", "val/loss", "val/auroc", "val/defined_labels")
@@ -52,6 +54,27 @@ def metric_mode(name: str) -> MonitorMode | None:
     """
     modes: dict[str, MonitorMode] = {"loss": "min", "auroc": "max"}
     return modes.get(f"{name}//".split("/")[1])
+
+
+def check_direction(direction: object, name: object, mode: object) -> None:
+    """Refuse a search in another direction than that of the monitored metric, by which the leaderboard ranks its jobs.
+
+    Args:
+        direction: ``hydra.sweeper.direction``; None if the sweeper has none.
+        name: ``monitor.name``.
+        mode: ``monitor.mode``.
+
+    Raises:
+        ValueError: If it is no direction, or the other one.
+    """
+    if not isinstance(direction, str) or mode not in _MODES:  # a wrong mode is told where it is
+        return
+    expected = DIRECTIONS[str(mode)]
+    if direction.lower() != expected:
+        raise ValueError(
+            f"Expected {expected} as 'hydra.sweeper.direction' with {name} and mode {mode} but got '{direction}'. "
+            "Leave it out."
+        )
 
 
 def monitor_problems(settings: "TrainSettings", labels: Sequence[str] | None) -> Iterator[str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from cxr_lightning.app.monitor_check import metric_mode
+from cxr_lightning.app.monitor_check import DIRECTIONS, metric_mode
 from cxr_lightning.app.run_identity import settings_of
 from cxr_lightning.app.sweep_folder import HYDRA_FOLDER, choose_job_folder, next_hydra_folder
 from cxr_lightning.training.run_folder import choose_run_folder, is_finished_as, results_in
@@ -60,7 +60,8 @@ def _on_subset(value: Any, otherwise: Any, *, _root_: DictConfig) -> Any:  # noq
 
 
 def _on_phantom(value: Any, otherwise: Any, *, _root_: DictConfig) -> Any:  # noqa: ANN401  # any YAML value
-    return value if _root_.data.source._target_.endswith(".PhantomLayout") else otherwise
+    target = str(OmegaConf.select(_root_, "data.source._target_"))  # a wrong source is told where it is
+    return value if target.endswith(".PhantomLayout") else otherwise
 
 
 def _val_fraction(train_images: Any, val_images: Any) -> float:  # noqa: ANN401  # may be of a wrong type: checked later
@@ -82,7 +83,7 @@ def _monitor_mode(name: object) -> str | None:
 
 
 def _optuna_direction(mode: str) -> str:
-    return {"max": "maximize", "min": "minimize"}.get(mode, mode)
+    return DIRECTIONS.get(mode, mode)
 
 
 def _study_seed(storage: str | None, seed: int) -> int | None:

@@ -12,8 +12,8 @@ from cxr_lightning.training.run_settings import DATA_FOLDER, RunSettings
 
 _REFERENCE = re.compile(r"\$\{([\w.]+)\}")
 """The text of a value that is another key's."""
-_PLACE = re.compile(r"\$\{(paths\.|hydra:|oc\.env:)")
-"""Interpolations that stand for a place of this machine or run."""
+_PLACE = re.compile(r"\$\{(paths\.|hydra:)")
+"""Interpolations that stand for a place of this run."""
 
 
 def settings_of(config: DictConfig) -> RunSettings:

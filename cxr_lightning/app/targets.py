@@ -5,14 +5,15 @@ A class comes from this package, from the public modules of its kind, or from a 
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from importlib import import_module
 from pkgutil import resolve_name
 
 from cxr_lightning.app.version_0_1 import RENAMED_TARGETS
-from cxr_lightning.app.written_arguments import Arguments, is_written_subclass, written_arguments
+from cxr_lightning.app.written_arguments import Arguments, is_written_subclass, written_arguments, written_names
 from cxr_lightning.utils.plugins import how_to_trust, import_trusted, is_within, trusted_packages
+from cxr_lightning.utils.suggestions import did_you_mean
 
 _PACKAGE = "cxr_lightning"
 
@@ -107,10 +108,14 @@ def arguments_of_target(key: str, target: object) -> Arguments:
         What its source tells; any arguments if it is not known to be of the kind that the key takes.
 
     Raises:
-        ValueError: If it is not trusted.
+        ValueError: If it is not trusted, or certainly does not exist.
     """
     kind = _kind_of(key)
     name = _trusted_name(kind, key, target)
+    module, _, short = name.rpartition(".")
+    names = None if is_within(name, trusted_packages()) else written_names(module)
+    if names is not None and short not in names:
+        raise ValueError(_describe_missing(key, name, f"{module} has no {short}", names))
     is_of_kind = name in kind.factories or any(is_written_subclass(name, base.replace(":", ".")) for base in kind.bases)
     return (written_arguments(name) if is_of_kind else None) or Arguments(None, {})
 
@@ -139,9 +144,15 @@ def _import_target(key: str, target: str) -> object:
     try:
         found: object = getattr(import_module(module), name)
     except (ImportError, AttributeError) as error:
-        current = RENAMED_TARGETS.get(target)
-        remedy = f"Since version 0.2 it is '{current}'." if current else "Correct the name."
-        raise ValueError(
-            f"Expected something that exists as '{key}._target_' but got '{target}' ({error}). {remedy}"
-        ) from error
+        raise ValueError(_describe_missing(key, target, str(error))) from error
     return found
+
+
+def _describe_missing(key: str, target: str, reason: str, names: Collection[str] = ()) -> str:
+    module, _, name = target.rpartition(".")
+    current = RENAMED_TARGETS.get(target)
+    remedy = f"Since version 0.2 it is '{current}'." if current else did_you_mean(name, names, f"{module}.")
+    return (
+        f"Expected something that exists as '{key}._target_' but got '{target}' ({reason}). "
+        f"{remedy or 'Correct the name.'}"
+    )

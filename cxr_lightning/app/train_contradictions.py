@@ -14,7 +14,7 @@ from cxr_lightning.app.number_rules import (
     numbers_out_of_range,
 )
 from cxr_lightning.app.written_arguments import written_arguments
-from cxr_lightning.models.setting_rules import clipping_problem, length_problem
+from cxr_lightning.models.setting_rules import backbone_problem, clipping_problem, length_problem
 from cxr_lightning.utils.file_names import WEIGHT_SUFFIXES
 from cxr_lightning.utils.paths import refuse_url
 from cxr_lightning.utils.suggestions import did_you_mean
@@ -81,6 +81,8 @@ def _length(settings: "TrainSettings") -> Iterator[str]:
 
 
 def _model_contradictions(model: Mapping[str, Any], data: Mapping[str, Any]) -> Iterator[str]:
+    if isinstance(model.get("backbone"), str) and (problem := backbone_problem(model["backbone"])):
+        yield problem
     for name in _DATA_OF_MODEL:
         if name in model and model[name] != data.get(name):
             yield (

@@ -12,7 +12,8 @@ import pytorch_lightning as pl
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.callbacks import LearningRateFinder, LearningRateMonitor
+from pytorch_lightning.callbacks import LearningRateFinder, LearningRateMonitor, ProgressBar
+from rich import get_console
 from rich.console import Console
 from rich.table import Table
 
@@ -43,6 +44,7 @@ from cxr_lightning.training.run import RunPlan, execute_run
 from cxr_lightning.training.run_settings import plain_settings
 from cxr_lightning.utils.file_names import SETTINGS_KEY
 from cxr_lightning.utils.json_values import null_to_nan
+from cxr_lightning.utils.progress import can_draw_bars
 
 if TYPE_CHECKING:
     from cxr_lightning.data.datamodule import ChestXRayDataModule
@@ -171,6 +173,9 @@ def _configured_callbacks(config: DictConfig, *, has_logger: bool, resumed: bool
         unused.append(LearningRateFinder)
     made = instantiate_group(config, "callbacks").values()
     used = [callback for callback in made if not isinstance(callback, tuple(unused))]
+    if not can_draw_bars(get_console()):
+        for bar in (callback for callback in used if isinstance(callback, ProgressBar)):
+            bar.disable()
     is_logged = any(isinstance(callback, ProgressLog) for callback in used)
     if not is_logged and "progress_log" not in (config.get("callbacks") or {}):
         used.append(ProgressLog())

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from cxr_lightning.app.number_rules import is_number
+from cxr_lightning.utils.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from cxr_lightning.app.train_settings import TrainSettings
@@ -17,6 +18,18 @@ _GIVEN_BY_PROGRAM = {
     "use_distributed_sampler": "the data have samplers of their own",
 }
 """Arguments of the trainer that the program gives."""
+STRATEGIES = (
+    "auto",
+    *(
+        f"ddp{start}{unused}"
+        for start in ("", "_spawn", "_fork", "_notebook")
+        for unused in ("", "_find_unused_parameters_false", "_find_unused_parameters_true")
+    ),
+    *("deepspeed", *(f"deepspeed_stage_{stage}" for stage in ("1", "2", "2_offload", "3", "3_offload"))),
+    *("deepspeed_stage_3_offload_nvme", "fsdp", "fsdp_cpu_offload"),
+    *("single_device", "single_xla", "xla", "xla_debug", "single_tpu"),
+)
+"""Lightning's names of strategies."""
 _DURATION = re.compile(r"\d+:\d\d:\d\d:\d\d")
 
 
@@ -45,6 +58,13 @@ def trainer_contradictions(settings: "TrainSettings") -> Iterator[str]:
         yield (
             "Expected `trainer.overfit_batches` or 'trainer.limit_val_batches=0' but got both: the same batches are "
             "validated. Leave one out."
+        )
+    strategy = trainer.get("strategy")
+    if isinstance(strategy, str) and strategy not in STRATEGIES:
+        hint = did_you_mean(strategy, STRATEGIES)
+        yield (
+            f"Expected a strategy of Lightning as `trainer.strategy` but got {strategy!r}. {hint}{' ' * bool(hint)}"
+            "Known are auto, ddp, fsdp, deepspeed and their variants."
         )
     yield from _time_limits(settings)
 

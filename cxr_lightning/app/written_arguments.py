@@ -74,6 +74,29 @@ def written_arguments(target: str) -> Arguments | None:
     return _of_class(module, definition) if isinstance(definition, ast.ClassDef) else None
 
 
+def written_names(module: str) -> frozenset[str] | None:
+    """The names that a module's source defines or imports; None if there is no source, or it does not tell all.
+
+    Args:
+        module: Dotted name of the module.
+
+    Example:
+        >>> written_names("cxr_lightning.models.schedules") >= {"cosine"}
+        True
+    """
+    if _source(module) is None:
+        return None
+    names: set[str] = set()
+    for node in ast.walk(ast.Module(_statements(module), [])):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+    return None if names & {"*", "__getattr__"} else frozenset(names)
+
+
 def is_written_subclass(target: str, base: str) -> bool:
     """Whether a class is another one or derived from it, as far as the sources tell.
 

@@ -1,6 +1,8 @@
 """Write and read a model as safetensors, with its description in the metadata."""
 
 import json
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,8 @@ from cxr_lightning.utils.file_names import METADATA_KEY, REFERENCE_KEY
 from cxr_lightning.utils.io import atomic_path
 from cxr_lightning.utils.versions import versions
 
+_SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
+"""The number of the system's error in a message of safetensors."""
 _REFERENCE_IMAGE = "reference.image"
 _PROBABILITIES = "reference_probabilities"
 _PREFIX = "network."
@@ -51,7 +55,9 @@ def write_safetensors(model: ChestXRayClassifier, path: Path) -> None:
         with atomic_path(path) as temporary:
             save_file(tensors, temporary, metadata=metadata)
     except SafetensorError as error:
-        raise OSError(f"Expected to write '{path}' but that failed ({error}). Free disk space.") from error
+        if (number := _SYSTEM_ERROR.search(str(error))) is not None:
+            raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
+        raise OSError(f"Expected to write '{path}' but that failed ({error}). Choose another place.") from error
 
 
 def read_safetensors(path: str) -> dict[str, Any]:

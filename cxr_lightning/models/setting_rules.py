@@ -6,8 +6,34 @@ It imports nothing heavy, so that a wrong setting is found at once.
 import math
 from collections.abc import Collection
 
+from cxr_lightning.utils.suggestions import did_you_mean
+
+BACKBONE_NAMES = (
+    *("densenet121", "densenet169", "densenet201", "densenet_micro"),
+    *("resnet50", "efficientnet_v2_s", "efficientnet_v2_m", "convnext_tiny", "convnext_small", "convnext_base"),
+    *("swin_v2_t", "swin_v2_s"),
+)
+"""Names of the backbones of this package."""
 STEPS_ARGUMENT = "total_steps"
 """The argument by which a schedule takes the number of steps."""
+
+
+def backbone_problem(name: str, setting: str = "`model.backbone`") -> str | None:
+    """Describe why a name is that of no backbone.
+
+    Args:
+        name: One of ``BACKBONE_NAMES``, or a dotted name.
+        setting: The setting or file that names it.
+
+    Returns:
+        None if it is one, or a dotted name, which only an import can tell.
+    """
+    if name in BACKBONE_NAMES or "." in name:
+        return None
+    return (
+        f"Expected {setting} to be one of {list(BACKBONE_NAMES)} or the dotted name of your own but got {name!r}. "
+        f"{did_you_mean(name, BACKBONE_NAMES) or 'Correct the name.'}"
+    )
 
 
 def length_problem(arguments: Collection[str], steps: float) -> str | None:

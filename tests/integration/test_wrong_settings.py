@@ -28,6 +28,8 @@ MISSPELLED: dict[str, list[str]] = {
     "logger=null": ["'logger'", "Give logger=none."],
     "optimizer=NULL": ["'optimizer'", "Leave it out, or choose one. Choices: adam, "],
     "model=1.5": ["'model' but got model=1.5", "choose one"],
+    "~paths": ["paths.log_dir"],
+    "+logger=[tensorboard,csv]": ["'logger=[tensorboard,csv]'", "leave out the '+'"],
     "~trainer": ["'trainer'", "Leave '~trainer' out"],
     "~scheduler": ["Leave '~scheduler' out"],
     "logger.csv.name=x": ["logger=csv as well"],
@@ -45,6 +47,13 @@ MISSPELLED_IN_EVALUATE: dict[str, list[str]] = {
     "gradcam.tp=1": ["'gradcam.top'?"],
     "data.labels=[a]": ["Choose the data as well"],
     "split=tets": ["'test'?"],
+    "model=densenet121": ["'model'"],
+    "trainer.devices=1": ["'trainer'"],
+    "+data.labels=[Mass]": ["a choice of data beside 'data.labels'"],
+    "ckpt=absent.ckpt split=tst root=absent": ["2 are wrong", "'absent.ckpt'", "Correct `ckpt`", "'test'?"],
+    "predictions=absent.csv data=nih val_predictions=a.csv": ["'absent.csv'", "'a.csv'", "`val_predictions`"],
+    "operating_points=[sensitivity@x,f2]": ["'sensitivity@x'", "'f2'"],
+    "ckpt=latest save_calibrated=x.h5": ["`save_calibrated`", ".ckpt"],
 }
 
 
@@ -69,7 +78,7 @@ def test_a_misspelled_setting_of_evaluate_gets_a_suggestion(
 ) -> None:
     GlobalHydra.instance().clear()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["evaluate.py", override])
+    monkeypatch.setattr(sys, "argv", ["evaluate.py", *override.split()])
     with pytest.raises(SystemExit):
         run_evaluate()
     output = capsys.readouterr()
@@ -114,6 +123,10 @@ def test_a_misspelled_setting_is_found_without_torch(override: str, tmp_path: Pa
 CONTRADICTORY: dict[str, list[str]] = {
     "monitor.name=val/loss monitor.mode=max": ["min as 'monitor.mode' with val/loss"],
     "optimizer.lr=nan": ["`optimizer.lr` to be above 0 but got nan"],
+    "hparams_search=optuna hydra.sweeper.direction=minimize": ["maximize as 'hydra.sweeper.direction' with val/auroc"],
+    "hparams_search=optuna hydra.sweeper.direction=maximize monitor.name=val/loss": ["minimize", "mode min"],
+    "hparams_search=optuna hydra.sweeper.n_trials=x": ["hydra.sweeper.n_trials=x", "Integer"],
+    "optimizer.lr=${oc.decode:${oc.env:LR}}": ["'optimizer.lr=\"${oc.decode:${oc.env:LR}}\"' instead"],
     "data.views=[LL]": ["['LL']", "['AP', 'PA']"],
     "+optimizer.betas=[2,0.9]": ["`optimizer` that AdamW", "beta"],
     "trainer.accelerator=gpuu": ["gpuu"],

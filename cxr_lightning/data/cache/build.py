@@ -206,12 +206,16 @@ def _reasons(request: CacheRequest, index: CacheIndex, stale: Sequence[str], cor
     return reasons
 
 
+def _format_bytes(number: int) -> str:
+    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.1f} MB"
+
+
 def _check_free_space(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed + _MIN_FREE_BYTES > free:
         raise ValueError(
-            f"Expected {needed / 1e9:.1f} GB to be free for prepared images in '{folder}' but there are "
-            f"{max(0, free - _MIN_FREE_BYTES) / 1e9:.1f} GB. {_REMEDY}"
+            f"Expected {_format_bytes(needed + _MIN_FREE_BYTES)} to be free, with prepared images of "
+            f"{_format_bytes(needed)} in '{folder}', but there are {_format_bytes(free)}. {_REMEDY}"
         )
 
 

@@ -9,7 +9,7 @@ from cxr_lightning.models.backbones.base import Backbone
 from cxr_lightning.models.backbones.densenet import DENSENETS, TORCHVISION_BATCH_NORM_EPSILON
 from cxr_lightning.models.backbones.plugin import check_network, import_backbone
 from cxr_lightning.models.backbones.torchvision_networks import TORCHVISION_NETWORKS
-from cxr_lightning.utils.suggestions import did_you_mean
+from cxr_lightning.models.setting_rules import backbone_problem
 
 BACKBONES: dict[str, Backbone] = {**DENSENETS, **TORCHVISION_NETWORKS}
 """Every backbone of this package by name."""
@@ -29,14 +29,9 @@ def find_backbone(name: str, setting: str = "`model.backbone`") -> Backbone:
         ValueError: If the name is unknown, or its package is not trusted or has no such backbone.
         ImportError: If its package cannot be imported.
     """
-    if name in BACKBONES:
-        return BACKBONES[name]
-    if "." in name:
-        return import_backbone(name, setting)
-    raise ValueError(
-        f"Expected {setting} to be one of {list(BACKBONES)} or the dotted name of your own but got {name!r}. "
-        f"{did_you_mean(name, BACKBONES) or 'Correct the name.'}"
-    )
+    if problem := backbone_problem(name, setting):
+        raise ValueError(problem)
+    return BACKBONES[name] if name in BACKBONES else import_backbone(name, setting)
 
 
 def check_recorded_backbone(settings: Mapping[str, Any], path: str) -> None:

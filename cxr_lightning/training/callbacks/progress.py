@@ -51,6 +51,11 @@ class ProgressBar(RichProgressBar):
         self._last_read = -math.inf
         self._metrics: dict[str, Any] = {}
 
+    def enable(self) -> None:
+        """Draw from now on, if that is possible; Lightning's own callbacks may call it."""
+        if can_draw_bars(get_console()):
+            super().enable()
+
     def configure_columns(self, trainer: pl.Trainer) -> list[ProgressColumn]:
         """The parts of the line: epoch, bar, batches, time left, batches per second, metrics."""
         unwrapped = Column(no_wrap=True)

@@ -6,10 +6,12 @@ import pytest
 from hydra import compose
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.strategies import StrategyRegistry
 
 from cxr_lightning.app.config_check import check_config
 from cxr_lightning.app.run_identity import settings_of
 from cxr_lightning.app.train_settings import TrainSettings
+from cxr_lightning.app.trainer_contradictions import STRATEGIES
 
 CONF = Path(__file__).parents[3] / "conf"
 OPTIONS = [
@@ -164,6 +166,18 @@ REFUSED: dict[str, list[str]] = {
     "callbacks.model_checkpoint.monitor=train/loss": ["Set 'monitor.name=train/loss'"],
     "trainer.limit_val_batches=0": ["validation for val/auroc", "monitor.name=train/loss"],
     "trainer.check_val_every_n_epoch=9 trainer.max_epochs=3": ["within 3 epochs", "is 9"],
+    "trainer.strategy=dpp": ["`trainer.strategy`", "Did you mean 'ddp'?"],
+    "callbacks.early_stopping._target_=pytorch_lightning.callbacks.EarlyStoping": [
+        "pytorch_lightning.callbacks has no EarlyStoping",
+        "Did you mean 'pytorch_lightning.callbacks.EarlyStopping'?",
+    ],
+    "optimizer._target_=torch.optim.AdmW": ["'optimizer._target_'", "'torch.optim.AdamW'?"],
+    "loss._target_=torch.nn.BCEWithLogitLoss": ["'torch.nn.BCEWithLogitsLoss'?"],
+    "data.source._target_=cxr_lightning.data.datasets.nih.NIHLayuot": ["'cxr_lightning.data.datasets.nih.NIHLayout'?"],
+    "data.source=null": ["'data.source' but got None"],
+    "data.source=phantom": ["'data.source' but got 'phantom'"],
+    "monitor=val/loss": ["settings as 'monitor' but got 'val/loss'"],
+    "data.num_workers=10000": ["`data.num_workers` to be in [0, "],
     "callbacks.model_checkpoint.mode=MAX": ["'callbacks.model_checkpoint.mode' but got 'MAX'", "Did you mean 'max'?"],
     "model.monitor=val/loss": ["scheduler=plateau", "'val/loss'"],
     "+trainer.logger=true": ["`trainer.logger`", "chosen with 'logger'"],
@@ -347,3 +361,7 @@ def test_contradictions_are_all_named() -> None:
         check_config(composed("train=false", "test=false", "trainer.precision=64"), TrainSettings)
     assert "train=false and test=false" in str(caught.value)
     assert "`trainer.precision`" in str(caught.value)
+
+
+def test_all_of_lightnings_strategies_are_known() -> None:
+    assert {*StrategyRegistry.available_strategies()} <= {*STRATEGIES}

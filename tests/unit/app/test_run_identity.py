@@ -210,6 +210,15 @@ def test_a_value_that_means_something_else_is_not(one: str, other: str) -> None:
     assert len(different_keys(settings_of(composed(one)).compared, settings_of(composed(other)))) == 1
 
 
+def test_a_value_from_the_environment_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RATE", "0.1")
+    recorded = settings_of(composed('optimizer.lr="${oc.decode:${oc.env:RATE}}"')).compared
+    assert different_keys(recorded, settings_of(composed("optimizer.lr=0.1"))) == []
+    monkeypatch.setenv("RATE", "0.2")
+    now = settings_of(composed('optimizer.lr="${oc.decode:${oc.env:RATE}}"'))
+    assert describe_differences(recorded, now) == ["optimizer.lr (0.1 in that run, 0.2 now)"]
+
+
 def test_the_record_of_a_damaged_file_is_none(tmp_path: Path) -> None:
     assert read_settings(tmp_path) is None
     for text in ("", "[1]", "{}", '{"compared": 1, "length": {}}', "\x00"):

@@ -10,6 +10,7 @@ from torch import nn
 
 from cxr_lightning.models.backbones.registry import BACKBONES, build_backbone
 from cxr_lightning.models.network import Network
+from cxr_lightning.models.setting_rules import BACKBONE_NAMES
 
 CONF = Path(__file__).parents[3] / "conf"
 TENSOR_NAMES = {
@@ -30,7 +31,7 @@ TENSOR_NAMES = {
 
 
 def test_every_backbone_has_a_file_in_conf() -> None:
-    assert {path.stem for path in (CONF / "model").glob("*.yaml")} - {"base"} == set(BACKBONES)
+    assert {path.stem for path in (CONF / "model").glob("*.yaml")} - {"base"} == set(BACKBONES) == set(BACKBONE_NAMES)
 
 
 @pytest.mark.parametrize("name", BACKBONES)
