@@ -9,6 +9,7 @@ from cxr_lightning.training.callbacks.progress import ProgressBar
 from cxr_lightning.training.callbacks.progress_log import ProgressLog
 from cxr_lightning.training.callbacks.reproducibility import SameSettings, StepSeeds
 from cxr_lightning.training.callbacks.resumed_run import ResumedRun
+from cxr_lightning.training.callbacks.unmade_averages import UnmadeAverages
 
 __all__ = [
     "BestCheckpoint",
@@ -21,6 +22,7 @@ __all__ = [
     "ResumedRun",
     "SameSettings",
     "StepSeeds",
+    "UnmadeAverages",
     "callback_problems",
     "snapshots",
 ]
