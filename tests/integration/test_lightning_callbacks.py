@@ -135,15 +135,25 @@ def test_current_weights_are_validated_saved_and_tested_until_an_average_is_made
         assert torch.equal(tensor, averaged[name])
 
 
+@pytest.mark.parametrize(
+    ("call", "ending"),
+    [
+        ("EMAWeightAveraging, update_starting_at_step: 6", "+callbacks.early_stopping.stopping_threshold=0"),
+        (
+            "StochasticWeightAveraging, swa_lrs: 0.1, swa_epoch_start: 2",
+            "callbacks.early_stopping=null +trainer.max_steps=5",
+        ),
+    ],
+)
 def test_a_training_that_ends_before_an_average_is_made_is_tested_with_its_own_weights(
-    run: Run, small: list[str], capsys: pytest.CaptureFixture[str]
+    run: Run, small: list[str], capsys: pytest.CaptureFixture[str], call: str, ending: str
 ) -> None:
-    settings = [*small, "+callbacks.early_stopping.stopping_threshold=0"]  # after one epoch
+    settings = [*small, *ending.split()]  # after the first epoch, or within the second
     _, plain = run(*settings)
     capsys.readouterr()
-    code, folder = run(*settings, added("EMAWeightAveraging, update_starting_at_step: 6"))
+    code, folder = run(*settings, added(call))
     assert code == 0
-    assert "training ended before EMAWeightAveraging had averaged the weights" in capsys.readouterr().out
+    assert f"training ended before {call.partition(',')[0]} had averaged the weights" in capsys.readouterr().out
     assert summary_of(folder)["test"] == summary_of(plain)["test"]
     assert_tested_as_saved(folder)
 

@@ -118,7 +118,9 @@ class LightningCallbacks(pl.Callback):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Warn if training ended before weights were averaged."""
-        if callbacks_of(trainer, StochasticWeightAveraging) and trainer.should_stop:
+        # The average is made in the epoch after the last, which an early stop or a limit of steps leaves out.
+        averaging = callbacks_of(trainer, StochasticWeightAveraging)
+        if any(trainer.current_epoch <= callback.swa_end + 1 for callback in averaging):
             logger.warning("training ended before StochasticWeightAveraging had averaged the weights")
 
 
