@@ -5,7 +5,7 @@ Which class a callback is of, is read from the sources, without importing torch.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from cxr_lightning.app.written_arguments import is_written_subclass
 
@@ -113,5 +113,5 @@ def _best_checkpoint_problems(key: str, node: Mapping[str, Any], max_epochs: int
         )
 
 
-def _is_whole(value: object) -> bool:
+def _is_whole(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)

@@ -2,11 +2,12 @@
 
 import itertools
 import logging
+import math
 from collections.abc import Iterator
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import WeightAveraging
+from pytorch_lightning.callbacks import EMAWeightAveraging, WeightAveraging
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
@@ -36,6 +37,29 @@ class UnmadeAverages(pl.Callback):
         """Copy the current weights, which are those that training ends with, and warn of that."""
         for name in _copy_current(trainer, pl_module):
             logger.warning("training ended before %s had averaged the weights; they are those of the last step", name)
+
+
+def averages_never_made(trainer: pl.Trainer, steps: float) -> Iterator[str]:
+    """Describe averages whose first update lies beyond the run, or whose second one does.
+
+    The first update copies the weights, which after the first step are hardly trained.
+
+    Args:
+        trainer: The trainer.
+        steps: Number of optimizer steps of the run; infinite where it is not known.
+    """
+    for callback in callbacks_of(trainer, EMAWeightAveraging):
+        if callback.update_starting_at_epoch is not None or steps in (1, math.inf):
+            continue
+        start, every = callback.update_starting_at_step or 0, callback.update_every_n_steps
+        last = int(steps) - 1
+        last_update = last // every * every if every > 0 else 0
+        if last_update == 0 or last_update < start:
+            yield (
+                f"Expected {type(callback).__name__} to average the weights within the {int(steps)} steps of the "
+                f"training but its `update_starting_at_step` is {start} and its `update_every_n_steps` is {every}. "
+                "Lower them, or leave the callback out."
+            )
 
 
 def _copy_current(trainer: pl.Trainer, pl_module: pl.LightningModule) -> list[str]:
