@@ -1,7 +1,7 @@
 """The monitored metrics: whether they are logged, which mode is theirs, and whether there is a validation for them."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -108,6 +108,22 @@ def monitor_problems(settings: "TrainSettings", labels: Sequence[str] | None) ->
     yield from _without_validation(settings, parts)
 
 
+def monitored_metrics(settings: "TrainSettings") -> dict[str, list[str]]:
+    """The metrics that callbacks and the schedule monitor, with the dotted keys of these parts.
+
+    Args:
+        settings: The settings.
+    """
+    return _parts_by_metric(_monitoring_parts(settings))
+
+
+def _parts_by_metric(parts: Iterable[Monitoring]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for one in parts:
+        found.setdefault(one.name, []).append(one.part)
+    return found
+
+
 def _monitoring_parts(settings: "TrainSettings") -> Iterator[Monitoring]:
     for name, node in (settings.callbacks or {}).items():
         if isinstance(node, Mapping) and isinstance(node.get("monitor"), str):
@@ -179,13 +195,11 @@ def _without_validation(settings: "TrainSettings", parts: Sequence[Monitoring]) 
             f"Expected a validation within {epochs} epochs but 'trainer.check_val_every_n_epoch' is {every}. Lower it, "
             "or set 'trainer.limit_val_batches=0 monitor.name=train/loss' to train without validation."
         )
-    waiting: dict[str, list[str]] = {}
-    for one in parts:
-        if one.name.startswith("val/"):
-            waiting.setdefault(one.name, []).append(f"'{one.part}'")
     if trainer.get("limit_val_batches") == 0 and not trainer.get("overfit_batches"):
-        for name, keys in waiting.items():
+        for name, keys in _parts_by_metric(parts).items():
+            if not name.startswith("val/"):
+                continue
             yield (
-                f"Expected validation for {name}, which {' and '.join(keys)} monitor, but 'trainer.limit_val_batches' "
-                "is 0. Leave it out, or set 'monitor.name=train/loss'."
+                f"Expected validation for {name}, which {' and '.join(map(repr, keys))} monitor, but "
+                "'trainer.limit_val_batches' is 0. Leave it out, or set 'monitor.name=train/loss'."
             )

@@ -84,6 +84,7 @@ TRAIN_RANGES: dict[str, Range] = {
     "trainer.max_steps": Range(1, special=_NO_LIMIT),
     "trainer.min_epochs": _AT_LEAST_1,
     "trainer.min_steps": _AT_LEAST_1,
+    "trainer.fast_dev_run": _AT_LEAST_0,
     "trainer.check_val_every_n_epoch": _AT_LEAST_1,
     "trainer.num_sanity_val_steps": Range(0, special={-1: "all"}),
     "trainer.gradient_clip_val": _ABOVE_0,

@@ -37,6 +37,7 @@ def training_contradictions(settings: "TrainSettings") -> Iterator[str]:
     if is_plateau(settings.scheduler):
         yield from numbers_out_of_range(settings.scheduler, {"factor": PLATEAU_FACTOR_RANGE}, "scheduler.")
     yield from _batch_limits(settings)
+    yield from _validation_interval(settings.trainer)
     if settings.train:
         yield from _length(settings)
     yield from _model_contradictions(settings.model, settings.data)
@@ -65,6 +66,24 @@ def _batch_limits(settings: "TrainSettings") -> Iterator[str]:
                 f"Expected batches to {needed[name]} with but `trainer.{name}` is {limit}. Raise it, or set "
                 f"'{needed[name]}=false'."
             )
+
+
+def _validation_interval(trainer: Mapping[str, Any]) -> Iterator[str]:
+    """An interval that is neither a number of batches nor a fraction of an epoch; times are left to Lightning."""
+    interval = trainer.get("val_check_interval")
+    if not is_number(interval):
+        return
+    if not (interval >= 1 if isinstance(interval, int) else 0 < interval <= 1):  # also NaN
+        yield (
+            "Expected a whole number of batches from 1, or a fraction of an epoch in (0, 1], as "
+            f"`trainer.val_check_interval` but got {interval}. Correct the value."
+        )
+    elif isinstance(interval, float) and trainer.get("check_val_every_n_epoch", 1) is None:
+        yield (
+            "Expected a whole number of batches as `trainer.val_check_interval` with "
+            f"'trainer.check_val_every_n_epoch=null', which counts them over epochs, but got {interval}. "
+            "Give a whole number, or leave that out."
+        )
 
 
 def _length(settings: "TrainSettings") -> Iterator[str]:

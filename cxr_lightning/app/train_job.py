@@ -24,6 +24,7 @@ from cxr_lightning.app.instantiation import (
     instantiate_node,
     start_loggers,
 )
+from cxr_lightning.app.monitor_check import monitored_metrics
 from cxr_lightning.app.next_command import evaluate_command
 from cxr_lightning.app.run_identity import settings_of
 from cxr_lightning.app.train_settings import TrainSettings
@@ -86,7 +87,14 @@ def run_training(config: DictConfig, settings: TrainSettings, folder: Path, ckpt
     datamodule: ChestXRayDataModule = instantiate_node(config, "data")
     datamodule.prepare_data()
     datamodule.setup("fit" if settings.train else "test")
-    check_batch_limits(trainer, datamodule, train=settings.train, test=settings.test)
+    check_batch_limits(
+        trainer,
+        datamodule,
+        train=settings.train,
+        test=settings.test,
+        monitor=settings.monitor.name,
+        monitored=monitored_metrics(settings),
+    )
     model = configured_model(config, datamodule)
     plan = RunPlan(
         folder=folder,

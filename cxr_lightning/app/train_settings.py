@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from omegaconf import DictConfig, OmegaConf, open_dict
 from pydantic import Field
 
+from cxr_lightning.app.callback_settings import callback_setting_problems
 from cxr_lightning.app.config_check import Node, Nodes, check_config
 from cxr_lightning.app.data_contradictions import (
     data_contradictions,
@@ -91,6 +92,7 @@ class TrainSettings(Settings):
         yield from training_data_contradictions(self.data)
         yield from training_contradictions(self)
         yield from trainer_contradictions(self)
+        yield from callback_setting_problems(self)
         yield from monitor_problems(self, trained_labels(self.data))
 
     def _step_contradictions(self) -> Iterator[str]:

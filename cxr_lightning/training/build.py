@@ -24,6 +24,7 @@ from cxr_lightning.training.callbacks import (
     ResumedRun,
     SameSettings,
     StepSeeds,
+    UnmadeAverages,
 )
 from cxr_lightning.training.pixel_statistics import shared_training_statistics
 from cxr_lightning.training.run_settings import RunSettings
@@ -118,8 +119,8 @@ def complete_callbacks(
         used.append(history)
     logs = [callback for callback in used if isinstance(callback, ProgressLog)]
     others = [callback for callback in used if callback not in logs]
-    own = [SameSettings(text), StepSeeds(seed), ResumedRun(Path(folder), settings)]
-    # The log reads the epoch's row of the history.
+    own = [SameSettings(text), StepSeeds(seed), ResumedRun(Path(folder), settings), UnmadeAverages()]
+    # An average is completed before its own callback uses it; the log reads the epoch's row of the history.
     return [*own, *others, *logs, LightningCallbacks()], history
 
 

@@ -81,13 +81,13 @@ def execute_run(
         plan: What to do.
 
     Raises:
-        ValueError: If the checkpoint to resume from has another model or other data.
+        ValueError: If the checkpoint to resume from has another model or other data, or no step was made.
     """
     history.title = data_title(model.metadata["data"])
     history.constant_loss = model.metadata["constant_loss"]["val"]
     if plan.train:
         _fit(trainer, model, datamodule, plan)
-        tested = _best_checkpoint(trainer) or plan.ckpt_path
+        tested = _best_checkpoint(trainer, history, plan.monitor) or plan.ckpt_path
         monitored = _best_monitored(trainer, plan.monitor)
     else:
         tested, monitored = plan.ckpt_path, None
@@ -125,25 +125,44 @@ def _fit(trainer: pl.Trainer, model: ChestXRayClassifier, datamodule: ChestXRayD
     raise_if_stopped()
     logger.info("run folder: %s%s", plan.folder, f", going on from {Path(ckpt_path).name}" if ckpt_path else "")
     trainer.fit(model, datamodule, ckpt_path=ckpt_path, weights_only=True)
+    if ckpt_path is None and trainer.global_step == 0:
+        raise ValueError(
+            "Expected a training but it ended before its first step, so that the weights are still the initial ones. "
+            "Raise `trainer.max_time`, or the `duration` of a Timer among the callbacks, whichever ended it."
+        )
     if trainer.is_global_zero:  # recorded at the start of training, unless nothing was left to train
         write_settings(plan.folder, plan.settings)
 
 
-def _best_checkpoint(trainer: pl.Trainer) -> str | None:
-    """Path of the best checkpoint, or of the last one where the monitored metric was never defined."""
-    best = find_callback(trainer, BestCheckpoint)
+def _best_checkpoint(trainer: pl.Trainer, history: History, monitor: str) -> str | None:
+    """Path of the best checkpoint, or of the last one where none was kept; None if there is neither."""
+    best, last = find_callback(trainer, BestCheckpoint), find_callback(trainer, LastCheckpoint)
     if best is not None and best.best_model_path:
         return str(best.best_model_path)
-    last = find_callback(trainer, LastCheckpoint)
-    if last is None or not last.path.is_file():
-        return None
-    if best is not None:
-        logger.warning("the monitored metric was never defined; using the last checkpoint")
-    return str(last.path)
+    path = str(last.path) if last is not None and last.path.is_file() else None
+    if best is not None and not trainer.fast_dev_run:  # type: ignore[attr-defined]  # set by Lightning's connector
+        defined = history.was_defined(monitor)  # also in the epochs before a run is resumed
+        if defined is None:
+            defined = _last_monitored(trainer, monitor) is not None
+        reason = (
+            "no best checkpoint was kept with these settings of `callbacks.model_checkpoint`"
+            if defined
+            else f"the monitored metric, {monitor}, was never defined"
+        )
+        logger.warning("%s; using the %s", reason, "last checkpoint" if path else "weights that training ended with")
+    return path
 
 
 def _best_monitored(trainer: pl.Trainer, monitor: str) -> float | None:
-    """Best value of the monitored metric; its last value where the best checkpoint is not kept."""
+    """Best value of the monitored metric; its last value where no best checkpoint was kept."""
     best = find_callback(trainer, BestCheckpoint)
-    score = trainer.callback_metrics.get(monitor) if best is None else best.best_model_score
+    if best is None or not best.best_model_path:
+        return _last_monitored(trainer, monitor)
+    score = best.best_model_score
+    return None if score is None or not math.isfinite(float(score)) else float(score)
+
+
+def _last_monitored(trainer: pl.Trainer, monitor: str) -> float | None:
+    """The monitored metric when it was last logged; None if it never was, or is not defined."""
+    score = trainer.callback_metrics.get(monitor)
     return None if score is None or not math.isfinite(float(score)) else float(score)

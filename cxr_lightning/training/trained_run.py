@@ -50,7 +50,7 @@ class TrainedRun:
 
     @property
     def best_checkpoint(self) -> Path | None:
-        """The best checkpoint, or the last one where the monitored metric was never defined; None without one."""
+        """The best checkpoint, or the last one where no best one was kept; None without one."""
         best = self.summary["best_checkpoint"]
         return None if best is None else Path(best)
 

@@ -11,7 +11,7 @@ from cxr_lightning import ChestXRayClassifier
 from cxr_lightning.checkpoints.installation_check import difference_from_reference
 from cxr_lightning.checkpoints.load import load_classifier
 from cxr_lightning.training.callbacks import LightningCallbacks
-from tests.conftest import Run, assert_one_error_line, history_of, summary_of
+from tests.conftest import Die, Run, assert_one_error_line, died, history_of, summary_of
 
 MEASURED = ("train_loss", "val_loss", "val_auroc", "learning_rate")
 
@@ -108,6 +108,54 @@ def test_averaged_weights_are_validated_saved_and_tested(run: Run, small: list[s
     best = f"ckpt_path={folder}/checkpoints/best.ckpt"
     assert run(*small, "train=false", best, f"hydra.run.dir={folder}-again")[0] == 0
     assert summary_of(Path(f"{folder}-again"))["test"] == summary_of(folder)["test"]
+
+
+def test_current_weights_are_validated_saved_and_tested_until_an_average_is_made(
+    run: Run, small: list[str], die: Die
+) -> None:
+    settings = [*small, "callbacks.snapshots.every_n_epochs=1", "callbacks.last_checkpoint.every_steps=1"]
+    _, plain = run(*settings)
+    averaging = [*settings, added("EMAWeightAveraging, decay: 0.5, update_starting_at_step: 6")]  # of four steps
+    code, folder = run(*averaging)
+    assert code == 0
+    assert history_of(folder)[0]["val_loss"] == history_of(plain)[0]["val_loss"]
+    expected = weights_of(plain, "epoch_001.ckpt")
+    for name, tensor in weights_of(folder, "epoch_001.ckpt").items():
+        assert torch.equal(tensor, expected[name])
+    averaged, current = weights_of(folder), weights_of(folder, key="current_model_state")
+    assert any(not torch.equal(averaged[name], current[name]) for name in averaged)
+    assert_tested_as_saved(folder)
+    die(1, 1)
+    died(run, *averaging, f"hydra.run.dir={folder}-again")
+    again = Path(f"{folder}-again")
+    waiting, current = weights_of(again), weights_of(again, key="current_model_state")
+    assert all(torch.equal(waiting[name], current[name]) for name in waiting)
+    assert run(*averaging, f"ckpt_path={again}/checkpoints/last.ckpt")[0] == 0
+    for name, tensor in weights_of(again).items():
+        assert torch.equal(tensor, averaged[name])
+
+
+@pytest.mark.parametrize(
+    ("call", "ending"),
+    [
+        ("EMAWeightAveraging, update_starting_at_step: 6", "+callbacks.early_stopping.stopping_threshold=0"),
+        (
+            "StochasticWeightAveraging, swa_lrs: 0.1, swa_epoch_start: 2",
+            "callbacks.early_stopping=null +trainer.max_steps=5",
+        ),
+    ],
+)
+def test_a_training_that_ends_before_an_average_is_made_is_tested_with_its_own_weights(
+    run: Run, small: list[str], capsys: pytest.CaptureFixture[str], call: str, ending: str
+) -> None:
+    settings = [*small, *ending.split()]  # after the first epoch, or within the second
+    _, plain = run(*settings)
+    capsys.readouterr()
+    code, folder = run(*settings, added(call))
+    assert code == 0
+    assert f"training ended before {call.partition(',')[0]} had averaged the weights" in capsys.readouterr().out
+    assert summary_of(folder)["test"] == summary_of(plain)["test"]
+    assert_tested_as_saved(folder)
 
 
 def test_stochastic_weight_averaging_ends_in_an_epoch_of_the_average(

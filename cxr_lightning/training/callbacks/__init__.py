@@ -1,6 +1,6 @@
 """Lightning callbacks: checkpoints, history, progress bar and log, and checks that stop a run."""
 
-from cxr_lightning.training.callbacks.best_checkpoint import BestCheckpoint, snapshots
+from cxr_lightning.training.callbacks.best_checkpoint import BestCheckpoint, best_checkpoint_never_kept, snapshots
 from cxr_lightning.training.callbacks.finite_loss import FiniteLoss
 from cxr_lightning.training.callbacks.history import History
 from cxr_lightning.training.callbacks.last_checkpoint import LastCheckpoint
@@ -9,6 +9,7 @@ from cxr_lightning.training.callbacks.progress import ProgressBar
 from cxr_lightning.training.callbacks.progress_log import ProgressLog
 from cxr_lightning.training.callbacks.reproducibility import SameSettings, StepSeeds
 from cxr_lightning.training.callbacks.resumed_run import ResumedRun
+from cxr_lightning.training.callbacks.unmade_averages import UnmadeAverages, averages_never_made
 
 __all__ = [
     "BestCheckpoint",
@@ -21,6 +22,9 @@ __all__ = [
     "ResumedRun",
     "SameSettings",
     "StepSeeds",
+    "UnmadeAverages",
+    "averages_never_made",
+    "best_checkpoint_never_kept",
     "callback_problems",
     "snapshots",
 ]

@@ -1,12 +1,15 @@
 """Checkpoints of the best epoch, and of every few epochs."""
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor
+
+from cxr_lightning.utils.trainer_callbacks import callbacks_of
 
 
 class BestCheckpoint(ModelCheckpoint):
@@ -17,6 +20,23 @@ class BestCheckpoint(ModelCheckpoint):
         if current is None or not math.isfinite(float(current)):
             return False
         return super().check_monitor_top_k(trainer, current)
+
+
+def best_checkpoint_never_kept(trainer: pl.Trainer, steps: float) -> Iterator[str]:
+    """Describe a number of steps between two best checkpoints that the run does not reach.
+
+    Args:
+        trainer: The trainer.
+        steps: Number of optimizer steps of the run; infinite where it is not known.
+    """
+    for best in callbacks_of(trainer, BestCheckpoint):
+        every = best._every_n_train_steps  # Lightning offers no other access to it
+        if every > steps:
+            yield (
+                f"Expected the best checkpoint to be kept within the {int(steps)} steps of the training but "
+                f"`callbacks.model_checkpoint.every_n_train_steps` is {every}. Lower it, or leave it "
+                "out to choose among epochs."
+            )
 
 
 def snapshots(dirpath: str, every_n_epochs: int | None = None) -> ModelCheckpoint | None:

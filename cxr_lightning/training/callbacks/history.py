@@ -39,6 +39,15 @@ class History(pl.Callback):
         self._images = 0
         self._training_seconds = 0.0
 
+    def was_defined(self, metric: str) -> bool | None:
+        """Whether a metric was defined in some epoch; None if it is none of the history's.
+
+        Args:
+            metric: Logged name of the metric.
+        """
+        name = next((name for name, logged in _LOGGED.items() if logged == metric), None)
+        return None if name is None else any(math.isfinite(row[name]) for row in self.rows)
+
     def state_dict(self) -> dict[str, Any]:
         """The rows so far."""
         return {"rows": self.rows}

@@ -19,6 +19,7 @@ from pytorch_lightning.callbacks import (
     SpikeDetection,
     StochasticWeightAveraging,
     ThroughputMonitor,
+    WeightAveraging,
 )
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -33,6 +34,7 @@ _REFUSED: Mapping[type[pl.Callback], str] = {
     SpikeDetection: "Lightning cannot load its state again. `callbacks.finite_loss` stops at a loss that is not finite",
 }
 """Callbacks that cannot work here: why, and what to do instead."""
+_AVERAGING = (WeightAveraging, StochasticWeightAveraging)
 _WITH_LOGGER = (DeviceStatsMonitor, ThroughputMonitor)
 _AVERAGING_RESUMED = (
     "Expected a training that can be resumed but one with StochasticWeightAveraging cannot be: Lightning restores "
@@ -66,6 +68,9 @@ def callback_problems(
             )
     if any(issubclass(kind, StochasticWeightAveraging) for kind in kinds):
         yield from _averaging_problems(kinds, resumed=resumed)
+    averaging = [kind.__name__ for kind in kinds if issubclass(kind, _AVERAGING)]
+    if len(averaging) > 1:
+        yield f"Expected one callback that averages weights but got {', '.join(averaging)}. Leave the others out."
     bars = [kind.__name__ for kind in kinds if issubclass(kind, ProgressBar)]
     if len(bars) > 1:
         yield f"Expected one progress bar but got {', '.join(bars)}. Set callbacks.progress_bar=null to use another."
@@ -113,7 +118,9 @@ class LightningCallbacks(pl.Callback):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Warn if training ended before weights were averaged."""
-        if callbacks_of(trainer, StochasticWeightAveraging) and trainer.should_stop:
+        # The average is made in the epoch after the last, which an early stop or a limit of steps leaves out.
+        averaging = callbacks_of(trainer, StochasticWeightAveraging)
+        if any(trainer.current_epoch <= callback.swa_end + 1 for callback in averaging):
             logger.warning("training ended before StochasticWeightAveraging had averaged the weights")
 
 

@@ -152,6 +152,7 @@ def test_wrong_settings_are_refused_by_name(overrides: list[str], message: str) 
         check_config(composed(*overrides), TrainSettings)
 
 
+LIGHTNING = "{_target_:pytorch_lightning.callbacks"
 REFUSED: dict[str, list[str]] = {
     "monitor.name=val/loss monitor.mode=max": ["min as 'monitor.mode' with val/loss"],
     "monitor.name=val/auroc/Mass monitor.mode=min": ["max as 'monitor.mode' with val/auroc/Mass"],
@@ -285,6 +286,40 @@ REFUSED: dict[str, list[str]] = {
         "ProgressBar, TQDMProgressBar",
         "callbacks.progress_bar=null",
     ],
+    f"+callbacks.mine={LIGHTNING}.EMAWeightAveraging}} +callbacks.other={LIGHTNING}.WeightAveraging}}": [
+        "EMAWeightAveraging, WeightAveraging"
+    ],
+    f"callbacks.early_stopping=null +callbacks.a={LIGHTNING}.StochasticWeightAveraging,swa_lrs:0.1}} "
+    f"+callbacks.b={LIGHTNING}.EMAWeightAveraging}}": ["one callback that averages", "Leave the others out"],
+    f"trainer.max_epochs=3 +callbacks.mine={LIGHTNING}.StochasticWeightAveraging,swa_lrs:0.1,swa_epoch_start:4}}": [
+        "`callbacks.mine.swa_epoch_start`",
+        "from 1 to 3, but got 4",
+    ],
+    f"trainer.max_epochs=3 +callbacks.mine={LIGHTNING}.weight_averaging.EMAWeightAveraging,"
+    "update_starting_at_epoch:3}": ["`callbacks.mine.update_starting_at_epoch`", "from 0 to 2, but got 3"],
+    f"trainer.max_epochs=3 +callbacks.mine={LIGHTNING}.BackboneFinetuning}}": [
+        "`callbacks.mine.unfreeze_backbone_at_epoch`",
+        "its default is 10",
+    ],
+    f"trainer.max_epochs=2 +callbacks.mine={LIGHTNING}.GradientAccumulationScheduler,scheduling:{{2:2,9:4}}}}": [
+        "`callbacks.mine.scheduling`",
+        "{2: 2, 9: 4}",
+    ],
+    "+callbacks.model_checkpoint.every_n_epochs=3 trainer.max_epochs=2 +callbacks.model_checkpoint.save_top_k=0": [
+        "2 are wrong",
+        "`callbacks.model_checkpoint.every_n_epochs` is 3",
+        "`callbacks.model_checkpoint.save_top_k` is 0",
+    ],
+    "+callbacks.model_checkpoint.every_n_epochs=0": ["`callbacks.model_checkpoint.every_n_epochs` is 0"],
+    "+trainer.val_check_interval=0 +trainer.min_steps=-1 trainer.fast_dev_run=-1": [
+        "3 are wrong",
+        "`trainer.val_check_interval` but got 0",
+        "`trainer.min_steps`",
+        "`trainer.fast_dev_run`",
+    ],
+    "+trainer.val_check_interval=1.5": ["`trainer.val_check_interval` but got 1.5"],
+    "+trainer.val_check_interval=0.0": ["(0, 1]", "but got 0.0"],
+    "+trainer.val_check_interval=0.5 trainer.check_val_every_n_epoch=null": ["'trainer.check_val_every_n_epoch=null'"],
     "+callbacks.mine={_target_:pytorch_lightning.callbacks.BatchSizeFinder} optimizer=sgd optimizer.momentum=0": [
         "2 are wrong",
         "BatchSizeFinder",
@@ -340,6 +375,12 @@ def test_a_target_is_of_the_kind_that_its_key_takes(override: str, message: str)
         "trainer.strategy={_target_:pytorch_lightning.strategies.DDPStrategy}",
         "trainer.profiler={_target_:pytorch_lightning.profilers.SimpleProfiler}",
         "+optimizer.betas=[0.9,0.95]",
+        "trainer.max_epochs=3 +callbacks.x={_target_:pytorch_lightning.callbacks.BackboneFinetuning,"
+        "unfreeze_backbone_at_epoch:2}",
+        "trainer.max_epochs=-1 scheduler=none +callbacks.x={_target_:pytorch_lightning.callbacks.BackboneFinetuning}",
+        "trainer.max_epochs=2 +callbacks.x={_target_:pytorch_lightning.callbacks.GradientAccumulationScheduler,"
+        "scheduling:{0:2,5:4}}",
+        "trainer.max_epochs=2 +callbacks.model_checkpoint.every_n_epochs=2",
     ],
 )
 def test_public_classes_of_the_kind_are_taken(override: str) -> None:
