@@ -47,8 +47,7 @@ def explain_error(error: Exception) -> Exception:
         An exception of ``USER_ERRORS``; any other error unchanged.
     """
     text = " ".join(str(error).split())
-    classes = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__}
-    if classes & _REFUSALS or (isinstance(error, RuntimeError) and text.startswith(_NO_METRIC)):
+    if is_refusal(error):
         library = "wandb" if type(error).__module__.startswith("wandb.") else "Lightning"
         return ValueError(f"Expected settings that {library} accepts but it refuses them ({text}). Correct them.")
     if isinstance(error, RuntimeError | MemoryError) and _OUT_OF_MEMORY.search(f"{type(error).__name__}: {text}"):
@@ -56,6 +55,16 @@ def explain_error(error: Exception) -> Exception:
             f"Expected more memory but there is none left ({text[:200]}). Lower the batch size, or stop other programs."
         )
     return explain_lost_process(error) if isinstance(error, RuntimeError) else error
+
+
+def is_refusal(error: Exception) -> bool:
+    """Whether an exception is a library's own for settings that it refuses.
+
+    Args:
+        error: An exception.
+    """
+    classes = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__}
+    return bool(classes & _REFUSALS) or (isinstance(error, RuntimeError) and str(error).startswith(_NO_METRIC))
 
 
 def shown_error(error: Exception, folder: Path | None = None) -> Exception:
