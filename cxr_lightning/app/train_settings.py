@@ -16,6 +16,7 @@ from cxr_lightning.app.data_contradictions import (
 )
 from cxr_lightning.app.data_root import apply_root, root_contradictions
 from cxr_lightning.app.monitor_check import monitor_problems
+from cxr_lightning.app.part_folders import folder_problems
 from cxr_lightning.app.resolvers import MODE_OF_NAME
 from cxr_lightning.app.train_contradictions import training_contradictions
 from cxr_lightning.app.value_check import Settings
@@ -89,6 +90,7 @@ class TrainSettings(Settings):
         yield from data_contradictions(self.data)
         yield from training_data_contradictions(self.data)
         yield from training_contradictions(self)
+        yield from folder_problems(self)
         yield from monitor_problems(self, trained_labels(self.data))
 
     def _step_contradictions(self) -> Iterator[str]:
