@@ -93,7 +93,7 @@ def compare(config: DictConfig, batches: int) -> None:
 
 def time_fit(config: DictConfig, model: ChestXRayClassifier, module: ChestXRayDataModule) -> float:
     """Seconds per batch of trainer.fit."""
-    trainer, _ = configured_trainer(config)
+    trainer = configured_trainer(config).trainer
     timer = BatchTimer()
     trainer.callbacks.append(timer)  # type: ignore[attr-defined]  # set by Lightning, not declared
     trainer.fit(model, module)

@@ -58,8 +58,7 @@ def explain_error(error: Exception) -> Exception:
             f"Expected settings of 'hydra.sweeper' that {library} accepts but it refuses them ({reason}). Correct them."
         )
     text = " ".join(str(error).split())
-    classes = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__}
-    if classes & _REFUSALS or (isinstance(error, RuntimeError) and text.startswith(_NO_METRIC)):
+    if is_refusal(error):
         library = "wandb" if type(error).__module__.startswith("wandb.") else "Lightning"
         return ValueError(f"Expected settings that {library} accepts but it refuses them ({text}). Correct them.")
     if isinstance(error, RuntimeError | MemoryError) and _OUT_OF_MEMORY.search(f"{type(error).__name__}: {text}"):
@@ -82,6 +81,16 @@ def describe_reference(error: InterpolationResolutionError) -> str:
         f"Expected what '{error.full_key}' refers to but got none ({reason}). Leave that in place, or correct "
         f"'{error.full_key}'."
     )
+
+
+def is_refusal(error: Exception) -> bool:
+    """Whether an exception is a library's own for settings that it refuses.
+
+    Args:
+        error: An exception.
+    """
+    classes = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__}
+    return bool(classes & _REFUSALS) or (isinstance(error, RuntimeError) and str(error).startswith(_NO_METRIC))
 
 
 def shown_error(error: Exception, folder: Path | None = None) -> Exception:

@@ -1,11 +1,13 @@
 """The folders that a program writes to, and the settings that move them."""
 
 import os
+from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
+from cxr_lightning.app.part_folders import PART_GROUPS, part_folders
 from cxr_lightning.utils.write_errors import explain_write_error
 
 _RUN = "`paths.log_dir` (CXR_LOG_DIR in the environment) or `hydra.run.dir` (of a sweep: `hydra.sweep.dir`) moves it."
@@ -34,4 +36,13 @@ def _is_of_logging(error: Exception) -> bool:
 def _places(config: DictConfig) -> dict[str, str]:
     """What moves the files in a folder, by the folder."""
     output_dir = HydraConfig.get().runtime.output_dir
-    return {output_dir: _RUN, str(config.paths.log_dir): _RUN, str(config.paths.cache_dir): _CACHE}
+    places = {output_dir: _RUN, str(config.paths.log_dir): _RUN, str(config.paths.cache_dir): _CACHE}
+    groups = {name: config.get(name) for name in PART_GROUPS}
+    plain = {
+        name: OmegaConf.to_container(node, resolve=True) for name, node in groups.items() if OmegaConf.is_dict(node)
+    }
+    data = Path(str(OmegaConf.select(config, "data.root"))).absolute()
+    for key, folder in part_folders(plain, output_dir).items():
+        if not data.is_relative_to(folder):  # what is in a folder that holds the data too may be read
+            places.setdefault(str(folder), f"`{key}` moves it.")
+    return places

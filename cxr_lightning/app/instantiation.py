@@ -1,26 +1,17 @@
 """Objects of a configuration: its nodes instantiated, with errors that name the key."""
 
-import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from inspect import Signature, signature
 from typing import Any
 
-from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 
-from cxr_lightning.utils.plugins import is_within
+from cxr_lightning.app.part_errors import Part, naming_key
+from cxr_lightning.app.targets import find_target
 
-_LIBRARIES = ("torch", "pytorch_lightning")
-_WRONG_CALL = re.compile(r"\(\) (missing|got|takes) ")
-"""Part of Python's message about arguments that do not fit a signature."""
 _FILE_LOGGERS = (CSVLogger, TensorBoardLogger)
-_HINTS = {"WandbLogger": "Set WANDB_API_KEY, '{key}.offline=true', or another value that is named."}
-"""What to do about an error of a class."""
-_INSTALL = {"WandbLogger": "Install the extra: uv run --extra wandb."}
-"""How to install what a class needs."""
 
 
 def instantiate_node(config: DictConfig, key: str, **arguments: object) -> Any:  # noqa: ANN401  # what the node names
@@ -35,10 +26,21 @@ def instantiate_node(config: DictConfig, key: str, **arguments: object) -> Any: 
         ValueError: If what it names refuses its settings; the message names the key.
         ImportError: If a package that it needs is not installed.
     """
-    settings: Any = OmegaConf.to_container(OmegaConf.select(config, key), resolve=True)
-    kept = {name: value for name, value in settings.items() if name not in arguments}
-    with naming_key(key, settings["_target_"]):
+    part = part_of(config, key)
+    kept = {name: value for name, value in part.settings.items() if name not in arguments}
+    with naming_key(part):
         return instantiate(kept, **arguments, _convert_="all")
+
+
+def part_of(config: DictConfig, key: str) -> Part:
+    """A node of a composed and checked configuration, as errors name it.
+
+    Args:
+        config: The configuration.
+        key: Dotted key of the node.
+    """
+    settings: Any = OmegaConf.to_container(OmegaConf.select(config, key), resolve=True)
+    return Part(key, settings["_target_"], settings)
 
 
 def instantiate_group(config: DictConfig, group: str) -> dict[str, Any]:
@@ -59,12 +61,29 @@ def configured_factories(config: DictConfig) -> "dict[str, Factory]":
     Args:
         config: The configuration, composed and checked.
     """
-    found = {}
-    for name in ("optimizer", "scheduler"):
-        if config.model.get(name) is not None:
-            key = name if OmegaConf.is_interpolation(config.model, name) else f"model.{name}"
-            found[name] = Factory(key, config.model[name]["_target_"], instantiate_node(config, key))
-    return found
+    return {
+        name: Factory(part_of(config, key), instantiate_node(config, key))
+        for name, key in _factory_keys(config).items()
+    }
+
+
+def factory_classes(config: DictConfig) -> list[tuple[Part, object]]:
+    """The nodes of the model's factories, each with the class or function that makes the object.
+
+    Args:
+        config: The configuration, composed and checked.
+    """
+    parts = [part_of(config, key) for key in _factory_keys(config).values()]
+    return [(part, find_target(part.key, part.target)) for part in parts]
+
+
+def _factory_keys(config: DictConfig) -> dict[str, str]:
+    """Keys of the nodes of the model's factories, by the names of its arguments."""
+    return {
+        name: name if OmegaConf.is_interpolation(config.model, name) else f"model.{name}"
+        for name in ("optimizer", "scheduler")
+        if config.model.get(name) is not None
+    }
 
 
 def start_loggers(loggers: Mapping[str, Logger]) -> None:
@@ -79,7 +98,7 @@ def start_loggers(loggers: Mapping[str, Logger]) -> None:
     for key, logger in loggers.items():
         if not isinstance(logger, _FILE_LOGGERS):
             kind = type(logger)
-            with naming_key(key, f"{kind.__module__}.{kind.__qualname__}"):
+            with naming_key(Part(key, f"{kind.__module__}.{kind.__qualname__}")):
                 getattr(logger, "experiment", None)
 
 
@@ -87,14 +106,12 @@ class Factory:  # no dataclass: Hydra would take it for settings
     """A factory whose errors name its key.
 
     Args:
-        key: Dotted key of its node.
-        target: Dotted name of what it makes.
+        part: Its node.
         make: The factory.
     """
 
-    def __init__(self, key: str, target: str, make: Callable[..., Any]) -> None:
-        self.key = key
-        self.target = target
+    def __init__(self, part: Part, make: Callable[..., Any]) -> None:
+        self.part = part
         self.make = make
 
     @property
@@ -104,34 +121,5 @@ class Factory:  # no dataclass: Hydra would take it for settings
 
     def __call__(self, *arguments: object, **named: object) -> Any:  # noqa: ANN401  # what it makes
         """Make the object."""
-        with naming_key(self.key, self.target):
+        with naming_key(self.part):
             return self.make(*arguments, **named)
-
-
-@contextmanager
-def naming_key(key: str, target: str) -> Iterator[None]:
-    """Within the block, an error of what a node names becomes one that names the node's key.
-
-    Args:
-        key: Dotted key of the node.
-        target: Dotted name of what it names. Libraries' errors are about their settings; others' may be bugs.
-    """
-    try:
-        yield
-    except Exception as raised:
-        error = raised.__cause__ if isinstance(raised, InstantiationException) and raised.__cause__ else raised
-        text, name = " ".join(str(error).split()).removesuffix("."), target.rpartition(".")[2]
-        hint = _HINTS.get(name, "Correct `{key}`.").format(key=key)
-        if isinstance(error, OSError) or text.startswith("Expected "):
-            raise error from None
-        if isinstance(error, ImportError):
-            raise ImportError(
-                f"Expected what {name} of `{key}` needs but it is not installed ({text}). "
-                f"{_INSTALL.get(name, 'Install it.')}"
-            ) from error
-        if is_within(target, _LIBRARIES) or isinstance(error, ValueError) or _WRONG_CALL.search(text):
-            raise ValueError(
-                f"Expected settings of `{key}` that {name} accepts but it refuses them "
-                f"({text or type(error).__name__}). {hint}"
-            ) from error
-        raise error from None

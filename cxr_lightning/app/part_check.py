@@ -15,21 +15,28 @@ import torch
 from hydra.errors import HydraException
 from hydra.utils import instantiate
 from pytorch_lightning import Callback
+from pytorch_lightning.strategies import StrategyRegistry
 from torch import nn
 
 from cxr_lightning.app.errors import USER_ERRORS, one_line
-from cxr_lightning.app.instantiation import naming_key
+from cxr_lightning.app.part_errors import TRAINER_KEY, Part, naming_key
 from cxr_lightning.app.targets import find_target
 from cxr_lightning.checkpoints.initial_weights import read_initial_weights
 from cxr_lightning.models.backbones.registry import BACKBONES, find_backbone
 from cxr_lightning.models.weights import IMAGENET
+from cxr_lightning.training.build import trainer_plugins, trainer_switches
 from cxr_lightning.training.callbacks import callback_problems
 from cxr_lightning.utils.plugins import is_within, trusted_packages
+from cxr_lightning.utils.suggestions import did_you_mean
 
 _PLACEHOLDER_LABEL = "label"
 _PLACEHOLDER_STATISTICS = {"mean": 128.0, "std": 64.0}
 _TRIED_STEPS = 100
 """Steps of a run for which a schedule is tried."""
+_AUTO = "auto"
+_LOGGERS = "pytorch_lightning.loggers"
+_LOCAL_LOGGERS = ("CSVLogger", "TensorBoardLogger", "WandbLogger")
+"""Loggers whose constructors neither connect to a service nor write anything."""
 
 
 def find_part_problems(
@@ -42,7 +49,8 @@ def find_part_problems(
         labels: Labels that are trained; None if only the data tell them.
         wrong: Dotted keys of nodes that cannot be made.
     """
-    callbacks = {f"callbacks.{name}": node for name, node in (settings["callbacks"] or {}).items() if node is not None}
+    callbacks, loggers = _entries(settings, "callbacks"), _entries(settings, "logger")
+    nodes = {**settings, **callbacks, **loggers}
     optimizer = _Optimizer(settings["optimizer"])
     makers: dict[str, Callable[[], object]] = {
         "data": lambda: _make(settings["data"]),
@@ -51,32 +59,46 @@ def find_part_problems(
         "optimizer": optimizer.make,
         "scheduler": lambda: _make_scheduler(settings["scheduler"], optimizer.made),
         **{key: partial(_make, node) for key, node in callbacks.items()},
+        **{key: partial(_make, node) for key, node in loggers.items() if _is_made_without_effect(node)},
+        TRAINER_KEY: lambda: _make_trainer(settings[TRAINER_KEY]),
     }
     for key, make in makers.items():
-        target = str((callbacks[key] if key in callbacks else settings[key]).get("_target_"))
-        if not _is_wrong(key, wrong) and not is_within(target, trusted_packages()):
-            yield from _refusals(key, target, make)
+        part = Part(key, str(nodes[key].get("_target_")), nodes[key])
+        if not _is_wrong(key, wrong) and not is_within(part.target, trusted_packages()):
+            yield from _refusals(part, make)
     targets = (find_target(key, node["_target_"]) for key, node in callbacks.items() if not _is_wrong(key, wrong))
     yield from callback_problems(
         [
             target for target in targets if inspect.isclass(target) and issubclass(target, Callback)
         ],  # a function makes callbacks of this package
-        has_logger=any(node is not None for node in (settings["logger"] or {}).values()),
+        has_logger=bool(loggers),
         has_frozen_backbone=bool(settings["model"].get("freeze_backbone")),
         resumed=bool(settings["train"] and settings["ckpt_path"]),
     )
+
+
+def _entries(settings: Mapping[str, Any], group: str) -> dict[str, Mapping[str, Any]]:
+    """The nodes of a group by their keys."""
+    return {f"{group}.{name}": node for name, node in (settings[group] or {}).items() if node is not None}
 
 
 def _is_wrong(key: str, wrong: Collection[str]) -> bool:
     return any(one == key or one.startswith(f"{key}.") for one in wrong)
 
 
-def _refusals(key: str, target: str, make: Callable[[], object]) -> Iterator[str]:
+def _refusals(part: Part, make: Callable[[], object]) -> Iterator[str]:
     try:
-        with _silence(), torch.random.fork_rng(devices=[]), naming_key(key, target):
+        with _silence(), torch.random.fork_rng(devices=[]), naming_key(part):
             make()
     except USER_ERRORS as error:
-        yield one_line(error)
+        yield " ".join(filter(None, (one_line(error), _near_strategy(part))))
+
+
+def _near_strategy(part: Part) -> str:
+    """The strategy of Lightning that is nearest to an unknown one; empty if there is none."""
+    name, known = part.settings.get("strategy"), [_AUTO, *StrategyRegistry.available_strategies()]
+    is_unknown = part.key == TRAINER_KEY and isinstance(name, str) and name.lower() not in known
+    return did_you_mean(str(name), known) if is_unknown else ""
 
 
 @contextmanager
@@ -94,6 +116,18 @@ def _silence() -> Iterator[None]:
 
 def _make(node: Mapping[str, Any]) -> Any:  # noqa: ANN401  # any part
     return instantiate(dict(node), _convert_="all")
+
+
+def _make_trainer(node: Mapping[str, Any]) -> None:
+    """Make the trainer as for a run, without callbacks and loggers."""
+    given = {"callbacks": None, "logger": False, "plugins": trainer_plugins(), **trainer_switches([])}
+    instantiate({**node, **given, "use_distributed_sampler": False}, _convert_="all")
+
+
+def _is_made_without_effect(node: Mapping[str, Any]) -> bool:
+    """Whether a logger can be made before the run: it neither connects to a service nor writes."""
+    package, _, name = str(node["_target_"]).rpartition(".")
+    return is_within(f"{package}.", (_LOGGERS,)) and name in _LOCAL_LOGGERS
 
 
 def _make_model(node: Mapping[str, Any], labels: Sequence[str] | None) -> None:

@@ -124,9 +124,11 @@ def _trusted_name(kind: TargetKind, key: str, target: object) -> str:
     """The name of a target, if it is in a package from which its kind may come."""
     if not isinstance(target, str) or not is_within(target, (_PACKAGE, *kind.modules, *trusted_packages())):
         known = ", ".join((_PACKAGE, *kind.modules))
+        is_dotted = isinstance(target, str) and "." in target
+        shown = "null" if target is None else repr(target)
         raise ValueError(
-            f"Expected a {kind.name} of {known} or a trusted package as '{key}._target_' but got {target!r}. "
-            f"{how_to_trust(str(target))}"
+            f"Expected a {kind.name} of {known} or a trusted package as '{key}._target_' but got {shown}. "
+            f"{how_to_trust(str(target)) if is_dotted else 'Name one, or leave its default in place.'}"
         )
     return target
 

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,12 +20,15 @@ from rich.table import Table
 from cxr_lightning.app.entry_point import ignore_intended_warnings
 from cxr_lightning.app.instantiation import (
     configured_factories,
+    factory_classes,
     instantiate_group,
     instantiate_node,
+    part_of,
     start_loggers,
 )
 from cxr_lightning.app.monitor_check import monitored_metrics
 from cxr_lightning.app.next_command import evaluate_command
+from cxr_lightning.app.part_errors import TRAINER_KEY, Part, naming_key_of_hook
 from cxr_lightning.app.run_identity import settings_of
 from cxr_lightning.app.train_settings import TrainSettings
 from cxr_lightning.data.excluded_images import write_excluded_images
@@ -51,6 +54,21 @@ if TYPE_CHECKING:
     from cxr_lightning.data.datamodule import ChestXRayDataModule
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ConfiguredTrainer:
+    """A trainer and what it was given.
+
+    Attributes:
+        trainer: The trainer.
+        history: Its callback that keeps the run's history.
+        made: The nodes of the trainer, its callbacks and its loggers, each with the object.
+    """
+
+    trainer: pl.Trainer
+    history: History
+    made: Sequence[tuple[Part, object]]
 
 
 @dataclass(frozen=True)
@@ -83,12 +101,12 @@ def run_training(config: DictConfig, settings: TrainSettings, folder: Path, ckpt
     started = time.perf_counter()
     pl.seed_everything(settings.seed, workers=True, verbose=False)
     resumed = settings.train and ckpt_path is not None
-    trainer, history = configured_trainer(config, resumed=resumed)
+    configured = configured_trainer(config, resumed=resumed)
     datamodule: ChestXRayDataModule = instantiate_node(config, "data")
     datamodule.prepare_data()
     datamodule.setup("fit" if settings.train else "test")
     check_batch_limits(
-        trainer,
+        configured.trainer,
         datamodule,
         train=settings.train,
         test=settings.test,
@@ -107,7 +125,8 @@ def run_training(config: DictConfig, settings: TrainSettings, folder: Path, ckpt
         may_be_complete=settings.resume == "auto",
         started=started,
     )
-    outcome = execute_run(trainer, model, datamodule, history, plan)
+    with naming_key_of_hook([*configured.made, *factory_classes(config)]):
+        outcome = execute_run(configured.trainer, model, datamodule, configured.history, plan)
     if outcome.summary is None:
         return TrainingOutcome(outcome.monitored, None, None)
     write_excluded_images(datamodule.manifest, folder)
@@ -144,16 +163,16 @@ def configured_model(config: DictConfig, datamodule: "ChestXRayDataModule") -> C
     )
 
 
-def configured_trainer(config: DictConfig, *, resumed: bool = False) -> tuple[pl.Trainer, History]:
-    """The trainer with its callbacks and loggers, and the callback that keeps the run's history.
+def configured_trainer(config: DictConfig, *, resumed: bool = False) -> ConfiguredTrainer:
+    """The trainer with its callbacks and loggers.
 
     Args:
         config: ``conf/train.yaml``, composed and checked.
         resumed: Whether the run resumes from a checkpoint.
     """
-    loggers = instantiate_group(config, "logger")
+    loggers, made = instantiate_group(config, "logger"), instantiate_group(config, "callbacks")
     callbacks, history = complete_callbacks(
-        _configured_callbacks(config, has_logger=bool(loggers), resumed=resumed),
+        _used_callbacks(config, made.values(), has_logger=bool(loggers), resumed=resumed),
         folder=config.paths.output_dir,
         seed=config.seed,
         settings=settings_of(config),
@@ -161,7 +180,7 @@ def configured_trainer(config: DictConfig, *, resumed: bool = False) -> tuple[pl
     )
     trainer: pl.Trainer = instantiate_node(
         config,
-        "trainer",
+        TRAINER_KEY,
         callbacks=callbacks,
         logger=list(loggers.values()) or False,
         plugins=trainer_plugins(),
@@ -169,17 +188,19 @@ def configured_trainer(config: DictConfig, *, resumed: bool = False) -> tuple[pl
         use_distributed_sampler=False,  # the data module has samplers of its own
     )
     start_loggers({key: logger for key, logger in loggers.items() if logger in trainer.loggers})
-    return trainer, history
+    objects: dict[str, object] = {TRAINER_KEY: trainer, **made, **loggers}
+    return ConfiguredTrainer(trainer, history, [(part_of(config, key), one) for key, one in objects.items()])
 
 
-def _configured_callbacks(config: DictConfig, *, has_logger: bool, resumed: bool) -> list[pl.Callback]:
+def _used_callbacks(
+    config: DictConfig, made: Iterable[pl.Callback], *, has_logger: bool, resumed: bool
+) -> list[pl.Callback]:
     """The configured callbacks that have something to do, and the log of the progress unless that is removed."""
     unused = [kind for name, kind in SWITCHED_CALLBACKS.items() if config.trainer.get(name) is False]
     if not has_logger:
         unused.append(LearningRateMonitor)
     if resumed:  # with the learning rate in the checkpoint
         unused.append(LearningRateFinder)
-    made = instantiate_group(config, "callbacks").values()
     used = [callback for callback in made if not isinstance(callback, tuple(unused))]
     if not can_draw_bars(get_console()):
         for bar in (callback for callback in used if isinstance(callback, ProgressBar)):

@@ -17,6 +17,7 @@ from cxr_lightning.app.data_contradictions import (
 )
 from cxr_lightning.app.data_root import apply_root, root_contradictions
 from cxr_lightning.app.monitor_check import monitor_problems
+from cxr_lightning.app.part_folders import folder_problems
 from cxr_lightning.app.resolvers import MODE_OF_NAME
 from cxr_lightning.app.train_contradictions import training_contradictions
 from cxr_lightning.app.trainer_contradictions import trainer_contradictions
@@ -93,6 +94,7 @@ class TrainSettings(Settings):
         yield from training_contradictions(self)
         yield from trainer_contradictions(self)
         yield from callback_setting_problems(self)
+        yield from folder_problems(self)
         yield from monitor_problems(self, trained_labels(self.data))
 
     def _step_contradictions(self) -> Iterator[str]:

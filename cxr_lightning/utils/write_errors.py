@@ -2,6 +2,7 @@
 
 import errno
 import os
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 _FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 _CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
 """Errors of writing; all but the first may be of reading too."""
+_MAKING = ("mkdir", "makedirs")
+"""Python's functions that make folders."""
 FREE_DISK_SPACE = "Free disk space."
 _NO_TEMPORARY_FOLDER = "No usable temporary directory"
 """Start of Python's message about it."""
@@ -46,7 +49,7 @@ def explain_write_error(error: OSError, places: Mapping[str, str]) -> OSError:
     """
     if str(error.strerror).startswith(_NO_TEMPORARY_FOLDER):
         return OSError(f"Expected a folder for temporary files but got: {error.strerror}. Set TMPDIR to one.")
-    cause = next((one for one in _causes(error) if isinstance(one, OSError) and one.errno in (*_FULL, *_CLOSED)), None)
+    cause = next((one for one in _causes(error) if isinstance(one, OSError) and _is_of_writing(one)), None)
     if cause is None:
         return error
     moved_by = _sentence_about(cause, places)
@@ -56,6 +59,14 @@ def explain_write_error(error: OSError, places: Mapping[str, str]) -> OSError:
     text = str(error) if error.errno is None else _message(cause)
     missing = [remedy for remedy in remedies if remedy.split()[0] not in text]
     return OSError(" ".join([text, *missing])) if missing else error
+
+
+def _is_of_writing(error: OSError) -> bool:
+    """Whether an error may be of writing: that nothing is there is so of a folder that is made, as in ``/proc``."""
+    if error.errno == errno.ENOENT:
+        frames = list(traceback.walk_tb(error.__traceback__))
+        return bool(frames) and frames[-1][0].f_code.co_name in _MAKING
+    return error.errno in (*_FULL, *_CLOSED)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -10,7 +10,7 @@ from hydra.core.global_hydra import GlobalHydra
 from cxr_lightning.checkpoints.save import save_classifier
 from cxr_lightning.cli.main import main
 from cxr_lightning.models.classifier import ChestXRayClassifier
-from tests.conftest import Run, full_disk, summary_of
+from tests.conftest import AtBatch, Run, full_disk, summary_of
 
 LOG_DIR = [
     "`paths.log_dir` (CXR_LOG_DIR in the environment) or `hydra.run.dir` (of a sweep: `hydra.sweep.dir`) moves it."
@@ -34,7 +34,8 @@ def error_line(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def command(words: str, nih_folder: Path, model_file: Path, place: Path) -> list[str]:
-    return [word.format(nih=nih_folder, model=model_file, place=place) for word in words.split()]
+    profiler = f"{{_target_:pytorch_lightning.profilers.SimpleProfiler,dirpath:{place}}}"
+    return [word.format(nih=nih_folder, model=model_file, place=place, profiler=profiler) for word in words.split()]
 
 
 @pytest.mark.parametrize(
@@ -42,7 +43,21 @@ def command(words: str, nih_folder: Path, model_file: Path, place: Path) -> list
     [
         ("train paths.log_dir={place}", "read-only", LOG_DIR),
         ("train paths.log_dir={place}", "a file", LOG_DIR),
+        ("train paths.log_dir={place}", "not made", LOG_DIR),
         ("train hydra.run.dir={place}", "read-only", LOG_DIR),
+        ("train callbacks.history.folder={place}", "not made", ["`callbacks.history.folder` moves it."]),
+        (
+            "train callbacks.last_checkpoint.dirpath={place} seed=-1",
+            "a file",
+            ["2 are wrong", "last_checkpoint.dirpath`"],
+        ),
+        (
+            "train callbacks.model_checkpoint.filename={place}",
+            "read-only",
+            ["`callbacks.model_checkpoint.filename` mov"],
+        ),
+        ("train logger=csv logger.csv.save_dir={place}/y", "not made", ["`logger.csv.save_dir` moves it."]),
+        ("train trainer.profiler={profiler}", "a file", ["`trainer.profiler.dirpath` moves it."]),
         ("train -m seed=1,2 paths.log_dir={place}", "a file", LOG_DIR),
         ("train -m seed=1,2 hydra.sweep.dir={place}", "read-only", LOG_DIR),
         ("train paths.cache_dir={place}", "a file", MOVED_CACHE_DIR),
@@ -67,7 +82,8 @@ def test_a_place_that_cannot_be_written_is_named(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     (tmp_path / "file").touch()
-    folder = Path("/sys") if kind == "read-only" else tmp_path / "file"  # /sys is not even root's to write to
+    # /sys is not even root's to write to, and in /proc the system says that a new folder does not exist.
+    folder = {"read-only": Path("/sys"), "not made": Path("/proc")}.get(kind, tmp_path / "file")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CXR_LOG_DIR", str(tmp_path / "logs"))
     monkeypatch.setenv("CXR_CACHE_DIR", str(tmp_path / "cache"))
@@ -75,6 +91,20 @@ def test_a_place_that_cannot_be_written_is_named(
     assert main(command(words, nih_folder, model_file, folder / "x")) == 1
     error = error_line(capsys)
     assert all(text in error for text in [str(folder), *said]), error
+
+
+def test_the_folder_of_a_callback_that_is_lost_within_a_run_is_named(
+    run: Run, small: list[str], at_batch: AtBatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "mine" / "history"
+    at_batch(folder.parent.touch, 0, 1)
+    assert run(*small, f"callbacks.history.folder={folder}")[0] == 1
+    error = error_line(capsys)
+    assert all(text in error for text in [f"'{folder}", "Not a directory", "`callbacks.history.folder` moves it."]), (
+        error
+    )
+    assert folder.parent.is_file()  # the check before the run has left no folder there
+    assert not list(tmp_path.rglob(".cxr_*"))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,192 @@
+"""Errors of configured parts, also those of their hooks: one sentence that names the part's key and settings."""
+
+import re
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+from hydra.errors import InstantiationException
+
+from cxr_lightning.app.errors import explain_error, is_refusal
+from cxr_lightning.app.unknown_names import HYDRA_KEYS
+from cxr_lightning.utils.command_line import hydra_value
+from cxr_lightning.utils.plugins import is_within, trusted_packages
+
+TRAINER_KEY = "trainer"
+"""Key of the part that runs the others."""
+_LIBRARIES = ("torch", "pytorch_lightning", "lightning_fabric")
+_PACKAGE = "cxr_lightning"
+_LOOPS = ("pytorch_lightning.loops",)
+"""Modules that run the training itself, such as within a callback that tries learning rates."""
+_HELPERS = {"LearningRateFinder": "pytorch_lightning.tuner"}
+"""Modules that only a class uses, by the class."""
+_WRONG_CALL = re.compile(r"\(\) (missing|got|takes) ")
+"""Part of Python's message about arguments that do not fit a signature."""
+_OF_DEVICE = re.compile(r"CUDA error|CUBLAS_|CUDNN_|cuDNN error|HIP error")
+"""Parts of torch's messages about a device, which reports its errors later than they happen."""
+_HINTS = {"WandbLogger": "Set WANDB_API_KEY, '{key}.offline=true', or another value that is named."}
+"""What to do about an error of a class."""
+_INSTALL = {"WandbLogger": "Install the extra: uv run --extra wandb."}
+"""How to install what a class needs."""
+_SMALL = (0, 1)
+"""Numbers that messages hold whatever they are about."""
+_MAX_SHOWN = 60
+
+
+@dataclass(frozen=True)
+class Part:
+    """A node of a configuration that names a class or function.
+
+    Attributes:
+        key: Dotted key of the node.
+        target: Dotted name of what it names.
+        settings: The node, with plain values.
+    """
+
+    key: str
+    target: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@contextmanager
+def naming_key(part: Part) -> Iterator[None]:
+    """Within the block, an error of what a node names becomes one that names the node's key.
+
+    Args:
+        part: The node. Libraries' errors are about their settings; others' may be bugs.
+    """
+    try:
+        yield
+    except Exception as raised:
+        error = raised.__cause__ if isinstance(raised, InstantiationException) and raised.__cause__ else raised
+        explained = _explain(error, part) if isinstance(error, Exception) else error
+        raise explained from explained.__cause__
+
+
+@contextmanager
+def naming_key_of_hook(made: Sequence[tuple[Part, object]]) -> Iterator[None]:
+    """Within the block, an error in a hook of a library's class becomes one that names the key of its node.
+
+    Args:
+        made: Nodes with what was made of them, or with the class of what will be made.
+    """
+    try:
+        yield
+    except Exception as error:
+        part = None if _OF_DEVICE.search(str(error)) else _part_that_raised(error, made)
+        explained = error if part is None else _explain(error, part)
+        if explained is error:
+            raise
+        raise explained from error
+
+
+def _explain(error: Exception, part: Part) -> Exception:
+    """The error that names a node's key; the same error if it says all, is of the system, or may be a bug."""
+    text, name = " ".join(str(error).split()).removesuffix("."), part.target.rpartition(".")[2]
+    if isinstance(explain_error(error), OSError | MemoryError) or (
+        text.startswith("Expected ") and not _is_raised_by_library(error)
+    ):
+        return error
+    explained: Exception = error
+    if isinstance(error, ImportError):
+        explained = ImportError(
+            f"Expected what {name} of `{part.key}` needs but it is not installed ({text}). "
+            f"{_INSTALL.get(name, 'Install it.')}"
+        )
+    elif (
+        is_within(part.target, _LIBRARIES)
+        or isinstance(error, ValueError)
+        or is_refusal(error)
+        or _WRONG_CALL.search(text)
+    ):
+        hint = _HINTS.get(name, "Correct {settings}.").format(key=part.key, settings=_settings_named(text, part))
+        explained = ValueError(
+            f"Expected settings of `{part.key}` that {name} accepts but it refuses them "
+            f"({text or type(error).__name__}). {hint}"
+        )
+    if explained is not error:
+        explained.__cause__ = error
+    return explained
+
+
+def _settings_named(text: str, part: Part) -> str:
+    """The settings of a node whose names, or else whose values, are in a message; the node if there are none."""
+    settings = {name: value for name, value in part.settings.items() if name not in HYDRA_KEYS}
+    named = sorted((name for name in settings if _place(name, text) >= 0), key=lambda name: _place(name, text))
+    named = named or [
+        name for name, value in settings.items() if any(_place(word, text) >= 0 for word in _words(value))
+    ]
+    shown = [f"`{part.key}.{name}` ({hydra_value(settings[name])[:_MAX_SHOWN]})" for name in named]
+    return " or ".join(shown) or f"`{part.key}`"
+
+
+def _place(word: str, text: str) -> int:
+    """Where a message first holds a word; -1 if it does not."""
+    found = re.search(rf"(?<![\w.-]){re.escape(word)}(?!\w|\.\w)", text)
+    return found.start() if found else -1
+
+
+def _words(value: object) -> Iterator[str]:
+    """The texts and numbers in a value, without those that say little."""
+    if isinstance(value, Mapping):
+        for pair in value.items():
+            yield from _words(list(pair))
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _words(item)
+    elif value not in ("", None, *_SMALL):  # also True and False
+        yield str(value)
+
+
+def _part_that_raised(error: Exception, made: Sequence[tuple[Part, object]]) -> Part | None:
+    """The node whose object was at work, without calling code of this or a trusted package, when an error was raised.
+
+    The trainer, which calls all others, is named where Lightning itself refuses a value and none of the others is
+    at work. What a class of this or a trusted package inherits is named where the error says that it is a refusal.
+    """
+    runs_training, trainer = False, None
+    for frame in reversed([frame for frame, _ in traceback.walk_tb(error.__traceback__)]):
+        module = _module_of(frame)
+        part, known = next(((part, known) for part, known in made if _is_at_work(frame, part, known)), (None, None))
+        if part is not None and part.key == TRAINER_KEY:
+            trainer = part
+        elif part is not None and not runs_training:
+            return part if _is_of_library(known) or is_refusal(error) else None
+        if is_within(module, (_PACKAGE, *trusted_packages())):
+            break
+        runs_training = runs_training or is_within(module, _LOOPS)
+    is_refused = is_refusal(error) or (isinstance(error, ValueError) and _is_raised_by_library(error))
+    return trainer if is_refused else None
+
+
+def _is_at_work(frame: FrameType, part: Part, known: object) -> bool:
+    """Whether a frame is of a method of what was made of a node, or of a module that only that class uses."""
+    name = part.target.rpartition(".")[2]
+    if name in _HELPERS and is_within(_module_of(frame), (_HELPERS[name],)):
+        return True
+    subject = _first_argument(frame)
+    return subject is known or type(subject) is known
+
+
+def _is_of_library(known: object) -> bool:
+    kind = known if isinstance(known, type) else type(known)
+    return is_within(kind.__module__, _LIBRARIES)
+
+
+def _first_argument(frame: FrameType) -> object:
+    """The object whose method a frame is of."""
+    code = frame.f_code
+    return frame.f_locals.get(code.co_varnames[0]) if code.co_argcount else None
+
+
+def _is_raised_by_library(error: Exception) -> bool:
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return bool(frames) and is_within(_module_of(frames[-1]), _LIBRARIES)
+
+
+def _module_of(frame: FrameType) -> str:
+    """Name of the module of a frame's code, with a dot at its end."""
+    return f"{frame.f_globals.get('__name__', '')}."
