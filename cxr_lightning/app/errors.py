@@ -33,6 +33,8 @@ _OF_SWEEPER = ("optuna", "sqlalchemy")
 """Packages that only a search uses."""
 _NO_METRIC = "Early stopping conditioned on metric"
 """Start of Lightning's message about a monitored metric that is not logged."""
+_ONE_VALUE = "Expected more than 1 value per channel when training"
+"""Start of torch's message about a batch that has no variance."""
 _OUT_OF_MEMORY = re.compile(r"MemoryError|out of memory|not enough memory", re.IGNORECASE)
 """Parts of the messages of Python and torch when memory is used up."""
 _LOST_CONNECTION = re.compile(r"gloo/|NCCL|ProcessGroup|TCPStore")
@@ -52,7 +54,7 @@ def explain_error(error: Exception) -> Exception:
     """
     if isinstance(error, InterpolationResolutionError):
         return ValueError(describe_reference(error))
-    if (library := _raising_package(error)) in _OF_SWEEPER:
+    if (library := raising_module(error).partition(".")[0]) in _OF_SWEEPER:
         reason = " ".join(str(error).split()).removesuffix(".")
         return ValueError(
             f"Expected settings of 'hydra.sweeper' that {library} accepts but it refuses them ({reason}). Correct them."
@@ -61,6 +63,11 @@ def explain_error(error: Exception) -> Exception:
     if is_refusal(error):
         library = "wandb" if type(error).__module__.startswith("wandb.") else "Lightning"
         return ValueError(f"Expected settings that {library} accepts but it refuses them ({text}). Correct them.")
+    if isinstance(error, ValueError) and text.startswith(_ONE_VALUE):
+        return ValueError(
+            f"Expected several values of each channel in a training batch but got one ({text}): the last feature map "
+            "is one pixel. Raise `data.batch_size` or `data.image_size`."
+        )
     if isinstance(error, RuntimeError | MemoryError) and _OUT_OF_MEMORY.search(f"{type(error).__name__}: {text}"):
         return MemoryError(
             f"Expected more memory but there is none left ({text[:200]}). Lower the batch size, or stop other programs."
@@ -68,10 +75,10 @@ def explain_error(error: Exception) -> Exception:
     return explain_lost_process(error) if isinstance(error, RuntimeError) else error
 
 
-def _raising_package(error: BaseException) -> str:
-    """Name of the package whose code raised an exception; empty for one that was not raised."""
+def raising_module(error: BaseException) -> str:
+    """Name of the module whose code raised an exception; empty for one that was not raised."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    return str(frames[-1].f_globals.get("__name__", "")).partition(".")[0] if frames else ""
+    return str(frames[-1].f_globals.get("__name__", "")) if frames else ""
 
 
 def describe_reference(error: InterpolationResolutionError) -> str:

@@ -15,19 +15,19 @@ import torch
 from hydra.errors import HydraException
 from hydra.utils import instantiate
 from pytorch_lightning import Callback
-from pytorch_lightning.strategies import StrategyRegistry
 from torch import nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from cxr_lightning.app.errors import USER_ERRORS, one_line
 from cxr_lightning.app.part_errors import TRAINER_KEY, Part, naming_key
 from cxr_lightning.app.targets import find_target
 from cxr_lightning.checkpoints.initial_weights import read_initial_weights
+from cxr_lightning.losses.contract import make_loss
 from cxr_lightning.models.backbones.registry import BACKBONES, find_backbone
 from cxr_lightning.models.weights import IMAGENET
 from cxr_lightning.training.build import trainer_plugins, trainer_switches
 from cxr_lightning.training.callbacks import callback_problems
 from cxr_lightning.utils.plugins import is_within, trusted_packages
-from cxr_lightning.utils.suggestions import did_you_mean
 
 _PLACEHOLDER_LABEL = "label"
 _PLACEHOLDER_STATISTICS = {"mean": 128.0, "std": 64.0}
@@ -54,7 +54,7 @@ def find_part_problems(
     optimizer = _Optimizer(settings["optimizer"])
     makers: dict[str, Callable[[], object]] = {
         "data": lambda: _make(settings["data"]),
-        "loss": lambda: _make(settings["loss"]),
+        "loss": lambda: make_loss(_make(settings["loss"]), torch.eye(2)),
         "model": lambda: _make_model(settings["model"], labels),
         "optimizer": optimizer.make,
         "scheduler": lambda: _make_scheduler(settings["scheduler"], optimizer.made),
@@ -91,14 +91,7 @@ def _refusals(part: Part, make: Callable[[], object]) -> Iterator[str]:
         with _silence(), torch.random.fork_rng(devices=[]), naming_key(part):
             make()
     except USER_ERRORS as error:
-        yield " ".join(filter(None, (one_line(error), _near_strategy(part))))
-
-
-def _near_strategy(part: Part) -> str:
-    """The strategy of Lightning that is nearest to an unknown one; empty if there is none."""
-    name, known = part.settings.get("strategy"), [_AUTO, *StrategyRegistry.available_strategies()]
-    is_unknown = part.key == TRAINER_KEY and isinstance(name, str) and name.lower() not in known
-    return did_you_mean(str(name), known) if is_unknown else ""
+        yield one_line(error)
 
 
 @contextmanager
@@ -168,11 +161,15 @@ class _Optimizer:
         self.made: torch.optim.Optimizer = torch.optim.SGD([self.parameter], lr=0.1, momentum=0.9)
 
     def make(self) -> None:
-        """Make the optimizer."""
-        self.made = _make(self.node)([self.parameter])
+        """Make the optimizer, and make a step with it."""
+        made: torch.optim.Optimizer = _make(self.node)([self.parameter])
+        self.parameter.grad = torch.zeros_like(self.parameter)
+        made.step(lambda: 0.0)
+        self.made = made
 
 
 def _make_scheduler(node: Mapping[str, Any], optimizer: torch.optim.Optimizer) -> None:
     make = _make(node)
     steps = {"total_steps": _TRIED_STEPS} if "total_steps" in inspect.signature(make).parameters else {}
-    make(optimizer, **steps)
+    schedule = make(optimizer, **steps)
+    schedule.step(*([0.0] if isinstance(schedule, ReduceLROnPlateau) else []))

@@ -10,7 +10,7 @@ from typing import Any
 
 from hydra.errors import InstantiationException
 
-from cxr_lightning.app.errors import explain_error, is_refusal
+from cxr_lightning.app.errors import explain_error, is_refusal, raising_module
 from cxr_lightning.app.unknown_names import HYDRA_KEYS
 from cxr_lightning.utils.command_line import hydra_value
 from cxr_lightning.utils.plugins import is_within, trusted_packages
@@ -183,8 +183,7 @@ def _first_argument(frame: FrameType) -> object:
 
 
 def _is_raised_by_library(error: Exception) -> bool:
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    return bool(frames) and is_within(_module_of(frames[-1]), _LIBRARIES)
+    return is_within(f"{raising_module(error)}.", _LIBRARIES)
 
 
 def _module_of(frame: FrameType) -> str:

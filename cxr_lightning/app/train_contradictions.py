@@ -25,14 +25,6 @@ if TYPE_CHECKING:
 _IMAGENET = "imagenet"
 _DATA_OF_MODEL = ("image_size", "interpolation")
 """Settings of the model that are the data's."""
-_TRAINER_WORDS = {
-    "accelerator": ("auto", "cpu", "gpu", "cuda", "mps", "tpu"),
-    "profiler": ("simple", "advanced", "pytorch"),
-    "gradient_clip_algorithm": ("norm", "value"),
-}
-"""The words that arguments of the trainer take."""
-_IN_ANY_CASE = ("profiler", "gradient_clip_algorithm")
-"""Arguments whose words Lightning takes in upper case too."""
 
 
 def training_contradictions(settings: "TrainSettings") -> Iterator[str]:
@@ -44,7 +36,6 @@ def training_contradictions(settings: "TrainSettings") -> Iterator[str]:
     yield from numbers_out_of_range(dict(settings), TRAIN_RANGES)
     if is_plateau(settings.scheduler):
         yield from numbers_out_of_range(settings.scheduler, {"factor": PLATEAU_FACTOR_RANGE}, "scheduler.")
-    yield from _unknown_words(settings.trainer)
     yield from _batch_limits(settings)
     yield from _validation_interval(settings.trainer)
     if settings.train:
@@ -53,14 +44,6 @@ def training_contradictions(settings: "TrainSettings") -> Iterator[str]:
     yield from _clipping(settings)
     if isinstance(weights := settings.model.get("weights"), str) and weights != _IMAGENET:
         yield from _weights_file(weights)
-
-
-def _unknown_words(trainer: Mapping[str, Any]) -> Iterator[str]:
-    for name, known in _TRAINER_WORDS.items():
-        word = trainer.get(name)
-        if isinstance(word, str) and (word.lower() if name in _IN_ANY_CASE else word) not in known:
-            hint = did_you_mean(word, known) or "Correct the value."
-            yield f"Expected one of {', '.join(known)} as `trainer.{name}` but got {word!r}. {hint}"
 
 
 def _batch_limits(settings: "TrainSettings") -> Iterator[str]:

@@ -30,6 +30,17 @@ STRATEGIES = (
     *("single_device", "single_xla", "xla", "xla_debug", "single_tpu"),
 )
 """Lightning's names of strategies."""
+_WORDS: Mapping[str, tuple[str, ...]] = {
+    "accelerator": ("auto", "cpu", "gpu", "cuda", "mps", "tpu"),
+    "strategy": STRATEGIES,
+    "profiler": ("simple", "advanced", "pytorch"),
+    "gradient_clip_algorithm": ("norm", "value"),
+}
+"""The words that arguments of the trainer take."""
+_IN_ANY_CASE = ("strategy", "profiler", "gradient_clip_algorithm")
+"""Arguments whose words Lightning takes in upper case too."""
+_MAX_LISTED = 8
+"""Number of words up to which all are listed."""
 _DURATION = re.compile(r"\d+:\d\d:\d\d:\d\d")
 
 
@@ -59,14 +70,17 @@ def trainer_contradictions(settings: "TrainSettings") -> Iterator[str]:
             "Expected `trainer.overfit_batches` or 'trainer.limit_val_batches=0' but got both: the same batches are "
             "validated. Leave one out."
         )
-    strategy = trainer.get("strategy")
-    if isinstance(strategy, str) and strategy not in STRATEGIES:
-        hint = did_you_mean(strategy, STRATEGIES)
-        yield (
-            f"Expected a strategy of Lightning as `trainer.strategy` but got {strategy!r}. {hint}{' ' * bool(hint)}"
-            "Known are auto, ddp, fsdp, deepspeed and their variants."
-        )
+    yield from _unknown_words(trainer)
     yield from _time_limits(settings)
+
+
+def _unknown_words(trainer: Mapping[str, Any]) -> Iterator[str]:
+    for name, known in _WORDS.items():
+        word = trainer.get(name)
+        if isinstance(word, str) and (word.lower() if name in _IN_ANY_CASE else word) not in known:
+            listed = f"one of {', '.join(known)}" if len(known) <= _MAX_LISTED else "a name of Lightning's"
+            hint = did_you_mean(word, known) or "Correct the value."
+            yield f"Expected {listed} as `trainer.{name}` but got {word!r}. {hint}"
 
 
 def _time_limits(settings: "TrainSettings") -> Iterator[str]:

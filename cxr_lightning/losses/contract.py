@@ -6,6 +6,7 @@ NaN unknown) and returns a scalar.
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -42,7 +43,7 @@ def make_loss(configured: object, targets: Tensor) -> nn.Module:
     loss = configured
     if callable(configured) and not isinstance(configured, nn.Module):
         try:
-            loss = configured(targets)
+            loss = configured() if _is_of_torch(configured) else configured(targets)
         except TypeError as error:
             raise ValueError(
                 f"Expected `loss` to be made from the training targets but got {error}. Correct its settings, or leave "
@@ -55,6 +56,12 @@ def make_loss(configured: object, targets: Tensor) -> nn.Module:
         )
     _try_loss(loss, targets)
     return loss
+
+
+def _is_of_torch(configured: object) -> bool:
+    """Whether what is configured makes a loss of torch, whose first argument would be weights rather than targets."""
+    made = configured.func if isinstance(configured, partial) else configured
+    return isinstance(made, type) and made.__module__.startswith("torch.nn.")
 
 
 def _try_loss(loss: nn.Module, targets: Tensor) -> None:

@@ -129,8 +129,14 @@ def _check_found(finder: LearningRateFinder, pl_module: pl.LightningModule) -> N
         return
     rate = finder.optimal_lr.suggestion()
     if rate is None:
+        made, wanted = len(finder.optimal_lr.results["loss"]), finder.optimal_lr.num_training
+        reason = (
+            f"it made {made} of its {wanted} steps. If the loss had risen too far (`early_stop_threshold`), lower "
+            "`min_lr` and `max_lr`; if the training was shorter, raise `trainer.max_epochs`"
+            if made < wanted
+            else f"{made} steps are too few. Raise its `num_training_steps`"
+        )
         raise ValueError(
-            f"Expected LearningRateFinder to find a learning rate but {len(finder.optimal_lr.results['loss'])} steps "
-            "are too few. Raise its `num_training_steps`, or `trainer.max_epochs`, or set `optimizer.lr` without it."
+            f"Expected LearningRateFinder to find a learning rate but {reason}, or set `optimizer.lr` without it."
         )
     logger.info("learning rate found: %g%s", rate, "" if pl_module.lr == rate else ", and not used")
