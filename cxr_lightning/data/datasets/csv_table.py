@@ -75,7 +75,7 @@ class CsvLayout(DatasetLayout):
         notes = () if "split" in problems.unknown else self._split_notes(table["split"], path)
         table = usable_rows(table, path, problems, relative=True)
         table = self._below_root(root, table, problems)
-        table["path"] = find_images(root, table["image_id"])
+        table["path"] = find_listed_images(root, table["image_id"])
         if table.empty:
             problems.check()
         manifest = Manifest(
@@ -135,7 +135,7 @@ class CsvLayout(DatasetLayout):
         check_image_names(table["image_id"], path, relative=True, problems=problems)
         table = self._below_root(root, table, problems)
         problems.check()
-        return find_images(root, table["image_id"])
+        return find_listed_images(root, table["image_id"])
 
     def _below_root(self, root: Path, table: pd.DataFrame, problems: TableProblems) -> pd.DataFrame:
         """The rows whose images are no links out of the data folder; the others are a problem."""
@@ -156,6 +156,6 @@ class CsvLayout(DatasetLayout):
         return table[below]
 
 
-def find_images(root: Path, names: pd.Series) -> pd.Series:
+def find_listed_images(root: Path, names: pd.Series) -> pd.Series:
     """Paths of the images that a table names, missing where one is not on disk."""
     return names.map(lambda name: str(root / name) if (root / name).is_file() else None).astype(object)
