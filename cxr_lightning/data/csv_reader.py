@@ -65,7 +65,7 @@ def _read_columns(
             row.pop()
     positions = {column: header.index(column) for column in columns if header.count(column) == 1}
     if not positions:
-        _check_delimiter(first, columns, path)
+        check_delimiter(first, columns, path)
     if len(positions) < len(columns):
         problems.add(_column_error(header, columns, path, settings))
     wrong = [line for line, row in enumerate(rows) if row and len(row) != len(header)]
@@ -101,6 +101,8 @@ def _parse(path: Path, setting: str = "") -> tuple[list[str], list[list[str]]]:
     except OSError as error:
         raise OSError(f"Expected a file at '{path}' but it cannot be read ({error.strerror}). Check it.") from error
     except (UnicodeDecodeError, csv.Error) as error:
+        if isinstance(error, csv.Error):
+            _check_quoted_delimiter(path)
         raise ValueError(
             f"Expected UTF-8 comma-separated text in '{path}' but it cannot be read ({error}). Export it again as CSV."
         ) from error
@@ -120,22 +122,38 @@ def _describe_folder(path: Path, setting: str) -> str:
     return f"The folder holds {', '.join(names) or 'nothing'}: check {settings}."
 
 
-def _check_delimiter(header: list[str], columns: Sequence[str], path: Path) -> None:
+def check_delimiter(header: Sequence[str], columns: Sequence[str], path: Path) -> None:
     """Refuse a table whose cells are separated by something other than commas.
 
     Args:
         header: The cells of the first line, as commas separate them; none of them is one of the columns.
         columns: The columns that are looked for.
         path: The table, for the message.
+
+    Raises:
+        ValueError: If another character between the cells gives one of the columns, or commas give one column only.
     """
     line = ",".join(header)
     for delimiter, noun in _OTHER_DELIMITERS.items():
         names = [name.strip().strip('"') for name in line.split(delimiter)]
         if not set(names).isdisjoint(columns) or (len(header) == 1 and len(names) > 1):
-            raise ValueError(
-                f"Expected commas between the columns of '{path}' but its first line has {noun}: {line[:80]!r}. "
-                "Export it again as CSV with commas."
-            )
+            raise _delimiter_error(line, noun, path)
+
+
+def _check_quoted_delimiter(path: Path) -> None:
+    """Refuse a table whose quoted cells are separated by something other than commas, which the csv module rejects."""
+    with path.open(encoding="utf-8-sig") as file:
+        line = file.readline().strip()
+    for delimiter, noun in _OTHER_DELIMITERS.items():
+        if f'"{delimiter}"' in line:
+            raise _delimiter_error(line, noun, path)
+
+
+def _delimiter_error(line: str, noun: str, path: Path) -> ValueError:
+    return ValueError(
+        f"Expected commas between the columns of '{path}' but its first line has {noun}: {line[:80]!r}. "
+        "Export it again as CSV with commas."
+    )
 
 
 def _column_error(header: Sequence[str], columns: Sequence[str], path: Path, settings: Mapping[str, str]) -> Exception:

@@ -195,7 +195,8 @@ class DataCheck:
         empty = empty_splits(usable.table, self.request.required)
         excluded = [describe_missing(selected)] if selected.missing else []
         excluded += [rejected.found] if rejected is not None else []
-        problems = [empty_problem(usable, self.request.required, empty, excluded)] if empty else []
+        notes = self.table.split_notes if self.selection.split == "official" else ()
+        problems = [empty_problem(usable, self.request.required, empty, excluded, notes)] if empty else []
         if self.request.trains and "train" not in empty and "labels" not in self._unknown:
             lacking = untrained_labels(usable)
             problems += [untrained_problem(usable, lacking)] if len(lacking) == len(usable.labels) else []

@@ -106,7 +106,7 @@ def unplaced_problem(selected: SelectedImages, manifest: Manifest) -> DataProble
     notes = f" ({'; '.join(manifest.split_notes)})" if manifest.split_notes else ""
     found = f"{len(names)} images are in no split (train, val, test or train_val): {preview(names)}{notes}"
     return DataProblem(
-        found, lambda settings: unplaced_error(manifest, names, settings), "correct the split column or lists"
+        found, lambda settings: unplaced_error(manifest, names, settings), "correct the split lists or column"
     )
 
 
@@ -115,10 +115,11 @@ def leak_problem(selected: SelectedImages) -> DataProblem:
     count = len(selected.manifest.leaked)
 
     def error(settings: str) -> Exception:
-        drop = f"Set {settings} to drop their {count} images from the earlier split (train before val before test), or "
-        return PatientOverlapError(
-            f"Expected no patient in two splits but {found}. {drop if settings else ''}correct the files."
-        )
+        advice = "correct the files"
+        if settings:
+            drop = f"Set {settings} to drop their {count} images from the earlier split (train before val before test)"
+            advice = f"{drop}, or {advice}"
+        return PatientOverlapError(f"Expected no patient in two splits but {found}. {_capitalized(advice)}.")
 
     found = describe_leak(selected)
     return DataProblem(found, error, "correct the split lists", (DROP_LEAKED,))
@@ -194,7 +195,11 @@ def untrained_problem(manifest: Manifest, lacking: Mapping[str, str]) -> DataPro
 
 
 def empty_problem(
-    manifest: Manifest, required: Sequence[str], empty: Sequence[str], excluded: Sequence[str]
+    manifest: Manifest,
+    required: Sequence[str],
+    empty: Sequence[str],
+    excluded: Sequence[str],
+    notes: Sequence[str] = (),
 ) -> DataProblem:
     """Splits without images.
 
@@ -203,12 +208,14 @@ def empty_problem(
         required: Splits that must not be empty.
         empty: Those of them that are.
         excluded: Which images are left out, as clauses.
+        notes: What is unusual in the files that state the split, as clauses.
     """
     count = len(manifest.table)
     check = "check the split lists, `data.views`, `data.val_fraction` and what is on disk"
 
     def error(settings: str) -> Exception:
         without = f" that remain ({'; '.join(excluded)})" if excluded else ""
+        without += f": {'; '.join(notes)}" if notes else ""
         advice = f"unpack or replace these images, {check}" if excluded else check
         return ValueError(
             f"Expected images in each of {list(required)} but {list(empty)} got none of the {count} images{without}. "

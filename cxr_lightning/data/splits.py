@@ -120,7 +120,7 @@ def unplaced_error(manifest: Manifest, unplaced: Sequence[str], settings: str = 
             f"Expected the files to say which image is in which split (data.split=official) but they do not{notes}. "
             f"Add the split lists (train_val_list.txt, test_list.txt) or a split column, {remedy}."
         )
-    advice = "Correct the split column or lists" if notes else "Complete the split lists"
+    advice = "Correct the split lists or column" if notes else "Complete the split lists"
     return ValueError(
         f"Expected every image in a split (train, val, test or train_val) but {len(unplaced)} are in none: "
         f"{preview(unplaced)}{notes}. {advice}, {remedy}."

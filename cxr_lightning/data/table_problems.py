@@ -117,7 +117,7 @@ def describe_words(words: pd.Series, known: Collection[str] = ()) -> str:
     for word, lines in words.index.to_series().groupby(words.to_numpy(), sort=False):
         number = f"{len(lines)} times, first " if len(lines) > 1 else ""
         hint = did_you_mean(str(word), known)
-        shown = repr(word) if word else "an empty cell"
+        shown = repr(word) if word else "'' (empty)"
         found.append(f"{shown} {number}on line {lines.min() + 2}{f' ({hint})' if hint else ''}")
     more = f", and {len(found) - MAX_WORDS} other words" if len(found) > MAX_WORDS else ""
     return ", ".join(found[:MAX_WORDS]) + more

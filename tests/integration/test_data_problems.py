@@ -169,7 +169,7 @@ def test_faults_of_the_tables_are_in_one_message_with_those_of_the_images(
             [
                 "(1) 10 images are in no split (train, val, test or train_val): images/00000001_000.png",
                 "column 'fold' of '",
-                "'trian' 8 times, first on line 2 (Did you mean 'train'?), an empty cell 2 times, first on line 8",
+                "'trian' 8 times, first on line 2 (Did you mean 'train'?), '' (empty) 2 times, first on line 8",
                 "(2) 1 of 32 images in the label file are not on disk",
                 "Set data.split=patient data.on_missing=skip",
             ],

@@ -127,7 +127,7 @@ def _read_labels(path: Path, labels: Sequence[str], problems: TableProblems) -> 
     findings = _decode_cells(raw[_FINDINGS], path, problems) if _FINDINGS in raw else {}
     for label in labels:
         present = {text: np.float32(label in names) for text, names in findings.items()}
-        table[label] = raw[_FINDINGS].map(present) if findings else np.float32(np.nan)
+        table[label] = raw[_FINDINGS].map(present).reindex(table.index) if findings else np.float32(np.nan)
     if _FINDINGS not in raw:
         problems.unknown.add("labels")
     return usable_rows(table, path, problems).reset_index(drop=True)

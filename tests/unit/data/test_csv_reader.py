@@ -63,6 +63,10 @@ def test_a_column_may_be_requested_twice(tmp_path: Path) -> None:
     [
         ("a,c\n1,2\n", r"one column 'b' in '.*labels\.csv' but the columns are \['a', 'c'\]"),
         ("a,b,b\n1,2,3\n", "one column 'b' in .* but 'b' is there 2 times"),
+        ("a;b\n1;2\n", r"commas between the columns of '.*labels\.csv' but its first line has semicolons: 'a;b'"),
+        ('"a"\t"b"\n"1"\t"2"\n', "first line has tabs"),
+        ("c;x,y;b\n1;2;3\n", "first line has semicolons: 'c;x,y;b'"),
+        ("sep=;\na;b\n", "first line has semicolons"),
         ("a,b\n1,2\n1,2,3\n", r"2 fields on every line of '.*labels\.csv'.* but 1 differ, first line 3 with 3"),
         ("a,b\n1,2\n\n1\n7\n", "2 fields on every line of .* but 2 differ, first line 4 with 1"),
         (b"a,b\n1,\xff\n", r"UTF-8 comma-separated text in '.*labels\.csv'"),
@@ -72,7 +76,22 @@ def test_a_column_may_be_requested_twice(tmp_path: Path) -> None:
         ("", r"text from the first line of '.*labels\.csv' on but that is empty"),
         ("\n\n", "text from the first line of .* on but that is empty"),
     ],
-    ids=["missing", "duplicated", "too-many", "too-few", "latin", "utf-16", "open-quote", "pointer", "empty", "blank"],
+    ids=[
+        "missing",
+        "duplicated",
+        "semicolons",
+        "tabs",
+        "decimals",
+        "sep",
+        "too-many",
+        "too-few",
+        "latin",
+        "utf-16",
+        "open-quote",
+        "pointer",
+        "empty",
+        "blank",
+    ],
 )
 def test_a_malformed_table_is_refused(tmp_path: Path, content: str | bytes, message: str) -> None:
     with pytest.raises(ValueError, match=message):

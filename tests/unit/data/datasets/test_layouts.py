@@ -81,6 +81,21 @@ def test_the_walkthroughs_errors_name_the_file(walkthrough: Path, tmp_path: Path
         WalkthroughLayout().read(walkthrough / "absent")
 
 
+def test_the_faults_of_all_the_walkthroughs_files_are_told_and_the_rest_is_kept(walkthrough: Path) -> None:
+    (walkthrough / "test.csv").write_text((walkthrough / "test.csv").read_text().replace(",", ";"))
+    lines = (walkthrough / "train-small.csv").read_text().replace("PatientId", "PID").replace("Mass", "Lump")
+    (walkthrough / "train-small.csv").write_text(lines)
+    with pytest.raises(TablesError) as caught:
+        WalkthroughLayout(val_file="images").read(walkthrough)
+    message = str(caught.value)
+    assert "3 things are wrong" in message
+    assert "columns 'PatientId', 'Mass', each once, in" in message
+    assert "images' but that is a folder. Set `data.source.val_file`" in message
+    assert "test.csv' but its first line has semicolons" in message
+    assert caught.value.manifest.table["image_id"].tolist() == ["0.png", "1.png"]
+    assert caught.value.unknown == {"patient_id", "labels", "image_id", "split"}
+
+
 def test_an_image_in_two_of_the_walkthroughs_files_is_a_leak_not_a_malformed_table(walkthrough: Path) -> None:
     shutil.copy(walkthrough / "train-small.csv", walkthrough / "valid-small.csv")
     manifest = WalkthroughLayout().read(walkthrough)
