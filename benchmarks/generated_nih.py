@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cxr_lightning.data.datasets.nih import BOX_LIST, SPLIT_LISTS
+from cxr_lightning.data.datasets.nih_lists import BOX_LIST, SPLIT_LISTS
 from cxr_lightning.labels import NIH_LABELS
 
 OFFICIAL_COUNTS = (86_524, 25_596)

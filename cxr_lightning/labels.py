@@ -67,36 +67,23 @@ def check_labels(labels: Sequence[str]) -> tuple[str, ...]:
     return names
 
 
-def decode_findings(text: str, known: Iterable[str] = NIH_LABELS) -> frozenset[str]:
-    """Parse the findings in one ``Finding Labels`` cell.
+def split_findings(text: str) -> list[str]:
+    """The names in one ``Finding Labels`` cell, known or not, ``No Finding`` among them.
 
     The cell is split at ``|``, never searched: one finding's name may contain another's.
 
     Args:
         text: Content of the cell, such as ``"Effusion|Mass"`` or ``"No Finding"``.
-        known: Names that may occur.
-
-    Raises:
-        ValueError: If a name is unknown, the cell is empty, or ``No Finding`` stands beside a finding.
 
     Example:
-        >>> sorted(decode_findings("Mass|Effusion"))
-        ['Effusion', 'Mass']
-        >>> decode_findings("No Finding")
-        frozenset()
+        >>> split_findings("Effusion | Maas")
+        ['Effusion', 'Maas']
     """
-    names = [name.strip() for name in text.split(_SEPARATOR)]
-    allowed = {NO_FINDING, *known}
-    unknown = [name for name in names if name not in allowed]
-    if unknown:
-        raise ValueError(f"unknown finding {unknown[0]!r}")
-    if NO_FINDING in names and len(names) > 1:
-        raise ValueError(f"{NO_FINDING!r} beside other findings in {text!r}")
-    return frozenset(names) - {NO_FINDING}
+    return [name.strip() for name in text.split(_SEPARATOR)]
 
 
 def encode_findings(findings: Iterable[str]) -> str:
-    """Compose one ``Finding Labels`` cell; the inverse of :func:`decode_findings`.
+    """Compose one ``Finding Labels`` cell; the inverse of :func:`split_findings`.
 
     Example:
         >>> encode_findings(["Mass", "Effusion"])

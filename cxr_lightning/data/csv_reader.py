@@ -1,24 +1,27 @@
 """Strict readers of text tables and image folders: nothing is guessed, shifted or dropped in silence."""
 
 import csv
-import math
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import pandas as pd
 
-from cxr_lightning.utils.paths import escapes_root, is_lfs_pointer
+from cxr_lightning.data.table_problems import TableProblems, quoted_names
+from cxr_lightning.utils.paths import is_lfs_pointer
+from cxr_lightning.utils.suggestions import did_you_mean
 
-_AGE = re.compile(r"(\d{1,3})([YMD]?)")
-_YEARS_PER_UNIT = {"": 1.0, "Y": 1.0, "M": 1 / 12, "D": 1 / 365.25}
-_MAX_AGE = 120
-"""Years; a higher age is taken for an error of the file."""
-_TARGET_VALUES = {"": math.nan, "0": 0.0, "0.0": 0.0, "1": 1.0, "1.0": 1.0}
+_OTHER_DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+_NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 
 
 def read_table(
-    path: Path, columns: Sequence[str], *, fix_header: Callable[[list[str]], list[str]] | None = None
+    path: Path,
+    columns: Sequence[str],
+    *,
+    fix_header: Callable[[list[str]], list[str]] | None = None,
+    settings: Mapping[str, str] = _NO_SETTINGS,
+    problems: TableProblems | None = None,
 ) -> pd.DataFrame:
     """Read the named columns of a CSV file as text, with line numbers for later messages.
 
@@ -26,6 +29,8 @@ def read_table(
         path: A UTF-8 file whose first line names the columns.
         columns: Names that must be there, each once.
         fix_header: Repairs a header that is known to be malformed.
+        settings: Settings that name the columns, by column, for the messages; the one that names the file is ``""``.
+        problems: Collects what is wrong, instead of an error; columns and lines that cannot be used are left out.
 
     Returns:
         One row per line, text without surrounding blanks; the index is the line's number minus 2.
@@ -34,40 +39,70 @@ def read_table(
         FileNotFoundError: If there is no such file.
         ValueError: If it is not text, a column is missing or duplicated, or a line has too many or too few fields.
     """
-    header, rows = _parse(path)
-    header = fix_header(header) if fix_header else header
+    found = TableProblems() if problems is None else problems
     columns = list(dict.fromkeys(columns))  # one column may have two uses
+    table = pd.DataFrame(dtype=object)
+    with found.collected():
+        table = _read_columns(path, columns, fix_header, settings, found)
+    if problems is None:
+        found.check()
+    return table
+
+
+def _read_columns(
+    path: Path,
+    columns: Sequence[str],
+    fix_header: Callable[[list[str]], list[str]] | None,
+    settings: Mapping[str, str],
+    problems: TableProblems,
+) -> pd.DataFrame:
+    first, rows = _parse(path, settings.get("", ""))
+    header = fix_header(first) if fix_header else first
     while header and not header[-1]:  # commas at a line's end add nothing
         header.pop()
     for row in rows:
         while len(row) > len(header) and not row[-1].strip():
             row.pop()
-    positions = [_column_position(header, column, path) for column in columns]
+    positions = {column: header.index(column) for column in columns if header.count(column) == 1}
+    if not positions:
+        check_delimiter(first, columns, path)
+    if len(positions) < len(columns):
+        problems.add(_column_error(header, columns, path, settings))
     wrong = [line for line, row in enumerate(rows) if row and len(row) != len(header)]
     if wrong:
-        raise ValueError(
+        error = ValueError(
             f"Expected {len(header)} fields on every line of '{path}', as in its header, but {len(wrong)} differ, "
             f"first line {wrong[0] + 2} with {len(rows[wrong[0]])}. Correct the lines or quote fields that hold commas."
         )
-    kept = {line: [row[position].strip() for position in positions] for line, row in enumerate(rows) if row}
-    return pd.DataFrame.from_dict(kept, orient="index", columns=columns, dtype=object)
+        problems.add(error, "rows")
+    fitting = [line for line, row in enumerate(rows) if row and len(row) == len(header)]
+    cells = [[rows[line][position].strip() for position in positions.values()] for line in fitting]
+    return pd.DataFrame(cells, index=fitting, columns=list(positions), dtype=object)
 
 
-def read_header(path: Path) -> list[str]:
-    """Read the column names of a CSV file."""
-    return _parse(path)[0]
+def read_header(path: Path, setting: str = "") -> list[str]:
+    """Read the column names of a CSV file; ``setting`` is the one that names it, for the messages."""
+    return _parse(path, setting)[0]
 
 
-def _parse(path: Path) -> tuple[list[str], list[list[str]]]:
+def _parse(path: Path, setting: str = "") -> tuple[list[str], list[list[str]]]:
+    """The cells of the first line and of the others; ``setting`` is the one that names the file."""
     try:
         # newline="" as the csv module asks; utf-8-sig drops the mark that spreadsheets put first.
         with path.open(encoding="utf-8-sig", newline="") as file:
             lines = list(csv.reader(file, strict=True))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(
-            f"Expected a label file at '{path}' but there is none. {_describe_folder(path)}"
+            f"Expected a label file at '{path}' but there is none. {_describe_folder(path, setting)}"
         ) from None
+    except IsADirectoryError:
+        advice = f"Set `{setting}` to the name of a file" if setting else "Put a file there"
+        raise ValueError(f"Expected a file at '{path}' but that is a folder. {advice}.") from None
+    except OSError as error:
+        raise OSError(f"Expected a file at '{path}' but it cannot be read ({error.strerror}). Check it.") from error
     except (UnicodeDecodeError, csv.Error) as error:
+        if isinstance(error, csv.Error):
+            _check_quoted_delimiter(path)
         raise ValueError(
             f"Expected UTF-8 comma-separated text in '{path}' but it cannot be read ({error}). Export it again as CSV."
         ) from error
@@ -78,68 +113,92 @@ def _parse(path: Path) -> tuple[list[str], list[list[str]]]:
     return [name.strip() for name in lines[0]], lines[1:]
 
 
-def _describe_folder(path: Path) -> str:
+def _describe_folder(path: Path, setting: str) -> str:
     """What the folder of a missing file holds, as a sentence for the error message."""
+    settings = f"`data.root` and `{setting}`" if setting else "`data.root`"
     if not path.parent.is_dir():
-        return f"The folder '{path.parent}' does not exist either: set `data.root`."
+        return f"The folder '{path.parent}' does not exist either: set {settings}."
     names = sorted(entry.name for entry in path.parent.iterdir())[:5]
-    return f"The folder holds {', '.join(names) or 'nothing'}: check `data.root`."
+    return f"The folder holds {', '.join(names) or 'nothing'}: check {settings}."
 
 
-def _column_position(header: list[str], column: str, path: Path) -> int:
-    if header.count(column) != 1:
-        found = "it is there twice" if column in header else f"the columns are {header[:30]}"
-        raise ValueError(
-            f"Expected one column '{column}' in '{path}' but {found}. "
-            "Correct the header, or name the file's own columns in the `data` settings."
-        )
-    return header.index(column)
+def check_delimiter(header: Sequence[str], columns: Sequence[str], path: Path) -> None:
+    """Refuse a table whose cells are separated by something other than commas.
+
+    Args:
+        header: The cells of the first line, as commas separate them; none of them is one of the columns.
+        columns: The columns that are looked for.
+        path: The table, for the message.
+
+    Raises:
+        ValueError: If another character between the cells gives one of the columns, or commas give one column only.
+    """
+    line = ",".join(header)
+    for delimiter, noun in _OTHER_DELIMITERS.items():
+        names = [name.strip().strip('"') for name in line.split(delimiter)]
+        if not set(names).isdisjoint(columns) or (len(header) == 1 and len(names) > 1):
+            raise _delimiter_error(line, noun, path)
 
 
-def read_image_list(path: Path) -> list[str]:
+def _check_quoted_delimiter(path: Path) -> None:
+    """Refuse a table whose quoted cells are separated by something other than commas, which the csv module rejects."""
+    with path.open(encoding="utf-8-sig") as file:
+        line = file.readline().strip()
+    for delimiter, noun in _OTHER_DELIMITERS.items():
+        if f'"{delimiter}"' in line:
+            raise _delimiter_error(line, noun, path)
+
+
+def _delimiter_error(line: str, noun: str, path: Path) -> ValueError:
+    return ValueError(
+        f"Expected commas between the columns of '{path}' but its first line has {noun}: {line[:80]!r}. "
+        "Export it again as CSV with commas."
+    )
+
+
+def _column_error(header: Sequence[str], columns: Sequence[str], path: Path, settings: Mapping[str, str]) -> Exception:
+    """The error about all columns that are not there, or are there twice."""
+    missing = [column for column in columns if column not in header]
+    wrong = [*missing, *(column for column in columns if header.count(column) > 1)]
+    found = [f"'{column}' is there {header.count(column)} times" for column in wrong if column in header]
+    if missing:
+        others = [name for name in header if name not in columns]
+        hints = [did_you_mean(column, others) if column in settings else "" for column in missing]
+        shown = [f"'{name}'{f' ({hint})' if hint else ''}" for name, hint in zip(missing, hints, strict=True)]
+        absent = f"{', '.join(shown)} {'are' if len(missing) > 1 else 'is'} not there and "
+        found.insert(0, f"{absent if any(hints) or len(wrong) > 1 else ''}the columns are {list(header[:30])}")
+    expected = f"one column '{wrong[0]}'" if len(wrong) == 1 else f"the columns {quoted_names(wrong)}, each once,"
+    named = dict.fromkeys(f"`{settings[column]}`" for column in wrong if column in settings)
+    advice = f", or {', '.join(named)}" if named else ""
+    return ValueError(f"Expected {expected} in '{path}' but {'; '.join(found)}. Correct the header{advice}.")
+
+
+def read_image_list(path: Path, problems: TableProblems | None = None) -> list[str]:
     """Read the image names of a split list, one a line.
+
+    Args:
+        path: The list.
+        problems: Collects what is wrong with the names, instead of an error.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it lists none, or one twice.
     """
+    found = TableProblems() if problems is None else problems
     header, rows = _parse(path)
-    names = [line[0].strip() for line in [header, *rows] if line and line[0].strip()]
-    if len(set(names)) != len(names):
-        raise ValueError(
-            f"Expected every image once in '{path}' but {len(names) - len(set(names))} are repeated. Download it again."
+    names = pd.Series([line[0].strip() if line else "" for line in [header, *rows]], dtype=object)
+    names = names[names != ""]
+    again = names[names.duplicated()]
+    if len(again):
+        found.add(
+            ValueError(
+                f"Expected every image once in '{path}' but {len(again)} are repeated, first '{again.iloc[0]}' on line "
+                f"{again.index[0] + 1}. Download it again."
+            )
         )
-    return names
-
-
-def parse_targets(cells: pd.Series, path: Path) -> pd.Series:
-    """Convert a label column's text to 1, 0 or NaN (empty: unknown).
-
-    Raises:
-        ValueError: If a cell holds anything else; the message names the first one's line.
-    """
-    values = cells.map(_TARGET_VALUES)
-    wrong = cells.index[values.isna() & (cells != "")]
-    if len(wrong):
-        raise ValueError(
-            f"Expected 0, 1 or nothing (unknown) in column '{cells.name}' of '{path}' but {len(wrong)} cells hold "
-            f"something else, first {cells[wrong[0]]!r} on line {wrong[0] + 2}. Correct or empty these cells."
-        )
-    return values.astype("float32")
-
-
-def parse_age(text: str) -> float:
-    """Age in years; NaN if the text holds no age or an impossible one.
-
-    Example:
-        >>> parse_age("058Y"), parse_age("57"), parse_age("006M"), parse_age("414")
-        (58.0, 57.0, 0.5, nan)
-    """
-    match = _AGE.fullmatch(text.strip().upper())
-    if not match:
-        return math.nan
-    years = int(match[1]) * _YEARS_PER_UNIT[match[2]]
-    return years if years <= _MAX_AGE else math.nan
+    if problems is None:
+        found.check()
+    return list(dict.fromkeys(names))
 
 
 def index_images(root: Path, folders: Iterable[str] = ("", "images*", "images*/images")) -> dict[str, Path]:
@@ -156,27 +215,3 @@ def index_images(root: Path, folders: Iterable[str] = ("", "images*", "images*/i
                 for entry in folder.iterdir():
                     found.setdefault(entry.name, entry)
     return found
-
-
-def check_image_names(names: pd.Series, path: Path, *, relative: bool = False) -> None:
-    """Refuse image names that could lead out of the image folders.
-
-    Args:
-        names: Text, one per row.
-        path: The label file, for the message.
-        relative: Whether a path below the root is allowed; never an absolute one or one with ``..``.
-
-    Raises:
-        ValueError: If a name is not allowed.
-    """
-    wrong = names[[_is_unsafe(str(name), relative) for name in names]]
-    if len(wrong):
-        expected = "paths below the data folder" if relative else "file names without a folder"
-        raise ValueError(
-            f"Expected {expected} as images in '{path}' but {len(wrong)} are not, first {wrong.iloc[0]!r} "
-            f"on line {wrong.index[0] + 2}. Correct these cells."
-        )
-
-
-def _is_unsafe(name: str, relative: bool) -> bool:
-    return escapes_root(name) or "\\" in name or ("/" in name and not relative)

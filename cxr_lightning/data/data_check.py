@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, NoReturn
 
 from cxr_lightning.data.data_errors import (
@@ -17,13 +18,16 @@ from cxr_lightning.data.data_errors import (
     empty_problem,
     leak_problem,
     missing_problem,
+    unplaced_problem,
     unreadable_problem,
     untrained_problem,
 )
+from cxr_lightning.data.datasets.base import DatasetLayout
 from cxr_lightning.data.image_access import ImageAccess
 from cxr_lightning.data.manifest import SPLITS, Manifest, preview
 from cxr_lightning.data.selection import SelectedImages, Selection
 from cxr_lightning.data.splits import empty_splits
+from cxr_lightning.data.table_problems import TablesError, joined_error
 from cxr_lightning.data.training_labels import log_training_labels, untrained_labels
 from cxr_lightning.imaging.decoded_image import ImageRejectedError
 from cxr_lightning.imaging.reader import RejectedImagesError
@@ -62,6 +66,27 @@ class DataRequest:
     beside: Sequence[str] = ()
 
 
+def read_partly(layout: DatasetLayout, root: Path, labels: Sequence[str] | None) -> tuple[Manifest, TablesError | None]:
+    """Read a data set's tables as far as they can be used.
+
+    Args:
+        layout: The layout of its files.
+        root: The data set's folder.
+        labels: Findings to keep, in output order; all of the layout if None.
+
+    Returns:
+        The table, and what is wrong with it.
+
+    Raises:
+        FileNotFoundError: If the folder or a table is not there.
+        ValueError: If no part of the tables can be used.
+    """
+    try:
+        return layout.read(root, labels), None
+    except TablesError as error:
+        return error.manifest, error
+
+
 @dataclass(frozen=True)
 class DataCheck:
     """The check of a table of images.
@@ -71,12 +96,14 @@ class DataCheck:
         selection: Settings that select and divide images, and what may be left out.
         access: Access to the images.
         request: What the caller needs.
+        tables_error: What is wrong with the data set's tables; the table then holds stand-ins.
     """
 
     table: Manifest
     selection: Selection
     access: ImageAccess
     request: DataRequest
+    tables_error: TablesError | None = None
 
     def usable_images(self) -> Manifest:
         """Select the images, and prepare them or look at their files' first and last bytes.
@@ -84,17 +111,17 @@ class DataCheck:
         Raises:
             PatientOverlapError: If patients are in two splits, and nothing else is wrong.
             FileNotFoundError: If images are not on disk, and nothing else is wrong.
-            ValueError: If images cannot be read, a split is empty, no finding can be trained, several things are wrong,
-                or the disk is too small.
+            ValueError: If a table or images cannot be read, a split is empty, no finding can be trained, several things
+                are wrong, or the disk is too small.
         """
         request = self.request
-        selected = self.selection.apply(self.table, request.images)
+        selected = self._select(request.images)
         prepared = [
             split for split in request.images if self.access.cache_dir is not None and split in request.prepared
         ]
         others = [split for split in request.images if split not in prepared]
         usable, rejected = self._inspect(selected, others)
-        if self._problems(selected, usable, rejected):
+        if self.tables_error or self._problems(selected, usable, rejected):
             self._raise(selected, *self._inspect(selected, request.images))
         try:
             unusable = self.access.prepare(usable, prepared)
@@ -110,6 +137,22 @@ class DataCheck:
             log_training_labels(usable)
         return usable
 
+    def _select(self, images: Sequence[str]) -> SelectedImages:
+        """The selected images; settings that select none are told beside what is wrong with the tables."""
+        if self.tables_error and self.selection.views is not None and "view_position" in self._unknown:
+            raise self.tables_error
+        try:
+            return self.selection.apply(self.table, images, guess=True)
+        except ValueError as error:
+            if self.tables_error is None:
+                raise
+            raise joined_error([*self.tables_error.errors, error]) from error
+
+    @property
+    def _unknown(self) -> frozenset[str]:
+        """Columns of the table that hold stand-ins."""
+        return frozenset() if self.tables_error is None else self.tables_error.unknown
+
     def _inspect(self, selected: SelectedImages, splits: Sequence[str]) -> tuple[Manifest, RejectedImagesError | None]:
         """The images without those that cannot be read by their first and last bytes, and the error about these."""
         paths = selected.manifest.table["path"][selected.manifest.table["split"].isin(splits)]
@@ -123,6 +166,8 @@ class DataCheck:
     ) -> list[DataProblem]:
         """What is wrong that the settings do not allow, and what follows if all of that is left out."""
         problems = []
+        if selected.unplaced and "split" not in self._unknown:
+            problems.append(unplaced_problem(selected, self.table))
         if selected.leaked_patients and not self.selection.drop_leaked:
             problems.append(leak_problem(selected))
         if selected.missing and selected.missing == selected.looked_for:
@@ -145,18 +190,22 @@ class DataCheck:
         self, selected: SelectedImages, usable: Manifest, rejected: RejectedImagesError | None
     ) -> list[DataProblem]:
         """What is wrong with the images that remain."""
+        if selected.unplaced or {"split", "rows"} & self._unknown:
+            return []
         empty = empty_splits(usable.table, self.request.required)
         excluded = [describe_missing(selected)] if selected.missing else []
         excluded += [rejected.found] if rejected is not None else []
-        problems = [empty_problem(usable, self.request.required, empty, excluded)] if empty else []
-        if self.request.trains and "train" not in empty:
+        notes = self.table.split_notes if self.selection.split == "official" else ()
+        problems = [empty_problem(usable, self.request.required, empty, excluded, notes)] if empty else []
+        if self.request.trains and "train" not in empty and "labels" not in self._unknown:
             lacking = untrained_labels(usable)
             problems += [untrained_problem(usable, lacking)] if len(lacking) == len(usable.labels) else []
         return problems
 
     def _raise(self, selected: SelectedImages, usable: Manifest, rejected: RejectedImagesError | None) -> NoReturn:
         problems = self._problems(selected, usable, rejected)
-        raise data_error(problems, self._remedy(problems)) from rejected
+        errors = () if self.tables_error is None else self.tables_error.errors
+        raise data_error(problems, self._remedy(problems), errors) from rejected
 
     def _remedy(self, problems: Sequence[DataProblem]) -> Remedy | None:
         """The first remedy after which nothing is wrong: settings, or settings once files are there and readable."""
@@ -184,13 +233,15 @@ class DataCheck:
         request = replace(self.request, images=()) if repairs else self.request
         check = replace(self, selection=replace(self.selection, **division, **allowed), request=request)
         try:
-            selected = check.selection.apply(self.table, request.images)
+            selected = check.selection.apply(self.table, request.images, guess=True)
         except ValueError:  # such as fractions that leave nothing for training
             return False
         usable, rejected = check._inspect(selected, request.images)
         return not check._problems(selected, usable, None if SKIP_UNREADABLE in skips else rejected)
 
     def _log_excluded(self, selected: SelectedImages, usable: Manifest) -> None:
+        if self.table.split_notes and self.selection.split == "official":
+            logger.warning("in the files of the official split, %s", "; ".join(self.table.split_notes))
         if leaked := selected.manifest.leaked:
             dropped = f"dropped {len(leaked)} images from the earlier split (data.drop_leaked)"
             logger.warning("%s; %s", describe_leak(selected), dropped)

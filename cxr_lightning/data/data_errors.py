@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from cxr_lightning.data.manifest import Manifest, preview
 from cxr_lightning.data.selection import SelectedImages
+from cxr_lightning.data.splits import unplaced_error
+from cxr_lightning.data.table_problems import DataProblemsError, joined_error
 from cxr_lightning.imaging.reader import RejectedImagesError
 
 DROP_LEAKED, SKIP_MISSING = "data.drop_leaked=true", "data.on_missing=skip"
@@ -15,16 +17,6 @@ SKIP_UNREADABLE = "data.on_bad_image=skip"
 
 class PatientOverlapError(ValueError):
     """A patient's images are in more than one split."""
-
-
-class DataProblemsError(ValueError):
-    """Several things are wrong with the data.
-
-    Attributes:
-        errors: The error about each of them, as it is raised where it is the only one.
-    """
-
-    errors: tuple[Exception, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,13 +52,21 @@ class Remedy:
     repairs: bool = False
 
 
-def data_error(problems: Sequence[DataProblem], remedy: Remedy | None) -> Exception:
+def data_error(
+    problems: Sequence[DataProblem], remedy: Remedy | None, table_errors: Sequence[Exception] = ()
+) -> Exception:
     """The error about everything that is wrong with the data.
 
     Args:
-        problems: At least one; the error of a single one keeps its type.
-        remedy: What to do; None if nothing is known to help.
+        problems: What is wrong with the images and their division.
+        remedy: What to do about that; None if nothing is known to help.
+        table_errors: What is wrong with the tables; without problems at least one. A single error keeps its type.
     """
+    if table_errors:
+        settings = () if remedy is None or remedy.repairs or not problems else remedy.settings
+        shown = " ".join(map(shlex.quote, settings))
+        sentence = f"Correct the tables, then set {shown} to go on with the other images." if settings else ""
+        return joined_error([*table_errors, *(problem.error("") for problem in problems)], sentence)
     if len(problems) == 1:
         return problems[0].error("" if remedy is None or remedy.repairs else quoted(remedy.settings))
     found = "; ".join(f"({number}) {problem.found}" for number, problem in enumerate(problems, start=1))
@@ -95,15 +95,31 @@ def _capitalized(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def unplaced_problem(selected: SelectedImages, manifest: Manifest) -> DataProblem:
+    """Images for which the files give no split.
+
+    Args:
+        selected: The selected images.
+        manifest: The whole table.
+    """
+    names = selected.unplaced
+    notes = f" ({'; '.join(manifest.split_notes)})" if manifest.split_notes else ""
+    found = f"{len(names)} images are in no split (train, val, test or train_val): {preview(names)}{notes}"
+    return DataProblem(
+        found, lambda settings: unplaced_error(manifest, names, settings), "correct the split lists or column"
+    )
+
+
 def leak_problem(selected: SelectedImages) -> DataProblem:
     """Patients in more than one split."""
     count = len(selected.manifest.leaked)
 
     def error(settings: str) -> Exception:
-        drop = f"Set {settings} to drop their {count} images from the earlier split (train before val before test), or "
-        return PatientOverlapError(
-            f"Expected no patient in two splits but {found}. {drop if settings else ''}correct the files."
-        )
+        advice = "correct the files"
+        if settings:
+            drop = f"Set {settings} to drop their {count} images from the earlier split (train before val before test)"
+            advice = f"{drop}, or {advice}"
+        return PatientOverlapError(f"Expected no patient in two splits but {found}. {_capitalized(advice)}.")
 
     found = describe_leak(selected)
     return DataProblem(found, error, "correct the split lists", (DROP_LEAKED,))
@@ -179,7 +195,11 @@ def untrained_problem(manifest: Manifest, lacking: Mapping[str, str]) -> DataPro
 
 
 def empty_problem(
-    manifest: Manifest, required: Sequence[str], empty: Sequence[str], excluded: Sequence[str]
+    manifest: Manifest,
+    required: Sequence[str],
+    empty: Sequence[str],
+    excluded: Sequence[str],
+    notes: Sequence[str] = (),
 ) -> DataProblem:
     """Splits without images.
 
@@ -188,12 +208,14 @@ def empty_problem(
         required: Splits that must not be empty.
         empty: Those of them that are.
         excluded: Which images are left out, as clauses.
+        notes: What is unusual in the files that state the split, as clauses.
     """
     count = len(manifest.table)
     check = "check the split lists, `data.views`, `data.val_fraction` and what is on disk"
 
     def error(settings: str) -> Exception:
         without = f" that remain ({'; '.join(excluded)})" if excluded else ""
+        without += f": {'; '.join(notes)}" if notes else ""
         advice = f"unpack or replace these images, {check}" if excluded else check
         return ValueError(
             f"Expected images in each of {list(required)} but {list(empty)} got none of the {count} images{without}. "

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from cxr_lightning.data.augment import Augmentation
-from cxr_lightning.data.data_check import DataCheck, DataRequest
+from cxr_lightning.data.data_check import DataCheck, DataRequest, read_partly
 from cxr_lightning.data.dataloader import DistributedShardSampler, EpochSampler, ImageLoader, build_image_loader
 from cxr_lightning.data.dataset import ChestXRayDataset, Sample
 from cxr_lightning.data.datasets.base import DatasetLayout
@@ -145,8 +145,8 @@ class ChestXRayDataModule(pl.LightningDataModule):
         """
         if self._manifest is not None:
             return
-        self._label_table = self.source.read(self.root, self.chosen_labels)
-        self._manifest = DataCheck(self._label_table, self.selection, self.images, request).usable_images()
+        self._label_table, error = read_partly(self.source, self.root, self.chosen_labels)
+        self._manifest = DataCheck(self._label_table, self.selection, self.images, request, error).usable_images()
         logger.info("%s", describe_splits(self._manifest))
 
     @property

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cxr_lightning.data.table_problems import joined_error
+
 SPLITS = ("train", "val", "test")
 MANIFEST_COLUMNS = ("image_id", "patient_id", "path", "split", "view_position", "sex", "age")
 """Columns of every table beside its labels; ``split``, ``view_position``, ``sex``, ``age`` may be missing values."""
@@ -34,6 +36,7 @@ class Manifest:
         skipped: Names of excluded images that are in the label file but not on disk.
         leaked: Names of images that were excluded because their patient is in a later split too.
         rejected: Reasons of the excluded images that cannot be read, by name.
+        split_notes: What is unusual in the files that state the split, as clauses.
         boxes: Columns ``image_id``, ``label``, ``x``, ``y``, ``width``, ``height``, as fractions of the image's sides.
     """
 
@@ -45,6 +48,7 @@ class Manifest:
     skipped: tuple[str, ...] = ()
     leaked: tuple[str, ...] = ()
     rejected: Mapping[str, str] = field(default_factory=dict)
+    split_notes: tuple[str, ...] = ()
     boxes: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=BOX_COLUMNS))
 
     def targets(self) -> NDArray[np.float32]:
@@ -80,21 +84,46 @@ def check_table(table: pd.DataFrame, source: Path) -> None:
     Raises:
         ValueError: If it is empty, an image is listed twice, or an image or patient has no name.
     """
+    if errors := find_table_errors(table, source):
+        raise joined_error(errors)
+
+
+def find_table_errors(table: pd.DataFrame, source: Path) -> list[Exception]:
+    """The errors about repeated images, and about rows that name no image or no patient.
+
+    Args:
+        table: Columns ``image_id`` and ``patient_id``.
+        source: The label file, for the messages.
+    """
     if table.empty:
-        raise ValueError(f"Expected images in '{source}' but it lists none. Check that the file is complete.")
+        return [ValueError(f"Expected images in '{source}' but it lists none. Check that the file is complete.")]
+    errors: list[Exception] = []
     for column, noun in (("image_id", "image"), ("patient_id", "patient")):
-        empty = table.index[table[column].astype("string").str.strip().fillna("") == ""]
+        empty = table.index[is_blank(table[column])]
         if len(empty):
-            raise ValueError(
-                f"Expected every row of '{source}' to name its {noun} but {len(empty)} rows do not, "
-                f"first the one on line {empty[0] + 2}. Fill the column or delete the rows."
+            errors.append(
+                ValueError(
+                    f"Expected every row of '{source}' to name its {noun} but {len(empty)} rows do "
+                    f"not, first the one on line {empty[0] + 2}. "
+                    "Fill the column or delete the rows."
+                )
             )
-    repeated = table["image_id"][table["image_id"].duplicated()].unique()
-    if len(repeated):
-        raise ValueError(
-            f"Expected every image once in '{source}' but {len(repeated)} are listed again: {preview(repeated)}. "
-            "Keep one row for each."
+    named = table["image_id"][~is_blank(table["image_id"])]
+    again = named[named.duplicated()]
+    if len(again):
+        repeated = again.unique()
+        errors.append(
+            ValueError(
+                f"Expected every image once in '{source}' but {len(repeated)} are listed again: {preview(repeated)}, "
+                f"first on line {again.index[0] + 2}. Keep one row for each."
+            )
         )
+    return errors
+
+
+def is_blank(cells: pd.Series) -> pd.Series:
+    """Whether each cell holds nothing but blanks."""
+    return cells.astype("string").str.strip().fillna("") == ""
 
 
 def is_synthetic(root: Path, paths: Iterable[str | None]) -> bool:

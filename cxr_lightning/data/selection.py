@@ -13,6 +13,7 @@ from cxr_lightning.data.splits import (
     draw_subset,
     find_leaked,
     find_missing,
+    find_unplaced,
     keep_views,
 )
 from cxr_lightning.utils.validation import check_choice
@@ -27,12 +28,14 @@ class SelectedImages:
         leaked_patients: Patients that are in a later split too.
         looked_for: Number of images that were looked for on disk, by split.
         missing: Number of them that are not there, by split.
+        unplaced: Names of the images whose split was guessed.
     """
 
     manifest: Manifest
     leaked_patients: tuple[str, ...] = ()
     looked_for: Mapping[str, int] = field(default_factory=dict)
     missing: Mapping[str, int] = field(default_factory=dict)
+    unplaced: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,23 +77,27 @@ class Selection:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
-    def apply(self, manifest: Manifest, images: Sequence[str] = ()) -> SelectedImages:
+    def apply(self, manifest: Manifest, images: Sequence[str] = (), *, guess: bool = False) -> SelectedImages:
         """Select rows and assign each its split, leaving out leaked patients and missing images, whatever is allowed.
 
         Args:
             manifest: The whole table as the layout reads it.
             images: Splits whose images are looked for on disk.
+            guess: Guess the split of an image that the files put into none, instead of an error.
 
         Raises:
             ValueError: If no image has one of the views, the files do not give the split, or fractions are wrong.
         """
         # Splits first: they are the same whatever part of the images is on disk.
+        viewed = keep_views(manifest, self.views)
+        unplaced = viewed.table["image_id"][find_unplaced(viewed.table)] if self.split == "official" else ()
         divided = assign_splits(
-            keep_views(manifest, self.views),
+            viewed,
             self.split,
             seed=self.seed,
             val_fraction=self.val_fraction,
             test_fraction=self.test_fraction,
+            guess=guess,
         )
         leaked = find_leaked(divided.table)
         patients = sorted(divided.table["patient_id"][leaked].unique(), key=lambda name: (len(str(name)), str(name)))
@@ -107,6 +114,7 @@ class Selection:
             tuple(patients),
             dict(Counter(split[split.isin(images)])),
             dict(Counter(split[missing])),
+            tuple(unplaced),
         )
 
     def _draw_subsets(self, manifest: Manifest) -> Manifest:

@@ -10,6 +10,10 @@ from cxr_lightning.data.manifest import SPLITS, Manifest, preview, target_array
 
 SplitMethod = Literal["official", "patient", "all"]
 MissingPolicy = Literal["error", "skip"]
+_SPELLINGS = {"valid": "val", "validation": "val"}
+STATED_SPLITS = (*SPLITS, "train_val", *_SPELLINGS)
+"""What the files may state as an image's split."""
+_BY_PATIENT = "'data.split=patient'"
 
 
 def keep_views(manifest: Manifest, views: Sequence[str] | None) -> Manifest:
@@ -47,6 +51,7 @@ def assign_splits(
     seed: int = 0,
     val_fraction: float = 0.1,
     test_fraction: float = 0.2,
+    guess: bool = False,
 ) -> Manifest:
     """Give every image one split.
 
@@ -59,6 +64,7 @@ def assign_splits(
         seed: Draws the division.
         val_fraction: Fraction of the images for validation: of the ``train_val`` part, or of all with ``patient``.
         test_fraction: Fraction of the images for testing with ``patient``.
+        guess: Guess the split of an image that the files put into none, instead of an error.
 
     Raises:
         ValueError: If the files do not give the split, or the fractions leave nothing for training.
@@ -71,7 +77,10 @@ def assign_splits(
     elif method == "patient":
         table["split"] = _divide(table["patient_id"], {"test": test_fraction, "val": val_fraction}, seed)
     else:
-        table["split"] = _splits_from_files(table)
+        unplaced = table["image_id"][find_unplaced(table)].tolist()
+        if unplaced and not guess:
+            raise unplaced_error(manifest, unplaced)
+        table["split"] = guess_splits(table["split"].replace(_SPELLINGS), table["patient_id"])
         pool = table["split"] == "train_val"
         table.loc[pool, "split"] = _divide(table.loc[pool, "patient_id"], {"val": val_fraction}, seed)
     return manifest.with_table(table)
@@ -91,20 +100,45 @@ def empty_splits(table: pd.DataFrame, required: Sequence[str]) -> list[str]:
     return [split for split in required if not (table["split"] == split).any()]
 
 
-def _splits_from_files(table: pd.DataFrame) -> pd.Series:
-    stated = table["split"].replace({"valid": "val", "validation": "val"})
-    if stated.isna().all():
-        raise ValueError(
-            "Expected the files to say which image is in which split (data.split=official) but they do not. "
-            "Add the split lists (train_val_list.txt, test_list.txt) or a split column, or set 'data.split=patient'."
+def find_unplaced(table: pd.DataFrame) -> pd.Series:
+    """Mark the rows for which the files give no split."""
+    return ~table["split"].isin(STATED_SPLITS)
+
+
+def unplaced_error(manifest: Manifest, unplaced: Sequence[str], settings: str = "") -> ValueError:
+    """The error about images for which the files give no split.
+
+    Args:
+        manifest: The table.
+        unplaced: Names of these images.
+        settings: Settings with which the files' split is not needed, as they are shown.
+    """
+    notes = f": {'; '.join(manifest.split_notes)}" if manifest.split_notes else ""
+    remedy = f"or set {settings or _BY_PATIENT}"
+    if manifest.table["split"].isna().all():
+        return ValueError(
+            f"Expected the files to say which image is in which split (data.split=official) but they do not{notes}. "
+            f"Add the split lists (train_val_list.txt, test_list.txt) or a split column, {remedy}."
         )
-    unplaced = table["image_id"][~stated.isin([*SPLITS, "train_val"])].tolist()
-    if unplaced:
-        raise ValueError(
-            f"Expected every image in a split (train, val, test or train_val) but {len(unplaced)} are in none: "
-            f"{preview(unplaced)}. Complete the split lists, or set 'data.split=patient'."
-        )
-    return stated
+    advice = "Correct the split lists or column" if notes else "Complete the split lists"
+    return ValueError(
+        f"Expected every image in a split (train, val, test or train_val) but {len(unplaced)} are in none: "
+        f"{preview(unplaced)}{notes}. {advice}, {remedy}."
+    )
+
+
+def guess_splits(stated: pd.Series, patients: pd.Series) -> pd.Series:
+    """Fill the splits that the files do not give: those of the patient's other images, else one that makes sense.
+
+    Args:
+        stated: The splits that the files give.
+        patients: The patient of each image.
+    """
+    placed = stated.where(stated.isin(STATED_SPLITS))
+    known = set(placed.dropna())
+    rest = "test" if "test" not in known else "train" if "train" in known else "train_val"
+    by_patient = dict(zip(patients[placed.notna()][::-1], placed.dropna()[::-1], strict=True))
+    return placed.fillna(patients.map(by_patient).astype(object)).fillna(rest)
 
 
 def _divide(patients: pd.Series, fractions: dict[str, float], seed: int) -> pd.Series:

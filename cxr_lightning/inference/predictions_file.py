@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cxr_lightning.data.csv_reader import read_header, read_table
+from cxr_lightning.data.csv_reader import check_delimiter, read_header, read_table
 from cxr_lightning.data.manifest import MANIFEST_COLUMNS, preview
 from cxr_lightning.inference.predictions import Predictions, check_probabilities, predictions_of
 from cxr_lightning.metrics.ranking import FloatArray
@@ -130,7 +130,10 @@ def join_predictions(path: Path, table: pd.DataFrame, *, allow_missing: bool = F
 def _header(path: Path) -> list[str]:
     if not path.is_file():
         raise FileNotFoundError(f"Expected a predictions file at '{path}' but there is no such file. Check the path.")
-    return read_header(path)
+    header = read_header(path)
+    if IMAGE_COLUMN not in header:
+        check_delimiter(header, [IMAGE_COLUMN], path)
+    return header
 
 
 def _labels_of(table: pd.DataFrame) -> list[str]:

@@ -91,3 +91,191 @@ def test_evaluating_a_checkpoint_names_the_data_beside_the_remedy(
     code, report = evaluate(ckpt, *remedy)
     assert code == 0
     assert (report / "report.html").is_file()
+
+
+def edit(path: Path, *changes: tuple[str, str], count: int = -1) -> None:
+    content = path.read_text()
+    for old, new in changes:
+        assert old in content
+        content = content.replace(old, new, count)
+    path.write_text(content)
+
+
+def write_table(root: Path, header: str, cells: Callable[[int], str], file: str = "labels.csv") -> None:
+    """A table of one's own beside NIH's images: the image, its patient, and further cells."""
+    names = sorted(path.name for path in (root / "images").iterdir())
+    rows = [f"images/{name},{name[:8]},{cells(number)}" for number, name in enumerate(names)]
+    (root / file).write_text("\n".join([header, *rows]) + "\n")
+
+
+LABELS = "Data_Entry_2017_v2020.csv"
+OWN = (*SMALL[1:], "data=csv", "data.labels=[A,B]")
+
+
+def test_faults_of_the_tables_are_in_one_message_with_those_of_the_images(
+    run: Run, nih_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = (nih_folder / LABELS).read_text().splitlines()
+    (nih_folder / LABELS).write_text("\n".join([*lines, lines[5], "00000099_000.png,Mass"]) + "\n")
+    edit(nih_folder / LABELS, ("Mass", "Maas"))
+    edit(nih_folder / LABELS, ("Nodule", "noduel"), count=1)
+    edit(nih_folder / "BBox_List_2017.csv", ("256.0", "left"), count=1)
+    with (nih_folder / "test_list.txt").open("a") as file:
+        file.write("00000001_000.png\n00000016_001.png\n")
+    for image in ("00000003_000.png", "00000004_001.png"):
+        (nih_folder / "images" / image).unlink()
+    (nih_folder / "images/00000005_000.png").write_bytes(b"")
+    error = error_of(run, capsys, *SMALL, f"data.root={nih_folder}")
+    expected = (
+        rf"but 8 things are wrong\. \(1\) Expected 11 fields on every line of '.*{LABELS}'.* first line 35 with 2",
+        r"\(2\) Expected NIH's finding names .* \d+ cells hold unknown findings: 'noduel' on line 2",
+        r" \(Did you mean 'Nodule'\?\), 'Maas' 17 times, first on line 3 \(Did you mean 'Mass'\?\)\. Correct",
+        r"\(3\) Expected every image once in .* but 1 are listed again: 00000003_000\.png, first on line 34",
+        r"\(4\) Expected every image once in '.*test_list\.txt' .* first '00000016_001\.png' on line 10",
+        r"\(5\) Expected the split lists in .* share 1, first 00000001_000\.png",
+        r"\(6\) Expected four numbers for every box in '.*BBox_List_2017\.csv'",
+        r"\(7\) .* 2 of 32 images in the label file are not on disk: 00000003_000\.png, 00000004_001\.png",
+        r"\(8\) .* '.*00000005_000\.png'.* the file is empty",
+        r"Correct the tables, then set data\.on_missing=skip data\.on_bad_image=skip to go on",
+    )
+    for pattern in expected:
+        assert re.search(pattern, error), f"{pattern} is not in {error}"
+    assert "positives" not in error
+    assert "none of the" not in error
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected", "absent"),
+    [
+        (
+            ["data.source.patient_column=pat", "data.labels=[A,C]", "data.source.sex_column=sex"],
+            [
+                "Expected the columns 'pat', 'sex', 'C', each once, in",
+                "Correct the header, or `data.source.patient_column`, `data.source.sex_column`, `data.labels`.",
+                "(2) Expected every image of the label file below the data folder but 1 of 32",
+            ],
+            "data.source.image_column",
+        ),
+        (
+            ["data.source.image_column=imgae", "data.source.age_column=years"],
+            [
+                "Expected the columns 'imgae', 'years', each once",
+                "'imgae' (Did you mean 'image'?), 'years' are not there",
+            ],
+            "on disk",
+        ),
+        (
+            ["data.source.split_column=fold", "data.split=official"],
+            [
+                "(1) 10 images are in no split (train, val, test or train_val): images/00000001_000.png",
+                "column 'fold' of '",
+                "'trian' 8 times, first on line 2 (Did you mean 'train'?), '' (empty) 2 times, first on line 8",
+                "(2) 1 of 32 images in the label file are not on disk",
+                "Set data.split=patient data.on_missing=skip",
+            ],
+            "is left for",
+        ),
+        (
+            ["data.labels=[A,B,fold]"],
+            [
+                "Expected 0, 1 or nothing (unknown) in column 'fold' of",
+                "'trian' 8 times, first on line 2, 'val' 8 times",
+            ],
+            "Did you mean",
+        ),
+        (["data.source.file=images"], ["/images' but that is a folder. Set `data.source.file` to"], "Errno"),
+        (["data.source.file="], ["but that is a folder. Set `data.source.file` to"], "Errno"),
+        (["data.source.file=tabs.csv"], ["but its first line has tabs", "with commas"], "`data"),
+        (["data.source.file=bars.csv"], ["but its first line has vertical bars", "with commas"], "`data"),
+    ],
+)
+def test_faults_of_a_table_of_ones_own(
+    settings: list[str],
+    expected: list[str],
+    absent: str,
+    run: Run,
+    nih_folder: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folds = ["trian", "val", "test", "train"]
+    write_table(
+        nih_folder,
+        "image,patient_id,A,B,fold",
+        lambda row: f"{row % 2},{int(row % 3 == 0)},{'' if row in (6, 7) else folds[row // 2 % 4]}",
+    )
+    for file, delimiter in (("tabs.csv", "\t"), ("bars.csv", "|")):
+        (nih_folder / file).write_text((nih_folder / "labels.csv").read_text().replace(",", delimiter))
+    (nih_folder / "images/00000003_000.png").unlink()
+    error = error_of(run, capsys, *OWN, *settings, f"data.root={nih_folder}")
+    for part in expected:
+        assert part in error
+    assert absent not in error
+
+
+def no_list(root: Path) -> None:
+    (root / "test_list.txt").unlink()
+
+
+def folder_as_list(root: Path) -> None:
+    no_list(root)
+    (root / "test_list.txt").mkdir()
+
+
+def lists_with_folders(root: Path) -> None:
+    for file in ("test_list.txt", "train_val_list.txt"):
+        edit(root / file, ("0000", "images/0000"))
+
+
+def other_lists_names(root: Path) -> None:
+    edit(root / "test_list.txt", (".png", ".jpg"))
+
+
+def folder_as_labels(root: Path) -> None:
+    (root / LABELS).unlink()
+    (root / LABELS).mkdir()
+
+
+def semicolons(root: Path) -> None:
+    edit(root / LABELS, (",", ";"))
+    edit(root / LABELS, ("[Width;Height]", "[Width,Height]"))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "expected"),
+    [
+        (no_list, ["8 are in none: 00000013_000.png", "test_list.txt' is not there", "set 'data.split=patient'"]),
+        (folder_as_list, ["8 are in none", "test_list.txt' is no file but a folder"]),
+        (other_lists_names, ["8 of the 8 names in '", f"test_list.txt' are not in {LABELS}, first 00000013_000.jpg"]),
+        (lists_with_folders, ["but they do not: 24 of the 24 names in '", "first images/00000001_000.png; 8 of the 8"]),
+        (folder_as_labels, [f"{LABELS}' but that is a folder. Set `data.source.label_file`"]),
+        (semicolons, ["Expected commas between the columns of '", "its first line has semicolons: 'Image Index;"]),
+    ],
+)
+def test_the_file_that_is_at_fault_is_named(
+    spoil: Callable[[Path], None],
+    expected: list[str],
+    run: Run,
+    nih_folder: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    spoil(nih_folder)
+    error = error_of(run, capsys, *SMALL, f"data.root={nih_folder}")
+    for part in expected:
+        assert part in error
+    assert "the `data` settings" not in error
+
+
+def test_official_lists_of_more_images_than_the_label_file_are_one_line_of_warning(
+    run: Run, nih_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for file in ("test_list.txt", "train_val_list.txt"):
+        with (nih_folder / file).open("a") as names:
+            names.writelines(f"{number:08d}_{len(file):03d}.png\n" for number in range(100, 200))
+    code, folder = run(*SMALL, f"data.root={nih_folder}", EPOCH, "test=false")
+    assert code == 0
+    warnings = [line for line in (folder / "train.log").read_text().splitlines() if "are not in" in line]
+    assert len(warnings) == 1
+    assert "100 of the 124 names in '" in warnings[0]
+    assert (
+        f"100 of the 108 names in '{nih_folder}/test_list.txt' are not in {LABELS}, first 00000100_013" in warnings[0]
+    )

@@ -1,15 +1,20 @@
 """The protocol of a data set's layout, and functions that several layouts use."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 
-from cxr_lightning.data.csv_reader import parse_age, parse_targets, read_table
-from cxr_lightning.data.manifest import MANIFEST_COLUMNS, Manifest
+from cxr_lightning.data.csv_reader import read_table
+from cxr_lightning.data.manifest import MANIFEST_COLUMNS, Manifest, find_table_errors, is_blank
+from cxr_lightning.data.table_cells import check_image_names, parse_age, parse_targets
+from cxr_lightning.data.table_problems import TableProblems
+
+_NO_COLUMNS: Mapping[str, str | None] = MappingProxyType({})
 
 
 class DatasetLayout(ABC):
@@ -59,6 +64,9 @@ class DatasetLayout(ABC):
 
         Returns:
             The table; its ``path`` is missing where an image is not on disk.
+
+        Raises:
+            TablesError: If something is wrong, but the error's table can be used to find what is wrong with the images.
         """
 
     def listed_images(self, root: Path) -> pd.Series:
@@ -82,37 +90,85 @@ def check_data_root(root: Path) -> Path:
 
 
 def read_label_columns(
-    path: Path, labels: Sequence[str], *, image: str, patient: str, extra: dict[str, str | None] | None = None
+    path: Path,
+    labels: Sequence[str],
+    problems: TableProblems,
+    *,
+    image: str,
+    patient: str,
+    extra: Mapping[str, str | None] = _NO_COLUMNS,
+    settings: Mapping[str, str],
 ) -> pd.DataFrame:
     """Read a CSV with one row per image and one 0 / 1 / empty column per label.
 
     Args:
         path: The CSV.
         labels: Names of the label columns.
+        problems: Collects what is wrong; stand-ins are in the columns that cannot be used.
         image: Name of the column with the images.
         patient: Name of the column with the patients.
         extra: Names of the columns for ``split``, ``view_position``, ``sex`` and ``age``; None for those without.
+        settings: Settings that name columns, by column, and the one that names the file by ``""``.
 
     Returns:
-        Columns ``image_id``, ``patient_id``, the extra ones (missing values where there is no column) and the labels.
-
-    Raises:
-        ValueError: If a label has the name of another column of the table, or a cell is malformed.
+        Columns ``image_id``, ``patient_id``, the extra ones (missing values where there is no column) and the labels;
+        no rows if the images are not known.
     """
-    if clash := sorted({*labels} & {*MANIFEST_COLUMNS}):
-        raise ValueError(
-            f"Expected labels with names that the table does not use itself but got {clash}. Rename these columns of "
-            f"'{path}'."
-        )
-    columns = {name: column for name, column in (extra or {}).items() if column is not None}
-    raw = read_table(path, [image, patient, *columns.values(), *labels])
-    # One patient is "00001" in one file and "1" in another.
-    table = pd.DataFrame({"image_id": raw[image], "patient_id": raw[patient].str.replace(r"^0+(?=\d)", "", regex=True)})
+    columns = {name: column for name, column in extra.items() if column is not None}
+    raw = read_table(path, [image, patient, *columns.values(), *labels], settings=settings, problems=problems)
+    columns = {"image_id": image, "patient_id": patient, **columns}
+    table = pd.DataFrame({name: raw[column] for name, column in columns.items() if column in raw})
+    if "patient_id" in table:  # one patient is "00001" in one file and "1" in another
+        table["patient_id"] = table["patient_id"].str.replace(r"^0+(?=\d)", "", regex=True)
+    table = complete_columns(table, columns, problems)
+    targets = parse_targets(raw[[label for label in labels if label in raw]], path, problems)
+    problems.unknown |= {"labels"} if len(targets.columns) < len(labels) else set()
+    return pd.concat([table, targets.reindex(index=table.index, columns=list(labels))], axis=1)
+
+
+def complete_columns(table: pd.DataFrame, columns: Collection[str], problems: TableProblems) -> pd.DataFrame:
+    """Convert a table's text to that of a manifest, with stand-ins for columns that are not there.
+
+    Args:
+        table: Text; some of the columns of a manifest.
+        columns: Those of them that should be there.
+        problems: Is told which of the columns hold stand-ins.
+
+    Returns:
+        All columns but ``path``; no rows if the images are not known.
+    """
+    problems.unknown |= set(columns) - set(table.columns)
+    if "image_id" not in table:
+        return pd.DataFrame(columns=[name for name in MANIFEST_COLUMNS if name != "path"], dtype=object)
+    complete = pd.DataFrame({"image_id": table["image_id"]})
+    complete["patient_id"] = table.get("patient_id", table["image_id"].where(~is_blank(table["image_id"]), "unknown"))
     for name in ("split", "view_position", "sex"):
-        table[name] = raw[columns[name]].replace("", None) if name in columns else None
+        complete[name] = table[name].replace("", None) if name in table else None
     for name in ("view_position", "sex"):
-        table[name] = table[name].astype("object").map(lambda text: text.upper() if isinstance(text, str) else None)
-    table["age"] = raw[columns["age"]].map(parse_age).astype("float64") if "age" in columns else np.nan
-    for label in labels:
-        table[label] = parse_targets(raw[label], path)
-    return table
+        complete[name] = (
+            complete[name].astype("object").map(lambda text: text.upper() if isinstance(text, str) else None)
+        )
+    ages = {text: parse_age(text) for text in table["age"].unique()} if "age" in table else {}
+    complete["age"] = table["age"].map(ages).astype("float64") if "age" in table else np.nan
+    return complete
+
+
+def usable_rows(table: pd.DataFrame, path: Path, problems: TableProblems, *, relative: bool = False) -> pd.DataFrame:
+    """The rows that name an image, each image once; the others are problems.
+
+    Args:
+        table: A table with the columns of :func:`complete_columns`.
+        path: The label file, for the messages.
+        problems: Collects what is wrong.
+        relative: Whether an image's name may be a path below the root.
+    """
+    if table.empty and problems.errors:
+        return table
+    for error in find_table_errors(table, path):
+        problems.add(error)
+    named = table[~is_blank(table["image_id"])]
+    problems.unknown |= {"rows"} if len(named) < len(table) else set()
+    named = named[check_image_names(named["image_id"], path, relative=relative, problems=problems)]
+    alone = is_blank(named["patient_id"])
+    named = named.assign(patient_id=named["patient_id"].mask(alone, named["image_id"]))
+    return named.drop_duplicates("image_id")

@@ -7,9 +7,12 @@ from typing import ClassVar
 
 import pandas as pd
 
-from cxr_lightning.data.csv_reader import check_image_names, read_header, read_table
-from cxr_lightning.data.datasets.base import DatasetLayout, check_data_root, read_label_columns
-from cxr_lightning.data.manifest import MANIFEST_COLUMNS, Manifest, check_table, is_synthetic
+from cxr_lightning.data.csv_reader import read_header, read_table
+from cxr_lightning.data.datasets.base import DatasetLayout, check_data_root, read_label_columns, usable_rows
+from cxr_lightning.data.manifest import MANIFEST_COLUMNS, Manifest, is_synthetic
+from cxr_lightning.data.splits import STATED_SPLITS
+from cxr_lightning.data.table_cells import check_image_names
+from cxr_lightning.data.table_problems import TableProblems, describe_words
 from cxr_lightning.labels import check_labels
 from cxr_lightning.utils.io import file_sha256
 
@@ -53,28 +56,70 @@ class CsvLayout(DatasetLayout):
                 labels.
         """
         path = check_data_root(root) / self.file
-        if labels is None:
-            raise ValueError(
-                f"Expected `data.labels` to name the label columns of '{path}' but it is null; "
-                f"the columns are {read_header(path)[:30]}. Set, for example, 'data.labels=[Effusion,Edema]'."
-            )
-        chosen = check_labels(labels)
-        extra = {
-            "split": self.split_column,
-            "view_position": self.view_column,
-            "sex": self.sex_column,
-            "age": self.age_column,
-        }
-        table = read_label_columns(path, chosen, image=self.image_column, patient=self.patient_column, extra=extra)
-        check_table(table, path)
-        table["path"] = self.image_paths(root, table["image_id"])
-        return Manifest(
+        problems = TableProblems()
+        chosen = self._labels(path, labels, problems)
+        table = read_label_columns(
+            path,
+            chosen,
+            problems,
+            image=self.image_column,
+            patient=self.patient_column,
+            extra={
+                "split": self.split_column,
+                "view_position": self.view_column,
+                "sex": self.sex_column,
+                "age": self.age_column,
+            },
+            settings=self._settings(chosen),
+        )
+        notes = () if "split" in problems.unknown else self._split_notes(table["split"], path)
+        table = usable_rows(table, path, problems, relative=True)
+        table = self._below_root(root, table, problems)
+        table["path"] = find_listed_images(root, table["image_id"])
+        if table.empty:
+            problems.check()
+        manifest = Manifest(
             table=table.reset_index(drop=True)[[*MANIFEST_COLUMNS, *chosen]],
             labels=chosen,
             source=self.name,
             synthetic=is_synthetic(root, table["path"]),
             files={path.name: file_sha256(path)},
+            split_notes=notes,
         )
+        problems.check(manifest)
+        return manifest
+
+    def _labels(self, path: Path, labels: Sequence[str] | None, problems: TableProblems) -> tuple[str, ...]:
+        """The label columns; none if they are not known."""
+        if labels is None:
+            with problems.collected("labels"):
+                columns = read_header(path, "data.source.file")[:30]
+                raise ValueError(
+                    f"Expected `data.labels` to name the label columns of '{path}' but it is null; "
+                    f"the columns are {columns}. Set, for example, 'data.labels=[Effusion,Edema]'."
+                )
+            return ()
+        chosen = check_labels(labels)
+        if clash := sorted({*chosen} & {*MANIFEST_COLUMNS}):
+            error = ValueError(
+                f"Expected labels with names that the table does not use itself but got {clash}. Rename these columns "
+                f"of '{path}'."
+            )
+            problems.add(error, "labels")
+        return tuple(label for label in chosen if label not in MANIFEST_COLUMNS)
+
+    def _settings(self, labels: Sequence[str]) -> dict[str, str]:
+        """The settings that name columns, by column, and the one that names the file by ``""``."""
+        columns = {name: getattr(self, name) for name in vars(self) if name.endswith("_column")}
+        named = {str(column): f"data.source.{name}" for name, column in columns.items() if column is not None}
+        return {**dict.fromkeys(labels, "data.labels"), **named, "": "data.source.file"}
+
+    def _split_notes(self, stated: pd.Series, path: Path) -> tuple[str, ...]:
+        """What the split column holds that is no split, as a clause."""
+        wrong = stated[~stated.isin(STATED_SPLITS)].fillna("")
+        if self.split_column is None or wrong.empty:
+            return ()
+        return (f"column '{self.split_column}' of '{path}' holds {describe_words(wrong, STATED_SPLITS)}",)
 
     def listed_images(self, root: Path) -> pd.Series:
         """Paths of the images in the image column, whatever the labels are.
@@ -83,21 +128,34 @@ class CsvLayout(DatasetLayout):
             root: Folder that the CSV and the images are in.
         """
         path = check_data_root(root) / self.file
-        return self.image_paths(root, read_table(path, [self.image_column])[self.image_column])
+        problems = TableProblems()
+        raw = read_table(path, [self.image_column], settings=self._settings(()), problems=problems)
+        problems.check()
+        table = raw.rename(columns={self.image_column: "image_id"})
+        check_image_names(table["image_id"], path, relative=True, problems=problems)
+        table = self._below_root(root, table, problems)
+        problems.check()
+        return find_listed_images(root, table["image_id"])
 
-    def image_paths(self, root: Path, names: pd.Series) -> pd.Series:
-        """Paths of the images that a table names, missing where one is not on disk.
-
-        Raises:
-            ValueError: If one leads out of the data folder.
-        """
-        path = root / self.file
-        check_image_names(names, path, relative=True)
+    def _below_root(self, root: Path, table: pd.DataFrame, problems: TableProblems) -> pd.DataFrame:
+        """The rows whose images are no links out of the data folder; the others are a problem."""
         inside = root.resolve()
-        for line, name in zip(names.index.tolist(), names, strict=True):
-            if not (self.follow_links or (root / name).resolve().is_relative_to(inside)):
-                raise ValueError(
-                    f"Expected images below '{root}' but '{name}' on line {line + 2} of '{path}' is a link to "
-                    "elsewhere. Set 'data.source.follow_links=true' if that is meant."
-                )
-        return names.map(lambda name: str(root / name) if (root / name).is_file() else None)
+        if self.follow_links:
+            return table
+        below = pd.Series(
+            [(root / name).resolve().is_relative_to(inside) for name in table["image_id"]], table.index, dtype=bool
+        )
+        if not below.all():
+            wrong = table["image_id"][~below]
+            error = ValueError(
+                f"Expected images below '{root}' but {len(wrong)} are links to elsewhere, first '{wrong.iloc[0]}' on "
+                f"line {wrong.index[0] + 2} of '{root / self.file}'. Set 'data.source.follow_links=true' if that is "
+                "meant."
+            )
+            problems.add(error, "rows")
+        return table[below]
+
+
+def find_listed_images(root: Path, names: pd.Series) -> pd.Series:
+    """Paths of the images that a table names, missing where one is not on disk."""
+    return names.map(lambda name: str(root / name) if (root / name).is_file() else None).astype(object)

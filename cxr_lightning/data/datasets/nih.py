@@ -9,23 +9,20 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from cxr_lightning.data.csv_reader import check_image_names, index_images, parse_age, read_image_list, read_table
-from cxr_lightning.data.datasets.base import DatasetLayout, check_data_root
-from cxr_lightning.data.manifest import BOX_COLUMNS, MANIFEST_COLUMNS, Manifest, check_table, is_synthetic
-from cxr_lightning.labels import BOX_LIST_SPELLING, NIH_LABELS, check_labels, decode_findings
+from cxr_lightning.data.csv_reader import index_images, read_table
+from cxr_lightning.data.datasets.base import DatasetLayout, check_data_root, complete_columns, usable_rows
+from cxr_lightning.data.datasets.nih_lists import BOX_LIST, SPLIT_LISTS, SplitLists, read_boxes, read_split_lists
+from cxr_lightning.data.manifest import MANIFEST_COLUMNS, Manifest, is_synthetic
+from cxr_lightning.data.splits import guess_splits
+from cxr_lightning.data.table_problems import TableProblems, describe_words
+from cxr_lightning.labels import NIH_LABELS, NO_FINDING, check_labels, split_findings
 from cxr_lightning.utils.io import file_sha256
 
 LABEL_FILES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
-SPLIT_LISTS = {"train_val": "train_val_list.txt", "test": "test_list.txt"}
-BOX_LIST = "BBox_List_2017.csv"
-_BOX_TOLERANCE = 1e-6
-"""Fraction of a side that a box may reach beyond the image by rounding."""
-BOX_FRAME = 1024
-"""Side, in pixels, of the frame that the box list's numbers are in, whatever the image files' size."""
-
+_FINDINGS = "Finding Labels"
 _FIELDS = {
     "Image Index": "image_id",
-    "Finding Labels": "findings",
+    _FINDINGS: "findings",
     "Patient ID": "patient_id",
     "Patient Age": "age",
     "Patient Gender": "sex",
@@ -69,22 +66,30 @@ class NIHLayout(DatasetLayout):
         """
         folder = check_data_root(self.folder(root))
         chosen = _check_nih_labels(self.default_labels if labels is None else labels)
-        path = folder / (self.label_file or _newest_edition(folder))
-        table = _read_labels(path, chosen)
-        present = [path] + [folder / name for name in (*SPLIT_LISTS.values(), BOX_LIST) if (folder / name).is_file()]
-        table["split"] = _read_split(folder, table["image_id"])
+        problems = TableProblems()
+        path, table = folder, pd.DataFrame()
+        with problems.collected():
+            path = folder / (_newest_edition(folder) if self.label_file is None else self.label_file)
+            table = _read_labels(path, chosen, problems)
+        lists = read_split_lists(folder, problems)
+        boxes = read_boxes(folder / BOX_LIST, problems)
+        if table.empty:
+            problems.check()
+        table["split"] = _splits(table, lists, problems)
         images = index_images(folder)
         table["path"] = [str(images[name]) if name in images else None for name in table["image_id"]]
-        return Manifest(
+        read = [path, *(folder / name for name in (*SPLIT_LISTS.values(), BOX_LIST))]
+        manifest = Manifest(
             table=table[[*MANIFEST_COLUMNS, *chosen]],
             labels=chosen,
             source=self.name,
             synthetic=is_synthetic(folder, table["path"]),
-            files={file.name: file_sha256(file) for file in present},
-            boxes=_read_boxes(folder / BOX_LIST)
-            if (folder / BOX_LIST).is_file()
-            else pd.DataFrame(columns=BOX_COLUMNS),
+            files={file.name: file_sha256(file) for file in read if file.is_file()},
+            split_notes=lists.notes if "rows" in problems.unknown else lists.compare(table["image_id"], path),
+            boxes=boxes,
         )
+        problems.check(manifest)
+        return manifest
 
 
 def _check_nih_labels(labels: Sequence[str]) -> tuple[str, ...]:
@@ -98,6 +103,7 @@ def _check_nih_labels(labels: Sequence[str]) -> tuple[str, ...]:
 
 def _newest_edition(folder: Path) -> str:
     found = [name for name in LABEL_FILES if (folder / name).is_file()]
+    found = found or [name for name in LABEL_FILES if (folder / name).exists()]
     if not found:
         names = sorted(entry.name for entry in folder.iterdir())[:5]
         raise FileNotFoundError(
@@ -114,77 +120,47 @@ def _split_header(header: list[str]) -> list[str]:
     return [name.strip() for name in ",".join(header).split(",")]
 
 
-def _read_labels(path: Path, labels: Sequence[str]) -> pd.DataFrame:
-    raw = read_table(path, list(_FIELDS), fix_header=_split_header).rename(columns=_FIELDS)
-    check_table(raw, path)
-    check_image_names(raw["image_id"], path)
-    findings = {text: _decode_cell(text, raw, path) for text in raw["findings"].unique()}
-    table = raw.drop(columns="findings")
+def _read_labels(path: Path, labels: Sequence[str], problems: TableProblems) -> pd.DataFrame:
+    settings = {"": "data.source.label_file"}
+    raw = read_table(path, list(_FIELDS), fix_header=_split_header, settings=settings, problems=problems)
+    table = complete_columns(raw.rename(columns=_FIELDS), list(_FIELDS.values()), problems)
+    findings = _decode_cells(raw[_FINDINGS], path, problems) if _FINDINGS in raw else {}
     for label in labels:
-        table[label] = raw["findings"].map({text: np.float32(label in names) for text, names in findings.items()})
-    table["age"] = raw["age"].map({text: parse_age(text) for text in raw["age"].unique()}).astype("float64")
-    for column in ("sex", "view_position"):
-        table[column] = raw[column].str.upper().replace("", None)
-    return table.reset_index(drop=True)
+        present = {text: np.float32(label in names) for text, names in findings.items()}
+        table[label] = raw[_FINDINGS].map(present).reindex(table.index) if findings else np.float32(np.nan)
+    if _FINDINGS not in raw:
+        problems.unknown.add("labels")
+    return usable_rows(table, path, problems).reset_index(drop=True)
 
 
-def _decode_cell(text: str, raw: pd.DataFrame, path: Path) -> frozenset[str]:
-    try:
-        return decode_findings(text)
-    except ValueError as error:
-        line = raw.index[raw["findings"] == text][0] + 2
-        raise ValueError(
-            f"Expected NIH's finding names or 'No Finding' in '{path}' but line {line} holds {text!r} ({error}). "
-            "Correct the cell."
-        ) from error
-
-
-def _read_split(folder: Path, images: pd.Series) -> pd.Series:
-    """The split of each image, ``train_val`` or ``test``; missing where there are no lists."""
-    lists = {split: read_image_list(folder / name) for split, name in SPLIT_LISTS.items() if (folder / name).is_file()}
-    if not lists:
-        return pd.Series(None, index=images.index, dtype=object)
-    both = sorted(set(lists.get("train_val", [])) & set(lists.get("test", [])))
-    if both:
-        raise ValueError(
-            f"Expected the split lists in '{folder}' to share no image but they share {len(both)}, first {both[0]}. "
-            "Download them again."
+def _decode_cells(cells: pd.Series, path: Path, problems: TableProblems) -> dict[str, set[str]]:
+    """The findings in each different cell; names that are no findings are a problem."""
+    allowed = {NO_FINDING, *NIH_LABELS}
+    names = {text: split_findings(text) for text in cells.unique()}
+    unknown = cells.map({text: [name for name in found if name not in allowed] for text, found in names.items()})
+    words = unknown[unknown.map(len) > 0].explode()
+    where = f"column '{_FINDINGS}' of '{path}'"
+    if len(words):
+        error = ValueError(
+            f"Expected NIH's finding names or '{NO_FINDING}' in {where} but {words.index.nunique()} cells hold unknown "
+            f"findings: {describe_words(words, allowed)}. Correct the cells."
         )
-    return images.map({name: split for split, names in lists.items() for name in names})
-
-
-def _read_boxes(path: Path) -> pd.DataFrame:
-    """Read the box list; its four numbers become fractions of the image's sides."""
-    numbers = ["Bbox [x", "y", "w", "h]"]
-    raw = read_table(path, ["Image Index", "Finding Label", *numbers], fix_header=_fix_box_header)
-    corners = [pd.to_numeric(raw[name], errors="coerce").astype("float64") / BOX_FRAME for name in numbers]
-    boxes = pd.DataFrame(dict(zip(BOX_COLUMNS[2:], corners, strict=True)))
-    wrong = raw.index[~np.isfinite(boxes.to_numpy()).all(axis=1)]
-    if len(wrong):
-        raise ValueError(
-            f"Expected four numbers for every box in '{path}' but {len(wrong)} rows hold something else, "
-            f"first line {wrong[0] + 2}. Download it again."
+        problems.add(error, "labels")
+    contradictory = cells[cells.map({text: NO_FINDING in found and len(found) > 1 for text, found in names.items()})]
+    if len(contradictory):
+        error = ValueError(
+            f"Expected findings or '{NO_FINDING}' alone in {where} but {len(contradictory)} cells hold '{NO_FINDING}' "
+            f"beside other findings: {describe_words(contradictory)}. Correct the cells."
         )
-    outside = (
-        (boxes[["x", "y"]] < 0).any(axis=1)
-        | (boxes[["width", "height"]] <= 0).any(axis=1)
-        | (boxes["x"] + boxes["width"] > 1 + _BOX_TOLERANCE)
-        | (boxes["y"] + boxes["height"] > 1 + _BOX_TOLERANCE)
-    )
-    if outside.any():
-        raise ValueError(
-            f"Expected boxes within {BOX_FRAME} x {BOX_FRAME} pixels in '{path}' but {int(outside.sum())} are "
-            f"not, first line {raw.index[outside][0] + 2}. Download it again."
-        )
-    boxes.insert(0, "image_id", raw["Image Index"])
-    boxes.insert(1, "label", raw["Finding Label"].replace(BOX_LIST_SPELLING))
-    unknown = sorted(set(boxes["label"]) - set(NIH_LABELS))
-    if unknown:
-        raise ValueError(f"Expected NIH's finding names in '{path}' but got {unknown[:5]}. Download it again.")
-    return boxes.reset_index(drop=True)
+        problems.add(error, "labels")
+    return {text: set(found) for text, found in names.items()}
 
 
-def _fix_box_header(header: list[str]) -> list[str]:
-    """Split ``Bbox [x,y,w,h],,,`` into the four columns that it stands for: it spans six of which three are empty."""
-    names = ",".join(header).split(",")
-    return names[: names.index("h]") + 1] if "h]" in names else names
+def _splits(table: pd.DataFrame, lists: SplitLists, problems: TableProblems) -> pd.Series:
+    """The split of each image, ``train_val`` or ``test``; missing where it is in no list."""
+    split = table["image_id"].map(lists.split_of).astype(object)
+    shared = table["image_id"].isin(lists.shared)
+    if "split" in problems.unknown or shared.any():
+        guessed = guess_splits(split, table["patient_id"])
+        split = guessed if "split" in problems.unknown else split.mask(shared, guessed)
+    return split

@@ -7,15 +7,10 @@ from typing import ClassVar
 
 import pandas as pd
 
-from cxr_lightning.data.csv_reader import check_image_names, index_images
-from cxr_lightning.data.datasets.base import DatasetLayout, check_data_root, read_label_columns
-from cxr_lightning.data.manifest import (
-    MANIFEST_COLUMNS,
-    Manifest,
-    check_table,
-    is_synthetic,
-    preview,
-)
+from cxr_lightning.data.csv_reader import index_images
+from cxr_lightning.data.datasets.base import DatasetLayout, check_data_root, read_label_columns, usable_rows
+from cxr_lightning.data.manifest import MANIFEST_COLUMNS, Manifest, is_synthetic, preview
+from cxr_lightning.data.table_problems import TableProblems
 from cxr_lightning.labels import WALKTHROUGH_LABELS, check_labels
 from cxr_lightning.utils.io import file_sha256
 
@@ -51,23 +46,36 @@ class WalkthroughLayout(DatasetLayout):
         check_data_root(root)
         chosen = check_labels(self.default_labels if labels is None else labels)
         files = {"train": self.train_file, "val": self.val_file, "test": self.test_file}
+        problems = TableProblems()
         parts = []
         for split, name in files.items():
-            part = read_label_columns(root / name, chosen, image="Image", patient="PatientId")
-            check_table(part, root / name)
-            check_image_names(part["image_id"], root / name)
-            parts.append(part.assign(split=split))
-        table = pd.concat(parts)
-        _check_repeats(table, chosen, root)
+            part = read_label_columns(
+                root / name,
+                chosen,
+                problems,
+                image="Image",
+                patient="PatientId",
+                settings={"": f"data.source.{split}_file"},
+            )
+            if part.empty:
+                problems.unknown.add("split")
+            parts.append(usable_rows(part, root / name, problems).assign(split=split))
+        table = pd.concat([part for part in parts if len(part)] or parts[:1])
+        with problems.collected():
+            _check_repeats(table, chosen, root)
+        if table.empty:
+            problems.check()
         images = index_images(root)
         table["path"] = [str(images[name]) if name in images else None for name in table["image_id"]]
-        return Manifest(
+        manifest = Manifest(
             table=table.reset_index(drop=True)[[*MANIFEST_COLUMNS, *chosen]],
             labels=chosen,
             source=self.name,
             synthetic=is_synthetic(root, table["path"]),
-            files={name: file_sha256(root / name) for name in files.values()},
+            files={name: file_sha256(root / name) for name in files.values() if (root / name).is_file()},
         )
+        problems.check(manifest)
+        return manifest
 
 
 def _check_repeats(table: pd.DataFrame, labels: Sequence[str], root: Path) -> None:

@@ -7,16 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from cxr_lightning.data.csv_reader import (
-    check_image_names,
-    index_images,
-    parse_age,
-    parse_targets,
-    read_header,
-    read_image_list,
-    read_table,
-)
+from cxr_lightning.data.csv_reader import index_images, read_header, read_image_list, read_table
 from cxr_lightning.data.manifest import check_table, names_sha256, preview
+from cxr_lightning.data.table_cells import check_image_names, parse_age, parse_targets
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 7861\n"
 
@@ -69,7 +62,11 @@ def test_a_column_may_be_requested_twice(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ("a,c\n1,2\n", r"one column 'b' in '.*labels\.csv' but the columns are \['a', 'c'\]"),
-        ("a,b,b\n1,2,3\n", "one column 'b' in .* but it is there twice"),
+        ("a,b,b\n1,2,3\n", "one column 'b' in .* but 'b' is there 2 times"),
+        ("a;b\n1;2\n", r"commas between the columns of '.*labels\.csv' but its first line has semicolons: 'a;b'"),
+        ('"a"\t"b"\n"1"\t"2"\n', "first line has tabs"),
+        ("c;x,y;b\n1;2;3\n", "first line has semicolons: 'c;x,y;b'"),
+        ("sep=;\na;b\n", "first line has semicolons"),
         ("a,b\n1,2\n1,2,3\n", r"2 fields on every line of '.*labels\.csv'.* but 1 differ, first line 3 with 3"),
         ("a,b\n1,2\n\n1\n7\n", "2 fields on every line of .* but 2 differ, first line 4 with 1"),
         (b"a,b\n1,\xff\n", r"UTF-8 comma-separated text in '.*labels\.csv'"),
@@ -79,7 +76,22 @@ def test_a_column_may_be_requested_twice(tmp_path: Path) -> None:
         ("", r"text from the first line of '.*labels\.csv' on but that is empty"),
         ("\n\n", "text from the first line of .* on but that is empty"),
     ],
-    ids=["missing", "duplicated", "too-many", "too-few", "latin", "utf-16", "open-quote", "pointer", "empty", "blank"],
+    ids=[
+        "missing",
+        "duplicated",
+        "semicolons",
+        "tabs",
+        "decimals",
+        "sep",
+        "too-many",
+        "too-few",
+        "latin",
+        "utf-16",
+        "open-quote",
+        "pointer",
+        "empty",
+        "blank",
+    ],
 )
 def test_a_malformed_table_is_refused(tmp_path: Path, content: str | bytes, message: str) -> None:
     with pytest.raises(ValueError, match=message):
@@ -118,7 +130,7 @@ def test_a_malformed_list_is_refused(tmp_path: Path, content: str | bytes, messa
 
 
 def test_targets_are_one_zero_or_unknown() -> None:
-    values = parse_targets(pd.Series(["1", "0", "", "1.0", "0.0"]), Path("labels.csv"))
+    values = parse_targets(pd.DataFrame({"Mass": ["1", "0", "", "1.0", "0.0"]}), Path("labels.csv"))["Mass"]
     assert values.tolist()[:2] + values.tolist()[3:] == [1.0, 0.0, 1.0, 0.0]
     assert math.isnan(values[2])
     assert values.dtype == "float32"
@@ -126,8 +138,10 @@ def test_targets_are_one_zero_or_unknown() -> None:
 
 @pytest.mark.parametrize("wrong", ["-1", "yes", "2", "0.5", "nan", "True"])
 def test_any_other_target_is_refused_with_its_line(wrong: str) -> None:
-    with pytest.raises(ValueError, match=rf"column 'Mass' of 'labels\.csv' but 2 cells .* first '{wrong}' on line 3"):
-        parse_targets(pd.Series(["1", wrong, "0", wrong], name="Mass"), Path("labels.csv"))
+    with pytest.raises(
+        ValueError, match=rf"column 'Mass' of 'labels\.csv' but 2 cells .* '{wrong}' 2 times, first on line 3"
+    ):
+        parse_targets(pd.DataFrame({"Mass": ["1", wrong, "0", wrong]}), Path("labels.csv"))
 
 
 @pytest.mark.parametrize(
@@ -185,7 +199,10 @@ def test_a_folder_in_an_image_name_is_allowed_only_where_paths_are() -> None:
         ([], r"images in 'l\.csv' but it lists none"),
         ([("a.png", "1"), ("", "1")], "name its image but 1 rows do not, first the one on line 3"),
         ([("a.png", " "), ("b.png", "1")], "name its patient but 1 rows do not, first the one on line 2"),
-        ([(f"{n % 6}.png", "1") for n in range(12)], r"but 6 are listed again: 0\.png, .*4\.png, \.\.\.\. Keep"),
+        (
+            [(f"{n % 6}.png", "1") for n in range(12)],
+            r"but 6 are listed again: 0\.png, .*4\.png, \.\.\., first on line 8\. Keep",
+        ),
     ],
 )
 def test_a_table_that_cannot_be_trusted_is_refused(rows: list[tuple[str, str]], message: str) -> None:

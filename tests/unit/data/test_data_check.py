@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from cxr_lightning.data.data_errors import DataProblemsError, PatientOverlapError
+from cxr_lightning.data.data_errors import PatientOverlapError
 from cxr_lightning.data.manifest import Manifest
+from cxr_lightning.data.table_problems import DataProblemsError
 from tests.conftest import select_rows
 from tests.unit.data.test_splits import manifest_of
 

@@ -15,6 +15,7 @@ from cxr_lightning.data.splits import (
     SplitMethod,
     assign_splits,
     draw_subset,
+    guess_splits,
     keep_views,
 )
 from cxr_lightning.utils.validation import check_choice
@@ -161,6 +162,13 @@ def test_dropping_leaks_changes_nothing_where_there_are_none() -> None:
 def test_files_that_do_not_give_the_splits_are_refused(split: list[str | None], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         select_rows(manifest_of([1] * 4, split=split))
+
+
+def test_a_guessed_split_is_that_of_the_patients_other_images_so_that_no_patient_leaks() -> None:
+    table = manifest_of([2, 2, 1, 1], split=["train", None, None, "val", "dev", "test"]).table
+    assert guess_splits(table["split"], table["patient_id"]).tolist() == [*["train"] * 2, *["val"] * 2, "train", "test"]
+    table = manifest_of([1, 2], split=["train_val", None, None]).table
+    assert guess_splits(table["split"], table["patient_id"]).tolist() == ["train_val", "test", "test"]
 
 
 @pytest.mark.parametrize("fractions", [(-0.1, 0.2), (0.5, 0.5), (1.0, 0.0), (0.1, float("nan"))])

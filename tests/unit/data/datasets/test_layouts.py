@@ -13,6 +13,7 @@ from cxr_lightning.data.datasets.csv_table import CsvLayout
 from cxr_lightning.data.datasets.phantom import PhantomLayout
 from cxr_lightning.data.datasets.walkthrough import WalkthroughLayout
 from cxr_lightning.data.splits import assign_splits
+from cxr_lightning.data.table_problems import TablesError
 from cxr_lightning.labels import WALKTHROUGH_LABELS
 from tests.conftest import select_rows
 
@@ -74,10 +75,25 @@ def test_the_walkthroughs_errors_name_the_file(walkthrough: Path, tmp_path: Path
     with pytest.raises(ValueError, match=r"the same labels and patient in all files .* but 1 differ: 5\.png"):
         WalkthroughLayout().read(walkthrough)
     path.unlink()
-    with pytest.raises(FileNotFoundError, match=r"label file at '.*valid-small\.csv'.* The folder holds images, test"):
+    with pytest.raises(TablesError, match=r"label file at '.*valid-small\.csv'.* The folder holds images, test"):
         WalkthroughLayout().read(walkthrough)
     with pytest.raises(FileNotFoundError, match="data set's folder"):
         WalkthroughLayout().read(walkthrough / "absent")
+
+
+def test_the_faults_of_all_the_walkthroughs_files_are_told_and_the_rest_is_kept(walkthrough: Path) -> None:
+    (walkthrough / "test.csv").write_text((walkthrough / "test.csv").read_text().replace(",", ";"))
+    lines = (walkthrough / "train-small.csv").read_text().replace("PatientId", "PID").replace("Mass", "Lump")
+    (walkthrough / "train-small.csv").write_text(lines)
+    with pytest.raises(TablesError) as caught:
+        WalkthroughLayout(val_file="images").read(walkthrough)
+    message = str(caught.value)
+    assert "3 things are wrong" in message
+    assert "columns 'PatientId', 'Mass', each once, in" in message
+    assert "images' but that is a folder. Set `data.source.val_file`" in message
+    assert "test.csv' but its first line has semicolons" in message
+    assert caught.value.manifest.table["image_id"].tolist() == ["0.png", "1.png"]
+    assert caught.value.unknown == {"patient_id", "labels", "image_id", "split"}
 
 
 def test_an_image_in_two_of_the_walkthroughs_files_is_a_leak_not_a_malformed_table(walkthrough: Path) -> None:
@@ -132,7 +148,7 @@ def test_each_image_can_be_its_own_patient(csv_folder: Path) -> None:
 def test_another_value_in_a_label_column_is_refused_with_its_line(csv_folder: Path, wrong: str) -> None:
     path = csv_folder / "labels.csv"
     path.write_text(path.read_text().replace("p2,,1.0", f"p2,{wrong},1.0"))
-    with pytest.raises(ValueError, match=rf"column 'Mass' of '.*labels\.csv' .* first '{wrong}' on line 3"):
+    with pytest.raises(ValueError, match=rf"column 'Mass' of '.*labels\.csv' .* something else: '{wrong}' on line 3"):
         CsvLayout().read(csv_folder, ["Mass"])
 
 
@@ -192,7 +208,9 @@ def test_a_link_out_of_the_data_folder_is_refused_unless_meant(tmp_path: Path) -
     (root / "kept").symlink_to(root / "inside")
     table = "image,patient_id,Mass\nkept/a.png,1,0\nlink/a.png,2,1\n"
     (root / "labels.csv").write_text(table)
-    with pytest.raises(ValueError, match=r"'link/a\.png' on line 3 of '.*labels\.csv' is a link to elsewhere\. Set"):
+    with pytest.raises(
+        ValueError, match=r"but 1 are links to elsewhere, first 'link/a\.png' on line 3 of '.*labels\.csv'\. Set"
+    ):
         CsvLayout().read(root, ["Mass"])
     assert CsvLayout(follow_links=True).read(root, ["Mass"]).table["path"].notna().all()
     (root / "labels.csv").write_text(table.replace("link/", "inside/"))

@@ -147,15 +147,27 @@ def test_a_missing_folder_or_label_file_says_what_is_there(nih_folder: Path, tmp
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("Effusion", "Efusion", rf"'.*{V2020}' but line \d+ holds '.*Efusion.*' \(unknown finding 'Efusion'\)"),
-        ("Effusion", "No Finding|Effusion", r"line \d+ holds .*'No Finding' beside other findings"),
+        (
+            "Effusion",
+            "Efusion",
+            rf"'.*{V2020}' but 1 cells hold unknown findings: 'Efusion' on line \d+ \(Did you mean 'Effusion'\?\)",
+        ),
+        (
+            "Effusion",
+            "No Finding|Effusion",
+            r"1 cells hold 'No Finding' beside other findings: 'No Finding\|Effusion.*' on line \d+\.",
+        ),
         ("00000001_001.png", "00000001_000.png", r"every image once .* but 1 are listed again: 00000001_000\.png"),
         ("00000001_001.png", "../secret.png", r"without a folder .* first '\.\./secret\.png' on line 3"),
         ("00000001_001.png", "/etc/secret.png", "without a folder"),
         ("00000001_001.png", "images/1.png", "without a folder"),
         ("00000001_001.png", "", "name its image but 1 rows do not, first the one on line 3"),
         ("Patient ID", "Patient", "one column 'Patient ID' in .* but the columns are"),
-        ("Patient Age", "Patient ID", "one column 'Patient ID' in .* but it is there twice"),
+        (
+            "Patient Age",
+            "Patient ID",
+            "columns 'Patient Age', 'Patient ID', each once, .* 'Patient Age' is not .* 'Patient ID' is there 2 times",
+        ),
         ("00000001_001.png,", "00000001_001.png,x,", "11 fields on every line .* first line 3 with 12"),
     ],
 )
@@ -171,7 +183,7 @@ def test_the_unknown_findings_line_is_its_line_in_the_file(nih_folder: Path) -> 
     lines[7] = ",".join([fields[0], "Efusion", *fields[2:]])
     lines.insert(3, "")  # a blank line counts
     (nih_folder / V2020).write_text("\n".join(lines))
-    with pytest.raises(ValueError, match="line 9 holds 'Efusion'"):
+    with pytest.raises(ValueError, match="'Efusion' on line 9"):
         NIHLayout().read(nih_folder)
 
 
@@ -211,7 +223,11 @@ def test_without_a_box_list_there_are_no_boxes(nih_folder: Path) -> None:
         ),
         ("128.0,64.0", "0.0,64.0", "within 1024 x 1024 pixels"),
         ("128.0,64.0", "128.0,513.0", "within 1024 x 1024 pixels"),
-        ("Infiltrate", "Shadow", r"finding names in '.*BBox_List_2017\.csv' but got \['Shadow'\]"),
+        (
+            "Infiltrate",
+            "Shadow",
+            r"finding names in '.*BBox_List_2017\.csv' but 1 rows hold others: 'Shadow' on line 2",
+        ),
         ("Bbox [x", "Box [x", r"one column 'Bbox \[x'"),
     ],
 )

@@ -1,0 +1,94 @@
+"""Strict readers of a table's cells: truth, age, and names of images."""
+
+import math
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from cxr_lightning.data.table_problems import TableProblems, describe_words, quoted_names
+from cxr_lightning.utils.paths import escapes_root
+
+_AGE = re.compile(r"(\d{1,3})([YMD]?)")
+_YEARS_PER_UNIT = {"": 1.0, "Y": 1.0, "M": 1 / 12, "D": 1 / 365.25}
+_MAX_AGE = 120
+"""Years; a higher age is taken for an error of the file."""
+_TARGET_VALUES = {"": math.nan, "0": 0.0, "0.0": 0.0, "1": 1.0, "1.0": 1.0}
+
+
+def parse_targets(cells: pd.DataFrame, path: Path, problems: TableProblems | None = None) -> pd.DataFrame:
+    """Convert label columns' text to 1, 0 or NaN (empty: unknown).
+
+    Args:
+        cells: The columns.
+        path: The label file, for the message.
+        problems: Collects what is wrong, instead of an error; a cell that holds anything else is unknown.
+
+    Raises:
+        ValueError: If a cell holds anything else.
+    """
+    found = TableProblems() if problems is None else problems
+    numbers = {column: cells[column].map(_TARGET_VALUES).astype("float32") for column in cells.columns}
+    values = pd.DataFrame(numbers, index=cells.index)
+    wrong = {column: cells[column][values[column].isna() & (cells[column] != "")] for column in cells.columns}
+    if columns := [column for column, words in wrong.items() if len(words)]:
+        words = pd.concat([wrong[column] for column in columns]).sort_index(kind="stable")
+        noun = "columns" if len(columns) > 1 else "column"
+        error = ValueError(
+            f"Expected 0, 1 or nothing (unknown) in {noun} {quoted_names(columns[:30])} of '{path}' but {len(words)} "
+            f"cells hold something else: {describe_words(words)}. Correct or empty these cells."
+        )
+        found.add(error, "labels")
+    if problems is None:
+        found.check()
+    return values
+
+
+def parse_age(text: str) -> float:
+    """Age in years; NaN if the text holds no age or an impossible one.
+
+    Example:
+        >>> parse_age("058Y"), parse_age("57"), parse_age("006M"), parse_age("414")
+        (58.0, 57.0, 0.5, nan)
+    """
+    match = _AGE.fullmatch(text.strip().upper())
+    if not match:
+        return math.nan
+    years = int(match[1]) * _YEARS_PER_UNIT[match[2]]
+    return years if years <= _MAX_AGE else math.nan
+
+
+def check_image_names(
+    names: pd.Series, path: Path, *, relative: bool = False, problems: TableProblems | None = None
+) -> pd.Series:
+    """Refuse image names that could lead out of the image folders.
+
+    Args:
+        names: Text, one per row.
+        path: The label file, for the message.
+        relative: Whether a path below the root is allowed; never an absolute one or one with ``..``.
+        problems: Collects what is wrong, instead of an error.
+
+    Returns:
+        Whether each name is allowed.
+
+    Raises:
+        ValueError: If a name is not allowed.
+    """
+    found = TableProblems() if problems is None else problems
+    allowed = pd.Series([not _is_unsafe(str(name), relative) for name in names], index=names.index, dtype=bool)
+    wrong = names[~allowed]
+    if len(wrong):
+        expected = "paths below the data folder" if relative else "file names without a folder"
+        error = ValueError(
+            f"Expected {expected} as images in '{path}' but {len(wrong)} are not, first {wrong.iloc[0]!r} "
+            f"on line {wrong.index[0] + 2}. Correct these cells."
+        )
+        found.add(error, "rows")
+    if problems is None:
+        found.check()
+    return allowed
+
+
+def _is_unsafe(name: str, relative: bool) -> bool:
+    return escapes_root(name) or "\\" in name or ("/" in name and not relative)
