@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from importlib import import_module
 from pkgutil import resolve_name
 
+from cxr_lightning.app.source_names import written_names
 from cxr_lightning.app.version_0_1 import RENAMED_TARGETS
-from cxr_lightning.app.written_arguments import Arguments, is_written_subclass, written_arguments, written_names
+from cxr_lightning.app.written_arguments import Arguments, is_written_subclass, written_arguments
 from cxr_lightning.utils.plugins import how_to_trust, import_trusted, is_within, trusted_packages
 from cxr_lightning.utils.suggestions import did_you_mean
 

@@ -9,13 +9,11 @@ import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, reduce
-from importlib.util import find_spec
 from operator import or_
-from pathlib import Path
 from typing import Any
 
-_MAX_IMPORTS = 10
-"""Maximum number of modules through which a name is followed to its definition."""
+from cxr_lightning.app.source_names import assigns, find_definition
+
 _PLAIN: dict[str, Any] = {
     **{kind.__name__: kind for kind in (bool, int, float, str, bytes, dict, list, tuple, set)},
     "Callable": Callable,
@@ -26,8 +24,6 @@ _PLAIN: dict[str, Any] = {
     "None": None,
 }
 """Names in annotations that mean the same in every module."""
-
-Definition = ast.ClassDef | ast.FunctionDef | ast.Assign | ast.AnnAssign
 
 
 @dataclass(frozen=True)
@@ -65,36 +61,13 @@ def written_arguments(target: str) -> Arguments | None:
         int | None
     """
     module, _, name = target.rpartition(".")
-    found = _find(module, name)
+    found = find_definition(module, name)
     if found is None:
         return None
     module, definition = found
     if isinstance(definition, ast.FunctionDef):
         return _of_function(module, definition)
     return _of_class(module, definition) if isinstance(definition, ast.ClassDef) else None
-
-
-def written_names(module: str) -> frozenset[str] | None:
-    """The names that a module's source defines or imports; None if there is no source, or it does not tell all.
-
-    Args:
-        module: Dotted name of the module.
-
-    Example:
-        >>> written_names("cxr_lightning.models.schedules") >= {"cosine"}
-        True
-    """
-    if _source(module) is None:
-        return None
-    names: set[str] = set()
-    for node in ast.walk(ast.Module(_statements(module), [])):
-        if isinstance(node, ast.ClassDef | ast.FunctionDef):
-            names.add(node.name)
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            names |= {alias.asname or alias.name for alias in node.names}
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            names.add(node.id)
-    return None if names & {"*", "__getattr__"} else frozenset(names)
 
 
 def is_written_subclass(target: str, base: str) -> bool:
@@ -108,7 +81,7 @@ def is_written_subclass(target: str, base: str) -> bool:
         >>> is_written_subclass("torch.optim.AdamW", "torch.optim.Optimizer")
         True
     """
-    found, ancestor = (_find(*name.rpartition(".")[::2]) for name in (target, base))
+    found, ancestor = (find_definition(*name.rpartition(".")[::2]) for name in (target, base))
     if found is None or ancestor is None:
         return False
     module, definition = found
@@ -129,28 +102,23 @@ def written_attribute(target: str, name: str) -> Any:  # noqa: ANN401  # any pla
         >>> written_attribute("cxr_lightning.data.datasets.phantom.PhantomLayout", "known_views")
         ('AP', 'PA')
     """
-    found = _find(*target.rpartition(".")[::2])
+    found = find_definition(*target.rpartition(".")[::2])
     if found is None:
         return None
     module, definition = found
     if not isinstance(definition, ast.ClassDef):
         return None
     for node in reversed(definition.body):
-        if isinstance(node, ast.Assign | ast.AnnAssign) and _assigns(node, name):
+        if isinstance(node, ast.Assign | ast.AnnAssign) and assigns(node, name):
             return _plain_value(module, node.value)
     inherited = (written_attribute(f"{module}.{ast.unparse(base)}", name) for base in definition.bases)
     return next((value for value in inherited if value is not None), None)
 
 
-def _assigns(node: ast.Assign | ast.AnnAssign, name: str) -> bool:
-    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-    return any(isinstance(one, ast.Name) and one.id == name for one in targets)
-
-
 def _plain_value(module: str, node: ast.expr | None) -> Any:  # noqa: ANN401
     """The plain value that an expression or the name of a constant stands for; None if it cannot be evaluated."""
     if isinstance(node, ast.Name):
-        where, definition = _find(module, node.id) or (module, None)
+        where, definition = find_definition(module, node.id) or (module, None)
         return _plain_value(where, definition.value) if isinstance(definition, ast.Assign | ast.AnnAssign) else None
     try:
         return None if node is None else ast.literal_eval(node)
@@ -170,7 +138,7 @@ def _of_class(module: str, definition: ast.ClassDef) -> Arguments | None:
     constructors = [node for node in definition.body if isinstance(node, ast.FunctionDef) and node.name == "__init__"]
     if constructors:
         return _of_function(module, constructors[-1], skipped=1)
-    bases = [found for base in definition.bases if (found := _find(module, ast.unparse(base))) is not None]
+    bases = [found for base in definition.bases if (found := find_definition(module, ast.unparse(base))) is not None]
     inherited = [_of_class(where, base) for where, base in bases if isinstance(base, ast.ClassDef)]
     known = next((arguments for arguments in inherited if arguments is not None), None)
     if not any("dataclass" in ast.unparse(decorator) for decorator in definition.decorator_list):
@@ -185,49 +153,6 @@ def _of_class(module: str, definition: ast.ClassDef) -> Arguments | None:
     return Arguments(frozenset(types), types)
 
 
-def _find(module: str, name: str, depth: int = 0) -> tuple[str, Definition] | None:
-    """The definition that a name has in a module, and the module where it stands; imports are followed."""
-    if depth > _MAX_IMPORTS:
-        return None
-    for node in reversed(_statements(module)):
-        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
-            return module, node
-        if isinstance(node, ast.Assign | ast.AnnAssign) and _assigns(node, name):
-            return module, node
-        if isinstance(node, ast.ImportFrom):
-            alias = next((one for one in node.names if name == (one.asname or one.name)), None)
-            if alias is not None and (found := _find(_imported(module, node), alias.name, depth + 1)) is not None:
-                return found
-    return None
-
-
-def _imported(module: str, node: ast.ImportFrom) -> str:
-    """Absolute name of the module that a statement in another one imports from."""
-    if not node.level:
-        return node.module or ""
-    source = _source(module)
-    steps = node.level - (source is not None and source.name == "__init__.py")
-    return ".".join([*module.split(".")[: -steps or None], *([node.module] if node.module else [])])
-
-
-@cache
-def _statements(module: str) -> list[ast.stmt]:
-    """The statements of a module's source; none if there is no source."""
-    source = _source(module)
-    return [] if source is None else ast.parse(source.read_text(encoding="utf-8")).body
-
-
-def _source(module: str) -> Path | None:
-    package, *parts = module.split(".")
-    try:
-        spec = find_spec(package)  # imports nothing, as no package is above it
-    except (ImportError, ValueError):
-        return None
-    places = [Path(folder, *parts) for folder in (spec.submodule_search_locations or () if spec else ())]
-    files = (file for place in places for file in (place / "__init__.py", place.with_suffix(".py")))
-    return next((file for file in files if file.is_file()), None)
-
-
 def _evaluate(module: str, node: ast.expr | None) -> Any:  # noqa: ANN401  # a type
     """The type that an annotation stands for; Any if it cannot be evaluated."""
     if isinstance(node, ast.Constant):
@@ -240,7 +165,7 @@ def _evaluate(module: str, node: ast.expr | None) -> Any:  # noqa: ANN401  # a t
         return Any
     if node.id in _PLAIN:
         return _PLAIN[node.id]
-    found = _find(module, node.id)
+    found = find_definition(module, node.id)
     if found is None:
         return Any
     where, definition = found
