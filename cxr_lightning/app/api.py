@@ -64,7 +64,7 @@ def train(*overrides: str, config_dir: str | Path | None = None) -> "TrainedRun"
     given = [*check_overrides(overrides), *search_path(config_dir)]
     with own_hydra():
         if (job := check_hydra(conf_folder(), "train", given)) is not None:
-            check_output_folder(job.config, "train", sweep=job.sweep)
+            check_output_folder(job.config, sweep=job.sweep)
         with _kept_state():
             run: TrainedRun = resolve_name(_RUN_TRAINING)(given)
     return run

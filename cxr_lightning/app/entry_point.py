@@ -22,9 +22,10 @@ from cxr_lightning.app.hydra_parser import unchecked_help_texts
 from cxr_lightning.app.hydra_targets import absolute_config_path, check_hydra
 from cxr_lightning.app.job_processes import job_processes
 from cxr_lightning.app.monitor_check import check_direction
-from cxr_lightning.app.output_folder import check_output_folder
+from cxr_lightning.app.output_folder import check_job_folder, check_output_folder
 from cxr_lightning.app.resolvers import register_resolvers
 from cxr_lightning.app.sweep import clear_failure, finish_sweep, forget_sweep, unfinished_sweep, write_failure
+from cxr_lightning.training.run_folder import OccupiedFolderError
 from cxr_lightning.utils.command_line import pasteable_override
 from cxr_lightning.utils.distributed import is_rank_zero
 from cxr_lightning.utils.output import output_may_end
@@ -108,6 +109,7 @@ def run_as_verb(name: Literal["train", "evaluate"], arguments: Sequence[str]) ->
 def _run(main: Callable[[], object], conf: Path, name: str) -> BaseException | None:
     """Run the program, and show the leaderboard of a sweep; returns the error of a user's mistake."""
     failure: BaseException | None = None
+    folder: Path | None = None
     forget_sweep()
     try:
         sys.argv[1:] = absolute_config_path(sys.argv[1:])
@@ -117,14 +119,14 @@ def _run(main: Callable[[], object], conf: Path, name: str) -> BaseException | N
             if job.sweep and "monitor" in job.config:
                 direction = OmegaConf.select(job.config, "hydra.sweeper.direction")
                 check_direction(direction, job.config.monitor.name, job.config.monitor.mode)
-            check_output_folder(job.config, name, sweep=job.sweep)
+            folder = check_output_folder(job.config, sweep=job.sweep)
         with unchecked_help_texts():
             main()
     except WrongOverridesError as error:
         failure = _with_other_problems(error, name)
     except Exception as error:
         raise_if_stopped(error)
-        failure = explain_folder_error(shown_error(error))
+        failure = explain_folder_error(shown_error(error), folder=folder)
     raise_if_stopped(failure)
     try:
         finish_sweep()
@@ -160,19 +162,20 @@ def run_job(job: str, config: DictConfig) -> float | None:
         Stopped: If a signal was received, also before, so that no further job of a sweep begins.
     """
     raise_if_stopped()
-    sweep = HydraConfig.get().mode == RunMode.MULTIRUN
-    if sweep:
-        clear_failure()
+    sweep, folder = HydraConfig.get().mode == RunMode.MULTIRUN, Path(HydraConfig.get().runtime.output_dir)
     try:
+        if sweep and is_rank_zero():
+            check_job_folder(config, folder, sweep=True)
+            clear_failure()
         with job_processes(config):
             result: float | None = resolve_name(job)(config)
             raise_if_stopped()
             return result
     except Exception as error:
         raise_if_stopped(error)
-        shown = explain_folder_error(shown_error(error, Path(HydraConfig.get().runtime.output_dir)), config)
+        shown = explain_folder_error(shown_error(error, folder), config)
         if sweep:
-            write_failure(one_line(shown))
+            write_failure(one_line(shown), is_own_folder=not isinstance(error, OccupiedFolderError))
             raise shown from (error.__cause__ if shown is error else error)
         _exit(shown)
 

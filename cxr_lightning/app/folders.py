@@ -8,22 +8,25 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from cxr_lightning.app.part_folders import PART_GROUPS, part_folders
-from cxr_lightning.utils.write_errors import explain_write_error
+from cxr_lightning.utils.write_errors import explain_write_error, is_disk_full
 
 _RUN = "`paths.log_dir` (CXR_LOG_DIR in the environment) or `hydra.run.dir` (of a sweep: `hydra.sweep.dir`) moves it."
 _CACHE = "`paths.cache_dir` (CXR_CACHE_DIR in the environment) moves it."
 
 
-def explain_folder_error(error: Exception, config: DictConfig | None = None) -> Exception:
+def explain_folder_error(error: Exception, config: DictConfig | None = None, folder: Path | None = None) -> Exception:
     """Convert the error of a file that cannot be written into one that names the setting which moves it.
 
     Args:
         error: An exception; one that is about something else is returned unchanged.
         config: The job's configuration; None for an error of Hydra, which writes the run's folder alone.
+        folder: What is named where the system does not name the file, if it is there or else its parent.
     """
     raised = error.__cause__ if isinstance(error, HydraException) or _is_of_logging(error) else error
     if not isinstance(raised, OSError):
         return error
+    if folder is not None and raised.filename is None and is_disk_full(raised):
+        raised.filename = str(next((path for path in (folder, *folder.parents) if path.exists()), folder))
     explained = explain_write_error(raised, {os.sep: _RUN} if config is None else _places(config))
     return error if explained is raised else explained
 

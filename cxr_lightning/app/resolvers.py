@@ -11,11 +11,13 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from cxr_lightning.app.hydra_record import next_record
 from cxr_lightning.app.monitor_check import DIRECTIONS, metric_mode
+from cxr_lightning.app.output_folder import check_job_folder, is_training
 from cxr_lightning.app.run_identity import settings_of
-from cxr_lightning.app.sweep_folder import HYDRA_FOLDER, choose_job_folder, next_hydra_folder
-from cxr_lightning.training.run_folder import choose_run_folder, is_finished_as, results_in
-from cxr_lightning.utils.distributed import broadcast_from_rank_zero
+from cxr_lightning.app.sweep_folder import choose_job_folder
+from cxr_lightning.training.run_folder import OccupiedFolderError, choose_run_folder, is_finished_as
+from cxr_lightning.utils.distributed import broadcast_from_rank_zero, is_rank_zero
 
 MODE_OF_NAME = "${monitor_mode:${monitor.name}}"
 """The value of ``monitor.mode`` in ``conf/``, which also takes the place of null."""
@@ -100,10 +102,12 @@ def _job_folder(number: int, sweep: str, resume: object, *, _root_: DictConfig) 
 
 
 def _hydra_folder(output_dir: str, *, _root_: DictConfig) -> str | None:
-    """Name of the folder for Hydra's record: that of an earlier start is kept beside the new one."""
+    """Name of the folder for Hydra's record, beside those of earlier starts; None if this start is to write nothing."""
     folder = Path(output_dir)
-    if not results_in(folder):
-        return HYDRA_FOLDER
-    if is_finished_as(folder, settings_of(_root_)):  # nothing happens in it
+    try:
+        check_job_folder(_root_, folder, sweep=True)
+    except OccupiedFolderError:  # the job refuses it
         return None
-    return next_hydra_folder(folder)
+    if is_training(_root_) and is_finished_as(folder, settings_of(_root_)):
+        return None
+    return next_record(folder) if is_rank_zero() else None

@@ -8,16 +8,16 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from cxr_lightning.utils.file_names import ERROR_FILE
+from cxr_lightning.app.sweep_folder import SWEEP_RECORD
+from cxr_lightning.utils.file_names import ERROR_FILE, SUMMARY_FILE
 from cxr_lightning.utils.io import atomic_write_text
 
 _SHOW_SWEEP = "cxr_lightning.app.sweep_jobs:show_sweep"
 """Function that is imported at the end of a sweep: it takes numpy and matplotlib."""
 
-_RECORD = "multirun.yaml"
-"""Hydra's record of what a sweep was given."""
-
 _folders: list[Path] = []
+_unrecorded: list[tuple[str, bool]] = []
+"""What is said at the end about jobs that failed and left no error.txt, and whether they have a folder of their own."""
 
 
 class RememberFolder(Callback):
@@ -27,13 +27,21 @@ class RememberFolder(Callback):
         """Remember the sweep's folder; keep Hydra's record of an earlier start of that sweep."""
         folder = Path(config.hydra.sweep.dir)
         _folders.append(folder)
-        if (record := folder / _RECORD).exists():
+        if (record := folder / SWEEP_RECORD).exists():
             record.rename(folder / f"{record.stem}_{len(list(folder.glob('multirun*.yaml')))}.yaml")
 
 
-def write_failure(message: str) -> None:
-    """Write why a job failed into its folder."""
+def write_failure(message: str, *, is_own_folder: bool) -> None:
+    """Write why a job failed into its folder; if that is another's, or the finished job in it is intact, say it later.
+
+    Args:
+        message: The error's message.
+        is_own_folder: Whether the folder is not another job's.
+    """
     folder = Path(HydraConfig.get().runtime.output_dir)
+    if not is_own_folder or (folder / SUMMARY_FILE).is_file():
+        _unrecorded.append((f"job {HydraConfig.get().job.num} failed: {message}", is_own_folder))
+        return
     with atomic_write_text(folder / ERROR_FILE) as file:
         file.write(f"{message}\n")
 
@@ -44,8 +52,9 @@ def clear_failure() -> None:
 
 
 def forget_sweep() -> None:
-    """Forget the folder of a sweep that was stopped before its end."""
+    """Forget the folder of a sweep that was stopped before its end, and its jobs."""
     _folders.clear()
+    _unrecorded.clear()
 
 
 def unfinished_sweep() -> Path | None:
@@ -62,8 +71,11 @@ def finish_sweep() -> None:
     """
     if not _folders:
         return
+    for line, _ in _unrecorded:
+        print(line, file=sys.stderr)
     board = resolve_name(_SHOW_SWEEP)(_folders.pop())
     for job in board.failed:
         print(f"job {job.name} failed: {job.error or 'it ended without a message'}", file=sys.stderr)
-    if board.failed:
-        raise ValueError(f"Expected all {board.jobs} jobs to finish but {len(board.failed)} have not; see above.")
+    if failed := len(board.failed) + len(_unrecorded):
+        jobs = board.jobs + sum(not has_folder for _, has_folder in _unrecorded)
+        raise ValueError(f"Expected all {jobs} jobs to finish but {failed} have not; see above.")

@@ -3,23 +3,23 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
+from cxr_lightning.app.hydra_record import is_of_sweep, latest_record, recorded_settings
 from cxr_lightning.app.run_identity import settings_of
-from cxr_lightning.training.run_folder import is_same_run
-from cxr_lightning.training.run_settings import is_compared
-from cxr_lightning.utils.command_line import override_key
+from cxr_lightning.training.run_settings import different_keys
 
-HYDRA_FOLDER = ".hydra"
-"""Hydra's record of a job; that of a later start in the same folder is ``.hydra_2`` and so on."""
-_OVERRIDES_FILE = "overrides.yaml"
+SWEEP_RECORD = "multirun.yaml"
+"""Hydra's record of what a sweep was given."""
+_SWEEP_RECORDS = ("multirun*.yaml", "optimization_results.yaml")
+"""Files by which the folder of a sweep is known, as patterns."""
 
 
 def choose_job_folder(sweep: Path, number: int, resume: object, config: DictConfig) -> str:
-    """Choose the folder of a sweep's job, by its name in the sweep's folder, and create it.
+    """Choose the folder of a sweep's job, by its path in the sweep's folder, and create it.
 
-    A job that goes on (``resume=auto``) has the folder of before. Any other has that of its number if there is none
-    yet, and else the next.
+    A job that goes on (``resume=auto``) has the folder of before: that of a run of the same settings and, if there are
+    several, of the same length. Any other has that of its number if there is none yet, and else the next.
 
     Args:
         sweep: The sweep's folder.
@@ -28,44 +28,52 @@ def choose_job_folder(sweep: Path, number: int, resume: object, config: DictConf
         config: ``conf/train.yaml``, composed for the job, with Hydra's.
     """
     own = sweep / str(number)
-    if _claim(own):
-        return own.name
-    if resume == "auto":
-        if is_same_run(own, settings_of(config)):
-            return own.name
-        given = _compared_overrides(list(config.hydra.overrides.task))
-        for folder in (own, *job_folders(sweep)):
-            record = latest_hydra_folder(folder)
-            if record is not None and _compared_overrides(read_overrides(record)) == given:
-                return folder.name
-    return _claim_next(sweep)
+    if resume == "auto" and (before := _folder_of_before(sweep, own, config)) is not None:
+        return str(before.relative_to(sweep))
+    return own.name if _claim(own) else _claim_next(sweep)
 
 
-def job_folders(sweep: Path) -> Iterator[Path]:
-    """The folders of jobs in a sweep's folder, in their order."""
-    folders = [path for path in sweep.glob("*") if latest_hydra_folder(path) is not None]
-    yield from sorted(folders, key=lambda path: (int(path.name), "") if path.name.isdecimal() else (10**9, path.name))
+def job_folders(sweep: Path) -> list[Path]:
+    """The folders of jobs in a sweep's folder, in their order; a job's path may have several parts."""
+    folders = [folder.relative_to(sweep) for folder in _jobs_in(sweep, is_top=True)]
+    folders.sort(key=lambda path: (int(str(path)), "") if str(path).isdecimal() else (10**9, str(path)))
+    return [sweep / folder for folder in folders]
 
 
-def latest_hydra_folder(folder: Path) -> Path | None:
-    """Hydra's newest record in a run's folder that says what was given; None if there is none."""
-    found = [path.parent for path in folder.glob(f"{HYDRA_FOLDER}*/{_OVERRIDES_FILE}")]
-    return max(found, key=lambda path: _start(path.name), default=None)
+def holds_sweep(folder: Path) -> bool:
+    """Whether a folder is that of a sweep."""
+    return any(next(folder.glob(pattern), None) for pattern in _SWEEP_RECORDS)
 
 
-def next_hydra_folder(folder: Path) -> str:
-    """Name for another record of Hydra's beside those in a run's folder."""
-    starts = [_start(path.name) for path in folder.glob(f"{HYDRA_FOLDER}*")]
-    return f"{HYDRA_FOLDER}_{max(starts) + 1}" if starts else HYDRA_FOLDER
+def _folder_of_before(sweep: Path, own: Path, config: DictConfig) -> Path | None:
+    """The folder of the job that an earlier start has begun with the same settings; None if there is none."""
+    begun = job_folders(sweep)
+    if own.exists():
+        begun.insert(0, own)
+    else:  # a number that no job has had; the folders with names may be of any
+        begun = [folder for folder in begun if not str(folder.relative_to(sweep)).isdecimal()]
+    if not begun:
+        return None
+    current = settings_of(config)
+    same: list[Path] = []
+    for folder in begun:
+        recorded = recorded_settings(folder)
+        if recorded is None or different_keys(recorded.compared, current):
+            continue
+        if recorded.length == current.length:
+            return folder
+        same.append(folder)
+    return next(iter(same), None)
 
 
-def read_overrides(record: Path) -> list[str]:
-    """The ``key=value`` that a job was given, from Hydra's record."""
-    return [str(override) for override in OmegaConf.to_container(OmegaConf.load(record / _OVERRIDES_FILE)) or []]
-
-
-def _compared_overrides(overrides: list[str]) -> list[str]:
-    return sorted(override for override in overrides if is_compared(override_key(override)))
+def _jobs_in(folder: Path, *, is_top: bool) -> Iterator[Path]:
+    """Folders of jobs at any depth: directly below, all that Hydra has recorded; further below, no other sweep's."""
+    for path in folder.glob("*"):
+        if (record := latest_record(path)) is not None:
+            if is_top or is_of_sweep(record):
+                yield path
+        elif path.is_dir() and not path.is_symlink() and not holds_sweep(path):
+            yield from _jobs_in(path, is_top=False)
 
 
 def _claim(folder: Path) -> bool:
@@ -82,9 +90,3 @@ def _claim_next(sweep: Path) -> str:
     while not _claim(sweep / str(number)):
         number += 1
     return str(number)
-
-
-def _start(name: str) -> int:
-    """Which start of the job a record is of."""
-    number = name.rpartition("_")[2]
-    return int(number) if number.isdecimal() else 1

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from cxr_lightning.app.hydra_record import latest_record, read_overrides
 from cxr_lightning.app.next_command import evaluate_command
-from cxr_lightning.app.sweep_folder import job_folders, latest_hydra_folder, read_overrides
+from cxr_lightning.app.sweep_folder import job_folders
 from cxr_lightning.evaluation.leaderboard import Leaderboard, SweepJob, rank_jobs
 from cxr_lightning.report.leaderboard import show_leaderboard
 from cxr_lightning.training.run_settings import is_compared
@@ -48,10 +49,10 @@ def read_jobs(folder: Path) -> list[SweepJob]:
         FileNotFoundError: If there are none.
         ValueError: If a summary cannot be read.
     """
-    jobs = [_read_job(path) for path in job_folders(folder)]
+    jobs = [_read_job(path, folder) for path in job_folders(folder)]
     if not jobs:
         raise FileNotFoundError(
-            f"Expected a sweep's jobs in '{folder}' but there is no subfolder with what a job was given. "
+            f"Expected a sweep's jobs in '{folder}' but there is no folder in it with what a job was given. "
             "Give a folder below multiruns/."
         )
     given_to_all = set.intersection(*(set(job.settings) for job in jobs))
@@ -63,14 +64,15 @@ def _ranked_settings(job: SweepJob, given_to_all: set[str]) -> dict[str, str]:
     return {key: value for key, value in job.settings.items() if key in given_to_all or is_compared(key)}
 
 
-def _read_job(folder: Path) -> SweepJob:
-    record = latest_hydra_folder(folder)
+def _read_job(folder: Path, sweep: Path) -> SweepJob:
+    name = str(folder.relative_to(sweep))
+    record = latest_record(folder)
     overrides = [] if record is None else read_overrides(record)
     settings = {override_key(override): override.partition("=")[2] for override in overrides}
     path, error = folder / SUMMARY_FILE, folder / ERROR_FILE
-    if error.is_file() or not path.is_file():  # a summary beside an error is that of an earlier start
+    if not path.is_file():
         message = error.read_text(encoding="utf-8").strip() if error.is_file() else ""
-        return SweepJob(folder.name, settings, None, message)
+        return SweepJob(name, settings, None, message)
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
         summary["monitor"]["best"], summary["monitor"]["mode"], summary["data"]["splits"], summary["test"]
@@ -78,4 +80,4 @@ def _read_job(folder: Path) -> SweepJob:
         raise ValueError(
             f"Expected a run's summary in '{path}' but it is not one ({problem!r}). Delete it."
         ) from problem
-    return SweepJob(folder.name, settings, summary)
+    return SweepJob(name, settings, summary)

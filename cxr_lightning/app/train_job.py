@@ -45,6 +45,7 @@ from cxr_lightning.training.build import (
 )
 from cxr_lightning.training.callbacks import History, ProgressLog
 from cxr_lightning.training.run import RunPlan, execute_run
+from cxr_lightning.training.run_folder import resumes_unfinished_run
 from cxr_lightning.training.run_settings import plain_settings
 from cxr_lightning.utils.file_names import SETTINGS_KEY
 from cxr_lightning.utils.json_values import null_to_nan
@@ -122,7 +123,7 @@ def run_training(config: DictConfig, settings: TrainSettings, folder: Path, ckpt
         monitor=settings.monitor.name,
         mode=str(settings.monitor.mode),
         ckpt_path=ckpt_path,
-        may_be_complete=settings.resume == "auto",
+        may_be_complete=settings.resume == "auto" or resumes_unfinished_run(ckpt_path, folder),
         started=started,
     )
     with naming_key_of_hook([*configured.made, *factory_classes(config)]):

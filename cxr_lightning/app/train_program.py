@@ -6,6 +6,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from cxr_lightning.app.output_folder import check_run_folder
@@ -45,7 +46,7 @@ def run_train_program(config: DictConfig, *, show: bool = True) -> float | None:
     folder = Path(settings.paths.output_dir)
     with locked_run_folder(folder) if is_rank_zero() else nullcontext():
         if is_rank_zero():
-            check_run_folder(config, folder)
+            check_run_folder(config, folder, sweep=HydraConfig.get().mode == RunMode.MULTIRUN)
         ckpt_path = settings.ckpt_path
         if settings.resume == "auto":
             if is_finished_as(folder, settings_of(config)):

@@ -4,9 +4,8 @@ import csv
 from pathlib import Path
 
 from cxr_lightning.data.manifest import Manifest
+from cxr_lightning.utils.file_names import EXCLUDED_IMAGES_FILE
 from cxr_lightning.utils.io import atomic_write_text
-
-EXCLUDED_IMAGES_FILE = "left_out.csv"
 
 
 def write_excluded_images(manifest: Manifest, folder: Path) -> None:

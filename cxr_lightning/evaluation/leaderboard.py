@@ -18,7 +18,7 @@ class SweepJob:
     """One training job of a sweep.
 
     Attributes:
-        name: Name of the job's folder.
+        name: Path of the job's folder in that of the sweep.
         settings: The job's overrides, ``key`` to ``value``.
         summary: Content of summary.json; None if the job has not finished.
         error: Error message of a failed job; empty if there is none.

@@ -16,10 +16,11 @@ from cxr_lightning.report.figure_export import save_png
 from cxr_lightning.report.formats import format_number
 from cxr_lightning.report.theme import BLUE, MUTED, ORANGE, figure_style, shorten
 from cxr_lightning.report.wording import DIFFERENT_VALIDATION, NOT_FOR_CLINICAL_USE, sweep_title
+from cxr_lightning.utils.file_names import SWEEP_FILES
 from cxr_lightning.utils.io import atomic_write_text
 from cxr_lightning.utils.spreadsheet import escape_formula
 
-_CSV_FILE, _FIGURE_FILE = "leaderboard.csv", "leaderboard.png"
+_CSV_FILE, _FIGURE_FILE = SWEEP_FILES
 _MAX_DRAWN_ENTRIES = 30
 _MAX_LINE_LENGTH = 52
 

@@ -8,12 +8,12 @@ from filelock import FileLock
 
 from cxr_lightning.data.datamodule import ChestXRayDataModule
 from cxr_lightning.models.preprocess import featurewise_statistics
+from cxr_lightning.utils.file_names import STATISTICS_FILE
 from cxr_lightning.utils.io import atomic_write_text
 
 logger = logging.getLogger(__name__)
 
 _MAX_IMAGES = 500
-_FILE = "statistics.json"
 
 
 def training_statistics(datamodule: ChestXRayDataModule) -> tuple[float, float]:
@@ -33,7 +33,7 @@ def shared_training_statistics(datamodule: ChestXRayDataModule, folder: Path) ->
         folder: The run's folder, in which the numbers are kept.
     """
     images = datamodule.record()["splits"]["train"]
-    path = folder / _FILE
+    path = folder / STATISTICS_FILE
     with FileLock(path.with_suffix(".lock")):
         statistics = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         if statistics.get("images") != images:

@@ -98,36 +98,42 @@ def check_resumable(path: str, content: Mapping[str, Any], settings: RunSettings
         refuse_other_settings(recorded, settings, path)
 
 
-def check_epochs_left(path: str, content: Mapping[str, Any], trainer: pl.Trainer) -> None:
-    """Refuse to resume a training that is complete.
+def check_epochs_left(path: str, content: Mapping[str, Any], trainer: pl.Trainer, *, may_be_complete: bool) -> None:
+    """Refuse to resume a training that is complete, or that has trained for longer than it is to.
 
     Args:
         path: The checkpoint.
         content: Its content.
         trainer: The trainer, with the configured length of the training.
+        may_be_complete: Whether a training may be resumed that is complete, which is then only tested.
 
     Raises:
         ValueError: If no epoch is left, or what has stopped the training would stop it again.
     """
     finished = content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
     max_epochs = trainer.max_epochs
-    if max_epochs is not None and 0 <= max_epochs <= finished:
+    to_test = f"or test it: train=false {pasteable_override('ckpt_path', path)}."
+    if max_epochs is not None and _is_reached(max_epochs, finished, may_be_complete=may_be_complete):
         raise ValueError(
             f"Expected epochs left to train but '{path}' has finished {finished} of {max_epochs}. "
-            "Raise `trainer.max_epochs`, or set 'train=false' to test it."
+            f"Raise `trainer.max_epochs`, {to_test}"
         )
     steps, max_steps = content["global_step"], trainer.max_steps
-    if 0 <= max_steps <= steps:
+    if _is_reached(max_steps, steps, may_be_complete=may_be_complete):
         raise ValueError(
             f"Expected steps left to train but '{path}' has finished {steps} of {max_steps}. "
-            "Raise `trainer.max_steps`, or set 'train=false' to test it."
+            f"Raise `trainer.max_steps`, {to_test}"
         )
-    if is_stopped(content, trainer):
+    if not may_be_complete and is_stopped(content, trainer):
         raise ValueError(
             f"Expected epochs left to train but '{path}' was stopped early after {finished}. Raise "
-            "`callbacks.early_stopping.patience` or `trainer.max_time`, whichever stopped it, or set 'train=false' to "
-            "test it."
+            f"`callbacks.early_stopping.patience` or `trainer.max_time`, whichever stopped it, {to_test}"
         )
+
+
+def _is_reached(limit: int, finished: int, *, may_be_complete: bool) -> bool:
+    """Whether a training has reached its limit, -1 for none, or if it may be complete: has gone beyond it."""
+    return 0 <= limit < finished or (limit == finished and not may_be_complete)
 
 
 def is_stopped(content: Mapping[str, Any], trainer: pl.Trainer) -> bool:

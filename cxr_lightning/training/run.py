@@ -118,8 +118,7 @@ def _fit(trainer: pl.Trainer, model: ChestXRayClassifier, datamodule: ChestXRayD
         ckpt_path, content = read_resumable(plan.ckpt_path)
         check_resumable(ckpt_path, content, plan.settings)
         check_fits(ckpt_path, content, model)
-        if not plan.may_be_complete:
-            check_epochs_left(ckpt_path, content, trainer)
+        check_epochs_left(ckpt_path, content, trainer, may_be_complete=plan.may_be_complete)
         if (last := find_callback(trainer, LastCheckpoint)) is not None:
             last.stays_stopped = is_stopped(content, trainer)
     raise_if_stopped()

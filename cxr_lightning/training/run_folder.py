@@ -17,18 +17,18 @@ from cxr_lightning.training.run_settings import (
 )
 from cxr_lightning.utils.file_names import (
     CHECKPOINT_FOLDER,
-    HISTORY_FILE,
     LAST_CHECKPOINT,
+    LOCK_FILE,
     PREVIOUS_CHECKPOINT,
     SUMMARY_FILE,
 )
 from cxr_lightning.utils.io import remove_temporary_files
 
-_LOCK_FILE = ".lock"
-_RESULTS = (SUMMARY_FILE, HISTORY_FILE, f"{CHECKPOINT_FOLDER}/*.ckpt")
-"""Files of a run that a new run in its folder would replace, as patterns."""
-
 logger = logging.getLogger(__name__)
+
+
+class OccupiedFolderError(ValueError):
+    """A folder that holds another run, report or sweep, or in which another process works."""
 
 
 def choose_run_folder(
@@ -72,6 +72,13 @@ def folder_of_last_checkpoint(ckpt_path: str) -> Path | None:
     return path.parent.parent if is_last else None
 
 
+def resumes_unfinished_run(ckpt_path: str | None, folder: Path) -> bool:
+    """Whether a checkpoint is the last one of the run in a folder, which has no summary yet."""
+    return (
+        ckpt_path is not None and folder_of_last_checkpoint(ckpt_path) == folder.absolute() and not is_finished(folder)
+    )
+
+
 def last_checkpoint(folder: Path) -> Path | None:
     """Path of a run's last checkpoint; None if neither that nor the previous checkpoint exists."""
     last = folder / CHECKPOINT_FOLDER / LAST_CHECKPOINT
@@ -82,11 +89,6 @@ def has_checkpoint(ckpt_path: Path) -> bool:
     """Whether a checkpoint exists, or the previous one in its place."""
     previous = ckpt_path.with_name(PREVIOUS_CHECKPOINT)
     return ckpt_path.is_file() or (ckpt_path.name == LAST_CHECKPOINT and previous.is_file())
-
-
-def results_in(folder: Path) -> list[str]:
-    """Names of a run's results in a folder, which another run there would replace."""
-    return [str(path.relative_to(folder)) for pattern in _RESULTS for path in sorted(folder.glob(pattern))]
 
 
 def is_finished(folder: Path) -> bool:
@@ -161,13 +163,13 @@ def locked_run_folder(folder: Path) -> Iterator[None]:
     Unfinished checkpoints of a killed run are removed from it.
 
     Raises:
-        ValueError: If another process has locked it.
+        OccupiedFolderError: If another process has locked it.
     """
-    lock = FileLock(folder / _LOCK_FILE)
+    lock = FileLock(folder / LOCK_FILE)
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
-        raise ValueError(
+        raise OccupiedFolderError(
             f"Expected a run folder of its own but another process works in '{folder}'. Wait until it has ended."
         ) from error
     except (NotImplementedError, OSError) as error:
@@ -180,6 +182,17 @@ def locked_run_folder(folder: Path) -> Iterator[None]:
         lock.release()
 
 
+def refuse_locked_folder(folder: Path) -> None:
+    """Refuse a folder in which another process works; nothing is created in it.
+
+    Raises:
+        OccupiedFolderError: If another process has locked it.
+    """
+    if (folder / LOCK_FILE).exists():
+        with locked_run_folder(folder):
+            pass
+
+
 def _last_saved(folder: Path) -> int:
     files = ((folder / CHECKPOINT_FOLDER / name) for name in (LAST_CHECKPOINT, PREVIOUS_CHECKPOINT))
     return max(file.stat().st_mtime_ns for file in files if file.is_file())
@@ -187,7 +200,7 @@ def _last_saved(folder: Path) -> int:
 
 def _is_locked(folder: Path) -> bool:
     try:
-        with locked_run_folder(folder):
-            return False
-    except ValueError:
+        refuse_locked_folder(folder)
+    except OccupiedFolderError:
         return True
+    return False

@@ -9,8 +9,7 @@ from typing import Any
 from cxr_lightning.report.figure_export import png_url
 from cxr_lightning.report.formats import format_number
 from cxr_lightning.report.wording import NOT_FOR_CLINICAL_USE, data_title
-from cxr_lightning.training.callbacks.history import CURVE_FILE
-from cxr_lightning.utils.file_names import SUMMARY_FILE
+from cxr_lightning.utils.file_names import CURVE_FILE, SUMMARY_FILE
 from cxr_lightning.utils.json_values import null_to_nan
 
 

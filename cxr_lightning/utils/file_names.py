@@ -12,8 +12,28 @@ SETTINGS_FILE = "settings.json"
 """The settings of a run, with which it is compared when it is resumed."""
 HISTORY_FILE = "history.csv"
 PREDICTIONS_FILE = "predictions.csv"
-REPORT_FILES = ("report.html", "metrics.json", PREDICTIONS_FILE)
-"""Files by which the folder of a report is known."""
+CURVE_FILE = "loss_curve.png"
+BATCH_FILE = "nonfinite_batch.csv"
+EXCLUDED_IMAGES_FILE = "left_out.csv"
+STATISTICS_FILE = "statistics.json"
+TRACEBACK_FILE = "traceback.txt"
+"""File in a run's folder with the traceback of an exception that nobody expected."""
+ERROR_FILE = "error.txt"
+"""File in the folder of a sweep's job that failed, with its message."""
+LOCK_FILE = ".lock"
+"""File in a run's folder that a process locks while it works there."""
+
+RUN_FILES = (
+    *(SUMMARY_FILE, HISTORY_FILE, f"{CHECKPOINT_FOLDER}/*.ckpt", SETTINGS_FILE),
+    *(CURVE_FILE, EXCLUDED_IMAGES_FILE, f"{BATCH_FILE.removesuffix('.csv')}*.csv"),
+)
+"""What a training writes into its folder, as patterns; another one there would replace it."""
+REPORT_FILES = ("report.html", "metrics.json", PREDICTIONS_FILE, "metrics.csv", "figures/*", "gradcam/*")
+"""What an evaluation writes into its folder, as patterns; another one there would replace it."""
+START_FILES = (STATISTICS_FILE, ERROR_FILE, f"*{TRACEBACK_FILE}", "tensorboard/*", "csv/*", "wandb/*")
+"""What both leave also where they fail at their start, as patterns: beside Hydra's record of that start, no result."""
+SWEEP_FILES = ("leaderboard.csv", "leaderboard.png")
+"""What the end of a sweep writes into its folder."""
 
 METADATA_KEY = "cxr_lightning"
 """Entry of a checkpoint, and of the metadata of exported files, with everything beside the weights: format,
@@ -41,8 +61,3 @@ ONNX_PROBABILITIES, ONNX_RAW_PROBABILITIES, ONNX_ACTIVATION_MAPS = (
     "activation_maps",
 )
 """Outputs of an exported ONNX file."""
-
-TRACEBACK_FILE = "traceback.txt"
-"""File in a run's folder with the traceback of an exception that nobody expected."""
-ERROR_FILE = "error.txt"
-"""File in the folder of a sweep's job that failed, with its message."""

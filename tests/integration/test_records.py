@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,12 @@ import torch
 import cxr_lightning.app.train_program
 from cxr_lightning.app.configuration import compose_settings
 from cxr_lightning.app.run_identity import settings_of
+from cxr_lightning.app.train import run_train
 from cxr_lightning.app.train_job import TrainingOutcome
+from cxr_lightning.training.run_folder import locked_run_folder
 from cxr_lightning.training.run_settings import write_settings
-from tests.conftest import Die, Run, died, history_of, summary_of
+from cxr_lightning.utils.file_names import REPORT_FILES, RUN_FILES, START_FILES
+from tests.conftest import Die, Run, died, history_of, newest, start, summary_of
 
 NEVER_BETTER = (
     "model.freeze_backbone=true",
@@ -225,11 +229,85 @@ def test_a_run_and_a_report_never_share_a_folder(
     (report / "metrics.json").touch()
     before = content_of(folder)
     assert evaluate("ckpt=latest", f"hydra.run.dir={folder}")[0] == 1
-    assert "holds a run (checkpoints/last.ckpt), which is not replaced" in capsys.readouterr().err
+    assert "holds a run's files (checkpoints/last.ckpt, settings.json), which are not" in capsys.readouterr().err
     assert content_of(folder) == before
     assert run(*small, f"hydra.run.dir={report}")[0] == 1
     assert "there is a report in it" in capsys.readouterr().err
     assert [path.name for path in report.iterdir()] == ["metrics.json"]
+
+
+def test_the_lists_of_files_are_what_a_run_and_a_report_leave(evaluate: Run, small: list[str], tmp_path: Path) -> None:
+    more = ["logger=tensorboard", "+logger.csv._target_=pytorch_lightning.loggers.CSVLogger", "trainer.max_epochs=1"]
+    more += ["+logger.csv.save_dir=${paths.output_dir}", "+logger.csv.name=csv", "+logger.csv.version=''"]
+    more += ["model.preprocessing=featurewise", "callbacks.snapshots.every_n_epochs=1"]
+    assert start(run_train, tmp_path, *[text for text in small if text != "logger=none"], *more) == 0
+    code, report = evaluate("ckpt=latest", "gradcam.top=1", "gradcam.sanity=0")
+    assert code == 0
+    for folder, known in ((newest("logs/train/runs/*", tmp_path), RUN_FILES), (report, REPORT_FILES)):
+        names = [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
+        patterns = (*known, *START_FILES, ".hydra/*", "*.log", "*.lock")
+        assert [name for name in names if not any(fnmatch(name, pattern) for pattern in patterns)] == []
+        assert any(name.startswith("tensorboard/") for name in names)
+
+
+@pytest.mark.parametrize("program", ["train", "evaluate"])
+def test_files_of_somebody_are_a_reason_to_refuse(
+    run: Run, evaluate: Run, small: list[str], tmp_path: Path, program: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = {
+        "train": [
+            "settings.json",
+            "loss_curve.png",
+            "left_out.csv",
+            "nonfinite_batch.csv",
+            "tensorboard/x",
+            "error.txt",
+        ],
+        "evaluate": ["metrics.csv", "figures/roc.png", "gradcam/x.png", "traceback.txt"],
+    }
+    for number, name in enumerate(names[program]):
+        file = tmp_path / str(number) / name
+        file.parent.mkdir(parents=True)
+        file.touch()
+        there = f"hydra.run.dir={tmp_path / str(number)}"
+        resume = [] if number % 2 else ["resume=auto"]
+        assert (run(*small, there, *resume) if program == "train" else evaluate("ckpt=x.ckpt", there))[0] == 1
+        assert name in capsys.readouterr().err
+        assert [path for path in (tmp_path / str(number)).rglob("*") if path.is_file()] == [file]
+
+
+def test_a_start_that_failed_is_no_reason_to_refuse(
+    run: Run, evaluate: Run, small: list[str], started: list[tuple[Path, str | None]], tmp_path: Path
+) -> None:
+    for code, place in ((1, tmp_path / "run"), (0, tmp_path / "run")):
+        change = ["optimizer.lr=-1", "seed=2"] if code else []
+        assert run(*small, *change, f"hydra.run.dir={place}")[0] == code
+    assert started.pop() == (place, None)
+    assert "seed=2" in (place / ".hydra/overrides.yaml").read_text()
+    assert "seed=2" not in (place / ".hydra_2/overrides.yaml").read_text()
+    for record in ("", "_2"):
+        assert evaluate("ckpt=absent.ckpt", f"seed={len(record)}", f"hydra.run.dir={tmp_path / 'report'}")[0] == 1
+        assert f"seed={len(record)}" in (tmp_path / f"report/.hydra{record}/overrides.yaml").read_text()
+
+
+def test_nothing_is_written_where_another_process_works(
+    run: Run, evaluate: Run, small: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "sweep/0"
+    (folder / ".hydra").mkdir(parents=True)
+    (folder / ".hydra/overrides.yaml").write_text("- seed=1\n")
+    before = content_of(tmp_path / "sweep")
+    there = f"hydra.run.dir={folder}"
+    job = ["resume=auto", f"hydra.sweep.dir={tmp_path / 'sweep'}", "hydra.sweep.subdir='0'"]
+    with locked_run_folder(folder):
+        for settings in ((there, "seed=2"), (there, "resume=auto"), ("-m", *job, "seed=1")):
+            assert run(*settings[:1], *small, *settings[1:])[0] == 1
+            assert f"another process works in '{folder}'" in capsys.readouterr().err
+        assert evaluate("ckpt=x.ckpt", there)[0] == 1
+        assert f"another process works in '{folder}'" in capsys.readouterr().err
+    after = content_of(tmp_path / "sweep")
+    assert {name for name in after if not name.startswith(("multirun", "leaderboard", "0/train.log"))} == set(before)
+    assert {name: after[name] for name in before} == before
 
 
 def test_more_patience_goes_on_after_early_stopping(

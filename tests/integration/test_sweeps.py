@@ -1,14 +1,24 @@
 """Sweeps end in a leaderboard and the right exit code, whatever becomes of single jobs."""
 
 import csv
+import json
 import os
 import shlex
 import signal
 from pathlib import Path
 
 import pytest
+from omegaconf import DictConfig
 
-from tests.conftest import AtBatch, Run, summary_of
+import cxr_lightning.app.train_job
+from cxr_lightning.app.run_identity import settings_of
+from cxr_lightning.app.train_job import TrainingOutcome
+from cxr_lightning.cli.main import main
+from cxr_lightning.training.run_settings import write_settings
+from tests.conftest import AtBatch, Death, Run, summary_of
+
+KILLED = Path("killed")
+"""Among the folders of jobs: the next job is killed when it starts."""
 
 
 def sweep_of(tmp_path: Path) -> Path:
@@ -31,7 +41,7 @@ def test_a_sweep_runs_every_combination_and_ranks_it(
     assert sorted(row["optimizer.lr"] for row in rows) == ["0.0001", "0.001"]
     assert [row["seeds"] for row in rows] == ["2", "2"]
     assert float(rows[0]["mean"]) >= float(rows[1]["mean"])
-    best = [job for job in "0123" if rows[0]["optimizer.lr"] in settings_of(folder / job)]
+    best = [job for job in "0123" if rows[0]["optimizer.lr"] in given_to(folder / job)]
     tests = [summary_of(folder / job)["test"]["macro_auroc"] for job in best]
     assert float(rows[0]["test_auroc"]) == pytest.approx(sum(tests) / 2)
     out = capsys.readouterr().out
@@ -42,7 +52,7 @@ def test_a_sweep_runs_every_combination_and_ranks_it(
     assert shlex.split(command)[-1] == f"ckpt={folder / max(best, key=lambda job: values[job])}/checkpoints/best.ckpt"
 
 
-def settings_of(folder: Path) -> list[str]:
+def given_to(folder: Path) -> list[str]:
     return [line.partition("=")[2] for line in (folder / ".hydra/overrides.yaml").read_text().splitlines()]
 
 
@@ -84,6 +94,95 @@ def test_a_sweep_that_was_stopped_goes_on_where_it_was(
     assert [(row["seeds"], row["jobs"]) for row in rows_of(part)] == [("4", "4")]
     assert run("-m", *small, "seed=5,6", same_folder)[0] == 1  # another sweep is refused by name
     assert sorted(path.name for path in part.iterdir() if path.is_dir()) == ["0", "1", "2", "3"]
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The folder of every job that starts; none is trained, but each has settings and a summary at its end."""
+    folders: list[Path] = []
+
+    def job(config: DictConfig, settings: object, folder: Path, ckpt_path: str | None) -> TrainingOutcome:
+        folders.append(folder)
+        if KILLED in folders:
+            folders.clear()
+            raise Death
+        write_settings(folder, settings_of(config))
+        data = {"splits": {}, "source": "nih", "synthetic": False}
+        monitor = {"name": "val/auroc", "mode": "max", "best": 0.5}
+        summary = {"monitor": monitor, "data": data, "test": None, "best_checkpoint": None}
+        (folder / "summary.json").write_text(json.dumps(summary))
+        return TrainingOutcome(0.5, None, folder)
+
+    monkeypatch.setattr(cxr_lightning.app.train_job, "run_training", job)
+    return folders
+
+
+def names_in(folder: Path) -> list[str]:
+    logs = ("train.log", "evaluate.log", ".lock", "multirun")
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.name.startswith(logs))
+
+
+@pytest.mark.parametrize("subdir", ["s/${seed}", '"${hydra.job.override_dirname}"'])
+def test_jobs_at_any_depth_are_those_of_the_sweep(
+    run: Run, small: list[str], quick: list[Path], tmp_path: Path, subdir: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = tmp_path / "sweep"
+    settings = ["-m", *small, "seed=1,2", f"hydra.sweep.dir={sweep}"]
+    assert run(*settings, f"hydra.sweep.subdir={subdir}")[0] == 0
+    assert [(row["seeds"], row["jobs"]) for row in rows_of(sweep)] == [("2", "2")]
+    before = names_in(sweep)
+    capsys.readouterr()
+    assert run(*settings, f"hydra.sweep.subdir={subdir}", "optimizer.lr=0.1")[0] == 1
+    assert f"'{sweep}' holds a sweep of 2 jobs, which is not replaced" in capsys.readouterr().err
+    for place in ([f"hydra.sweep.subdir={subdir}"], []):
+        assert run(*settings, *place, "resume=auto")[0] == 0
+        assert names_in(sweep) == before
+    assert len(quick) == 2
+
+
+def test_a_job_that_is_refused_leaves_the_finished_one_as_it_is(
+    run: Run, evaluate: Run, small: list[str], quick: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep, same = tmp_path / "sweep", tmp_path / "same"
+    settings = ["-m", *small, "seed=1,2", f"hydra.sweep.dir={sweep}", "hydra.sweep.subdir=${seed}"]
+    assert run(*settings)[0] == 0
+    before = names_in(sweep)
+    capsys.readouterr()
+    assert run(*settings, "optimizer.lr=0.01", "resume=auto")[0] == 1
+    error = capsys.readouterr().err
+    assert "job 0 failed: Expected a run of the same settings in" in error
+    assert "Give another hydra.sweep.subdir, of its own for each job, or hydra.sweep.dir" in error
+    assert names_in(sweep) == before
+    assert main(["leaderboard", str(sweep)]) == 0
+    assert run("-m", *small, "seed=1,2", f"hydra.sweep.dir={same}", "hydra.sweep.subdir=both/of")[0] == 1
+    assert "job 1 failed: " in capsys.readouterr().err
+    assert not any("error.txt" in name or ".hydra_2" in name for name in names_in(same))
+    assert [(row["seeds"], row["jobs"]) for row in rows_of(same)] == [("1", "1")]
+    (tmp_path / "reports/one").mkdir(parents=True)
+    (tmp_path / "reports/one/report.html").touch()
+    to = [f"hydra.sweep.dir={tmp_path / 'reports'}", "hydra.sweep.subdir=one"]
+    assert evaluate("-m", "ckpt=x.ckpt", "seed=1,2", *to)[0] == 1
+    assert "there is a report in it" in capsys.readouterr().err
+    assert names_in(tmp_path / "reports/one") == ["report.html"]
+
+
+@pytest.mark.parametrize(
+    "more", ["callbacks.early_stopping.patience=100", "trainer.max_epochs=9", "data.num_workers=1"]
+)
+def test_a_job_that_was_killed_before_its_first_save_keeps_its_folder(
+    run: Run, small: list[str], quick: list[Path], tmp_path: Path, more: str
+) -> None:
+    sweep = tmp_path / "sweep"
+    settings = ["-m", *small, "seed=1,2", f"hydra.sweep.dir={sweep}"]
+    quick.append(KILLED)
+    with pytest.raises(Death):
+        run(*settings)
+    assert trial_folders(sweep) == ["0"]
+    assert run(*settings, "resume=auto", more)[0] == 0
+    assert trial_folders(sweep) == ["0", "1"]
+    assert run(*settings, "resume=auto", more, "optimizer.lr=0.5")[0] == 0
+    assert trial_folders(sweep) == ["0", "1", "2", "3"]
+    assert [folder.name for folder in quick] == ["0", "1", "2", "3"]
 
 
 def trial_folders(folder: Path) -> list[str]:

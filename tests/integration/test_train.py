@@ -1,6 +1,7 @@
 """train.py as a user types it, in this process: what a run leaves, resuming, callbacks, and bad input."""
 
 import csv
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -137,6 +138,31 @@ def test_a_finished_run_is_not_resumed(
     assert code == 1
     assert "has finished 2 of 2. Raise `trainer.max_epochs`" in capsys.readouterr().err
     assert summary_of(finished) == before
+
+
+@pytest.mark.parametrize("how", ["resume=auto", "ckpt_path"])
+def test_a_complete_training_without_a_summary_is_tested(
+    run: Run, small: list[str], finished: Path, tmp_path: Path, how: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(shutil.copytree(finished, tmp_path / "stopped"))
+    before = summary_of(folder)
+    (folder / "summary.json").unlink()
+    last = folder / "checkpoints/last.ckpt"
+    on = [*small, f"ckpt_path={last}" if how == "ckpt_path" else how, f"hydra.run.dir={folder}"]
+    for less in ("trainer.max_epochs=1", "+trainer.max_steps=3"):
+        assert run(*on, less)[0] == 1
+        error = capsys.readouterr().err
+        assert {
+            "epochs": "has finished 2 of 1. Raise `trainer.max_epochs`",
+            "steps": "of 3. Raise `trainer.max_steps`",
+        }[less.rpartition("_")[2].partition("=")[0]] in error
+        assert f"train=false ckpt_path={last}" in error
+        assert not (folder / "summary.json").exists()
+    assert run(*on)[0] == 0
+    after = summary_of(folder)
+    assert {key: after[key] for key in ("train_loss", "test", "monitor")} == {
+        key: before[key] for key in ("train_loss", "test", "monitor")
+    }
 
 
 FROZEN = ("model.freeze_backbone=true", "monitor.name=train/loss", "optimizer.lr=0.01")

@@ -111,6 +111,9 @@ def test_the_folder_of_a_callback_that_is_lost_within_a_run_is_named(
     ("words", "size", "said"),
     [
         ("train", 3000, ["Free disk space.", *LOG_DIR]),
+        ("train hydra.run.dir={place}", 500, ["/out'", "Free disk space.", *LOG_DIR]),
+        ("train -m seed=1,2 hydra.sweep.dir={place}", 500, ["/out'", "Free disk space.", *LOG_DIR]),
+        ("evaluate ckpt={model} paths.log_dir={place}", 500, ["/out/evaluate/runs'", "Free disk space.", *LOG_DIR]),
         ("train", 20_000, [".png'", "Free disk space.", *MOVED_CACHE_DIR]),
         ("evaluate ckpt={model} data=nih root={nih} gradcam.top=0 replicates=2", 20_000, [".png'", *LOG_DIR]),
         ("phantom {place}", 2000, [".png'", "Free disk space."]),

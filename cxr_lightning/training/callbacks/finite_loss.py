@@ -9,9 +9,9 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from cxr_lightning.utils.file_names import BATCH_FILE
 from cxr_lightning.utils.io import atomic_write_text
 
-BATCH_FILE = "nonfinite_batch.csv"
 _CHECK_INTERVAL = 20
 """Batches between two checks where a check blocks until a device or other processes are done."""
 

@@ -9,10 +9,9 @@ from typing import Any
 import pytorch_lightning as pl
 
 from cxr_lightning.report.loss_curve import loss_curve
-from cxr_lightning.utils.file_names import HISTORY_FILE
+from cxr_lightning.utils.file_names import CURVE_FILE, HISTORY_FILE
 from cxr_lightning.utils.io import atomic_write_text
 
-CURVE_FILE = "loss_curve.png"
 _LOGGED = {"train_loss": "train/loss", "val_loss": "val/loss", "val_auroc": "val/auroc"}
 _COLUMNS = ("epoch", *_LOGGED, "learning_rate", "seconds", "images_per_second")
 
