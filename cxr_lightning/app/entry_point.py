@@ -116,9 +116,8 @@ def _run(main: Callable[[], object], conf: Path, name: str) -> BaseException | N
         if name == "evaluate":
             sys.argv[1:] = without_data_node(sys.argv[1:])
         if (job := check_hydra(conf, name, sys.argv[1:])) is not None:
-            if job.sweep and "monitor" in job.config:
-                direction = OmegaConf.select(job.config, "hydra.sweeper.direction")
-                check_direction(direction, job.config.monitor.name, job.config.monitor.mode)
+            if job.sweep:
+                check_direction(job.config)
             folder = check_output_folder(job.config, sweep=job.sweep)
         with unchecked_help_texts():
             main()

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from omegaconf import DictConfig, OmegaConf
+
 from cxr_lightning.app.written_arguments import written_arguments
 from cxr_lightning.utils.plugins import trusted_packages
 from cxr_lightning.utils.suggestions import did_you_mean
@@ -56,17 +58,17 @@ def metric_mode(name: str) -> MonitorMode | None:
     return modes.get(f"{name}//".split("/")[1])
 
 
-def check_direction(direction: object, name: object, mode: object) -> None:
+def check_direction(config: DictConfig) -> None:
     """Refuse a search in another direction than that of the monitored metric, by which the leaderboard ranks its jobs.
 
     Args:
-        direction: ``hydra.sweeper.direction``; None if the sweeper has none.
-        name: ``monitor.name``.
-        mode: ``monitor.mode``.
+        config: The composed configuration of its first job, with Hydra's.
 
     Raises:
         ValueError: If it is no direction, or the other one.
     """
+    keys = ("hydra.sweeper.direction", "monitor.name", "monitor.mode")
+    direction, name, mode = (OmegaConf.select(config, key) for key in keys)
     if not isinstance(direction, str) or mode not in _MODES:  # a wrong mode is told where it is
         return
     expected = DIRECTIONS[str(mode)]
