@@ -41,7 +41,7 @@ def is_of_sweep(record: Path) -> bool:
         return False
 
 
-def recorded_settings(folder: Path) -> RunSettings | None:
+def run_settings_in(folder: Path) -> RunSettings | None:
     """The settings of the run in a folder: its own record, or Hydra's of a run that ended before its training began.
 
     Returns:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from cxr_lightning.app.hydra_record import latest_record, recorded_settings
+from cxr_lightning.app.hydra_record import latest_record, run_settings_in
 from cxr_lightning.app.run_identity import settings_of
 from cxr_lightning.app.sweep_folder import holds_sweep, job_folders
 from cxr_lightning.app.version_0_1 import refuse_run_of_0_1
@@ -83,7 +83,7 @@ def check_run_folder(config: DictConfig, folder: Path, *, sweep: bool) -> None:
     if not (results := _found(folder, RUN_FILES)):
         _refuse_files(folder, sweep=sweep)
         return
-    recorded, ckpt_path = recorded_settings(folder), config.ckpt_path
+    recorded, ckpt_path = run_settings_in(folder), config.ckpt_path
     if config.train and config.resume == "auto" and recorded is not None:
         if differences := describe_differences(recorded.compared, settings_of(config)):
             raise OccupiedFolderError(

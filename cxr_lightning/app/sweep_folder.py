@@ -5,7 +5,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from cxr_lightning.app.hydra_record import is_of_sweep, latest_record, recorded_settings
+from cxr_lightning.app.hydra_record import is_of_sweep, latest_record, run_settings_in
 from cxr_lightning.app.run_identity import settings_of
 from cxr_lightning.training.run_settings import different_keys
 
@@ -57,7 +57,7 @@ def _folder_of_before(sweep: Path, own: Path, config: DictConfig) -> Path | None
     current = settings_of(config)
     same: list[Path] = []
     for folder in begun:
-        recorded = recorded_settings(folder)
+        recorded = run_settings_in(folder)
         if recorded is None or different_keys(recorded.compared, current):
             continue
         if recorded.length == current.length:

@@ -190,10 +190,13 @@ def test_a_run_that_had_stopped_early_is_only_tested_when_resumed(
     code, folder = run(*settings)
     assert code == 143
     monkeypatch.undo()
-    assert run(*settings, f"ckpt_path={folder}/checkpoints/last.ckpt")[0] == 1
+    on = f"ckpt_path={folder}/checkpoints/last.ckpt"
+    for resume in ("resume=auto", on):
+        (folder / "summary.json").unlink(missing_ok=True)
+        assert run(*settings, resume) == (0, folder)
+        assert_same(whole, folder)
+    assert run(*settings, on)[0] == 1
     assert f"was stopped early after {epochs}" in capsys.readouterr().err
-    assert run(*settings, "resume=auto") == (0, folder)
-    assert_same(whole, folder)
 
 
 def test_a_loss_that_is_not_a_number_stops_the_run_and_names_the_images(
