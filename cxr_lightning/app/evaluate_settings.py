@@ -16,6 +16,7 @@ from cxr_lightning.app.data_root import apply_root, root_contradictions
 from cxr_lightning.app.output_folder import report_in
 from cxr_lightning.app.train_settings import Folders
 from cxr_lightning.app.value_check import Settings
+from cxr_lightning.data.setting_rules import MAX_WORKERS
 from cxr_lightning.imaging.reader import Interpolation
 from cxr_lightning.metrics.operating_points import parse_rules
 from cxr_lightning.utils.command_line import override_key
@@ -105,7 +106,10 @@ class EvaluateSettings(Settings):
     )
     cache: bool = Field(True, description="decode and resize images once, and keep them in paths.cache_dir")
     num_workers: int | None = Field(
-        None, ge=0, description="null: none for prepared images, else one less than the cores, at most 8"
+        None,
+        ge=0,
+        le=MAX_WORKERS,
+        description="null: none for prepared images, else one less than the cores, at most 8",
     )
     progress_bar: bool = Field(True, description="show the progress of the prediction")
     source: SourceSettings = SourceSettings()

@@ -4,12 +4,11 @@ Constructors of this package check their own numbers as well; some of the librar
 """
 
 import math
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
-from cxr_lightning.data.setting_rules import MAX_IMAGE_SIZE, MIN_IMAGE_SIZE
+from cxr_lightning.data.setting_rules import MAX_IMAGE_SIZE, MAX_WORKERS, MIN_IMAGE_SIZE
 
 
 @dataclass(frozen=True)
@@ -47,8 +46,6 @@ class Range:
         return ", or ".join([words, *(f"{value} ({meaning})" for value, meaning in (self.special or {}).items())])
 
 
-MAX_WORKERS = max(16, 4 * (os.cpu_count() or 1))
-"""The highest number of processes that load images, by the machine's cores: each takes hundreds of megabytes."""
 _AT_LEAST_0, _AT_LEAST_1, _ABOVE_0 = Range(0), Range(1), Range(0, low_included=False)
 _FRACTION = Range(0, 1, high_included=False)
 _NO_LIMIT = {-1: "no limit"}

@@ -20,7 +20,7 @@ from cxr_lightning.data.image_access import ImageAccess
 from cxr_lightning.data.manifest import Manifest, describe_splits, target_array
 from cxr_lightning.data.record import apply_recorded_selection, data_record
 from cxr_lightning.data.selection import Selection
-from cxr_lightning.data.setting_rules import MAX_IMAGE_SIZE, MIN_IMAGE_SIZE
+from cxr_lightning.data.setting_rules import MAX_IMAGE_SIZE, MAX_WORKERS, MIN_IMAGE_SIZE
 from cxr_lightning.data.splits import MissingPolicy, SplitMethod
 from cxr_lightning.imaging.reader import BadImagePolicy, Interpolation
 from cxr_lightning.labels import check_labels
@@ -85,16 +85,16 @@ class ChestXRayDataModule(pl.LightningDataModule):
         augmentation: Augmentation | None = None,
     ) -> None:
         super().__init__()
-        for name, value, minimum in (
-            ("image_size", image_size, MIN_IMAGE_SIZE),
-            ("batch_size", batch_size, 1),
-            ("shuffle_seed", shuffle_seed, 0),
-            ("num_workers", num_workers or 0, 0),
+        for name, value, minimum, maximum in (
+            ("image_size", image_size, MIN_IMAGE_SIZE, MAX_IMAGE_SIZE),
+            ("batch_size", batch_size, 1, None),
+            ("shuffle_seed", shuffle_seed, 0, None),
+            ("num_workers", num_workers or 0, 0, MAX_WORKERS),
         ):
             if value < minimum:
                 raise ValueError(f"Expected `data.{name}` to be at least {minimum} but got {value}.")
-        if image_size > MAX_IMAGE_SIZE:
-            raise ValueError(f"Expected `data.image_size` to be at most {MAX_IMAGE_SIZE} but got {image_size}.")
+            if maximum is not None and value > maximum:
+                raise ValueError(f"Expected `data.{name}` to be at most {maximum} but got {value}.")
         self.root = Path(root)
         self.source = source
         self.chosen_labels = None if labels is None else check_labels(labels)

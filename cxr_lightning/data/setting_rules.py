@@ -3,10 +3,14 @@
 It imports nothing heavy, so that a wrong setting is found at once.
 """
 
+import os
+
 MIN_IMAGE_SIZE = 32
 """Minimum side of the images in pixels; most networks halve the size five times."""
 MAX_IMAGE_SIZE = 4096
 """Maximum side of the images in pixels."""
+MAX_WORKERS = max(16, 4 * (os.cpu_count() or 1))
+"""Maximum number of processes that load images, by the machine's cores: each takes hundreds of megabytes."""
 
 
 def skipping_problem(on_bad_image: object, *, cache: object) -> str | None:

@@ -77,8 +77,8 @@ class TestReading:
         return read_evaluate_settings(config, overrides)
 
     def test_values_have_their_types(self) -> None:
-        settings = self.composed("ckpt=a.ckpt", "prevalences=[0.1]", "gradcam.top=2", "source.mean=1.5")
-        assert (settings.ckpt, list(settings.prevalences), settings.gradcam.top) == ("a.ckpt", [0.1], 2)
+        settings = self.composed("ckpt=latest", "prevalences=[0.1]", "gradcam.top=2", "source.mean=1.5")
+        assert (settings.ckpt, list(settings.prevalences), settings.gradcam.top) == ("latest", [0.1], 2)
         assert settings.has_source
         assert settings.data is None
 
@@ -104,7 +104,7 @@ class TestReading:
             self.composed(*overrides)
 
     def test_all_problems_are_in_one_message(self) -> None:
-        with pytest.raises(ValueError, match="3 are wrong") as caught:
+        with pytest.raises(ValueError, match="6 are wrong") as caught:
             self.composed("ckpt=a", "predictions=b", "val_predictions=c", "gradcam.images=[d]", "gradcam.top=0")
         assert "got both" in str(caught.value)
         assert "`gradcam.top`" in str(caught.value)
