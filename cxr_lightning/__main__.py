@@ -2,7 +2,7 @@
 
 import sys
 
-import cxr_lightning.quiet_interrupts  # noqa: F401  # before the others
+import cxr_lightning.utils.quiet_interrupts  # noqa: F401  # before the others
 from cxr_lightning.cli.main import main
 
 if __name__ == "__main__":

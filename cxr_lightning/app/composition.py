@@ -20,6 +20,9 @@ _CHOSEN_TWICE = re.compile(r"([\w/]+) appears more than once")
 _ADDED_KEY = re.compile(r"Could not append to config\. An item is already at '([^']+)'")
 _MERGED = re.compile(r"Error merging override (.+)")
 _PATTERNS = (_UNKNOWN_KEY, _ADDED_GROUP, _CHOSEN_TWICE, _ADDED_KEY)
+_OPEN_GROUPS = ("callbacks", "logger")
+"""Groups whose entries have names of the user's choice."""
+_MAX_ELSEWHERE = 3
 _NO_CHOICE = "Config group override must be a string"
 _EXTRA_HINT = " Other launchers and sweepers need the extra: uv run --extra sweep ..."
 
@@ -166,7 +169,24 @@ def _unknown_key(key: str, config: DictConfig) -> str:
     further = {f"+{parent}.{other}" for other in taken if other not in names}
     if not did_you_mean(name, names) and further and (hint := did_you_mean(f"+{unknown}", further)):
         return f"Expected a known key but got '{key}'. {hint}"
-    return describe_unknown_key(unknown, names if parent else [*names, *groups])
+    if elsewhere := _same_name_elsewhere(name, config):
+        return f"Expected a known key but got '{key}'. Did you mean {' or '.join(map(repr, elsewhere))}?"
+    described = describe_unknown_key(unknown, names if parent else [*names, *groups])
+    is_new_entry = parent in _OPEN_GROUPS and "Did you mean" not in described
+    return f"{described} A new one is added with '+': +{unknown}={{_target_: ...}}." if is_new_entry else described
+
+
+def _same_name_elsewhere(name: str, config: DictConfig) -> list[str]:
+    """Keys of plain settings in other nodes that end with a name, such as ``optimizer.lr`` for ``lr``."""
+    found = [
+        f"{group}.{other}"
+        for group in map(str, config)
+        if group not in ("hydra", *_OPEN_GROUPS) and OmegaConf.is_dict(config[group])
+        for other in map(str, config[group])
+        if other == name or other.endswith(f"_{name}")
+    ]
+    exact = [key for key in found if key.endswith(f".{name}")]
+    return exact or found if len(exact or found) <= _MAX_ELSEWHERE else []
 
 
 def _arguments_of(node: DictConfig) -> frozenset[str]:

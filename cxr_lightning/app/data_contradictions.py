@@ -1,6 +1,7 @@
 """Data settings that contradict each other or the data set's layout, as far as they are known without reading it."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from cxr_lightning.app.number_rules import DATA_RANGES, is_number, numbers_out_of_range
@@ -8,6 +9,9 @@ from cxr_lightning.app.written_arguments import written_attribute
 from cxr_lightning.data.setting_rules import skipping_problem
 from cxr_lightning.labels import check_labels
 from cxr_lightning.utils.suggestions import did_you_mean
+
+_LAYOUTS, _MADE = "cxr_lightning.", ".PhantomLayout"
+"""Start of the names of this package's layouts; end of the name of the one that makes its files."""
 
 
 def layout_attribute(data: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401  # any plain value
@@ -37,6 +41,7 @@ def data_contradictions(data: Mapping[str, Any]) -> Iterator[str]:
         data: The data's node, which may have values of a wrong type.
     """
     yield from numbers_out_of_range(data, DATA_RANGES, "data.")
+    yield from _absent_folder(data)
     yield from _label_problems(data)
     yield from _view_problems(data)
     val, test = data.get("val_fraction"), data.get("test_fraction")
@@ -45,6 +50,14 @@ def data_contradictions(data: Mapping[str, Any]) -> Iterator[str]:
             "Expected `data.val_fraction` and `data.test_fraction` to leave images for training with "
             f"data.split=patient but got {val} and {test}. Lower them."
         )
+
+
+def _absent_folder(data: Mapping[str, Any]) -> Iterator[str]:
+    """A folder that is not there, of a layout of this package that does not make it."""
+    root, source = data.get("root"), data.get("source")
+    target = str(source.get("_target_")) if isinstance(source, Mapping) else ""
+    if isinstance(root, str) and target.startswith(_LAYOUTS) and not target.endswith(_MADE) and not Path(root).is_dir():
+        yield f"Expected the data set's folder at '{root}' but there is none. Set `data.root`."
 
 
 def training_data_contradictions(data: Mapping[str, Any]) -> Iterator[str]:

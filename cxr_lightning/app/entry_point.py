@@ -25,7 +25,7 @@ from cxr_lightning.app.monitor_check import check_direction
 from cxr_lightning.app.output_folder import check_job_folder, check_output_folder
 from cxr_lightning.app.resolvers import register_resolvers
 from cxr_lightning.app.sweep import clear_failure, finish_sweep, forget_sweep, unfinished_sweep, write_failure
-from cxr_lightning.training.run_folder import OccupiedFolderError
+from cxr_lightning.training.run_folder import OccupiedFolderError, last_checkpoint
 from cxr_lightning.utils.command_line import pasteable_override
 from cxr_lightning.utils.distributed import is_rank_zero
 from cxr_lightning.utils.output import output_may_end
@@ -184,11 +184,18 @@ def _say_stopped(stopped: Stopped) -> None:
         print(f"error: {one_line(stopped.__cause__)}", file=sys.stderr)
     hint = ""
     if (folder := unfinished_sweep()) is not None:
-        hint = f"; go on with resume=auto and the same settings, beside {pasteable_override('hydra.sweep.dir', folder)}"
-    elif stopped.saved:
-        checkpoint = pasteable_override("ckpt_path", stopped.saved)
-        hint = f"; go on with resume=auto and the same settings, or {checkpoint}"
+        hint = f"; go on with the same settings, resume=auto and {pasteable_override('hydra.sweep.dir', folder)}"
+    elif saved := stopped.saved or _saved_before():
+        hint = f"; go on with the same settings and either resume=auto or {pasteable_override('ckpt_path', saved)}"
     print(f"{stopped}{hint}", file=sys.stderr)
+
+
+def _saved_before() -> str:
+    """The last checkpoint of a run that was ended before it could save another; empty if there is none."""
+    if not HydraConfig.initialized():
+        return ""
+    last = last_checkpoint(Path(HydraConfig.get().runtime.output_dir))
+    return "" if last is None else str(last)
 
 
 def _exit(error: BaseException) -> NoReturn:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from hydra import initialize_config_dir
 from hydra._internal.utils import get_args_parser
@@ -118,7 +118,13 @@ def absolute_config_path(arguments: Sequence[str]) -> list[str]:
 
 def _parser() -> argparse.ArgumentParser:
     with unchecked_help_texts():
-        return get_args_parser()
+        parser = get_args_parser()
+    parser.error = _refuse  # type: ignore[method-assign]  # as all other mistakes: one line, and no usage
+    return parser
+
+
+def _refuse(message: str) -> NoReturn:
+    raise ValueError(f"Expected settings as KEY=VALUE, or options of Hydra, but: {message}. See --help.")
 
 
 def _single_jobs(parsed: argparse.Namespace) -> Iterator[list[str]]:

@@ -9,7 +9,12 @@ from cxr_lightning.app.hydra_record import latest_record, run_settings_in
 from cxr_lightning.app.run_identity import settings_of
 from cxr_lightning.app.sweep_folder import holds_sweep, job_folders
 from cxr_lightning.app.version_0_1 import refuse_run_of_0_1
-from cxr_lightning.training.run_folder import OccupiedFolderError, folder_of_last_checkpoint, refuse_locked_folder
+from cxr_lightning.training.run_folder import (
+    EITHER_TO_RESUME,
+    OccupiedFolderError,
+    folder_of_last_checkpoint,
+    refuse_locked_folder,
+)
 from cxr_lightning.training.run_settings import describe_differences, read_settings, refuse_other_settings
 from cxr_lightning.utils.distributed import is_externally_launched, is_rank_zero
 from cxr_lightning.utils.file_names import REPORT_FILES, RUN_FILES, START_FILES, SWEEP_FILES
@@ -78,6 +83,8 @@ def check_run_folder(config: DictConfig, folder: Path, *, sweep: bool) -> None:
     """
     _refuse_report(folder, sweep=sweep)
     _refuse_sweep(folder, sweep=sweep)
+    if config.resume == "auto" and config.ckpt_path:
+        raise ValueError(EITHER_TO_RESUME)
     if config.resume == "auto":
         refuse_run_of_0_1(config, folder)
     if not (results := _found(folder, RUN_FILES)):

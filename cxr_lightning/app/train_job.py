@@ -16,6 +16,7 @@ from pytorch_lightning.callbacks import LearningRateFinder, LearningRateMonitor,
 from rich import get_console
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor
 
 from cxr_lightning.app.entry_point import ignore_intended_warnings
 from cxr_lightning.app.instantiation import (
@@ -35,7 +36,7 @@ from cxr_lightning.data.excluded_images import write_excluded_images
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.report.terminal_tables import auroc_table
 from cxr_lightning.report.wording import data_title
-from cxr_lightning.training.batch_limits import check_batch_limits
+from cxr_lightning.training.batch_limits import check_batch_limits, tested_images
 from cxr_lightning.training.build import (
     SWITCHED_CALLBACKS,
     build_model,
@@ -131,7 +132,10 @@ def run_training(config: DictConfig, settings: TrainSettings, folder: Path, ckpt
     if outcome.summary is None:
         return TrainingOutcome(outcome.monitored, None, None)
     write_excluded_images(datamodule.manifest, folder)
-    table = None if outcome.summary["test"] is None else _test_table(outcome.summary["test"], model, datamodule)
+    table = None
+    if outcome.summary["test"] is not None:
+        tested = tested_images(configured.trainer, datamodule)
+        table = _test_table(outcome.summary["test"], model, datamodule.targets("test"), tested)
     return TrainingOutcome(outcome.monitored, table, folder, outcome.summary["best_checkpoint"])
 
 
@@ -212,8 +216,11 @@ def _used_callbacks(
     return used
 
 
-def _test_table(test: Mapping[str, Any], model: ChestXRayClassifier, datamodule: "ChestXRayDataModule") -> Table:
-    targets = datamodule.targets("test")
+def _test_table(test: Mapping[str, Any], model: ChestXRayClassifier, targets: Tensor, tested: int) -> Table:
+    """The table of a test on the first of the test images, whose targets are ``(N, C)``."""
+    if tested < len(targets):
+        logger.warning("tested on the first %d of %d test images (trainer.limit_test_batches)", tested, len(targets))
+    targets = targets[:tested]
     counts = zip((targets == 1).sum(0).tolist(), (~targets.isnan()).sum(0).tolist(), strict=True)
     return auroc_table(
         model.val_auroc_by_label,

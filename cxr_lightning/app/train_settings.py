@@ -22,7 +22,7 @@ from cxr_lightning.app.resolvers import MODE_OF_NAME
 from cxr_lightning.app.train_contradictions import training_contradictions
 from cxr_lightning.app.trainer_contradictions import trainer_contradictions
 from cxr_lightning.app.value_check import Settings
-from cxr_lightning.training.run_folder import has_checkpoint
+from cxr_lightning.training.run_folder import EITHER_TO_RESUME, has_checkpoint
 from cxr_lightning.utils.paths import refuse_url
 
 MAX_SEED = 2**32 - 1
@@ -108,7 +108,7 @@ class TrainSettings(Settings):
                 "Weights and pixel statistics are float32 here."
             )
         if self.ckpt_path and self.resume:
-            yield "Expected either `ckpt_path` or `resume` but got both. `resume` finds the checkpoint itself."
+            yield EITHER_TO_RESUME
         if self.resume and not self.train:
             yield "Expected training beside `resume` but got train=false. Set ckpt_path=FILE to test a checkpoint."
         if self.ckpt_path:

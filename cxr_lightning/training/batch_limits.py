@@ -49,6 +49,17 @@ def check_batch_limits(
         raise ValueError(" ".join(problems))
 
 
+def tested_images(trainer: pl.Trainer, datamodule: ChestXRayDataModule) -> int:
+    """Number of the test images that the trainer's limit leaves, the first ones.
+
+    Args:
+        trainer: The trainer.
+        datamodule: The data, set up.
+    """
+    images = _used_batches(trainer, datamodule, "test") * datamodule.batch_size * trainer.world_size
+    return min(images, len(datamodule.rows("test")))
+
+
 def _empty_splits(trainer: pl.Trainer, datamodule: ChestXRayDataModule, splits: list[str]) -> Iterator[str]:
     for split in splits:
         limit: int | float = getattr(trainer, f"limit_{split}_batches")

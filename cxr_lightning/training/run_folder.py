@@ -24,6 +24,9 @@ from cxr_lightning.utils.file_names import (
 )
 from cxr_lightning.utils.io import remove_temporary_files
 
+EITHER_TO_RESUME = "Expected either `ckpt_path` or `resume` but got both. `resume` finds the checkpoint itself."
+"""The error where a run is given twice."""
+
 logger = logging.getLogger(__name__)
 
 

@@ -197,7 +197,7 @@ def test_wrong_trainings_are_refused(overrides: list[str], message: str, tmp_pat
         ("a.ckpt", {"replicate": 3}, "'replicate'. Did you mean 'replicates'"),
         ("a.ckpt", {"replicates": 1}, "`replicates` to be at least 2"),
         ("a.ckpt", {"gradcam": {"tops": 1}}, "'gradcam.tops'"),
-        ("a.ckpt", {"devices": 2}, "`devices` to be 1 in Python"),
+        ("latest", {"devices": 2}, "`devices` to be 1 in Python"),
         ("data=nih", {}, "first argument but got the override 'data=nih'"),
         ("a.ckpt", {"datamodule": object(), "root": "x", "batch_size": 3}, "no batch_size, root beside `datamodule`"),
         (7, {}, "path of a checkpoint, 'latest' or None but got 7"),

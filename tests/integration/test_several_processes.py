@@ -187,7 +187,7 @@ def test_a_signal_to_the_first_of_two_processes_ends_both(settings: list[str], t
     process.send_signal(signal.SIGTERM)
     output = process.communicate(timeout=60)[0]  # the other one's output has ended too
     assert process.returncode == 143
-    assert "stopped by SIGTERM; go on with resume=auto" in output
+    assert "stopped by SIGTERM; go on with the same settings and either resume=auto" in output
     assert "Traceback" not in output
 
 

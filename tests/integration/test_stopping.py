@@ -59,7 +59,7 @@ def test_a_signal_ends_a_run_that_is_then_resumed_exactly(
     assert not (folder / "summary.json").exists()
     assert handlers == {number: signal.getsignal(number) for number in signal.valid_signals()}
     said = capsys.readouterr().err
-    assert f"stopped by {signum.name}; go on with resume=auto" in said
+    assert f"stopped by {signum.name}; go on with the same settings and either resume=auto" in said
     assert "Traceback" not in said
     saved = torch.load(folder / "checkpoints/last.ckpt", weights_only=True)
     steps = 4 * epoch + batch + 1
@@ -74,7 +74,7 @@ def test_what_is_said_to_go_on_with_can_be_pasted(
     folder = tmp_path / 'seed=1, it\'s [é] "two  spaces"'
     at_batch(lambda: os.kill(os.getpid(), signal.SIGINT), 0, 1)
     assert run(*small, "trainer.max_epochs=1", shlex.split(pasteable_override("hydra.run.dir", folder))[0])[0] == 130
-    (override,) = shlex.split(capsys.readouterr().err.rpartition("same settings, or ")[2])
+    (override,) = shlex.split(capsys.readouterr().err.rpartition("resume=auto or ")[2])
     assert run(*small, "trainer.max_epochs=1", override)[0] == 0
     assert (folder / "summary.json").is_file()
     model = torch.load(folder / "checkpoints/best.ckpt", weights_only=True)

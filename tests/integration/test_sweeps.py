@@ -79,8 +79,8 @@ def test_a_sweep_that_was_stopped_goes_on_where_it_was(
     at_batch(lambda: os.kill(os.getpid(), signal.SIGTERM), 1, 0, seed=2)
     assert run(*settings, f'hydra.sweep.dir="{part}"')[0] == 143
     said = capsys.readouterr().err
-    assert "stopped by SIGTERM; go on with resume=auto and the same settings, beside " in said
-    (same_folder,) = shlex.split(said.partition("beside ")[2])
+    assert "stopped by SIGTERM; go on with the same settings, resume=auto and " in said
+    (same_folder,) = shlex.split(said.partition("resume=auto and ")[2])
     assert sorted(path.parent.name for path in part.glob("*/summary.json")) == ["0"]
     before = (part / "0/summary.json").read_bytes()
     assert run(*settings, same_folder)[0] == 0

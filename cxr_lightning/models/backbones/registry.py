@@ -29,9 +29,11 @@ def find_backbone(name: str, setting: str = "`model.backbone`") -> Backbone:
         ValueError: If the name is unknown, or its package is not trusted or has no such backbone.
         ImportError: If its package cannot be imported.
     """
+    if name in BACKBONES:
+        return BACKBONES[name]
     if problem := backbone_problem(name, setting):
         raise ValueError(problem)
-    return BACKBONES[name] if name in BACKBONES else import_backbone(name, setting)
+    return import_backbone(name, setting)
 
 
 def check_recorded_backbone(settings: Mapping[str, Any], path: str) -> None:
