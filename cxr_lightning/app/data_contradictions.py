@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from omegaconf import MISSING
+
 from cxr_lightning.app.number_rules import DATA_RANGES, is_number, numbers_out_of_range
 from cxr_lightning.app.written_arguments import written_attribute
 from cxr_lightning.data.setting_rules import skipping_problem
@@ -56,7 +58,8 @@ def _absent_folder(data: Mapping[str, Any]) -> Iterator[str]:
     """A folder that is not there, of a layout of this package that does not make it."""
     root, source = data.get("root"), data.get("source")
     target = str(source.get("_target_")) if isinstance(source, Mapping) else ""
-    if isinstance(root, str) and target.startswith(_LAYOUTS) and not target.endswith(_MADE) and not Path(root).is_dir():
+    is_needed = target.startswith(_LAYOUTS) and not target.endswith(_MADE)
+    if is_needed and isinstance(root, str) and root != MISSING and not Path(root).is_dir():
         yield f"Expected the data set's folder at '{root}' but there is none. Set `data.root`."
 
 

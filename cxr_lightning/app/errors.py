@@ -39,6 +39,8 @@ _OUT_OF_MEMORY = re.compile(r"MemoryError|out of memory|not enough memory", re.I
 """Parts of the messages of Python and torch when memory is used up."""
 _LOST_CONNECTION = re.compile(r"gloo/|NCCL|ProcessGroup|TCPStore")
 """Parts of torch's messages when another process of the run cannot be reached."""
+_PLAIN_NODE = re.compile(r"node `([\w.]+)` is not a container")
+"""Part of OmegaConf's message about a node that others refer into."""
 _SOURCE_LOCATION = re.compile(r"^\[[^\]]*\] *")
 """Location in torch's source at the start of these messages."""
 
@@ -84,6 +86,11 @@ def raising_module(error: BaseException) -> str:
 def describe_reference(error: InterpolationResolutionError) -> str:
     """Describe a setting that refers to another one, which is not there or is of a wrong kind."""
     reason = str(error).strip().splitlines()[0]
+    if found := _PLAIN_NODE.search(reason):
+        return (
+            f"Expected settings as '{found[1]}' but got a plain value. Leave it out, or set its keys: "
+            f"{found[1]}.KEY=VALUE."
+        )
     return (
         f"Expected what '{error.full_key}' refers to but got none ({reason}). Leave that in place, or correct "
         f"'{error.full_key}'."

@@ -11,6 +11,7 @@ _MAX_IMPORTS = 10
 """Maximum number of modules through which a name is followed to its definition."""
 
 
+@cache
 def written_names(module: str) -> frozenset[str] | None:
     """The names that a module's source defines or imports; None if there is no source, or it does not tell all.
 
@@ -27,6 +28,8 @@ def written_names(module: str) -> frozenset[str] | None:
     for node in ast.walk(ast.Module(_statements(module), [])):
         if isinstance(node, ast.ClassDef | ast.FunctionDef):
             names.add(node.name)
+        elif isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
+            names |= written_names(_imported(module, node)) or {"*"}
         elif isinstance(node, ast.Import | ast.ImportFrom):
             names |= {alias.asname or alias.name for alias in node.names}
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):

@@ -1,6 +1,7 @@
 """What a library refuses ends in one line with its key: before data is read, or in a hook of a part."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -8,12 +9,17 @@ from tests.conftest import SMALL, Run, assert_one_error_line
 
 CASES: dict[str, tuple[Sequence[str], Sequence[str]]] = {
     "a part": (["optimizer=sgd", "optimizer.momentum=0"], ["`optimizer` that SGD", "Nesterov momentum"]),
-    "strategy": (["trainer.strategy=dpp"], ["Correct `trainer.strategy` (dpp). Did you mean 'ddp'?"]),
+    "strategy": (["trainer.strategy=dpp"], ["`trainer.strategy`", "Did you mean 'ddp'?"]),
     "devices": (["trainer.devices=x"], ["CPUAccelerator", "Correct `trainer.devices` (x)."]),
     "time": (["+trainer.max_time=nonsense"], ["DD:HH:MM:SS", "Correct `trainer.max_time` (nonsense)."]),
     "part of a time": (["+trainer.max_time={minuts: 1}"], ["Correct `trainer.max_time` ({'minuts': 1})."]),
     "words": (
-        ["trainer.accelerator=GPU", "trainer.profiler=xla", "+trainer.gradient_clip_algorithm=nrom"],
+        [
+            "trainer.accelerator=GPU",
+            "trainer.profiler=xla",
+            "+trainer.gradient_clip_algorithm=nrom",
+            "trainer.gradient_clip_val=1",
+        ],
         ["3 are wrong", "Did you mean 'gpu'?", "advanced, pytorch as `trainer.profiler`", "Did you mean 'norm'?"],
     ),
     "all at once": (
@@ -40,10 +46,10 @@ CASES: dict[str, tuple[Sequence[str], Sequence[str]]] = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_refused_setting_ends_in_one_line_before_data_is_read(
-    run: Run, name: str, capsys: pytest.CaptureFixture[str]
+    run: Run, name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     overrides, words = CASES[name]
-    assert run(*SMALL, "data.root=absent", *overrides)[0] == 1
+    assert run(*SMALL, f"data.root={tmp_path}", *overrides)[0] == 1
     output = capsys.readouterr()
     assert_one_error_line(output.out, output.err, words)
     assert "CXR_PLUGINS=" not in output.err

@@ -149,12 +149,12 @@ def test_a_complete_training_without_a_summary_is_tested(
     (folder / "summary.json").unlink()
     last = folder / "checkpoints/last.ckpt"
     on = [*small, f"ckpt_path={last}" if how == "ckpt_path" else how, f"hydra.run.dir={folder}"]
-    for less in ("trainer.max_epochs=1", "+trainer.max_steps=3"):
+    for less in ("trainer.max_epochs=1", "+trainer.max_steps=5"):
         assert run(*on, less)[0] == 1
         error = capsys.readouterr().err
         assert {
             "epochs": "has finished 2 of 1. Raise `trainer.max_epochs`",
-            "steps": "of 3. Raise `trainer.max_steps`",
+            "steps": "of 5. Raise `trainer.max_steps`",
         }[less.rpartition("_")[2].partition("=")[0]] in error
         assert f"train=false ckpt_path={last}" in error
         assert not (folder / "summary.json").exists()

@@ -33,7 +33,7 @@ MISSPELLED: dict[str, list[str]] = {
     "logger=null": ["'logger'", "Give logger=none."],
     "optimizer=NULL": ["'optimizer'", "Leave it out, or choose one. Choices: adam, "],
     "model=1.5": ["'model' but got model=1.5", "choose one"],
-    "~paths": ["paths.log_dir"],
+    "~paths": ["paths"],
     "~trainer": ["'trainer'", "Leave '~trainer' out"],
     "~scheduler": ["Leave '~scheduler' out"],
     "logger.csv.name=x": ["logger=csv as well"],
@@ -153,6 +153,6 @@ def test_five_faults_are_in_one_line(run: Run, capsys: pytest.CaptureFixture[str
     wrong = ["monitor.name=val_loss", "optimizer.lr=-1", "data.batch_size=0", "trainer.max_epochs=0", "seed=-1"]
     words = ["5 are wrong", "'val/loss'?", "`optimizer.lr`", "`data.batch_size`", "`trainer.max_epochs`", "`seed`"]
     assert_refused(run(*wrong), capsys, words)
-    wrong = ["+optimizer.betas=[2,0.9]", "data.subset_images=[1]", "model.backbone=vgg", "scheduler.warmup=0.1"]
-    words = ["3 are wrong", "beta", "data.subset_images", "model.backbone"]
+    wrong = ["+optimizer.betas=[2,0.9]", "data.subset_images=[1]", "trainer.devices=x", "scheduler.warmup=0.1"]
+    words = ["3 are wrong", "beta", "data.subset_images", "`trainer.devices` (x)"]
     assert_refused(run(*wrong), capsys, words)

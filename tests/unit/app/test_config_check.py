@@ -43,7 +43,8 @@ def composed(*overrides: str) -> DictConfig:
 def complete(override: str) -> DictConfig:
     """A configuration with what it leaves to the user, such as the data's folder."""
     missing = OmegaConf.missing_keys(composed(override))
-    given = [f"{key}=[a]" if key.endswith("labels") else f"{key}=x" for key in missing]
+    values = {"data.root": CONF, "data.labels": "[a]"}
+    given = [f"{key}={values.get(key, 'x')}" for key in missing]
     return composed(override, *given, "model.weights=null")  # tests download nothing
 
 
@@ -177,8 +178,8 @@ REFUSED: dict[str, list[str]] = {
     "optimizer._target_=torch.optim.AdmW": ["'optimizer._target_'", "'torch.optim.AdamW'?"],
     "loss._target_=torch.nn.BCEWithLogitLoss": ["'torch.nn.BCEWithLogitsLoss'?"],
     "data.source._target_=cxr_lightning.data.datasets.nih.NIHLayuot": ["'cxr_lightning.data.datasets.nih.NIHLayout'?"],
-    "data.source=null": ["'data.source' but got None"],
-    "data.source=phantom": ["'data.source' but got 'phantom'"],
+    "data.source=null": ["settings as 'data.source' but got a plain value"],
+    "data.source=phantom": ["settings as 'data.source' but got a plain value"],
     "monitor=val/loss": ["settings as 'monitor' but got 'val/loss'"],
     "data.num_workers=10000": ["`data.num_workers` to be in [0, "],
     "callbacks.model_checkpoint.mode=MAX": ["'callbacks.model_checkpoint.mode' but got 'MAX'", "Did you mean 'max'?"],
