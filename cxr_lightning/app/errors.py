@@ -74,7 +74,7 @@ def explain_error(error: Exception) -> Exception:
         return MemoryError(
             f"Expected more memory but there is none left ({text[:200]}). Lower the batch size, or stop other programs."
         )
-    return explain_lost_process(error) if isinstance(error, RuntimeError) else error
+    return explain_lost_process(error) if isinstance(error, RuntimeError | ConnectionError | EOFError) else error
 
 
 def raising_module(error: BaseException) -> str:
@@ -122,14 +122,14 @@ def shown_error(error: Exception, folder: Path | None = None) -> Exception:
     return unexpected
 
 
-def explain_lost_process(error: RuntimeError) -> Exception:
+def explain_lost_process(error: Exception) -> Exception:
     """Convert the error of a process that has died into one with a remedy; return any other error unchanged.
 
     Args:
         error: An exception of training, testing or predicting.
     """
     text = " ".join(str(error).split())
-    if "DataLoader worker" in text:
+    if "DataLoader worker" in text or raising_module(error).startswith("multiprocessing."):
         return ChildProcessError(
             f"Expected the data loader's workers to keep running but one died ({text}). If memory ran out, lower "
             "`data.num_workers` or `data.batch_size`. Resume a training with resume=auto."

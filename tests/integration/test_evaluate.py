@@ -91,6 +91,7 @@ def test_a_checkpoint_alone_gives_the_report_and_repeats_the_test_aurocs(trained
     assert found["macro"]["auroc"]["defined_labels"] == trained.summary["test"]["defined_labels"]
 
 
+@pytest.mark.slow
 def test_bfloat16_is_used_when_asked_for_and_said(trained: Trained) -> None:
     exact, rough = (
         metrics_of(trained.evaluate(f"ckpt={trained.checkpoint}", "accelerator=cpu", *more))
@@ -337,6 +338,7 @@ def test_bad_input_ends_in_one_helpful_line(
     assert not list(trained.logs.rglob("*.tmp"))
 
 
+@pytest.mark.slow
 def test_images_that_the_model_has_seen_are_said_and_never_fitted_on(trained: Trained) -> None:
     settings = [f"ckpt={trained.checkpoint}", "data=nih", f"root={trained.root}"]
     found = metrics_of(trained.evaluate(*settings, "data.split=patient", "data.seed=3", "data.test_fraction=0.5"))

@@ -88,6 +88,7 @@ def test_a_file_that_names_other_code_is_refused(
     assert "other code" in line.lower() or "plain values in the list" in line or "key" in line
 
 
+@pytest.mark.slow
 def test_plugins_and_sweeps_of_numbers_are_let_through(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

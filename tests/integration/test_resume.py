@@ -37,6 +37,7 @@ def assert_same(first: Path, second: Path) -> None:
 ACCUMULATION = lightning_callback("GradientAccumulationScheduler, scheduling: {0: 1, 1: 2}")
 FINETUNING = lightning_callback("BackboneFinetuning, unfreeze_backbone_at_epoch: 1, train_bn: false")
 RATE_FINDER = lightning_callback("LearningRateFinder, num_training_steps: 15")
+PLATEAU = ("scheduler=plateau", "scheduler.patience=0", "monitor.name=val/loss", "+scheduler.threshold=0.9")
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +53,10 @@ def whole(small: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("workers", "epoch", "batch", "more"),
     [
         (0, 0, 2, ()),
-        (0, 1, 1, ("scheduler=plateau", "scheduler.patience=0", "monitor.name=val/loss", "+scheduler.threshold=0.9")),
+        pytest.param(0, 1, 1, PLATEAU, marks=pytest.mark.slow),
         (2, 1, 3, ()),
         pytest.param(2, 2, 1, ("trainer.accumulate_grad_batches=2",), marks=pytest.mark.slow),
-        (0, 1, 2, (f"model.backbone={TINY}", "+model.variations.width=6")),
+        pytest.param(0, 1, 2, (f"model.backbone={TINY}", "+model.variations.width=6"), marks=pytest.mark.slow),
         (0, 1, 2, lightning_callback("EMAWeightAveraging, decay: 0.5")),
         pytest.param(0, 1, 2, ACCUMULATION, marks=pytest.mark.slow),
         pytest.param(0, 2, 1, FINETUNING, marks=pytest.mark.slow),

@@ -154,6 +154,7 @@ def test_a_run_of_version_0_1_is_tested_but_not_resumed(
     assert mean == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_its_calibrated_copy_is_not_resumed_either(
     run: Run, nih: Path, evaluate: Evaluate, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
