@@ -58,7 +58,8 @@ def _absent_folder(data: Mapping[str, Any]) -> Iterator[str]:
     """A folder that is not there, of a layout of this package that does not make it."""
     root, source = data.get("root"), data.get("source")
     target = str(source.get("_target_")) if isinstance(source, Mapping) else ""
-    is_needed = target.startswith(_LAYOUTS) and not target.endswith(_MADE)
+    is_known = layout_attribute(data, "name") is not None  # else its own name is wrong
+    is_needed = is_known and target.startswith(_LAYOUTS) and not target.endswith(_MADE)
     if is_needed and isinstance(root, str) and root != MISSING and not Path(root).is_dir():
         yield f"Expected the data set's folder at '{root}' but there is none. Set `data.root`."
 

@@ -11,6 +11,19 @@ _MAX_IMPORTS = 10
 """Maximum number of modules through which a name is followed to its definition."""
 
 
+def is_missing_module(module: str) -> bool:
+    """Whether a package of Python sources has no such module.
+
+    Args:
+        module: Dotted name of the module.
+
+    Example:
+        >>> is_missing_module("cxr_lightning.callbacks"), is_missing_module("cxr_lightning.models")
+        (True, False)
+    """
+    return _source(module) is None and _source(module.partition(".")[0]) is not None
+
+
 @cache
 def written_names(module: str) -> frozenset[str] | None:
     """The names that a module's source defines or imports; None if there is no source, or it does not tell all.

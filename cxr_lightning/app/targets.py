@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pkgutil import resolve_name
 
-from cxr_lightning.app.source_names import written_names
+from cxr_lightning.app.source_names import is_missing_module, written_names
 from cxr_lightning.app.version_0_1 import RENAMED_TARGETS
 from cxr_lightning.app.written_arguments import Arguments, is_written_subclass, written_arguments
 from cxr_lightning.utils.plugins import how_to_trust, import_trusted, is_within, trusted_packages
@@ -114,9 +114,12 @@ def arguments_of_target(key: str, target: object) -> Arguments:
     kind = _kind_of(key)
     name = _trusted_name(kind, key, target)
     module, _, short = name.rpartition(".")
-    names = None if is_within(name, trusted_packages()) else written_names(module)
-    if names is not None and short not in names:
-        raise ValueError(_describe_missing(key, name, f"{module} has no {short}", names))
+    if not is_within(name, trusted_packages()):
+        names = written_names(module)
+        if is_missing_module(module):
+            raise ValueError(_describe_missing(key, name, f"there is no {module}"))
+        if names is not None and short not in names:
+            raise ValueError(_describe_missing(key, name, f"{module} has no {short}", names))
     is_of_kind = name in kind.factories or any(is_written_subclass(name, base.replace(":", ".")) for base in kind.bases)
     return (written_arguments(name) if is_of_kind else None) or Arguments(None, {})
 
