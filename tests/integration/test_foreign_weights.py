@@ -18,6 +18,7 @@ from cxr_lightning.checkpoints.save import save_classifier
 from cxr_lightning.imaging.reader import read_gray, resize
 from cxr_lightning.inference.predictions_file import read_predictions
 from cxr_lightning.labels import NIH_LABELS, WALKTHROUGH_LABELS
+from cxr_lightning.models import setting_rules
 from cxr_lightning.models.backbones.densenet import DENSENET_BLOCKS, densenet_backbone
 from cxr_lightning.models.backbones.registry import BACKBONES, build_backbone
 from tests.conftest import newest, start
@@ -31,6 +32,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Function that runs a program with the manifests' small DenseNet registered; returns its exit code and folder."""
     monkeypatch.setitem(DENSENET_BLOCKS, "densenet_small", (2, 1, 1, 1))
     monkeypatch.setitem(BACKBONES, "densenet_small", densenet_backbone((2, 1, 1, 1)))
+    monkeypatch.setattr(setting_rules, "BACKBONE_NAMES", (*setting_rules.BACKBONE_NAMES, "densenet_small"))
 
     def run_with(main: Callable[[], None], *overrides: str) -> tuple[int, Path]:
         return start(main, tmp_path, *overrides), newest("logs/*/runs/*", tmp_path)
