@@ -63,7 +63,7 @@ def test_it_is_trained_explained_exported_and_used_as_weights(
 
 
 def test_what_cannot_be_used_is_said_before_data_is_read(
-    run: Run, make_nih: Callable[..., Path], own_package: str, capsys: pytest.CaptureFixture[str]
+    run: Run, own_package: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     for name, words in {
         "os.path.join": ("a trusted package in `model.backbone`", "CXR_PLUGINS=my_package"),
@@ -71,5 +71,5 @@ def test_what_cannot_be_used_is_said_before_data_is_read(
         f"{own_package}.backbones.absent": ("has no 'absent'",),
         "vgg16": ("one of ['densenet121'",),
     }.items():
-        assert run("data=nih", "data.root=absent", f"model.backbone={name}")[0] == 1
+        assert run("data=nih", f"data.root={tmp_path}", f"model.backbone={name}")[0] == 1
         assert_one_error_line(*capsys.readouterr(), words)
