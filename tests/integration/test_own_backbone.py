@@ -1,7 +1,6 @@
 """A backbone of one's own through the commands, as a user types them."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
