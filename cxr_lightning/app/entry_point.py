@@ -161,7 +161,17 @@ def run_job(job: str, config: DictConfig) -> float | None:
         Stopped: If a signal was received, also before, so that no further job of a sweep begins.
     """
     raise_if_stopped()
-    sweep, folder = HydraConfig.get().mode == RunMode.MULTIRUN, Path(HydraConfig.get().runtime.output_dir)
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    try:
+        return _run_job(job, config, folder)
+    except Stopped as stopped:
+        if not stopped.saved and (last := last_checkpoint(folder)) is not None:  # it was ended before it could save
+            stopped.saved = str(last)
+        raise
+
+
+def _run_job(job: str, config: DictConfig, folder: Path) -> float | None:
+    sweep = HydraConfig.get().mode == RunMode.MULTIRUN
     try:
         if sweep and is_rank_zero():
             check_job_folder(config, folder, sweep=True)
@@ -185,17 +195,10 @@ def _say_stopped(stopped: Stopped) -> None:
     hint = ""
     if (folder := unfinished_sweep()) is not None:
         hint = f"; go on with the same settings, resume=auto and {pasteable_override('hydra.sweep.dir', folder)}"
-    elif saved := stopped.saved or _saved_before():
-        hint = f"; go on with the same settings and either resume=auto or {pasteable_override('ckpt_path', saved)}"
+    elif stopped.saved:
+        checkpoint = pasteable_override("ckpt_path", stopped.saved)
+        hint = f"; go on with the same settings and either resume=auto or {checkpoint}"
     print(f"{stopped}{hint}", file=sys.stderr)
-
-
-def _saved_before() -> str:
-    """The last checkpoint of a run that was ended before it could save another; empty if there is none."""
-    if not HydraConfig.initialized():
-        return ""
-    last = last_checkpoint(Path(HydraConfig.get().runtime.output_dir))
-    return "" if last is None else str(last)
 
 
 def _exit(error: BaseException) -> NoReturn:
