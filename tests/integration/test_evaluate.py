@@ -130,6 +130,7 @@ def test_predictions_of_a_file_give_the_same_numbers_and_an_unknown_verdict(trai
     assert one["subgroups"] == two["subgroups"]
 
 
+@pytest.mark.slow
 def test_validation_predictions_of_a_file_fit_what_the_checkpoints_own_do(trained: Trained) -> None:
     test = trained.evaluate(f"ckpt={trained.checkpoint}")
     val = trained.evaluate(f"ckpt={trained.checkpoint}", "split=val")
@@ -353,6 +354,7 @@ def test_images_that_the_model_has_seen_are_said_and_never_fitted_on(trained: Tr
     assert not any("trained on" in warning for warning in fewer["warnings"])
 
 
+@pytest.mark.slow
 def test_changed_label_files_are_said(trained: Trained, tmp_path: Path) -> None:
     import shutil
 
@@ -364,6 +366,7 @@ def test_changed_label_files_are_said(trained: Trained, tmp_path: Path) -> None:
     assert any("label or list files have changed" in warning for warning in found["warnings"])
 
 
+@pytest.mark.slow
 def test_stored_operating_points_are_chosen_from_and_others_refused(
     trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -387,6 +390,7 @@ def test_an_input_is_never_overwritten(trained: Trained, capsys: pytest.CaptureF
     assert path.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_training_on_drops_what_was_fitted_to_earlier_weights(trained: Trained, tmp_path: Path) -> None:
     from cxr_lightning.checkpoints.load import load_classifier
 

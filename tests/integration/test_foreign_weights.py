@@ -40,6 +40,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     return run_with
 
 
+@pytest.mark.slow
 def test_evaluate_reads_a_keras_file_directly(run: Run, make_nih: Callable[..., Path], tmp_path: Path) -> None:
     root, weights = make_nih(tmp_path / "nih", size=64), build("keras2_flat_dense.save_weights.h5", tmp_path)
     settings = [f"ckpt={weights}", "data=nih", f"root={root}", "source.image_size=64", "replicates=20"]

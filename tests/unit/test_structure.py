@@ -235,7 +235,7 @@ def test_images_and_exported_models_need_no_torch(name: str) -> None:
     assert not modules_loaded_by(f"import cxr_lightning.{name}") & {"torch", "pytorch_lightning"}
 
 
-@pytest.mark.parametrize("name", ["models.network", "explain.grad_cam"])
+@pytest.mark.parametrize("name", ["models.network", pytest.param("explain.grad_cam", marks=pytest.mark.slow)])
 def test_the_network_knows_nothing_of_lightning(name: str) -> None:
     assert "pytorch_lightning" not in modules_loaded_by(f"import cxr_lightning.{name}")
 

@@ -211,6 +211,7 @@ def test_the_worker_imports_neither_torch_nor_keras() -> None:
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_texts_that_fill_the_memory_are_refused(tmp_path: Path) -> None:
     # 300 texts of one object of eight million letters: 2.4 GB where the file has eight million.
     path = tmp_path / "texts.h5"
