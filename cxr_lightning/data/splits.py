@@ -138,7 +138,9 @@ def guess_splits(stated: pd.Series, patients: pd.Series) -> pd.Series:
     known = set(placed.dropna())
     rest = "test" if "test" not in known else "train" if "train" in known else "train_val"
     by_patient = dict(zip(patients[placed.notna()][::-1], placed.dropna()[::-1], strict=True))
-    return placed.fillna(patients.map(by_patient).astype(object)).fillna(rest)
+    guessed = patients.map(by_patient).astype(object)
+    guessed = guessed.where(guessed.notna(), rest)
+    return placed.where(placed.notna(), guessed)
 
 
 def _divide(patients: pd.Series, fractions: dict[str, float], seed: int) -> pd.Series:
