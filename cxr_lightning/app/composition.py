@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
@@ -178,11 +179,12 @@ def _unknown_key(key: str, config: DictConfig) -> str:
 
 def _same_name_elsewhere(name: str, config: DictConfig) -> list[str]:
     """Keys of plain settings in other nodes that end with a name, such as ``optimizer.lr`` for ``lr``."""
+    nodes: Any = OmegaConf.to_container(config)  # nothing is resolved: values may refer to what Hydra sets later
     found = [
         f"{group}.{other}"
-        for group in map(str, config)
-        if group not in ("hydra", *_OPEN_GROUPS) and OmegaConf.is_dict(config[group])
-        for other in map(str, config[group])
+        for group, node in nodes.items()
+        if group not in ("hydra", *_OPEN_GROUPS) and isinstance(node, dict)
+        for other in map(str, node)
         if other == name or other.endswith(f"_{name}")
     ]
     exact = [key for key in found if key.endswith(f".{name}")]

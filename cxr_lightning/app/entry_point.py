@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from cxr_lightning.app.composition import WrongOverridesError
 from cxr_lightning.app.data_root import without_data_node
-from cxr_lightning.app.errors import one_line, shown_error
+from cxr_lightning.app.errors import USER_ERRORS, one_line, shown_error
 from cxr_lightning.app.folders import explain_folder_error
 from cxr_lightning.app.hydra_parser import unchecked_help_texts
 from cxr_lightning.app.hydra_targets import absolute_config_path, check_hydra
@@ -138,13 +138,13 @@ def _run(main: Callable[[], object], conf: Path, name: str) -> BaseException | N
 
 def _with_other_problems(error: WrongOverridesError, name: str) -> Exception:
     """An error about overrides, with what is wrong with the other settings as well."""
-    if not error.choices_are_known:
+    if not error.choices_are_known or any("${hydra:" in override for override in error.others):  # Hydra tells it later
         return error
     config = OmegaConf.masked_copy(error.config, [str(key) for key in error.config if key != "hydra"])
     OmegaConf.update(config, "paths.output_dir", "")  # Hydra has not started, and has chosen none
     try:
         resolve_name(f"cxr_lightning.app.{name}_settings:read_{name}_settings")(config, error.others, error.problems)
-    except (ValueError, ImportError) as all_problems:
+    except USER_ERRORS as all_problems:
         return all_problems
     return error
 

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from cxr_lightning.data.table_problems import TableProblems, quoted_names
+from cxr_lightning.data.table_problems import TableProblems, collector, quoted_names
 from cxr_lightning.utils.paths import is_lfs_pointer
 from cxr_lightning.utils.suggestions import did_you_mean
 
@@ -39,13 +39,11 @@ def read_table(
         FileNotFoundError: If there is no such file.
         ValueError: If it is not text, a column is missing or duplicated, or a line has too many or too few fields.
     """
-    found = TableProblems() if problems is None else problems
-    columns = list(dict.fromkeys(columns))  # one column may have two uses
-    table = pd.DataFrame(dtype=object)
-    with found.collected():
-        table = _read_columns(path, columns, fix_header, settings, found)
-    if problems is None:
-        found.check()
+    with collector(problems) as found:
+        columns = list(dict.fromkeys(columns))  # one column may have two uses
+        table = pd.DataFrame(dtype=object)
+        with found.collected():
+            table = _read_columns(path, columns, fix_header, settings, found)
     return table
 
 
@@ -184,20 +182,18 @@ def read_image_list(path: Path, problems: TableProblems | None = None) -> list[s
         FileNotFoundError: If there is no such file.
         ValueError: If it lists none, or one twice.
     """
-    found = TableProblems() if problems is None else problems
-    header, rows = _parse(path)
-    names = pd.Series([line[0].strip() if line else "" for line in [header, *rows]], dtype=object)
-    names = names[names != ""]
-    again = names[names.duplicated()]
-    if len(again):
-        found.add(
-            ValueError(
-                f"Expected every image once in '{path}' but {len(again)} are repeated, first '{again.iloc[0]}' on line "
-                f"{again.index[0] + 1}. Download it again."
+    with collector(problems) as found:
+        header, rows = _parse(path)
+        names = pd.Series([line[0].strip() if line else "" for line in [header, *rows]], dtype=object)
+        names = names[names != ""]
+        again = names[names.duplicated()]
+        if len(again):
+            found.add(
+                ValueError(
+                    f"Expected every image once in '{path}' but {len(again)} are repeated, first '{again.iloc[0]}' on "
+                    f"line {again.index[0] + 1}. Download it again."
+                )
             )
-        )
-    if problems is None:
-        found.check()
     return list(dict.fromkeys(names))
 
 

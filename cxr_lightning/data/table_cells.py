@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cxr_lightning.data.table_problems import TableProblems, describe_words, quoted_names
+from cxr_lightning.data.table_problems import TableProblems, collector, describe_words, quoted_names
 from cxr_lightning.utils.paths import escapes_root
 
 _AGE = re.compile(r"(\d{1,3})([YMD]?)")
@@ -27,20 +27,18 @@ def parse_targets(cells: pd.DataFrame, path: Path, problems: TableProblems | Non
     Raises:
         ValueError: If a cell holds anything else.
     """
-    found = TableProblems() if problems is None else problems
-    numbers = {column: cells[column].map(_TARGET_VALUES).astype("float32") for column in cells.columns}
-    values = pd.DataFrame(numbers, index=cells.index)
-    wrong = {column: cells[column][values[column].isna() & (cells[column] != "")] for column in cells.columns}
-    if columns := [column for column, words in wrong.items() if len(words)]:
-        words = pd.concat([wrong[column] for column in columns]).sort_index(kind="stable")
-        noun = "columns" if len(columns) > 1 else "column"
-        error = ValueError(
-            f"Expected 0, 1 or nothing (unknown) in {noun} {quoted_names(columns[:30])} of '{path}' but {len(words)} "
-            f"cells hold something else: {describe_words(words)}. Correct or empty these cells."
-        )
-        found.add(error, "labels")
-    if problems is None:
-        found.check()
+    with collector(problems) as found:
+        numbers = {column: cells[column].map(_TARGET_VALUES).astype("float32") for column in cells.columns}
+        values = pd.DataFrame(numbers, index=cells.index)
+        wrong = {column: cells[column][values[column].isna() & (cells[column] != "")] for column in cells.columns}
+        if columns := [column for column, words in wrong.items() if len(words)]:
+            words = pd.concat([wrong[column] for column in columns]).sort_index(kind="stable")
+            noun = "columns" if len(columns) > 1 else "column"
+            error = ValueError(
+                f"Expected 0, 1 or nothing (unknown) in {noun} {quoted_names(columns[:30])} of '{path}' but "
+                f"{len(words)} cells hold something else: {describe_words(words)}. Correct or empty these cells."
+            )
+            found.add(error, "labels")
     return values
 
 
@@ -75,18 +73,16 @@ def check_image_names(
     Raises:
         ValueError: If a name is not allowed.
     """
-    found = TableProblems() if problems is None else problems
-    allowed = pd.Series([not _is_unsafe(str(name), relative) for name in names], index=names.index, dtype=bool)
-    wrong = names[~allowed]
-    if len(wrong):
-        expected = "paths below the data folder" if relative else "file names without a folder"
-        error = ValueError(
-            f"Expected {expected} as images in '{path}' but {len(wrong)} are not, first {wrong.iloc[0]!r} "
-            f"on line {wrong.index[0] + 2}. Correct these cells."
-        )
-        found.add(error, "rows")
-    if problems is None:
-        found.check()
+    with collector(problems) as found:
+        allowed = pd.Series([not _is_unsafe(str(name), relative) for name in names], index=names.index, dtype=bool)
+        wrong = names[~allowed]
+        if len(wrong):
+            expected = "paths below the data folder" if relative else "file names without a folder"
+            error = ValueError(
+                f"Expected {expected} as images in '{path}' but {len(wrong)} are not, first {wrong.iloc[0]!r} "
+                f"on line {wrong.index[0] + 2}. Correct these cells."
+            )
+            found.add(error, "rows")
     return allowed
 
 

@@ -85,6 +85,15 @@ class TableProblems:
             raise joined_error(self.errors)
 
 
+@contextmanager
+def collector(problems: TableProblems | None) -> Iterator[TableProblems]:
+    """Within the block, problems are added to a caller's collection; without one, they are raised at its end."""
+    found = TableProblems() if problems is None else problems
+    yield found
+    if problems is None:
+        found.check()
+
+
 def joined_error(errors: Sequence[Exception], remedy: str = "") -> Exception:
     """One error about several things that are wrong with the data; a single one stays as it is.
 

@@ -102,6 +102,7 @@ def test_all_misspelled_settings_are_in_one_line(run: Run, capsys: pytest.Captur
     [
         ("optimizer.lrr=1 seed=-1 monitor.name=val/los", ["3 are wrong", "'optimizer.lr'?", "`seed`", "'val/loss'?"]),
         ("trainer.max_epoch=3 +trainer.min_steps=0 model.drop_rate=x", ["3 are wrong", "min_steps", "drop_rate"]),
+        ("optimizer.lrr=1 seed=${hydra:job.num}", ["error: Expected a known key but got 'optimizer.lrr'"]),
         ("data=nih data.rot=/x trainer.max_epochs=0", ["2 are wrong", "'data.root'?", "`trainer.max_epochs`"]),
         ("trainer=null logger=none callbacks=none", ["'trainer' but got trainer=null"]),
     ],
