@@ -118,6 +118,7 @@ def test_a_run_of_two_processes_that_was_killed_is_resumed_by_both(settings: lis
     assert len(summary_of(folder)["train_loss"]) == 40
 
 
+@pytest.mark.launcher
 @pytest.mark.slow
 def test_a_job_of_two_processes_that_fails_does_not_end_the_sweep(settings: list[str], tmp_path: Path) -> None:
     sweep = ["-m", *settings, *TWO, "test=false", "optimizer.lr=1e30,0.001", "trainer.max_epochs=6"]
@@ -130,6 +131,7 @@ def test_a_job_of_two_processes_that_fails_does_not_end_the_sweep(settings: list
     assert (folder / "leaderboard.csv").is_file()
 
 
+@pytest.mark.launcher
 @pytest.mark.slow
 def test_the_process_that_fails_says_why_and_the_other_ends(settings: list[str], tmp_path: Path) -> None:
     module = ChestXRayDataModule(str(tmp_path / "nih"), NIHLayout(), val_fraction=0.3, image_size=32)
@@ -146,6 +148,7 @@ def test_the_process_that_fails_says_why_and_the_other_ends(settings: list[str],
     assert "Traceback" not in output
 
 
+@pytest.mark.launcher
 @pytest.mark.slow
 def test_a_full_disk_under_the_first_process_ends_both(settings: list[str], tmp_path: Path) -> None:
     limited = ("sh", "-c", 'ulimit -f 98; exec "$0" "$@"')  # 512 bytes each: less than a checkpoint
@@ -156,6 +159,7 @@ def test_a_full_disk_under_the_first_process_ends_both(settings: list[str], tmp_
     assert "Traceback" not in output
 
 
+@pytest.mark.launcher
 @pytest.mark.slow
 def test_torchrun_gives_one_folder(settings: list[str], tmp_path: Path) -> None:
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
@@ -164,6 +168,7 @@ def test_torchrun_gives_one_folder(settings: list[str], tmp_path: Path) -> None:
     assert summary_of(folder)["test"] is not None
 
 
+@pytest.mark.launcher
 @pytest.mark.slow
 def test_slurm_gives_one_folder(settings: list[str], tmp_path: Path) -> None:
     tasks = {"SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2", "SLURM_NNODES": "1", "SLURM_NODEID": "0"}
@@ -178,6 +183,7 @@ def test_slurm_gives_one_folder(settings: list[str], tmp_path: Path) -> None:
     assert summary_of(folder)["test"] is not None
 
 
+@pytest.mark.launcher
 @pytest.mark.slow
 def test_a_signal_to_the_first_of_two_processes_ends_both(settings: list[str], tmp_path: Path) -> None:
     folder = tmp_path / "run"
