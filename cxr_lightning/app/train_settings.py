@@ -81,7 +81,8 @@ class TrainSettings(Settings):
     test: bool = Field(True, description="test the best checkpoint after training")
     ckpt_path: str | None = Field(None, description="a last.ckpt to resume from, in its own run folder")
     resume: Literal["auto"] | None = Field(
-        None, description="auto: resume the newest unfinished run of the same settings"
+        None,
+        description="auto: go on with the newest run of the same settings that is unfinished or is to train longer",
     )
     monitor: Monitor = Monitor()
 
