@@ -55,12 +55,12 @@ class Remedy:
 def data_error(
     problems: Sequence[DataProblem], remedy: Remedy | None, table_errors: Sequence[Exception] = ()
 ) -> Exception:
-    """The error about everything that is wrong with the data.
+    """The error about everything that is wrong with the data; where only one thing is, its own error.
 
     Args:
         problems: What is wrong with the images and their division.
         remedy: What to do about that; None if nothing is known to help.
-        table_errors: What is wrong with the tables; without problems at least one. A single error keeps its type.
+        table_errors: What is wrong with the tables; at least one, if there are no problems.
     """
     if table_errors:
         settings = () if remedy is None or remedy.repairs or not problems else remedy.settings

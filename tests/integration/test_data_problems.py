@@ -112,7 +112,7 @@ LABELS = "Data_Entry_2017_v2020.csv"
 OWN = (*SMALL[1:], "data=csv", "data.labels=[A,B]")
 
 
-def test_faults_of_the_tables_are_in_one_message_with_those_of_the_images(
+def test_problems_of_the_tables_are_in_one_message_with_those_of_the_images(
     run: Run, nih_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines = (nih_folder / LABELS).read_text().splitlines()
@@ -189,7 +189,7 @@ def test_faults_of_the_tables_are_in_one_message_with_those_of_the_images(
         (["data.source.file=bars.csv"], ["but its first line has vertical bars", "with commas"], "`data"),
     ],
 )
-def test_faults_of_a_table_of_ones_own(
+def test_problems_of_a_table_of_ones_own_are_told(
     settings: list[str],
     expected: list[str],
     absent: str,
@@ -251,7 +251,7 @@ def semicolons(root: Path) -> None:
         (semicolons, ["Expected commas between the columns of '", "its first line has semicolons: 'Image Index;"]),
     ],
 )
-def test_the_file_that_is_at_fault_is_named(
+def test_the_file_that_is_wrong_is_named(
     spoil: Callable[[Path], None],
     expected: list[str],
     run: Run,

@@ -150,7 +150,7 @@ def test_contradictory_settings_are_refused_before_data_is_made(
     assert_refused(run(*overrides.split()), capsys, CONTRADICTORY[overrides])
 
 
-def test_five_faults_are_in_one_line(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_five_problems_are_in_one_line(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     wrong = ["monitor.name=val_loss", "optimizer.lr=-1", "data.batch_size=0", "trainer.max_epochs=0", "seed=-1"]
     words = ["5 are wrong", "'val/loss'?", "`optimizer.lr`", "`data.batch_size`", "`trainer.max_epochs`", "`seed`"]
     assert_refused(run(*wrong), capsys, words)

@@ -81,7 +81,7 @@ def test_the_walkthroughs_errors_name_the_file(walkthrough: Path, tmp_path: Path
         WalkthroughLayout().read(walkthrough / "absent")
 
 
-def test_the_faults_of_all_the_walkthroughs_files_are_told_and_the_rest_is_kept(walkthrough: Path) -> None:
+def test_the_problems_of_all_the_walkthroughs_files_are_told_and_the_rest_is_kept(walkthrough: Path) -> None:
     (walkthrough / "test.csv").write_text((walkthrough / "test.csv").read_text().replace(",", ";"))
     lines = (walkthrough / "train-small.csv").read_text().replace("PatientId", "PID").replace("Mass", "Lump")
     (walkthrough / "train-small.csv").write_text(lines)
