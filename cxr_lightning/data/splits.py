@@ -80,7 +80,9 @@ def assign_splits(
         unplaced = table["image_id"][find_unplaced(table)].tolist()
         if unplaced and not guess:
             raise unplaced_error(manifest, unplaced)
-        table["split"] = guess_splits(table["split"].replace(_SPELLINGS), table["patient_id"])
+        table["split"] = table["split"].replace(_SPELLINGS)
+        if unplaced:
+            table["split"] = guess_splits(table["split"], table["patient_id"])
         pool = table["split"] == "train_val"
         table.loc[pool, "split"] = _divide(table.loc[pool, "patient_id"], {"val": val_fraction}, seed)
     return manifest.with_table(table)
