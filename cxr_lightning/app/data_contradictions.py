@@ -1,19 +1,15 @@
 """Data settings that contradict each other or the data set's layout, as far as they are known without reading it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from omegaconf import MISSING
 
 from cxr_lightning.app.number_rules import DATA_RANGES, is_number, numbers_out_of_range
 from cxr_lightning.app.written_arguments import written_attribute
-from cxr_lightning.data.setting_rules import skipping_problem
+from cxr_lightning.data.setting_rules import root_problem, skipping_problem
 from cxr_lightning.labels import check_labels
 from cxr_lightning.utils.suggestions import did_you_mean
-
-_LAYOUTS, _MADE = "cxr_lightning.", ".PhantomLayout"
-"""Start of the names of this package's layouts; end of the name of the one that makes its files."""
 
 
 def layout_attribute(data: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401  # any plain value
@@ -55,13 +51,12 @@ def data_contradictions(data: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _absent_folder(data: Mapping[str, Any]) -> Iterator[str]:
-    """A folder that is not there, of a layout of this package that does not make it."""
-    root, source = data.get("root"), data.get("source")
-    target = str(source.get("_target_")) if isinstance(source, Mapping) else ""
-    is_known = layout_attribute(data, "name") is not None  # else its own name is wrong
-    is_needed = is_known and target.startswith(_LAYOUTS) and not target.endswith(_MADE)
-    if is_needed and isinstance(root, str) and root != MISSING and not Path(root).is_dir():
-        yield f"Expected the data set's folder at '{root}' but there is none. Set `data.root`."
+    """A folder that is not there, of a layout that needs it."""
+    root = data.get("root")
+    if not isinstance(root, str) or root == MISSING or not layout_attribute(data, "needs_folder"):
+        return
+    if problem := root_problem(root):
+        yield problem
 
 
 def training_data_contradictions(data: Mapping[str, Any]) -> Iterator[str]:

@@ -16,6 +16,7 @@ from cxr_lightning.app.monitor_check import DIRECTIONS, metric_mode
 from cxr_lightning.app.output_folder import check_job_folder, is_training
 from cxr_lightning.app.run_identity import settings_of
 from cxr_lightning.app.sweep_folder import choose_job_folder
+from cxr_lightning.app.written_arguments import written_attribute
 from cxr_lightning.training.run_folder import OccupiedFolderError, choose_run_folder, is_finished, is_finished_as
 from cxr_lightning.utils.distributed import broadcast_from_rank_zero, is_rank_zero
 
@@ -23,7 +24,8 @@ MODE_OF_NAME = "${monitor_mode:${monitor.name}}"
 """The value of ``monitor.mode`` in ``conf/``, which also takes the place of null."""
 _AUTO_PRECISION = "cxr_lightning.utils.precision:auto_precision"
 """Imported when its value is needed, since torch takes seconds and ``--help`` needs none."""
-
+_PHANTOM = "phantom"
+"""Name of the layout whose settings are for the synthetic set: networks that start from random weights."""
 
 _WITHOUT_TORCH = ContextVar("_WITHOUT_TORCH", default=False)
 
@@ -63,7 +65,7 @@ def _on_subset(value: Any, otherwise: Any, *, _root_: DictConfig) -> Any:  # noq
 
 def _on_phantom(value: Any, otherwise: Any, *, _root_: DictConfig) -> Any:  # noqa: ANN401  # any YAML value
     target = str(OmegaConf.select(_root_, "data.source._target_"))  # a wrong source is told where it is
-    return value if target.endswith(".PhantomLayout") else otherwise
+    return value if written_attribute(target, "name") == _PHANTOM else otherwise
 
 
 def _val_fraction(train_images: Any, val_images: Any) -> float:  # noqa: ANN401  # may be of a wrong type: checked later

@@ -4,6 +4,7 @@ It imports nothing heavy, so that a wrong setting is found at once.
 """
 
 import os
+from pathlib import Path
 
 MIN_IMAGE_SIZE = 32
 """Minimum side of the images in pixels; most networks halve the size five times."""
@@ -11,6 +12,14 @@ MAX_IMAGE_SIZE = 4096
 """Maximum side of the images in pixels."""
 MAX_WORKERS = max(16, 4 * (os.cpu_count() or 1))
 """Maximum number of processes that load images, by the machine's cores: each takes hundreds of megabytes."""
+
+
+def root_problem(root: str | Path) -> str | None:
+    """Describe a data set's folder that is not there; None if it is."""
+    if Path(root).is_dir():
+        return None
+    found = "that is a file" if Path(root).is_file() else "there is none"
+    return f"Expected the data set's folder at '{root}' but {found}. Set `data.root`."
 
 
 def skipping_problem(on_bad_image: object, *, cache: object) -> str | None:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from cxr_lightning.data.csv_reader import read_table
 from cxr_lightning.data.manifest import MANIFEST_COLUMNS, Manifest, find_table_errors, is_blank
+from cxr_lightning.data.setting_rules import root_problem
 from cxr_lightning.data.table_cells import check_image_names, parse_age, parse_targets
 from cxr_lightning.data.table_problems import TableProblems
 
@@ -33,6 +34,8 @@ class DatasetLayout(ABC):
             always are.
         has_validation_split: Whether the official split says which images are for validation; False if
             ``data.val_fraction`` of the training images are.
+        needs_folder: Whether the data set's folder must be there before a run, so that its absence is told with other
+            wrong settings; False if :meth:`prepare` makes it, or nothing is read there.
     """
 
     name: ClassVar[str]
@@ -41,6 +44,7 @@ class DatasetLayout(ABC):
     known_views: ClassVar[tuple[str, ...] | None] = None
     views_argument: ClassVar[str | None] = None
     has_validation_split: ClassVar[bool] = True
+    needs_folder: ClassVar[bool] = False
 
     def __init_subclass__(cls) -> None:
         if "name" not in vars(cls):
@@ -84,8 +88,8 @@ def check_data_root(root: Path) -> Path:
     Raises:
         FileNotFoundError: If there is no such folder.
     """
-    if not root.is_dir():
-        raise FileNotFoundError(f"Expected the data set's folder at '{root}' but there is none. Set `data.root`.")
+    if problem := root_problem(root):
+        raise FileNotFoundError(problem)
     return root
 
 

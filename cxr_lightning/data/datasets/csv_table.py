@@ -42,6 +42,7 @@ class CsvLayout(DatasetLayout):
     follow_links: bool = False
     name: ClassVar[str] = "csv"
     views_argument: ClassVar[str] = "view_column"
+    needs_folder: ClassVar[bool] = True
 
     def read(self, root: Path, labels: Sequence[str] | None = None) -> Manifest:
         """Read the table and find the images; ``path`` is missing where an image is not on disk.

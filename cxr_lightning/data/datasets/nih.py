@@ -48,6 +48,7 @@ class NIHLayout(DatasetLayout):
     known_labels: ClassVar[tuple[str, ...]] = NIH_LABELS
     known_views: ClassVar[tuple[str, ...]] = ("AP", "PA")
     has_validation_split: ClassVar[bool] = False
+    needs_folder: ClassVar[bool] = True
 
     def folder(self, root: Path) -> Path:
         """Folder that the files are in."""

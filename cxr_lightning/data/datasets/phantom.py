@@ -27,6 +27,7 @@ class PhantomLayout(NIHLayout):
     test_images: int = 400
     image_size: int = 256
     name: ClassVar[str] = "phantom"
+    needs_folder: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         _ = self.spec  # refuses sizes that cannot be made before anything is written

@@ -31,6 +31,7 @@ class WalkthroughLayout(DatasetLayout):
     name: ClassVar[str] = "walkthrough"
     default_labels: ClassVar[tuple[str, ...]] = WALKTHROUGH_LABELS
     known_views: ClassVar[tuple[str, ...]] = ()
+    needs_folder: ClassVar[bool] = True
 
     def read(self, root: Path, labels: Sequence[str] | None = None) -> Manifest:
         """Read the tables and find the images; ``path`` is missing where an image is not on disk.
