@@ -21,6 +21,7 @@ def read_table(
     *,
     fix_header: Callable[[list[str]], list[str]] | None = None,
     settings: Mapping[str, str] = _NO_SETTINGS,
+    is_download: bool = False,
     problems: TableProblems | None = None,
 ) -> pd.DataFrame:
     """Read the named columns of a CSV file as text, with line numbers for later messages.
@@ -30,6 +31,7 @@ def read_table(
         columns: Names that must be there, each once.
         fix_header: Repairs a header that is known to be malformed.
         settings: Settings that name the columns, by column, for the messages; the one that names the file is ``""``.
+        is_download: Whether the file is one that users download, with names of columns that no setting gives.
         problems: Collects what is wrong, instead of an error; columns and lines that cannot be used are left out.
 
     Returns:
@@ -43,7 +45,7 @@ def read_table(
         columns = list(dict.fromkeys(columns))  # one column may have two uses
         table = pd.DataFrame(dtype=object)
         with found.collected():
-            table = _read_columns(path, columns, fix_header, settings, found)
+            table = _read_columns(path, columns, fix_header, settings, is_download, found)
     return table
 
 
@@ -52,6 +54,7 @@ def _read_columns(
     columns: Sequence[str],
     fix_header: Callable[[list[str]], list[str]] | None,
     settings: Mapping[str, str],
+    is_download: bool,
     problems: TableProblems,
 ) -> pd.DataFrame:
     first, rows = _parse(path, settings.get("", ""))
@@ -65,7 +68,7 @@ def _read_columns(
     if not positions:
         check_delimiter(first, columns, path)
     if len(positions) < len(columns):
-        problems.add(_column_error(header, columns, path, settings))
+        problems.add(_column_error(header, columns, path, settings, is_download))
     wrong = [line for line, row in enumerate(rows) if row and len(row) != len(header)]
     if wrong:
         error = ValueError(
@@ -154,7 +157,9 @@ def _delimiter_error(line: str, noun: str, path: Path) -> ValueError:
     )
 
 
-def _column_error(header: Sequence[str], columns: Sequence[str], path: Path, settings: Mapping[str, str]) -> Exception:
+def _column_error(
+    header: Sequence[str], columns: Sequence[str], path: Path, settings: Mapping[str, str], is_download: bool
+) -> Exception:
     """The error about all columns that are not there, or are there twice."""
     missing = [column for column in columns if column not in header]
     wrong = [*missing, *(column for column in columns if header.count(column) > 1)]
@@ -166,9 +171,17 @@ def _column_error(header: Sequence[str], columns: Sequence[str], path: Path, set
         absent = f"{', '.join(shown)} {'are' if len(missing) > 1 else 'is'} not there and "
         found.insert(0, f"{absent if any(hints) or len(wrong) > 1 else ''}the columns are {list(header[:30])}")
     expected = f"one column '{wrong[0]}'" if len(wrong) == 1 else f"the columns {quoted_names(wrong)}, each once,"
-    named = dict.fromkeys(f"`{settings[column]}`" for column in wrong if column in settings)
-    advice = f", or {', '.join(named)}" if named else ""
-    return ValueError(f"Expected {expected} in '{path}' but {'; '.join(found)}. Correct the header{advice}.")
+    advice = _column_advice(wrong, settings, is_download)
+    return ValueError(f"Expected {expected} in '{path}' but {'; '.join(found)}. {advice}.")
+
+
+def _column_advice(columns: Sequence[str], settings: Mapping[str, str], is_download: bool) -> str:
+    """What to do about columns that are not there, or are there twice."""
+    named = ", ".join(dict.fromkeys(f"`{settings[column]}`" for column in columns if column in settings))
+    if not is_download or all(column in settings for column in columns):
+        return f"Correct the header{f', or {named}' if named else ''}"
+    file = [f"set `{settings['']}` to the name of the right file"] if "" in settings else []
+    return ", or ".join(["Download it again", *file, *([f"correct {named}"] if named else [])])
 
 
 def read_image_list(path: Path, problems: TableProblems | None = None) -> list[str]:

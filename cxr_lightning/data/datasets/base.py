@@ -102,6 +102,7 @@ def read_label_columns(
     patient: str,
     extra: Mapping[str, str | None] = _NO_COLUMNS,
     settings: Mapping[str, str],
+    is_download: bool = False,
 ) -> pd.DataFrame:
     """Read a CSV with one row per image and one 0 / 1 / empty column per label.
 
@@ -113,13 +114,15 @@ def read_label_columns(
         patient: Name of the column with the patients.
         extra: Names of the columns for ``split``, ``view_position``, ``sex`` and ``age``; None for those without.
         settings: Settings that name columns, by column, and the one that names the file by ``""``.
+        is_download: Whether the file is one that users download, with names of columns that no setting gives.
 
     Returns:
         Columns ``image_id``, ``patient_id``, the extra ones (missing values where there is no column) and the labels;
         no rows if the images are not known.
     """
     columns = {name: column for name, column in extra.items() if column is not None}
-    raw = read_table(path, [image, patient, *columns.values(), *labels], settings=settings, problems=problems)
+    names = [image, patient, *columns.values(), *labels]
+    raw = read_table(path, names, settings=settings, is_download=is_download, problems=problems)
     columns = {"image_id": image, "patient_id": patient, **columns}
     table = pd.DataFrame({name: raw[column] for name, column in columns.items() if column in raw})
     if "patient_id" in table:  # one patient is "00001" in one file and "1" in another

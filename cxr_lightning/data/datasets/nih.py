@@ -123,7 +123,9 @@ def _split_header(header: list[str]) -> list[str]:
 
 def _read_labels(path: Path, labels: Sequence[str], problems: TableProblems) -> pd.DataFrame:
     settings = {"": "data.source.label_file"}
-    raw = read_table(path, list(_FIELDS), fix_header=_split_header, settings=settings, problems=problems)
+    raw = read_table(
+        path, list(_FIELDS), fix_header=_split_header, settings=settings, is_download=True, problems=problems
+    )
     table = complete_columns(raw.rename(columns=_FIELDS), list(_FIELDS.values()), problems)
     findings = _decode_cells(raw[_FINDINGS], path, problems) if _FINDINGS in raw else {}
     for label in labels:

@@ -105,7 +105,7 @@ def read_boxes(path: Path, problems: TableProblems) -> pd.DataFrame:
     raw = pd.DataFrame(columns=columns, dtype=object)
     if path.is_file():
         found = TableProblems()
-        raw = read_table(path, columns, fix_header=_fix_box_header, problems=found)
+        raw = read_table(path, columns, fix_header=_fix_box_header, is_download=True, problems=found)
         for error in found.errors:
             problems.add(error)
     if not {*columns} <= {*raw.columns}:

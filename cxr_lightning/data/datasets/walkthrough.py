@@ -47,6 +47,7 @@ class WalkthroughLayout(DatasetLayout):
         check_data_root(root)
         chosen = check_labels(self.default_labels if labels is None else labels)
         files = {"train": self.train_file, "val": self.val_file, "test": self.test_file}
+        label_settings = {} if labels is None else dict.fromkeys(chosen, "data.labels")
         problems = TableProblems()
         parts = []
         for split, name in files.items():
@@ -56,7 +57,8 @@ class WalkthroughLayout(DatasetLayout):
                 problems,
                 image="Image",
                 patient="PatientId",
-                settings={"": f"data.source.{split}_file"},
+                settings={**label_settings, "": f"data.source.{split}_file"},
+                is_download=True,
             )
             if part.empty:
                 problems.unknown.add("split")

@@ -2,6 +2,7 @@
 
 import csv
 import math
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -96,6 +97,36 @@ def test_a_column_may_be_requested_twice(tmp_path: Path) -> None:
 def test_a_malformed_table_is_refused(tmp_path: Path, content: str | bytes, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         read_table(write(tmp_path, content), ["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("columns", "settings", "is_download", "advice"),
+    [
+        (["x"], {}, False, "Correct the header."),
+        (["x"], {"x": "s.x", "": "s.file"}, False, "Correct the header, or `s.x`."),
+        (["x"], {}, True, "Download it again."),
+        (["x", "y"], {"": "s.file"}, True, "Download it again, or set `s.file` to the name of the right file."),
+        (
+            ["x", "y"],
+            {"y": "s.y", "": "s.f"},
+            True,
+            "again, or set `s.f` to the name of the right file, or correct `s.y`.",
+        ),
+        (["x"], {"x": "s.x", "": "s.file"}, True, "Correct the header, or `s.x`."),
+        (
+            ["a", "b"],
+            {"a": "s.a", "": "s.file"},
+            True,
+            "Download it again, or set `s.file` to the name of the right file.",
+        ),
+    ],
+)
+def test_the_header_of_a_download_is_not_to_be_corrected(
+    columns: list[str], settings: dict[str, str], is_download: bool, advice: str, tmp_path: Path
+) -> None:
+    path = write(tmp_path, "a,b,b\n1,2,3\n")
+    with pytest.raises(ValueError, match=rf"{re.escape(advice)}$"):
+        read_table(path, columns, settings=settings, is_download=is_download)
 
 
 def test_a_missing_table_is_reported_with_what_is_there(tmp_path: Path) -> None:

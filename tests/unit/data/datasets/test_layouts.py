@@ -96,6 +96,16 @@ def test_the_problems_of_all_the_walkthroughs_files_are_told_and_the_rest_is_kep
     assert caught.value.unknown == {"patient_id", "labels", "image_id", "split"}
 
 
+def test_a_column_of_the_walkthroughs_is_its_files_or_the_users(walkthrough: Path) -> None:
+    path = walkthrough / "train-small.csv"
+    path.write_text(path.read_text().replace("Mass", "Lump"))
+    file = "`data.source.train_file`"
+    with pytest.raises(ValueError, match=rf"Download it again, or set {file} to the name of the right file\."):
+        WalkthroughLayout().read(walkthrough)
+    with pytest.raises(ValueError, match=r"'Mass' .*train-small\.csv'.* Correct the header, or `data\.labels`\."):
+        WalkthroughLayout().read(walkthrough, ["Mass", "Edema"])
+
+
 def test_an_image_in_two_of_the_walkthroughs_files_is_a_leak_not_a_malformed_table(walkthrough: Path) -> None:
     shutil.copy(walkthrough / "train-small.csv", walkthrough / "valid-small.csv")
     manifest = WalkthroughLayout().read(walkthrough)

@@ -163,6 +163,8 @@ def test_a_missing_folder_or_label_file_says_what_is_there(nih_folder: Path, tmp
         ("00000001_001.png", "images/1.png", "without a folder"),
         ("00000001_001.png", "", "name its image but 1 rows do not, first the one on line 3"),
         ("Patient ID", "Patient", "one column 'Patient ID' in .* but the columns are"),
+        ("View Position", "View", r"Download it again, or set `data\.source\.label_file` to the name of the right"),
+        ("Finding Labels", "Patient Gender", "Patient Gender' is there 2 times. Download it again, or set"),
         (
             "Patient Age",
             "Patient ID",
@@ -229,6 +231,7 @@ def test_without_a_box_list_there_are_no_boxes(nih_folder: Path) -> None:
             r"finding names in '.*BBox_List_2017\.csv' but 1 rows hold others: 'Shadow' on line 2",
         ),
         ("Bbox [x", "Box [x", r"one column 'Bbox \[x'"),
+        ("Finding Label", "Label", r"Finding Label' .*\. Download it again\.$"),
     ],
 )
 def test_a_malformed_box_list_is_refused(nih_folder: Path, old: str, new: str, message: str) -> None:
