@@ -7,12 +7,14 @@ from pathlib import Path
 import pandas as pd
 
 from cxr_lightning.data.table_problems import TableProblems, collector, describe_words, quoted_names
-from cxr_lightning.utils.paths import escapes_root
+from cxr_lightning.utils.paths import escapes_root, name_problem
 
 _AGE = re.compile(r"(\d{1,3})([YMD]?)")
 _YEARS_PER_UNIT = {"": 1.0, "Y": 1.0, "M": 1 / 12, "D": 1 / 365.25}
 _MAX_AGE = 120
 """Years; a higher age is taken for an error of the file."""
+_SHOWN_LETTERS = 80
+"""Number of a name's first letters that a message shows."""
 _TARGET_VALUES = {"": math.nan, "0": 0.0, "0.0": 0.0, "1": 1.0, "1.0": 1.0}
 
 
@@ -59,7 +61,7 @@ def parse_age(text: str) -> float:
 def check_image_names(
     names: pd.Series, path: Path, *, relative: bool = False, problems: TableProblems | None = None
 ) -> pd.Series:
-    """Refuse image names that could lead out of the image folders.
+    """Refuse image names that could lead out of the image folders, and names that no file can have.
 
     Args:
         names: Text, one per row.
@@ -74,16 +76,30 @@ def check_image_names(
         ValueError: If a name is not allowed.
     """
     with collector(problems) as found:
-        allowed = pd.Series([not _is_unsafe(str(name), relative) for name in names], index=names.index, dtype=bool)
-        wrong = names[~allowed]
-        if len(wrong):
+        unsafe = pd.Series([_is_unsafe(str(name), relative) for name in names], index=names.index, dtype=bool)
+        reasons = pd.Series([name_problem(str(name), path.parent) for name in names], index=names.index, dtype=object)
+        impossible = ~unsafe & (reasons != "")
+        if unsafe.any():
             expected = "paths below the data folder" if relative else "file names without a folder"
+            wrong = f"{unsafe.sum()} are not, first {_first_name(names[unsafe])}"
+            found.add(
+                ValueError(f"Expected {expected} as images in '{path}' but {wrong}. Correct these cells."), "rows"
+            )
+        if impossible.any():
+            wrong = f"{impossible.sum()} are none, first {_first_name(names[impossible])}"
             error = ValueError(
-                f"Expected {expected} as images in '{path}' but {len(wrong)} are not, first {wrong.iloc[0]!r} "
-                f"on line {wrong.index[0] + 2}. Correct these cells."
+                f"Expected names that files can have as images in '{path}' but {wrong}, which "
+                f"{reasons[impossible].iloc[0]}. Correct these cells."
             )
             found.add(error, "rows")
-    return allowed
+    return ~(unsafe | impossible)
+
+
+def _first_name(names: pd.Series) -> str:
+    """The first of some names, shortened, and its line."""
+    name = str(names.iloc[0])
+    dots = "..." if len(name) > _SHOWN_LETTERS else ""
+    return f"{name[:_SHOWN_LETTERS]!r}{dots} on line {names.index[0] + 2}"
 
 
 def _is_unsafe(name: str, relative: bool) -> bool:

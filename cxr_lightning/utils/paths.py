@@ -1,6 +1,55 @@
-"""Checks of files and paths: Git-LFS pointers, URLs, paths that lead out of their folder."""
+"""Checks of files and paths: absent files, impossible names, Git-LFS pointers, URLs, paths out of their folder."""
 
+import re
+import stat
 from pathlib import Path
+
+MAX_NAME_BYTES, MAX_PATH_BYTES = 255, 4095
+"""Maximum length of a file's or folder's name, and of a whole path, in UTF-8."""
+_CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+def file_problem(path: str | Path) -> str:
+    """Why a path is not that of a file that can be read, as a clause; empty if it is.
+
+    Args:
+        path: The user's path.
+
+    Example:
+        >>> file_problem("/"), file_problem("/absent.csv"), file_problem(__file__)
+        ('it is a folder', 'there is no such file', '')
+    """
+    try:
+        mode = Path(path).stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return "it is a link to a file that is not there" if Path(path).is_symlink() else "there is no such file"
+    except OSError as error:
+        return f"it cannot be read ({error.strerror})"
+    except ValueError:  # a NUL byte
+        return "there is no such file"
+    if stat.S_ISDIR(mode):
+        return "it is a folder"
+    return "" if stat.S_ISREG(mode) else "it is no regular file"
+
+
+def name_problem(name: str, folder: Path) -> str:
+    r"""Why no file in a folder can have a name, as a clause; empty if one can.
+
+    Args:
+        name: Path of a file relative to the folder.
+        folder: The folder.
+
+    Example:
+        >>> name_problem("images/a.png", Path("/data")), name_problem("a\n.png", Path("/data"))
+        ('', "has the control character '\\n'")
+    """
+    if found := _CONTROL_CHARACTER.search(name):
+        return f"has the control character {found[0]!r}"
+    longest = max(len(part.encode()) for part in name.split("/"))
+    if longest > MAX_NAME_BYTES:
+        return f"has a file or folder name of {longest:,} bytes where {MAX_NAME_BYTES} are possible"
+    length = len(str(folder.absolute() / name).encode())
+    return f"makes a path of {length:,} bytes where {MAX_PATH_BYTES:,} are possible" if length > MAX_PATH_BYTES else ""
 
 
 def is_lfs_pointer(head: bytes) -> bool:

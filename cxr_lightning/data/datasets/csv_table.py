@@ -133,7 +133,7 @@ class CsvLayout(DatasetLayout):
         raw = read_table(path, [self.image_column], settings=self._settings(()), problems=problems)
         problems.check()
         table = raw.rename(columns={self.image_column: "image_id"})
-        check_image_names(table["image_id"], path, relative=True, problems=problems)
+        table = table[check_image_names(table["image_id"], path, relative=True, problems=problems)]
         table = self._below_root(root, table, problems)
         problems.check()
         return find_listed_images(root, table["image_id"])

@@ -11,6 +11,7 @@ import pytest
 from cxr_lightning.data.csv_reader import index_images, read_header, read_image_list, read_table
 from cxr_lightning.data.manifest import check_table, names_sha256, preview
 from cxr_lightning.data.table_cells import check_image_names, parse_age, parse_targets
+from cxr_lightning.data.table_problems import TableProblems
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 7861\n"
 
@@ -215,6 +216,32 @@ def test_an_image_name_that_leads_out_is_refused(name: str) -> None:
     for relative, expected in ((True, "paths below the data folder"), (False, "file names without a folder")):
         with pytest.raises(ValueError, match=rf"{expected} as images in 'l\.csv' but 1 are not, first .* on line 7"):
             check_image_names(names, Path("l.csv"), relative=relative)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("a\0.png", r"'a\\x00\.png' on line 7, which has the control character '\\x00'"),
+        ("a\n.png", r"'a\\n\.png' on line 7, which has the control character"),
+        ("\x7f", r"which has the control character '\\x7f'"),
+        ("x" * 5000, r"'x{80}'\.\.\. on line 7, which has a file or folder name of 5,000 bytes"),
+        ("ß" * 128 + ".png", r"which has a file or folder name of 260 bytes where 255 are possible"),
+    ],
+)
+def test_an_image_name_that_no_file_can_have_is_refused(name: str, shown: str) -> None:
+    names = pd.Series(["fine.png", name, name], index=[0, 5, 6])
+    for relative in (True, False):
+        with pytest.raises(ValueError, match=rf"can have as images in 'l\.csv' but 2 are none, first .*{shown}"):
+            check_image_names(names, Path("l.csv"), relative=relative)
+
+
+def test_impossible_image_names_are_told_beside_those_that_lead_out() -> None:
+    problems = TableProblems()
+    names = pd.Series(["a.png", "../b.png", "c\t.png", "/" + "d" * 300, "/".join(["folder"] * 700)])
+    allowed = check_image_names(names, Path("l.csv"), relative=True, problems=problems)
+    assert allowed.tolist() == [True, False, False, False, False]
+    assert ["2 are not" in str(problems.errors[0]), "2 are none" in str(problems.errors[1])] == [True, True]
+    assert problems.unknown == {"rows"}
 
 
 def test_a_folder_in_an_image_name_is_allowed_only_where_paths_are() -> None:

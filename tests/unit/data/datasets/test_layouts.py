@@ -65,6 +65,9 @@ def test_the_walkthroughs_errors_name_the_file(walkthrough: Path, tmp_path: Path
     path.write_text(good.replace("2.png", "../2.png"))
     with pytest.raises(ValueError, match=r"without a folder as images in '.*valid-small\.csv'"):
         WalkthroughLayout().read(walkthrough)
+    path.write_text(good.replace("2.png", "2\x1b.png"))
+    with pytest.raises(ValueError, match=r"files can have as images in '.*valid-small\.csv' but 1 are none, first '2"):
+        WalkthroughLayout().read(walkthrough)
     path.write_text(good.splitlines()[0])
     with pytest.raises(ValueError, match=r"images in '.*valid-small\.csv' but it lists none"):
         WalkthroughLayout().read(walkthrough)
@@ -160,6 +163,19 @@ def test_another_value_in_a_label_column_is_refused_with_its_line(csv_folder: Pa
     path.write_text(path.read_text().replace("p2,,1.0", f"p2,{wrong},1.0"))
     with pytest.raises(ValueError, match=rf"column 'Mass' of '.*labels\.csv' .* something else: '{wrong}' on line 3"):
         CsvLayout().read(csv_folder, ["Mass"])
+
+
+def test_names_that_no_file_can_have_are_told_beside_other_problems(csv_folder: Path) -> None:
+    path = csv_folder / "labels.csv"
+    rows = [f"{name},p,1,0,,,," for name in ("a\0b.png", "é" * 200 + ".png", "d/" * 2100 + "e.png")]
+    path.write_text("\n".join([path.read_text().replace("p3,0", "p3,no").strip(), *rows]))
+    with pytest.raises(TablesError) as caught:
+        CsvLayout().read(csv_folder, ["Mass"])
+    assert "2 things are wrong. (1) Expected 0, 1 or nothing" in str(caught.value)
+    assert r"but 3 are none, first 'a\x00b.png' on line 5, which has the control" in str(caught.value)
+    assert caught.value.manifest.table["image_id"].tolist() == ["scans/a.png", "scans/b.png", "c.png"]
+    with pytest.raises(ValueError, match="but 3 are none, first"):
+        CsvLayout().listed_images(csv_folder)
 
 
 @pytest.mark.parametrize("name", ["../b.png", "/etc/b.png"])

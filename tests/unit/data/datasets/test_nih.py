@@ -161,6 +161,8 @@ def test_a_missing_folder_or_label_file_says_what_is_there(nih_folder: Path, tmp
         ("00000001_001.png", "../secret.png", r"without a folder .* first '\.\./secret\.png' on line 3"),
         ("00000001_001.png", "/etc/secret.png", "without a folder"),
         ("00000001_001.png", "images/1.png", "without a folder"),
+        ("00000001_001.png", "0000\0.png", r"'0000\\x00\.png' on line 3, which has the control character"),
+        ("00000001_001.png", "0" * 256, "on line 3, which has a file or folder name of 256 bytes"),
         ("00000001_001.png", "", "name its image but 1 rows do not, first the one on line 3"),
         ("Patient ID", "Patient", "one column 'Patient ID' in .* but the columns are"),
         ("View Position", "View", r"Download it again, or set `data\.source\.label_file` to the name of the right"),
