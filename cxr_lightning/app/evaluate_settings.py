@@ -20,6 +20,7 @@ from cxr_lightning.data.setting_rules import MAX_WORKERS
 from cxr_lightning.imaging.reader import Interpolation
 from cxr_lightning.metrics.operating_points import parse_rules
 from cxr_lightning.utils.command_line import override_key
+from cxr_lightning.utils.paths import file_problem
 
 LATEST = "latest"
 """Value of ``ckpt`` for the newest best.ckpt below the log folder."""
@@ -167,8 +168,8 @@ class EvaluateSettings(Settings):
         }
         for name, kind in expected.items():
             path = getattr(self, name)
-            if kind and path and "://" not in path and not Path(path).exists():
-                yield f"Expected {kind} at '{path}' but there is no such file. Correct `{name}`."
+            if kind and path and "://" not in path and (problem := file_problem(path)):
+                yield f"Expected {kind} at '{path}' but {problem}. Correct `{name}`."
 
     def _output_contradictions(self) -> Iterator[str]:
         if self.save_calibrated and self.split == "val":

@@ -16,7 +16,7 @@ from cxr_lightning.app.number_rules import (
 from cxr_lightning.app.written_arguments import written_arguments
 from cxr_lightning.models.setting_rules import backbone_problem, clipping_problem, length_problem
 from cxr_lightning.utils.file_names import WEIGHT_SUFFIXES
-from cxr_lightning.utils.paths import refuse_url
+from cxr_lightning.utils.paths import file_problem, refuse_url
 from cxr_lightning.utils.suggestions import did_you_mean
 
 if TYPE_CHECKING:
@@ -132,9 +132,9 @@ def _weights_file(path: str) -> Iterator[str]:
     except ValueError as error:
         yield str(error)
         return
-    if not Path(path).is_file():
+    if problem := file_problem(path):
         hint = did_you_mean(path, [_IMAGENET]) or "Correct the path."
-        yield f"Expected null, {_IMAGENET} or a weights file as `model.weights` but there is no file '{path}'. {hint}"
+        yield f"Expected null, {_IMAGENET} or a weights file as `model.weights` but got '{path}': {problem}. {hint}"
     elif Path(path).suffix not in WEIGHT_SUFFIXES:
         yield (
             f"Expected a weights file ({', '.join(WEIGHT_SUFFIXES)}) as `model.weights` but got '{path}'. Convert "

@@ -23,7 +23,7 @@ from cxr_lightning.app.train_contradictions import training_contradictions
 from cxr_lightning.app.trainer_contradictions import trainer_contradictions
 from cxr_lightning.app.value_check import Settings
 from cxr_lightning.training.run_folder import EITHER_TO_RESUME, has_checkpoint
-from cxr_lightning.utils.paths import refuse_url
+from cxr_lightning.utils.paths import file_problem, refuse_url
 
 MAX_SEED = 2**32 - 1
 """The highest seed that NumPy's older generator takes."""
@@ -156,4 +156,4 @@ def _checkpoint_problems(path: str) -> Iterator[str]:
             "`model.weights` starts training from it."
         )
     elif not has_checkpoint(Path(path)):
-        yield f"Expected a checkpoint at '{path}' but there is no such file. Set `ckpt_path`."
+        yield f"Expected a checkpoint at '{path}' but {file_problem(path)}. Set `ckpt_path`."

@@ -1,7 +1,6 @@
 """Load models from checkpoints of this package, and from safetensors files that it exported."""
 
 import zipfile
-from pathlib import Path
 from typing import Any
 
 from cxr_lightning.checkpoints.metadata import check_metadata, exported_description
@@ -10,7 +9,7 @@ from cxr_lightning.models.backbones.registry import check_recorded_backbone
 from cxr_lightning.models.classifier import NOT_IN_CHECKPOINT, ChestXRayClassifier
 from cxr_lightning.models.version_0_1 import current_names
 from cxr_lightning.utils.file_names import METADATA_KEY
-from cxr_lightning.utils.paths import refuse_url
+from cxr_lightning.utils.paths import file_problem, refuse_url
 from cxr_lightning.utils.torch_io import load_safely
 
 _REQUIRED_SETTINGS = ("labels", "preprocessing", "image_size", "interpolation")
@@ -27,8 +26,8 @@ def read_checkpoint(path: str) -> dict[str, Any]:
         ValueError: If it is a URL, damaged, was not written by this package, or its metadata breaks a rule.
     """
     refuse_url(path, "a local checkpoint")
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"Expected a checkpoint at '{path}' but there is no such file. Check the path.")
+    if problem := file_problem(path):
+        raise FileNotFoundError(f"Expected a checkpoint at '{path}' but {problem}. Check the path.")
     content = read_safetensors(path) if exported_description(path) is not None else _read_torch_file(path)
     if missing := [name for name in _REQUIRED_SETTINGS if name not in content["hyper_parameters"]]:
         raise ValueError(

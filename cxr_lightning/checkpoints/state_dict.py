@@ -11,7 +11,7 @@ from cxr_lightning.models.network import BACKBONE_PREFIX
 from cxr_lightning.models.version_0_1 import current_names
 from cxr_lightning.models.weights import IMAGENET
 from cxr_lightning.utils.file_names import METADATA_KEY
-from cxr_lightning.utils.paths import refuse_url
+from cxr_lightning.utils.paths import file_problem, refuse_url
 from cxr_lightning.utils.torch_io import load_safely
 
 MAX_WEIGHT_BYTES = 400_000_000
@@ -43,9 +43,9 @@ def check_weights_path(path: str) -> None:
         ValueError: If it is a URL.
     """
     refuse_url(path, "a file as `model.weights`")
-    if not Path(path).is_file():
+    if problem := file_problem(path):
         raise FileNotFoundError(
-            f"Expected null, {IMAGENET} or a weights file as `model.weights` but there is no file '{path}'."
+            f"Expected null, {IMAGENET} or a weights file as `model.weights` but got '{path}': {problem}."
         )
 
 

@@ -8,7 +8,7 @@ from types import MappingProxyType
 import pandas as pd
 
 from cxr_lightning.data.table_problems import TableProblems, collector, quoted_names
-from cxr_lightning.utils.paths import is_lfs_pointer
+from cxr_lightning.utils.paths import file_problem, is_lfs_pointer
 from cxr_lightning.utils.suggestions import did_you_mean
 
 _OTHER_DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
@@ -93,8 +93,9 @@ def _parse(path: Path, setting: str = "") -> tuple[list[str], list[list[str]]]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             lines = list(csv.reader(file, strict=True))
     except (FileNotFoundError, NotADirectoryError):
+        found = file_problem(path) if path.is_symlink() else "there is none"
         raise FileNotFoundError(
-            f"Expected a label file at '{path}' but there is none. {_describe_folder(path, setting)}"
+            f"Expected a label file at '{path}' but {found}. {_describe_folder(path, setting)}"
         ) from None
     except IsADirectoryError:
         advice = f"Set `{setting}` to the name of a file" if setting else "Put a file there"

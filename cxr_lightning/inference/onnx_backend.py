@@ -12,6 +12,7 @@ from cxr_lightning.imaging.reader import Interpolation
 from cxr_lightning.inference.backend import out_of_memory
 from cxr_lightning.metrics.ranking import FloatArray
 from cxr_lightning.utils.file_names import METADATA_KEY, ONNX_IMAGES, ONNX_PROBABILITIES, ONNX_RAW_PROBABILITIES
+from cxr_lightning.utils.paths import file_problem
 
 
 class OnnxBackend:
@@ -30,8 +31,8 @@ class OnnxBackend:
     def __init__(self, path: Path, device: str | None = None) -> None:
         if device not in (None, "cpu"):
             raise ValueError(f"Expected the device cpu for '{path}' but got '{device}'. Leave it out.")
-        if not path.is_file():
-            raise FileNotFoundError(f"Expected an ONNX file at '{path}' but there is no such file. Check the path.")
+        if problem := file_problem(path):
+            raise FileNotFoundError(f"Expected an ONNX file at '{path}' but {problem}. Check the path.")
         try:
             from onnxruntime import InferenceSession
         except ImportError as error:

@@ -14,6 +14,7 @@ from cxr_lightning.data.manifest import MANIFEST_COLUMNS, preview
 from cxr_lightning.inference.predictions import Predictions, check_probabilities, predictions_of
 from cxr_lightning.metrics.ranking import FloatArray
 from cxr_lightning.utils.io import atomic_write_text
+from cxr_lightning.utils.paths import file_problem
 
 IMAGE_COLUMN, PATIENT_COLUMN = "Image Index", "Patient ID"
 _RAW, _CALIBRATED, _TARGET = "prob_", "calibrated_", "target_"
@@ -128,8 +129,8 @@ def join_predictions(path: Path, table: pd.DataFrame, *, allow_missing: bool = F
 
 
 def _header(path: Path) -> list[str]:
-    if not path.is_file():
-        raise FileNotFoundError(f"Expected a predictions file at '{path}' but there is no such file. Check the path.")
+    if problem := file_problem(path):
+        raise FileNotFoundError(f"Expected a predictions file at '{path}' but {problem}. Check the path.")
     header = read_header(path)
     if IMAGE_COLUMN not in header:
         check_delimiter(header, [IMAGE_COLUMN], path)

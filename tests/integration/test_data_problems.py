@@ -244,7 +244,7 @@ def semicolons(root: Path) -> None:
     ("spoil", "expected"),
     [
         (no_list, ["8 are in none: 00000013_000.png", "test_list.txt' is not there", "set 'data.split=patient'"]),
-        (folder_as_list, ["8 are in none", "test_list.txt' is no file but a folder"]),
+        (folder_as_list, ["8 are in none", "test_list.txt' cannot be used: it is a folder"]),
         (other_lists_names, ["8 of the 8 names in '", f"test_list.txt' are not in {LABELS}, first 00000013_000.jpg"]),
         (lists_with_folders, ["but they do not: 24 of the 24 names in '", "first images/00000001_000.png; 8 of the 8"]),
         (folder_as_labels, [f"{LABELS}' but that is a folder. Set `data.source.label_file`"]),

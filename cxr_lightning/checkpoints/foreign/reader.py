@@ -9,7 +9,7 @@ from cxr_lightning.checkpoints.foreign.keras import WEIGHTS_MEMBER, read_keras_a
 from cxr_lightning.checkpoints.foreign.pytorch import read_foreign_safetensors, read_pytorch
 from cxr_lightning.checkpoints.metadata import exported_description
 from cxr_lightning.utils.file_names import FOREIGN_SUFFIXES
-from cxr_lightning.utils.paths import is_lfs_pointer, refuse_url
+from cxr_lightning.utils.paths import file_problem, is_lfs_pointer, refuse_url
 
 
 def is_foreign_file(path: str) -> bool:
@@ -29,9 +29,8 @@ def read_foreign_weights(path: str | Path) -> ForeignWeights:
     """
     refuse_url(path, "a weights file")
     file = Path(path)
-    if not file.is_file():
-        found = "it is no regular file" if file.exists() else "there is no such file"
-        raise FileNotFoundError(f"Expected a weights file at '{file}' but {found}. Check the path.")
+    if problem := file_problem(file):
+        raise FileNotFoundError(f"Expected a weights file at '{file}' but {problem}. Check the path.")
     with file.open("rb") as stream:
         head = stream.read(512)
     if is_lfs_pointer(head):

@@ -13,6 +13,7 @@ from cxr_lightning.models.untrained import untrained_among
 from cxr_lightning.report.captions import heatmap_file_name
 from cxr_lightning.report.report_folder import write_overlay
 from cxr_lightning.report.wording import model_title
+from cxr_lightning.utils.paths import file_problem
 
 
 def explain_images(
@@ -67,8 +68,11 @@ def _check_files(paths: Mapping[Path, list[Path]]) -> None:
         raise ValueError(
             f"Expected new files of different names but '{conflicts[0]}' exists already or would be written twice."
         )
-    if absent := [image for image in paths if not image.is_file()]:
-        raise FileNotFoundError(f"Expected images but {len(absent)} files are not there, first '{absent[0]}'.")
+    if absent := [image for image in paths if file_problem(image)]:
+        raise FileNotFoundError(
+            f"Expected image files but {len(absent)} of {len(paths)} are none, first '{absent[0]}': "
+            f"{file_problem(absent[0])}. Check the paths."
+        )
 
 
 def _best_labels(auroc: Mapping[str, float], top: int, path: str) -> tuple[str, ...]:

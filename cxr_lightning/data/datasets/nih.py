@@ -1,6 +1,7 @@
 """NIH ChestX-ray14 in its official files: label CSV, split lists, box list, one or twelve image folders."""
 
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,7 +105,7 @@ def _check_nih_labels(labels: Sequence[str]) -> tuple[str, ...]:
 
 def _newest_edition(folder: Path) -> str:
     found = [name for name in LABEL_FILES if (folder / name).is_file()]
-    found = found or [name for name in LABEL_FILES if (folder / name).exists()]
+    found = found or [name for name in LABEL_FILES if os.path.lexists(folder / name)]
     if not found:
         names = sorted(entry.name for entry in folder.iterdir())[:5]
         raise FileNotFoundError(

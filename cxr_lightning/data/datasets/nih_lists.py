@@ -1,5 +1,6 @@
 """The lists beside NIH's label file: which images are for training and which for testing, and annotated boxes."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from cxr_lightning.data.csv_reader import read_image_list, read_table
 from cxr_lightning.data.manifest import BOX_COLUMNS
 from cxr_lightning.data.table_problems import TableProblems, describe_words
 from cxr_lightning.labels import BOX_LIST_SPELLING, NIH_LABELS
+from cxr_lightning.utils.paths import file_problem
 
 SPLIT_LISTS = {"train_val": "train_val_list.txt", "test": "test_list.txt"}
 BOX_LIST = "BBox_List_2017.csv"
@@ -74,14 +76,15 @@ def read_split_lists(folder: Path, problems: TableProblems) -> SplitLists:
     notes = []
     for split, file in SPLIT_LISTS.items():
         path = folder / file
-        if path.is_file():
+        problem = file_problem(path)
+        if not problem:
             with problems.collected():
                 names[split] = read_image_list(path, problems)
             if split not in names:
                 problems.unknown.add("split")
-        elif path.exists():
-            notes.append(f"'{path}' is no file" + (" but a folder" if path.is_dir() else ""))
-        elif any((folder / other).exists() for other in SPLIT_LISTS.values()):
+        elif os.path.lexists(path):
+            notes.append(f"'{path}' cannot be used: {problem}")
+        elif any(os.path.lexists(folder / other) for other in SPLIT_LISTS.values()):
             notes.append(f"'{path}' is not there")
     lists = SplitLists(folder, names, tuple(notes))
     if shared := sorted(lists.shared):
@@ -103,7 +106,15 @@ def read_boxes(path: Path, problems: TableProblems) -> pd.DataFrame:
     numbers = ["Bbox [x", "y", "w", "h]"]
     columns = ["Image Index", "Finding Label", *numbers]
     raw = pd.DataFrame(columns=columns, dtype=object)
-    if path.is_file():
+    problem = file_problem(path)
+    if problem and os.path.lexists(path):
+        problems.add(
+            ValueError(
+                f"Expected NIH's box list at '{path}' but {problem}. Download it again, or remove this: a data set "
+                "without a box list can be used."
+            )
+        )
+    elif not problem:
         found = TableProblems()
         raw = read_table(path, columns, fix_header=_fix_box_header, is_download=True, problems=found)
         for error in found.errors:

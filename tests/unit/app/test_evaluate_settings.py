@@ -103,6 +103,16 @@ class TestReading:
         with pytest.raises(ValueError, match=message):
             self.composed(*overrides)
 
+    def test_a_path_that_is_no_file_says_why_beside_other_problems(self, tmp_path: Path) -> None:
+        (tmp_path / "link.csv").symlink_to(tmp_path / "gone.csv")
+        paths = (f"predictions={tmp_path}", f"val_predictions={tmp_path}/link.csv", "data=nih", f"root={tmp_path}")
+        with pytest.raises(ValueError, match="3 are wrong") as caught:
+            self.composed(*paths, "seed=-1")
+        assert f"predictions file at '{tmp_path}' but it is a folder. Correct `predictions`" in str(caught.value)
+        assert "link.csv' but it is a link to a file that is not there. Correct `val_predictions`" in str(caught.value)
+        with pytest.raises(ValueError, match=r"weight file at '/dev/null' but it is no regular file\. Correct `ckpt`"):
+            self.composed("ckpt=/dev/null")
+
     def test_all_problems_are_in_one_message(self) -> None:
         with pytest.raises(ValueError, match="6 are wrong") as caught:
             self.composed("ckpt=a", "predictions=b", "val_predictions=c", "gradcam.images=[d]", "gradcam.top=0")

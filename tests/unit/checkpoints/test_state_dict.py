@@ -32,9 +32,11 @@ def test_a_url_is_refused(url: str) -> None:
 
 
 def test_a_missing_file_or_another_kind_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"null, imagenet or a weights file .* no file 'absent\.pth'"):
+    with pytest.raises(
+        FileNotFoundError, match=r"null, imagenet or a weights file .* but got 'absent\.pth': there is no such file"
+    ):
         read_state("absent.pth")
-    with pytest.raises(FileNotFoundError, match="no file"):
+    with pytest.raises(FileNotFoundError, match="it is a folder"):
         read_state(str(tmp_path))
     (tmp_path / "keras.h5").write_bytes(b"\x89HDF\r\n\x1a\n")
     with pytest.raises(ValueError, match=r"\.ckpt, \.pt or \.pth file as `model\.weights` but got '.*keras\.h5'"):

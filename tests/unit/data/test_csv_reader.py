@@ -139,6 +139,12 @@ def test_a_missing_table_is_reported_with_what_is_there(tmp_path: Path) -> None:
         read_table(tmp_path / "absent" / "labels.csv", ["a"])
 
 
+def test_a_table_that_is_a_link_to_nothing_says_so(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").symlink_to(tmp_path / "unmounted.csv")
+    with pytest.raises(FileNotFoundError, match=r"labels\.csv' but it is a link to a file that is not there\. The"):
+        read_table(tmp_path / "labels.csv", ["a"])
+
+
 def test_read_header_gives_the_columns(tmp_path: Path) -> None:
     assert read_header(write(tmp_path, "\ufeffa, b\n1,2\n")) == ["a", "b"]
 

@@ -236,7 +236,7 @@ def test_cxr_convert_prints_its_decisions(
     assert "exists already" in capsys.readouterr().err
     for arguments, message in (
         ([str(tmp_path / "absent.h5"), "x.ckpt"], "no such file"),
-        ([str(tmp_path), "x.ckpt"], "no regular file"),
+        ([str(tmp_path), "x.ckpt"], "it is a folder"),
         ([str(path), "x.pt"], "end in .ckpt"),
         ([str(path), "x.ckpt", "--layout", "nih"], "--training-data beside"),
         ([str(path), "x.ckpt", "--training-data", str(root), "--mean", "1", "--std", "1"], "got both"),

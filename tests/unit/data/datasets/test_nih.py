@@ -9,6 +9,7 @@ import pytest
 
 from cxr_lightning.data.datasets.nih import NIHLayout
 from cxr_lightning.data.manifest import fingerprint
+from cxr_lightning.data.table_problems import TablesError
 from cxr_lightning.labels import NIH_LABELS
 
 V2020 = "Data_Entry_2017_v2020.csv"
@@ -239,6 +240,30 @@ def test_without_a_box_list_there_are_no_boxes(nih_folder: Path) -> None:
 def test_a_malformed_box_list_is_refused(nih_folder: Path, old: str, new: str, message: str) -> None:
     edit(nih_folder / "BBox_List_2017.csv", old, new)
     with pytest.raises(ValueError, match=message):
+        NIHLayout().read(nih_folder)
+
+
+@pytest.mark.parametrize(("target", "found"), [("images", "it is a folder"), ("gone.csv", "it is a link to a file")])
+def test_a_box_list_that_is_no_file_is_told_beside_other_problems(nih_folder: Path, target: str, found: str) -> None:
+    (nih_folder / "BBox_List_2017.csv").unlink()
+    (nih_folder / "BBox_List_2017.csv").symlink_to(nih_folder / target)
+    edit(nih_folder / V2020, "Effusion", "Efusion")
+    with pytest.raises(TablesError, match=rf"'Efusion'.* box list at '.*BBox_List_2017\.csv' but {found}.*Download"):
+        NIHLayout().read(nih_folder)
+
+
+def test_lists_and_label_files_that_are_links_to_nothing_are_told(nih_folder: Path) -> None:
+    for name in ("train_val_list.txt", "test_list.txt"):
+        (nih_folder / name).unlink()
+        (nih_folder / name).symlink_to("unmounted")
+    notes = NIHLayout().read(nih_folder).split_notes
+    assert [note.rpartition("/")[2] for note in notes] == [
+        "train_val_list.txt' cannot be used: it is a link to a file that is not there",
+        "test_list.txt' cannot be used: it is a link to a file that is not there",
+    ]
+    (nih_folder / V2020).unlink()
+    (nih_folder / V2020).symlink_to("unmounted")
+    with pytest.raises(FileNotFoundError, match=rf"label file at '.*{V2020}' but it is a link"):
         NIHLayout().read(nih_folder)
 
 
