@@ -41,8 +41,7 @@ from cxr_lightning.training.build import (
     SWITCHED_CALLBACKS,
     build_model,
     complete_callbacks,
-    trainer_plugins,
-    trainer_switches,
+    trainer_arguments,
 )
 from cxr_lightning.training.callbacks import History, ProgressLog
 from cxr_lightning.training.run import RunPlan, execute_run
@@ -183,15 +182,7 @@ def configured_trainer(config: DictConfig, *, resumed: bool = False) -> Configur
         settings=settings_of(config),
         text=f"{OmegaConf.to_yaml(config)}{config.paths.output_dir}",
     )
-    trainer: pl.Trainer = instantiate_node(
-        config,
-        TRAINER_KEY,
-        callbacks=callbacks,
-        logger=list(loggers.values()) or False,
-        plugins=trainer_plugins(),
-        **trainer_switches(callbacks),
-        use_distributed_sampler=False,  # the data module has samplers of its own
-    )
+    trainer: pl.Trainer = instantiate_node(config, TRAINER_KEY, **trainer_arguments(callbacks, list(loggers.values())))
     start_loggers({key: logger for key, logger in loggers.items() if logger in trainer.loggers})
     objects: dict[str, object] = {TRAINER_KEY: trainer, **made, **loggers}
     return ConfiguredTrainer(trainer, history, [(part_of(config, key), one) for key, one in objects.items()])
