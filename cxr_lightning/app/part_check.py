@@ -25,8 +25,9 @@ from cxr_lightning.checkpoints.initial_weights import read_initial_weights
 from cxr_lightning.losses.contract import make_loss
 from cxr_lightning.models.backbones.registry import BACKBONES, find_backbone
 from cxr_lightning.models.weights import IMAGENET
-from cxr_lightning.training.build import trainer_plugins, trainer_switches
+from cxr_lightning.training.build import trainer_arguments
 from cxr_lightning.training.callbacks import callback_problems
+from cxr_lightning.utils.determinism import kept_determinism
 from cxr_lightning.utils.plugins import is_within, trusted_packages
 
 _PLACEHOLDER_LABEL = "label"
@@ -88,7 +89,7 @@ def _is_wrong(key: str, wrong: Collection[str]) -> bool:
 
 def _refusals(part: Part, make: Callable[[], object]) -> Iterator[str]:
     try:
-        with _silence(), torch.random.fork_rng(devices=[]), naming_key(part):
+        with _silence(), kept_determinism(), torch.random.fork_rng(devices=[]), naming_key(part):
             make()
     except USER_ERRORS as error:
         yield one_line(error)
@@ -113,8 +114,7 @@ def _make(node: Mapping[str, Any]) -> Any:  # noqa: ANN401  # any part
 
 def _make_trainer(node: Mapping[str, Any]) -> None:
     """Make the trainer as for a run, without callbacks and loggers."""
-    given = {"callbacks": None, "logger": False, "plugins": trainer_plugins(), **trainer_switches([])}
-    instantiate({**node, **given, "use_distributed_sampler": False}, _convert_="all")
+    instantiate({**node, **trainer_arguments([], [])}, _convert_="all")
 
 
 def _is_made_without_effect(node: Mapping[str, Any]) -> bool:

@@ -13,6 +13,7 @@ from cxr_lightning.app.configuration import conf_folder
 from cxr_lightning.app.job_processes import has_several_processes
 from cxr_lightning.app.train_program import run_train_program
 from cxr_lightning.training.trained_run import TrainedRun
+from cxr_lightning.utils.determinism import kept_determinism
 
 _NAME = "train"
 
@@ -34,7 +35,8 @@ def run_in_python(overrides: Sequence[str]) -> TrainedRun:
     composed = hydra.compose_config(_NAME, given, RunMode.RUN, with_log_configuration=False)
     if composed.hydra.mode == RunMode.MULTIRUN:
         raise ValueError("Expected one run in Python but these settings are a search. Use the command: cxr train.")
-    folder: Path = hydra.run(_NAME, _run_one, given, with_log_configuration=False).return_value
+    with kept_determinism():
+        folder: Path = hydra.run(_NAME, _run_one, given, with_log_configuration=False).return_value
     return TrainedRun.read(folder)
 
 

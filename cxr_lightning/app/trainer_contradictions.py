@@ -11,13 +11,13 @@ from cxr_lightning.utils.suggestions import did_you_mean
 if TYPE_CHECKING:
     from cxr_lightning.app.train_settings import TrainSettings
 
-_GIVEN_BY_PROGRAM = {
+GIVEN_BY_PROGRAM: Mapping[str, str] = {
     "callbacks": "they are chosen with 'callbacks'",
     "logger": "loggers are chosen with 'logger'",
     "plugins": "they are this program's",
     "use_distributed_sampler": "the data have samplers of their own",
 }
-"""Arguments of the trainer that the program gives."""
+"""Why the settings of the trainer have none of the arguments that the program gives it (``training/build.py``)."""
 STRATEGIES = (
     "auto",
     *(
@@ -51,7 +51,7 @@ def trainer_contradictions(settings: "TrainSettings") -> Iterator[str]:
         settings: The settings, whose nodes may have values of a wrong type.
     """
     trainer = settings.trainer
-    for name, reason in _GIVEN_BY_PROGRAM.items():
+    for name, reason in GIVEN_BY_PROGRAM.items():
         if trainer.get(name) is not None:
             yield f"Expected no `trainer.{name}` but got {trainer[name]}: {reason}. Leave it out."
     for unit in ("epochs", "steps"):

@@ -1,4 +1,4 @@
-"""Build the model and the callbacks of a run from the configured parts."""
+"""Build the model, the callbacks and the trainer's arguments of a run from the configured parts."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -7,6 +7,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint, ProgressBar
+from pytorch_lightning.loggers import Logger
 
 from cxr_lightning.checkpoints.initial_weights import InitialWeights, read_initial_weights
 from cxr_lightning.checkpoints.installation_check import attach_reference
@@ -20,11 +21,11 @@ from cxr_lightning.models.weights import IMAGENET
 from cxr_lightning.training.callbacks import (
     History,
     LightningCallbacks,
+    PendingAverages,
     ProgressLog,
     ResumedRun,
     SameSettings,
     StepSeeds,
-    UnmadeAverages,
 )
 from cxr_lightning.training.pixel_statistics import shared_training_statistics
 from cxr_lightning.training.run_settings import RunSettings
@@ -119,18 +120,26 @@ def complete_callbacks(
         used.append(history)
     logs = [callback for callback in used if isinstance(callback, ProgressLog)]
     others = [callback for callback in used if callback not in logs]
-    own = [SameSettings(text), StepSeeds(seed), ResumedRun(Path(folder), settings), UnmadeAverages()]
+    own = [SameSettings(text), StepSeeds(seed), ResumedRun(Path(folder), settings), PendingAverages()]
     # An average is completed before its own callback uses it; the log reads the epoch's row of the history.
     return [*own, *others, *logs, LightningCallbacks()], history
 
 
-def trainer_switches(callbacks: Sequence[pl.Callback]) -> dict[str, bool]:
-    """Arguments of the trainer, without which Lightning adds a progress bar and a checkpoint where there is none."""
+def trainer_arguments(callbacks: Sequence[pl.Callback], loggers: Sequence[Logger]) -> dict[str, Any]:
+    """Arguments of the trainer that the program gives, beside or in the place of the configured ones.
+
+    Args:
+        callbacks: All callbacks of the run.
+        loggers: Its loggers.
+    """
     return {
-        name: any(isinstance(callback, kind) for callback in callbacks) for name, kind in SWITCHED_CALLBACKS.items()
+        "callbacks": list(callbacks),
+        "logger": list(loggers) or False,
+        # Checkpoints are written atomically; jobs of SLURM are not requeued.
+        "plugins": [AtomicCheckpointIO(), *cluster_plugins()],
+        "use_distributed_sampler": False,  # the data module has samplers of its own
+        # Without these, Lightning adds a progress bar and a checkpoint where there is none.
+        **{
+            name: any(isinstance(callback, kind) for callback in callbacks) for name, kind in SWITCHED_CALLBACKS.items()
+        },
     }
-
-
-def trainer_plugins() -> list[Any]:
-    """Lightning plugins of every run: atomic writing of checkpoints, and the interface to SLURM."""
-    return [AtomicCheckpointIO(), *cluster_plugins()]

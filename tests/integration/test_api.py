@@ -161,7 +161,9 @@ def test_the_callers_state_is_kept(root: Path, tmp_path: Path) -> None:
     paths = [f"paths.log_dir={tmp_path}", f"paths.cache_dir={root.parent / 'cache'}"]
     lightning, filters = logging.getLogger("pytorch_lightning.utilities.rank_zero").level, list(warnings.filters)
     environment = dict(os.environ)
-    cxr_lightning.train(*SMALL, f"data.root={root}", *paths, "debug=fast")
+    cxr_lightning.train(*SMALL, f"data.root={root}", *paths, "debug=fast", "trainer.deterministic=true")
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert os.environ.get("CUBLAS_WORKSPACE_CONFIG") == environment.get("CUBLAS_WORKSPACE_CONFIG")
     assert logging.getLogger("pytorch_lightning.utilities.rank_zero").level == lightning
     assert warnings.filters == filters
     assert {name: value for name, value in os.environ.items() if name.startswith("PL_")} == {
@@ -170,6 +172,16 @@ def test_the_callers_state_is_kept(root: Path, tmp_path: Path) -> None:
     assert torch.equal(torch.random.get_rng_state(), expected)
     assert logging.getLogger().handlers == handlers
     assert sys.argv == argv
+
+
+def test_a_refused_training_leaves_torch_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
+    wrong = ["trainer.deterministic=true", "+trainer.benchmark=true", "optimizer=sgd", "optimizer.momentum=0"]
+    with pytest.raises(ValueError, match="momentum"):
+        cxr_lightning.train(*wrong, f"paths.log_dir={tmp_path}")
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert not torch.backends.cudnn.benchmark
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"
 
 
 @pytest.mark.parametrize(

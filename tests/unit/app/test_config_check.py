@@ -11,7 +11,8 @@ from pytorch_lightning.strategies import StrategyRegistry
 from cxr_lightning.app.config_check import check_config
 from cxr_lightning.app.run_identity import settings_of
 from cxr_lightning.app.train_settings import TrainSettings
-from cxr_lightning.app.trainer_contradictions import STRATEGIES
+from cxr_lightning.app.trainer_contradictions import GIVEN_BY_PROGRAM, STRATEGIES
+from cxr_lightning.training.build import SWITCHED_CALLBACKS, trainer_arguments
 
 CONF = Path(__file__).parents[3] / "conf"
 OPTIONS = [
@@ -410,3 +411,7 @@ def test_contradictions_are_all_named() -> None:
 
 def test_all_of_lightnings_strategies_are_known() -> None:
     assert {*StrategyRegistry.available_strategies()} <= {*STRATEGIES}
+
+
+def test_settings_may_have_of_the_programs_arguments_only_those_that_switch_callbacks_off() -> None:
+    assert {*trainer_arguments([], [])} == {*GIVEN_BY_PROGRAM, *SWITCHED_CALLBACKS}
