@@ -180,6 +180,7 @@ def test_the_callers_state_is_kept(root: Path, tmp_path: Path) -> None:
         (["hydra.mode=MULTIRUN"], "these settings are a search"),
         (["trainer.devices=2"], "one device and one node"),
         (["seed=x"], "int as 'seed'"),
+        (["sed=1", "data.labels=5", "seed=-4"], "3 are wrong"),
         (["+callbacks.x._target_=os.system"], "got 'os.system'"),
         (["+hydra.callbacks.x._target_=os.system"], "os.system"),
     ],
