@@ -127,10 +127,13 @@ def _absent_nodes(config: DictConfig, settings: type[Settings]) -> Iterator[tupl
 
 
 def _other_contradictions(values: Mapping[str, Any], error: ValidationError, settings: type[Settings]) -> Iterator[str]:
-    """Contradictions among the other settings, with defaults in place of those that are wrong."""
+    """Contradictions among the other settings, with defaults in place of those that are wrong, or empty nodes."""
     wrong = {str(details["loc"][0]) for details in error.errors(include_url=False)}
+    right = {name: value for name, value in values.items() if name not in wrong}
+    fields = settings.model_fields
+    empty: dict[str, Node] = {name: {} for name in wrong if name in fields and fields[name].annotation == Node}
     try:
-        others = settings(**{name: value for name, value in values.items() if name not in wrong})
+        others = settings(**right, **empty)
     except ValidationError:  # a setting without a default
         return
     is_about_wrong = re.compile(rf"\b({'|'.join(map(re.escape, wrong))})\b")
