@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf, open_dict
 
+from cxr_lightning.app.all_problems import all_problems_told
 from cxr_lightning.app.configuration import check_overrides, compose_settings, conf_folder, own_hydra, search_path
 from cxr_lightning.app.data_root import without_data_node
 from cxr_lightning.app.errors import explain_lost_process
@@ -63,7 +64,9 @@ def train(*overrides: str, config_dir: str | Path | None = None) -> "TrainedRun"
     """
     given = [*check_overrides(overrides), *search_path(config_dir)]
     with own_hydra():
-        if (job := check_hydra(conf_folder(), "train", given)) is not None:
+        with all_problems_told("train"):
+            job = check_hydra(conf_folder(), "train", given)
+        if job is not None:
             check_output_folder(job.config, sweep=job.sweep)
         with _kept_state():
             run: TrainedRun = resolve_name(_RUN_TRAINING)(given)
@@ -114,7 +117,8 @@ def evaluate(
         given.append(f"data={settings.pop('data')}")
     named_root = [f"root={settings['root']}"] if settings.get("root") else []
     given = [text for text in without_data_node([*given, *named_root]) if text not in named_root]
-    config = compose_settings("evaluate", given)
+    with all_problems_told("evaluate"):
+        config = compose_settings("evaluate", given)
     with open_dict(config):
         config.paths.output_dir = _plain(output_dir)
         for name, value in settings.items():

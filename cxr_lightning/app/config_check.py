@@ -3,7 +3,7 @@
 import inspect
 import re
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
@@ -17,10 +17,10 @@ from cxr_lightning.app.unknown_names import HYDRA_KEYS, join_problems
 from cxr_lightning.app.value_check import Settings, invalid_settings, unknown_keys, wrong_value
 from cxr_lightning.app.written_arguments import Arguments
 from cxr_lightning.utils.plugins import load_plugins
+from cxr_lightning.utils.suggestions import suggested_names
 
 _REFERENCE = re.compile(r"\$\{[\w.]+\}")
 """The text of a value that is another key's."""
-_SUGGESTED = re.compile(r"Did you mean '\+?([\w.]+)'")
 
 _FACTORIES = frozenset({"loss", "optimizer", "scheduler", "model.optimizer", "model.scheduler"})
 """Nodes that may be called later, with what is derived from the data or the model."""
@@ -34,7 +34,7 @@ Nodes = Mapping[str, Any]
 
 
 def check_config(
-    config: DictConfig, settings: type[SettingsType], overrides: Sequence[str] = (), found_before: Sequence[str] = ()
+    config: DictConfig, settings: type[SettingsType], overrides: Sequence[str] = (), known_problems: Sequence[str] = ()
 ) -> SettingsType:
     """Check a whole configuration, and return its plain settings.
 
@@ -42,7 +42,7 @@ def check_config(
         config: The composed configuration.
         settings: The type of the program's settings.
         overrides: The ``key=value`` that were given, beside the defaults.
-        found_before: Problems that are known already, with which the others are told.
+        known_problems: Problems that are known already, with which the others are told.
 
     Raises:
         ValueError: If there are unknown keys, missing values, wrong types, targets that are not allowed or settings
@@ -55,7 +55,7 @@ def check_config(
             found, problems = _check_without_imports(config, settings, overrides)
     except InterpolationResolutionError as error:
         found, problems = None, [describe_reference(error)]
-    problems = [*found_before, *(problem for problem in problems if not _is_told(problem, found_before))]
+    problems = [*known_problems, *(problem for problem in problems if not _is_told(problem, known_problems))]
     if found is not None and not problems:  # what follows imports torch and Lightning, which takes seconds
         wrong = _target_problems(config)
         problems = [problem for found_problems in wrong.values() for problem in found_problems]
@@ -67,7 +67,7 @@ def check_config(
 
 def _is_told(problem: str, before: Sequence[str]) -> bool:
     """Whether a problem is about a key that others suggest in the place of a misspelled one."""
-    suggested = [key for text in before for key in _SUGGESTED.findall(text)]
+    suggested = [name.removeprefix("+") for text in before for name in suggested_names(text)]
     return any(re.search(rf"(?<![\w.]){re.escape(key)}(?![\w.])", problem) for key in suggested)
 
 
@@ -75,8 +75,19 @@ def _check_without_imports(
     config: DictConfig, settings: type[SettingsType], overrides: Sequence[str]
 ) -> tuple[SettingsType | None, list[str]]:
     """The plain settings, None if they are invalid, and the problems that can be found without torch."""
-    if absent := list(_absent_nodes(config, settings)):
-        return None, absent
+    absent = dict(_absent_nodes(config, settings))
+    try:
+        found, problems = _check_nodes_and_values(config, settings, overrides, absent)
+    except InterpolationResolutionError:  # of a value that refers to what is absent
+        if not absent:
+            raise
+        found, problems = None, []
+    return found, [*absent.values(), *problems]
+
+
+def _check_nodes_and_values(
+    config: DictConfig, settings: type[SettingsType], overrides: Sequence[str], absent: Collection[str]
+) -> tuple[SettingsType | None, list[str]]:
     problems = [
         f"Expected a value for '{key}' but it has none. Give it: {key}=VALUE."
         for key in sorted(OmegaConf.missing_keys(config))
@@ -96,29 +107,33 @@ def _check_without_imports(
     try:
         found = settings(**values)
     except ValidationError as error:
-        return None, [*problems, *invalid_settings(error, settings), *_other_contradictions(values, error, settings)]
+        invalid = invalid_settings(error, settings, known=absent)
+        return None, [*problems, *invalid, *_other_contradictions(values, error, settings)]
     problems += _group_problems(found)
     problems += found.contradictions(overrides)
     return found, problems
 
 
-def _absent_nodes(config: DictConfig, settings: type[Settings]) -> Iterator[str]:
-    """Nodes that others refer to, and that are not there, or are plain values."""
+def _absent_nodes(config: DictConfig, settings: type[Settings]) -> Iterator[tuple[str, str]]:
+    """Nodes that others refer to, and that are not there, or are plain values: their names, and what is wrong."""
     for name, field in settings.model_fields.items():
         kind = field.annotation
         is_node = kind == Node or (isinstance(kind, type) and issubclass(kind, BaseModel))
         if name not in config:
             if field.is_required():
-                yield f"Expected '{name}' but the settings are without it. Leave '~{name}' out."
+                yield name, f"Expected '{name}' but the settings are without it. Leave '~{name}' out."
         elif is_node and not OmegaConf.is_missing(config, name) and not OmegaConf.is_dict(config[name]):
-            yield f"Expected settings as '{name}' but got {config[name]!r}. Set its keys: {name}.KEY=VALUE."
+            yield name, f"Expected settings as '{name}' but got {config[name]!r}. Set its keys: {name}.KEY=VALUE."
 
 
 def _other_contradictions(values: Mapping[str, Any], error: ValidationError, settings: type[Settings]) -> Iterator[str]:
-    """Contradictions among the other settings, with defaults in place of those that are wrong."""
+    """Contradictions among the other settings, with defaults in place of those that are wrong, or empty nodes."""
     wrong = {str(details["loc"][0]) for details in error.errors(include_url=False)}
+    right = {name: value for name, value in values.items() if name not in wrong}
+    fields = settings.model_fields
+    empty: dict[str, Node] = {name: {} for name in wrong if name in fields and fields[name].annotation == Node}
     try:
-        others = settings(**{name: value for name, value in values.items() if name not in wrong})
+        others = settings(**right, **empty)
     except ValidationError:  # a setting without a default
         return
     is_about_wrong = re.compile(rf"\b({'|'.join(map(re.escape, wrong))})\b")

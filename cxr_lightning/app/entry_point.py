@@ -12,17 +12,17 @@ from typing import Literal, NoReturn
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from cxr_lightning.app.composition import WrongOverridesError
+from cxr_lightning.app.all_problems import all_problems_told
 from cxr_lightning.app.data_root import without_data_node
-from cxr_lightning.app.errors import USER_ERRORS, one_line, shown_error
+from cxr_lightning.app.errors import one_line, shown_error
 from cxr_lightning.app.folders import explain_folder_error
 from cxr_lightning.app.hydra_parser import unchecked_help_texts
 from cxr_lightning.app.hydra_targets import absolute_config_path, check_hydra
 from cxr_lightning.app.job_processes import job_processes
 from cxr_lightning.app.monitor_check import check_direction
-from cxr_lightning.app.output_folder import check_job_folder, check_output_folder
+from cxr_lightning.app.output_folder import check_job_folder, check_output_folder, output_folder
 from cxr_lightning.app.resolvers import register_resolvers
 from cxr_lightning.app.sweep import clear_failure, finish_sweep, forget_sweep, unfinished_sweep, write_failure
 from cxr_lightning.training.run_folder import OccupiedFolderError, last_checkpoint
@@ -115,14 +115,15 @@ def _run(main: Callable[[], object], conf: Path, name: str) -> BaseException | N
         sys.argv[1:] = absolute_config_path(sys.argv[1:])
         if name == "evaluate":
             sys.argv[1:] = without_data_node(sys.argv[1:])
-        if (job := check_hydra(conf, name, sys.argv[1:])) is not None:
+        with all_problems_told(name):
+            job = check_hydra(conf, name, sys.argv[1:])
+        if job is not None:
             if job.sweep:
                 check_direction(job.config)
-            folder = check_output_folder(job.config, sweep=job.sweep)
+            folder = output_folder(job.config, sweep=job.sweep)
+            check_output_folder(job.config, sweep=job.sweep)
         with unchecked_help_texts():
             main()
-    except WrongOverridesError as error:
-        failure = _with_other_problems(error, name)
     except Exception as error:
         raise_if_stopped(error)
         failure = explain_folder_error(shown_error(error), folder=folder)
@@ -134,19 +135,6 @@ def _run(main: Callable[[], object], conf: Path, name: str) -> BaseException | N
     except Exception as error:  # it reports all failed jobs, not only the first one
         failure = explain_folder_error(shown_error(error))
     return failure
-
-
-def _with_other_problems(error: WrongOverridesError, name: str) -> Exception:
-    """An error about overrides, with what is wrong with the other settings as well."""
-    if not error.choices_are_known or any("${hydra:" in override for override in error.others):  # Hydra tells it later
-        return error
-    config = OmegaConf.masked_copy(error.config, [str(key) for key in error.config if key != "hydra"])
-    OmegaConf.update(config, "paths.output_dir", "")  # Hydra has not started, and has chosen none
-    try:
-        resolve_name(f"cxr_lightning.app.{name}_settings:read_{name}_settings")(config, error.others, error.problems)
-    except USER_ERRORS as all_problems:
-        return all_problems
-    return error
 
 
 def run_job(job: str, config: DictConfig) -> float | None:
@@ -184,7 +172,7 @@ def _run_job(job: str, config: DictConfig, folder: Path) -> float | None:
         raise_if_stopped(error)
         shown = explain_folder_error(shown_error(error, folder), config)
         if sweep:
-            write_failure(one_line(shown), is_own_folder=not isinstance(error, OccupiedFolderError))
+            write_failure(one_line(shown), has_folder=not isinstance(error, OccupiedFolderError))
             raise shown from (error.__cause__ if shown is error else error)
         _exit(shown)
 

@@ -201,14 +201,14 @@ class EvaluateSettings(Settings):
 
 
 def read_evaluate_settings(
-    config: DictConfig, overrides: Sequence[str], found_before: Sequence[str] = ()
+    config: DictConfig, overrides: Sequence[str], known_problems: Sequence[str] = ()
 ) -> EvaluateSettings:
     """Check a composed ``conf/evaluate.yaml``, and return its settings.
 
     Args:
         config: The configuration; ``root`` is set in its ``data`` too.
         overrides: The command line's ``key=value``, of which those without an effect are refused.
-        found_before: Problems that are known already, with which the others are told.
+        known_problems: Problems that are known already, with which the others are told.
 
     Raises:
         ValueError: If anything is wrong; all of it in one message.
@@ -218,4 +218,4 @@ def read_evaluate_settings(
     if config.ckpt and OmegaConf.is_dict(data) and OmegaConf.is_missing(data, "labels"):
         with open_dict(config):
             config.data.labels = None  # the checkpoint has them
-    return check_config(config, EvaluateSettings, overrides, found_before)
+    return check_config(config, EvaluateSettings, overrides, known_problems)

@@ -16,10 +16,18 @@ _MULTIRUN = re.compile(r"^  mode: MULTIRUN$", re.MULTILINE)
 """Line of Hydra's own settings in the record of a sweep's job."""
 
 
-def latest_record(folder: Path) -> Path | None:
-    """Hydra's newest record in a run's folder that says what was given; None if there is none."""
-    found = [path.parent for path in folder.glob(f"{HYDRA_FOLDER}*/{_OVERRIDES_FILE}")]
-    return max(found, key=lambda path: _start(path.name), default=None)
+def latest_record(folder: Path, before: Path | None = None) -> Path | None:
+    """Hydra's newest record in a run's folder that says what was given; None if there is none.
+
+    Args:
+        folder: The run's folder.
+        before: Only records that are not newer than this file, if it exists: a start that came after the summary and
+            failed before its training says nothing about that summary.
+    """
+    found = list(folder.glob(f"{HYDRA_FOLDER}*/{_OVERRIDES_FILE}"))
+    if before is not None and before.is_file():
+        found = [path for path in found if path.stat().st_mtime_ns <= before.stat().st_mtime_ns]
+    return max((path.parent for path in found), key=lambda path: _start(path.name), default=None)
 
 
 def next_record(folder: Path) -> str:

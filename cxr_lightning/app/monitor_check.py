@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 MonitorMode = Literal["min", "max"]
 DIRECTIONS = {"min": "minimize", "max": "maximize"}
 """The direction of a search by the mode of what it optimizes, in Optuna's words."""
-_MODES = ("min", "max")
-
 _LOGGED = ("train/loss", "val/loss", "val/auroc", "val/defined_labels")
 _LABEL_PREFIX = "val/auroc/"
 _LIGHTNING_DEFAULT: MonitorMode = "min"
@@ -69,7 +68,8 @@ def check_direction(config: DictConfig) -> None:
     """
     keys = ("hydra.sweeper.direction", "monitor.name", "monitor.mode")
     direction, name, mode = (OmegaConf.select(config, key) for key in keys)
-    if not isinstance(direction, str) or mode not in _MODES:  # a wrong mode is told where it is
+    direction = direction.name if isinstance(direction, Enum) else direction  # the default of Hydra's plugin is one
+    if not isinstance(direction, str) or mode not in DIRECTIONS:  # a wrong mode is told where it is
         return
     expected = DIRECTIONS[str(mode)]
     if direction.lower() != expected:
@@ -168,14 +168,14 @@ def _letters(name: str) -> str:
 def _wrong_modes(parts: Sequence[Monitoring]) -> Iterator[str]:
     wrong: dict[str, Monitoring] = {}
     for one in parts:
-        if one.mode is not None and one.mode not in _MODES:
-            hint = did_you_mean(one.mode, _MODES)
+        if one.mode is not None and one.mode not in DIRECTIONS:
+            hint = did_you_mean(one.mode, DIRECTIONS)
             yield (
                 f"Expected min or max as '{one.mode_key}' but got '{one.mode}'. {hint}{' ' * bool(hint)}Leave it out, "
                 "or write ${monitor.mode}."
             )
         mode = metric_mode(one.name)
-        if mode is not None and one.mode in {*_MODES} - {mode}:
+        if mode is not None and one.mode in {*DIRECTIONS} - {mode}:
             wrong.setdefault(one.name, one)  # the others have the mode from there
     for one in wrong.values():
         mode = metric_mode(one.name)

@@ -9,40 +9,43 @@ from cxr_lightning.app.hydra_record import latest_record, run_settings_in
 from cxr_lightning.app.run_identity import settings_of
 from cxr_lightning.app.sweep_folder import holds_sweep, job_folders
 from cxr_lightning.app.version_0_1 import refuse_run_of_0_1
-from cxr_lightning.training.run_folder import (
-    EITHER_TO_RESUME,
-    OccupiedFolderError,
-    folder_of_last_checkpoint,
-    refuse_locked_folder,
-)
+from cxr_lightning.training.run_folder import OccupiedFolderError, folder_of_last_checkpoint, refuse_locked_folder
 from cxr_lightning.training.run_settings import describe_differences, read_settings, refuse_other_settings
 from cxr_lightning.utils.distributed import is_externally_launched, is_rank_zero
-from cxr_lightning.utils.file_names import REPORT_FILES, RUN_FILES, START_FILES, SWEEP_FILES
+from cxr_lightning.utils.file_names import METRICS_TABLE, REPORT_FILES, RUN_FILES, START_FILES, SWEEP_FILES
 
 _MAX_NAMED = 3
 
 
-def check_output_folder(config: DictConfig, *, sweep: bool) -> Path | None:
+def output_folder(config: DictConfig, *, sweep: bool) -> Path | None:
+    """The folder that a program is to write to; None where several processes have not agreed on one yet.
+
+    Args:
+        config: The composed configuration of a program, with Hydra's; of a sweep that of its first job.
+        sweep: Whether it is a sweep.
+    """
+    if not is_rank_zero() or is_externally_launched():
+        return None
+    return Path(str(config.hydra.sweep.dir if sweep else config.hydra.run.dir)).absolute()
+
+
+def check_output_folder(config: DictConfig, *, sweep: bool) -> None:
     """Refuse the folder of a run, a report or a sweep in which another one is, before anything is written to it.
 
     Args:
         config: The composed configuration of a program, with Hydra's; of a sweep that of its first job.
         sweep: Whether it is a sweep.
 
-    Returns:
-        The folder; None where several processes have not agreed on one yet.
-
     Raises:
         ValueError: If the folder holds something that would be replaced.
     """
-    if not is_rank_zero() or is_externally_launched():  # train.py checks it when all processes have agreed on one
-        return None
-    folder = Path(str(config.hydra.sweep.dir if sweep else config.hydra.run.dir))
+    folder = output_folder(config, sweep=sweep)
+    if folder is None:  # train.py checks it when all processes have agreed on one
+        return
     if sweep:
         _check_sweep_folder(config, folder)
     else:
         check_job_folder(config, folder, sweep=False)
-    return folder.absolute()
 
 
 def check_job_folder(config: DictConfig, folder: Path, *, sweep: bool) -> None:
@@ -81,10 +84,8 @@ def check_run_folder(config: DictConfig, folder: Path, *, sweep: bool) -> None:
         OccupiedFolderError: If it does; the message names the settings that differ.
         ValueError: If version 0.1 began this run.
     """
-    _refuse_report(folder, sweep=sweep)
+    _refuse_report(folder, sweep=sweep, files=[name for name in REPORT_FILES if name != METRICS_TABLE])
     _refuse_sweep(folder, sweep=sweep)
-    if config.resume == "auto" and config.ckpt_path:
-        raise ValueError(EITHER_TO_RESUME)
     if config.resume == "auto":
         refuse_run_of_0_1(config, folder)
     if not (results := _found(folder, RUN_FILES)):
@@ -122,9 +123,9 @@ def check_report_folder(folder: Path, *, sweep: bool) -> None:
     _refuse_files(folder, sweep=sweep)
 
 
-def report_in(folder: Path) -> Path | None:
+def report_in(folder: Path, files: Sequence[str] = REPORT_FILES) -> Path | None:
     """A file of an earlier report in a folder, which another one there would replace; None if there is none."""
-    return next((folder / name for name in _found(folder, REPORT_FILES)), None)
+    return next((folder / name for name in _found(folder, files)), None)
 
 
 def _found(folder: Path, patterns: Sequence[str]) -> list[str]:
@@ -132,8 +133,8 @@ def _found(folder: Path, patterns: Sequence[str]) -> list[str]:
     return [str(path.relative_to(folder)) for pattern in patterns for path in sorted(folder.glob(pattern))]
 
 
-def _refuse_report(folder: Path, *, sweep: bool) -> None:
-    if report := report_in(folder):
+def _refuse_report(folder: Path, *, sweep: bool, files: Sequence[str] = REPORT_FILES) -> None:
+    if report := report_in(folder, files):
         raise OccupiedFolderError(
             f"Expected a new folder but there is a report in it, '{report}'. Give {_another(sweep)}."
         )

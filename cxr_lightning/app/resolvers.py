@@ -17,7 +17,7 @@ from cxr_lightning.app.output_folder import check_job_folder, is_training
 from cxr_lightning.app.run_identity import settings_of
 from cxr_lightning.app.sweep_folder import choose_job_folder
 from cxr_lightning.app.written_arguments import written_attribute
-from cxr_lightning.training.run_folder import OccupiedFolderError, choose_run_folder, is_finished, is_finished_as
+from cxr_lightning.training.run_folder import choose_run_folder, is_finished, is_finished_as
 from cxr_lightning.utils.distributed import broadcast_from_rank_zero, is_rank_zero
 
 MODE_OF_NAME = "${monitor_mode:${monitor.name}}"
@@ -105,11 +105,13 @@ def _job_folder(number: int, sweep: str, resume: object, *, _root_: DictConfig) 
 
 def _hydra_folder(output_dir: str, *, _root_: DictConfig) -> str | None:
     """Name of the folder for Hydra's record, beside those of earlier starts; None if this start is to write nothing."""
+    if not is_rank_zero():
+        return None
     folder = Path(output_dir)
     try:
         check_job_folder(_root_, folder, sweep=True)
-    except OccupiedFolderError:  # the job refuses it
+    except ValueError:  # the job refuses it
         return None
     if is_training(_root_) and is_finished(folder) and is_finished_as(folder, settings_of(_root_)):
         return None
-    return next_record(folder) if is_rank_zero() else None
+    return next_record(folder)

@@ -1,6 +1,8 @@
 """The end of a sweep: its leaderboard, also after jobs that failed."""
 
 import sys
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from pkgutil import resolve_name
 
@@ -16,8 +18,21 @@ _SHOW_SWEEP = "cxr_lightning.app.sweep_jobs:show_sweep"
 """Function that is imported at the end of a sweep: it takes numpy and matplotlib."""
 
 _folders: list[Path] = []
-_unrecorded: list[tuple[str, bool]] = []
-"""What is said at the end about jobs that failed and left no error.txt, and whether they have a folder of their own."""
+_unrecorded: list["UnrecordedFailure"] = []
+"""Jobs that failed and left no error.txt."""
+
+
+@dataclass(frozen=True)
+class UnrecordedFailure:
+    """A job that failed, where no file says so.
+
+    Attributes:
+        line: What is said at the sweep's end.
+        has_folder: Whether the job has a folder of its own, in which the sweep's other jobs are counted.
+    """
+
+    line: str
+    has_folder: bool
 
 
 class RememberFolder(Callback):
@@ -28,19 +43,21 @@ class RememberFolder(Callback):
         folder = Path(config.hydra.sweep.dir)
         _folders.append(folder)
         if (record := folder / SWEEP_RECORD).exists():
-            record.rename(folder / f"{record.stem}_{len(list(folder.glob('multirun*.yaml')))}.yaml")
+            names = (f"{record.stem}_{number}.yaml" for number in count(1))
+            record.rename(next(folder / name for name in names if not (folder / name).exists()))
 
 
-def write_failure(message: str, *, is_own_folder: bool) -> None:
+def write_failure(message: str, *, has_folder: bool) -> None:
     """Write why a job failed into its folder; if that is another's, or the finished job in it is intact, say it later.
 
     Args:
         message: The error's message.
-        is_own_folder: Whether the folder is not another job's.
+        has_folder: Whether the job has a folder of its own.
     """
     folder = Path(HydraConfig.get().runtime.output_dir)
-    if not is_own_folder or (folder / SUMMARY_FILE).is_file():
-        _unrecorded.append((f"job {HydraConfig.get().job.num} failed: {message}", is_own_folder))
+    if not has_folder or (folder / SUMMARY_FILE).is_file():
+        line = f"job {HydraConfig.get().job.num} failed: {message}"
+        _unrecorded.append(UnrecordedFailure(line, has_folder))
         return
     with atomic_write_text(folder / ERROR_FILE) as file:
         file.write(f"{message}\n")
@@ -71,11 +88,11 @@ def finish_sweep() -> None:
     """
     if not _folders:
         return
-    for line, _ in _unrecorded:
-        print(line, file=sys.stderr)
+    for failure in _unrecorded:
+        print(failure.line, file=sys.stderr)
     board = resolve_name(_SHOW_SWEEP)(_folders.pop())
     for job in board.failed:
         print(f"job {job.name} failed: {job.error or 'it ended without a message'}", file=sys.stderr)
     if failed := len(board.failed) + len(_unrecorded):
-        jobs = board.jobs + sum(not has_folder for _, has_folder in _unrecorded)
+        jobs = board.jobs + sum(not failure.has_folder for failure in _unrecorded)
         raise ValueError(f"Expected all {jobs} jobs to finish but {failed} have not; see above.")

@@ -7,7 +7,7 @@ from omegaconf import DictConfig
 
 from cxr_lightning.app.hydra_record import is_of_sweep, latest_record, run_settings_in
 from cxr_lightning.app.run_identity import settings_of
-from cxr_lightning.training.run_settings import different_keys
+from cxr_lightning.training.run_settings import different_keys, is_same_length
 
 SWEEP_RECORD = "multirun.yaml"
 """Hydra's record of what a sweep was given."""
@@ -28,7 +28,7 @@ def choose_job_folder(sweep: Path, number: int, resume: object, config: DictConf
         config: ``conf/train.yaml``, composed for the job, with Hydra's.
     """
     own = sweep / str(number)
-    if resume == "auto" and (before := _folder_of_before(sweep, own, config)) is not None:
+    if resume == "auto" and (before := _earlier_job_folder(sweep, own, config)) is not None:
         return str(before.relative_to(sweep))
     return own.name if _claim(own) else _claim_next(sweep)
 
@@ -45,7 +45,7 @@ def holds_sweep(folder: Path) -> bool:
     return any(next(folder.glob(pattern), None) for pattern in _SWEEP_RECORDS)
 
 
-def _folder_of_before(sweep: Path, own: Path, config: DictConfig) -> Path | None:
+def _earlier_job_folder(sweep: Path, own: Path, config: DictConfig) -> Path | None:
     """The folder of the job that an earlier start has begun with the same settings; None if there is none."""
     begun = job_folders(sweep)
     if own.exists():
@@ -60,7 +60,7 @@ def _folder_of_before(sweep: Path, own: Path, config: DictConfig) -> Path | None
         recorded = run_settings_in(folder)
         if recorded is None or different_keys(recorded.compared, current):
             continue
-        if recorded.length == current.length:
+        if is_same_length(recorded.length, current.length):
             return folder
         same.append(folder)
     return next(iter(same), None)

@@ -66,10 +66,10 @@ def _ranked_settings(job: SweepJob, given_to_all: set[str]) -> dict[str, str]:
 
 def _read_job(folder: Path, sweep: Path) -> SweepJob:
     name = str(folder.relative_to(sweep))
-    record = latest_record(folder)
+    path, error = folder / SUMMARY_FILE, folder / ERROR_FILE
+    record = latest_record(folder, before=path) or latest_record(folder)
     overrides = [] if record is None else read_overrides(record)
     settings = {override_key(override): override.partition("=")[2] for override in overrides}
-    path, error = folder / SUMMARY_FILE, folder / ERROR_FILE
     if not path.is_file():
         message = error.read_text(encoding="utf-8").strip() if error.is_file() else ""
         return SweepJob(name, settings, None, message)

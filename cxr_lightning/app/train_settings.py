@@ -22,7 +22,7 @@ from cxr_lightning.app.resolvers import MODE_OF_NAME
 from cxr_lightning.app.train_contradictions import training_contradictions
 from cxr_lightning.app.trainer_contradictions import trainer_contradictions
 from cxr_lightning.app.value_check import Settings
-from cxr_lightning.training.run_folder import EITHER_TO_RESUME, has_checkpoint
+from cxr_lightning.training.run_folder import has_checkpoint
 from cxr_lightning.utils.paths import file_problem, refuse_url
 
 MAX_SEED = 2**32 - 1
@@ -109,7 +109,7 @@ class TrainSettings(Settings):
                 "Weights and pixel statistics are float32 here."
             )
         if self.ckpt_path and self.resume:
-            yield EITHER_TO_RESUME
+            yield "Expected either `ckpt_path` or `resume` but got both. `resume` finds the checkpoint itself."
         if self.resume and not self.train:
             yield "Expected training beside `resume` but got train=false. Set ckpt_path=FILE to test a checkpoint."
         if self.ckpt_path:
@@ -122,7 +122,7 @@ class TrainSettings(Settings):
 
 
 def read_train_settings(
-    config: DictConfig, overrides: Sequence[str], found_before: Sequence[str] = ()
+    config: DictConfig, overrides: Sequence[str], known_problems: Sequence[str] = ()
 ) -> TrainSettings:
     """Check a composed ``conf/train.yaml``, and return its settings.
 
@@ -130,7 +130,7 @@ def read_train_settings(
         config: The configuration; ``root`` is set in its ``data`` too, and a ``monitor.mode`` that is null
             becomes that of the name.
         overrides: The ``key=value`` that were given, beside the defaults.
-        found_before: Problems that are known already, with which the others are told.
+        known_problems: Problems that are known already, with which the others are told.
 
     Raises:
         ValueError: If anything is wrong; all of it in one message.
@@ -141,7 +141,7 @@ def read_train_settings(
     if OmegaConf.is_dict(monitor) and not OmegaConf.is_missing(monitor, "mode") and monitor.get("mode") is None:
         with open_dict(monitor):
             monitor.mode = MODE_OF_NAME
-    return check_config(config, TrainSettings, overrides, found_before)
+    return check_config(config, TrainSettings, overrides, known_problems)
 
 
 def _checkpoint_problems(path: str) -> Iterator[str]:

@@ -83,14 +83,15 @@ class Settings(TypedValues):
         return iter(())
 
 
-def invalid_settings(error: ValidationError, settings: type[BaseModel]) -> Iterator[str]:
+def invalid_settings(error: ValidationError, settings: type[BaseModel], known: Collection[str] = ()) -> Iterator[str]:
     """Describe what is wrong with settings, one sentence for each key.
 
     Args:
         error: pydantic's error.
         settings: The type that was validated.
+        known: Keys that are described already.
     """
-    described: set[str] = set()
+    described = set(known)
     for details in error.errors(include_url=False):
         key, annotation, known = _find_field(details["loc"], settings)
         if key not in described:

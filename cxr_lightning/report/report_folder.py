@@ -13,6 +13,7 @@ from cxr_lightning.report.metrics_csv import write_metrics_csv
 from cxr_lightning.report.metrics_json import write_metrics_json
 from cxr_lightning.report.overlays import overlay_figure
 from cxr_lightning.report.wording import evaluation_title
+from cxr_lightning.utils.file_names import METRICS_TABLE
 from cxr_lightning.utils.io import atomic_write_bytes, atomic_write_text
 
 FIGURES = {
@@ -46,7 +47,7 @@ def write_report(evaluation: Evaluation, folder: Path, explanation: Explanation 
     overlay_pngs = _draw_overlays(evaluation, gallery)
     _write_overlays(folder / GRADCAM_FOLDER, gallery, overlay_pngs)
     write_metrics_json(evaluation, folder / "metrics.json", explanation)
-    write_metrics_csv(evaluation, folder / "metrics.csv")
+    write_metrics_csv(evaluation, folder / METRICS_TABLE)
     return _write_page(folder / "report.html", render_html(evaluation, svgs, explanation, overlay_pngs))
 
 

@@ -124,7 +124,7 @@ def _fit(trainer: pl.Trainer, model: ChestXRayClassifier, datamodule: ChestXRayD
     raise_if_stopped()
     logger.info("run folder: %s%s", plan.folder, f", going on from {Path(ckpt_path).name}" if ckpt_path else "")
     trainer.fit(model, datamodule, ckpt_path=ckpt_path, weights_only=True)
-    if ckpt_path is None and trainer.global_step == 0:
+    if trainer.global_step == 0:
         raise ValueError(
             "Expected a training but it ended before its first step, so that the weights are still the initial ones. "
             "Raise `trainer.max_time`, or the `duration` of a Timer among the callbacks, whichever ended it."

@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -13,6 +13,7 @@ from cxr_lightning.training.run_settings import (
     describe_differences,
     different_keys,
     is_longer,
+    is_same_length,
     read_settings,
 )
 from cxr_lightning.utils.file_names import (
@@ -24,10 +25,10 @@ from cxr_lightning.utils.file_names import (
 )
 from cxr_lightning.utils.io import remove_temporary_files
 
-EITHER_TO_RESUME = "Expected either `ckpt_path` or `resume` but got both. `resume` finds the checkpoint itself."
-"""The error where a run is given twice."""
-
 logger = logging.getLogger(__name__)
+
+_PROBE_SECONDS = 1.0
+"""How long another process may hold a lock only to see whether there is one."""
 
 
 class OccupiedFolderError(ValueError):
@@ -52,20 +53,25 @@ def choose_run_folder(
         return str(own)
     if train and resume == "auto" and ckpt_path is None:
         runs = Path(new_folder).parent
-        return str(next(_to_resume(runs, settings), new_folder))
+        return str(_run_to_resume(runs, settings) or new_folder)
     return new_folder
 
 
-def _to_resume(runs: Path, settings: Callable[[], RunSettings]) -> Iterator[Path]:
-    """The runs that may go on with some settings: unfinished ones, and then finished ones that are to be longer."""
-    if not _with_checkpoint(runs):  # so that settings are not asked for in vain
-        return
+def _run_to_resume(runs: Path, settings: Callable[[], RunSettings]) -> Path | None:
+    """The newest unfinished run of some settings, or else the newest finished one that is to be longer, if any."""
+    if not (folders := _with_checkpoint(runs)):  # settings are not asked for in vain
+        return None
     current = settings()
-    yield from (folder for folder in unfinished_runs(runs) if is_same_run(folder, current))
-    for folder in _finished_runs(runs, current):
+    longer: Path | None = None
+    for folder in folders:
         recorded = read_settings(folder)
-        if recorded is not None and is_longer(recorded.length, current.length) and not _is_locked(folder):
-            yield folder
+        if recorded is None or different_keys(recorded.compared, current) or _is_locked(folder):
+            continue
+        if not is_finished(folder):
+            return folder
+        if longer is None and is_longer(recorded.length, current.length):
+            longer = folder
+    return longer
 
 
 def folder_of_last_checkpoint(ckpt_path: str) -> Path | None:
@@ -113,7 +119,7 @@ def is_finished_as(folder: Path, settings: RunSettings) -> bool:
         is_finished(folder)
         and recorded is not None
         and not different_keys(recorded.compared, settings)
-        and recorded.length == settings.length
+        and is_same_length(recorded.length, settings.length)
     )
 
 
@@ -170,11 +176,7 @@ def locked_run_folder(folder: Path) -> Iterator[None]:
     """
     lock = FileLock(folder / LOCK_FILE)
     try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise OccupiedFolderError(
-            f"Expected a run folder of its own but another process works in '{folder}'. Wait until it has ended."
-        ) from error
+        _acquire(lock, folder, timeout=_PROBE_SECONDS)
     except (NotImplementedError, OSError) as error:
         logger.warning("'%s' cannot be locked (%s): do not start another run in it", folder, error)
     else:
@@ -186,14 +188,25 @@ def locked_run_folder(folder: Path) -> Iterator[None]:
 
 
 def refuse_locked_folder(folder: Path) -> None:
-    """Refuse a folder in which another process works; nothing is created in it.
+    """Refuse a folder in which another process works; nothing in it is changed.
 
     Raises:
         OccupiedFolderError: If another process has locked it.
     """
     if (folder / LOCK_FILE).exists():
-        with locked_run_folder(folder):
-            pass
+        lock = FileLock(folder / LOCK_FILE)
+        with suppress(NotImplementedError, OSError):  # where files cannot be locked, nobody has
+            _acquire(lock, folder, timeout=0)
+        lock.release()
+
+
+def _acquire(lock: FileLock, folder: Path, *, timeout: float) -> None:
+    try:
+        lock.acquire(timeout=timeout)
+    except Timeout as error:  # an OSError too, as are those of a folder that cannot be locked
+        raise OccupiedFolderError(
+            f"Expected a run folder of its own but another process works in '{folder}'. Wait until it has ended."
+        ) from error
 
 
 def _last_saved(folder: Path) -> int:

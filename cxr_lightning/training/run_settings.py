@@ -1,6 +1,8 @@
 """Whether two runs are the same: which of their settings determine what is learned, and how these differ."""
 
 import json
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -21,6 +23,12 @@ LENGTH_SETTINGS = (
 """Settings of how long a run trains: a run may go on with more of it."""
 LENGTH_CALLBACKS = ("pytorch_lightning.callbacks.EarlyStopping", "pytorch_lightning.callbacks.Timer")
 """Callbacks of the same kind, all of whose settings may change."""
+_LIMITS = re.compile(
+    r"(?P<count>trainer\.max_(epochs|steps)|callbacks\.\w+\.patience)"
+    r"|(?P<time>trainer\.max_time|callbacks\.\w+\.duration)(\.(?P<unit>weeks|days|hours|minutes|seconds))?"
+)
+"""Settings of length that end a training; a time may have a key for each of its units."""
+_SECONDS = {"weeks": 604800, "days": 86400, "hours": 3600, "minutes": 60, "seconds": 1}
 
 FREE_SETTINGS = (
     *("ckpt_path", "resume", "train", "test", "root", "paths", "hydra", "logger"),
@@ -54,6 +62,7 @@ DATA_FOLDER = "data.root"
 _LIGHTNING_DEFAULTS: Mapping[str, object] = {
     "trainer.accumulate_grad_batches": 1,
     "trainer.gradient_clip_algorithm": "norm",
+    "trainer.max_steps": -1,
     "trainer.limit_train_batches": 1.0,
     "trainer.limit_val_batches": 1.0,
     "trainer.overfit_batches": 0.0,
@@ -143,29 +152,43 @@ def different_keys(recorded: Mapping[str, Any], current: RunSettings) -> list[st
     ]
 
 
+def is_same_length(recorded: Mapping[str, Any], current: Mapping[str, Any]) -> bool:
+    """Whether two runs have the same settings of length, however they are written."""
+    return all(_is_same(key, recorded.get(key), current.get(key)) for key in {*recorded, *current})
+
+
 def is_longer(recorded: Mapping[str, Any], current: Mapping[str, Any]) -> bool:
-    """Whether a run is to train for longer than it was.
+    """Whether a run is to train for longer than it was: a limit is higher or gone, and none is lower.
 
     Args:
         recorded: The settings of its length.
-        current: Those that are given now. Limits that are gone, or written in another way, count as more.
+        current: Those that are given now.
 
     Example:
         >>> is_longer({"trainer.max_epochs": 2}, {"trainer.max_epochs": 3})
         True
-        >>> is_longer({"trainer.max_time": "00:02:00:00"}, {"trainer.max_time": "00:01:00:00"})
+        >>> is_longer({"trainer.max_time": "00:02:00:00"}, {"trainer.max_time.minutes": 90})
         False
     """
-    return any(_is_more(recorded.get(key), current.get(key)) for key in {*recorded, *current})
+    there, here = _limits(recorded), _limits(current)
+    pairs = [(there.get(key, math.inf), here.get(key, math.inf)) for key in {*there, *here}]
+    return any(now > before for before, now in pairs) and all(now >= before for before, now in pairs)
 
 
-def _is_more(there: object, here: object) -> bool:
-    numbers = _number(there), _number(here)
-    if numbers[0] is not None and numbers[1] is not None:
-        return numbers[0] != -1 and (numbers[1] == -1 or numbers[1] > numbers[0])
-    if isinstance(there, str) and isinstance(here, str):
-        return here > there  # DD:HH:MM:SS
-    return there is not None and there != here
+def _limits(length: Mapping[str, Any]) -> dict[str, float]:
+    """The limits among settings of length, by key; of times in seconds."""
+    limits: dict[str, float] = {}
+    for key, value in length.items():
+        if value is None or not (found := _LIMITS.fullmatch(key)):
+            continue
+        if found["count"]:
+            limits[key] = math.inf if _number(value) == -1 else _number(value) or 0.0
+        else:
+            units = (found["unit"],) if found["unit"] else ("days", "hours", "minutes", "seconds")
+            parts = zip(str(value).split(":"), units, strict=False)
+            seconds = sum((_number(part) or 0.0) * _SECONDS[unit] for part, unit in parts)
+            limits[found["time"]] = limits.get(found["time"], 0.0) + seconds
+    return limits
 
 
 def refuse_other_settings(recorded: Mapping[str, Any], current: RunSettings, checkpoint: str) -> None:

@@ -28,9 +28,11 @@ RUN_FILES = (
     *(CURVE_FILE, EXCLUDED_IMAGES_FILE, f"{BATCH_FILE.removesuffix('.csv')}*.csv"),
 )
 """What a training writes into its folder, as patterns; another one there would replace it."""
-REPORT_FILES = ("report.html", "metrics.json", PREDICTIONS_FILE, "metrics.csv", "figures/*", "gradcam/*")
+METRICS_TABLE = "metrics.csv"
+"""A row per finding, of a report; also Lightning's own table of a training, where its logger has no folder below."""
+REPORT_FILES = ("report.html", "metrics.json", PREDICTIONS_FILE, METRICS_TABLE, "figures/*", "gradcam/*")
 """What an evaluation writes into its folder, as patterns; another one there would replace it."""
-START_FILES = (STATISTICS_FILE, ERROR_FILE, f"*{TRACEBACK_FILE}", "tensorboard/*", "csv/*", "wandb/*")
+START_FILES = (STATISTICS_FILE, ERROR_FILE, METRICS_TABLE, f"*{TRACEBACK_FILE}", "tensorboard/*", "csv/*", "wandb/*")
 """What both leave also where they fail at their start, as patterns: beside Hydra's record of that start, no result."""
 SWEEP_FILES = ("leaderboard.csv", "leaderboard.png")
 """What the end of a sweep writes into its folder."""

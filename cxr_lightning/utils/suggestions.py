@@ -1,7 +1,10 @@
 """The known name that is nearest to an unknown one."""
 
+import re
 from collections.abc import Collection
 from difflib import get_close_matches
+
+_SUGGESTIONS = re.compile(r"Did you mean ([^?]*)\?")
 
 
 def did_you_mean(name: str, known: Collection[str], prefix: str = "") -> str:
@@ -21,3 +24,13 @@ def did_you_mean(name: str, known: Collection[str], prefix: str = "") -> str:
     folded = {candidate.lower(): candidate for candidate in known}
     close = get_close_matches(name.lower(), list(folded), n=1)
     return f"Did you mean '{prefix}{folded[close[0]]}'?" if close else ""
+
+
+def suggested_names(message: str) -> list[str]:
+    """The names that a message suggests in the words of :func:`did_you_mean`.
+
+    Example:
+        >>> suggested_names("Expected a known key but got 'sed'. Did you mean 'seed'?")
+        ['seed']
+    """
+    return [name for names in _SUGGESTIONS.findall(message) for name in re.findall("'([^']*)'", names)]

@@ -227,10 +227,16 @@ def test_a_run_and_a_report_never_share_a_folder(
     folder, report = begin(tmp_path, run, small), tmp_path / "report"
     report.mkdir()
     (report / "metrics.json").touch()
+    (folder / "metrics.csv").touch()  # of Lightning's CSVLogger without a name, in the run's folder
     before = content_of(folder)
     assert evaluate("ckpt=latest", f"hydra.run.dir={folder}")[0] == 1
+    assert "there is a report in it, " in capsys.readouterr().err
+    (folder / "metrics.csv").unlink()
+    assert evaluate("ckpt=latest", f"hydra.run.dir={folder}")[0] == 1
     assert "holds a run's files (checkpoints/last.ckpt, settings.json), which are not" in capsys.readouterr().err
+    (folder / "metrics.csv").touch()
     assert content_of(folder) == before
+    assert run(*small, "resume=auto", f"hydra.run.dir={folder}") == (0, folder)
     assert run(*small, f"hydra.run.dir={report}")[0] == 1
     assert "there is a report in it" in capsys.readouterr().err
     assert [path.name for path in report.iterdir()] == ["metrics.json"]

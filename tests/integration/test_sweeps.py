@@ -154,6 +154,11 @@ def test_a_job_that_is_refused_leaves_the_finished_one_as_it_is(
     assert "Give another hydra.sweep.subdir, of its own for each job, or hydra.sweep.dir" in error
     assert names_in(sweep) == before
     assert main(["leaderboard", str(sweep)]) == 0
+    rows = rows_of(sweep)
+    (sweep / "1/.hydra_2").mkdir()  # of a start after the summary that failed before its training
+    (sweep / "1/.hydra_2/overrides.yaml").write_text("- seed=7\n- trainer.max_epochs=9\n")
+    assert main(["leaderboard", str(sweep)]) == 0
+    assert rows_of(sweep) == rows
     assert run("-m", *small, "seed=1,2", f"hydra.sweep.dir={same}", "hydra.sweep.subdir=both/of")[0] == 1
     assert "job 1 failed: " in capsys.readouterr().err
     assert not any("error.txt" in name or ".hydra_2" in name for name in names_in(same))

@@ -16,6 +16,8 @@ from cxr_lightning.training.run_settings import (
     RunSettings,
     describe_differences,
     different_keys,
+    is_longer,
+    is_same_length,
     read_settings,
     write_settings,
 )
@@ -208,6 +210,37 @@ def test_a_value_that_is_written_otherwise_is_the_same(one: str, other: str) -> 
 )
 def test_a_value_that_means_something_else_is_not(one: str, other: str) -> None:
     assert len(different_keys(settings_of(composed(one)).compared, settings_of(composed(other)))) == 1
+
+
+@pytest.mark.parametrize(
+    ("there", "here", "longer"),
+    [
+        ({"trainer.max_epochs": 2, "trainer.min_epochs": 1}, {"trainer.max_epochs": 2, "trainer.min_epochs": 2}, False),
+        ({"trainer.max_epochs": 2, "trainer.max_steps": -1}, {"trainer.max_epochs": 2}, False),
+        ({"trainer.max_epochs": 2, "trainer.max_steps": 9}, {"trainer.max_epochs": 2}, True),
+        (
+            {"trainer.max_epochs": 2, "callbacks.a.patience": 3},
+            {"trainer.max_epochs": 1, "callbacks.a.patience": 9},
+            False,
+        ),
+        ({"callbacks.a.patience": 3}, {}, True),
+        ({"callbacks.a.patience": 3, "callbacks.a.mode": "max"}, {"callbacks.a.patience": 3}, False),
+        ({"callbacks.a.verbose": False, "callbacks.a.min_delta": 0.0}, {"callbacks.a.verbose": True}, False),
+        ({"trainer.max_time": "2:00:00:00"}, {"trainer.max_time": "10:00:00:00"}, True),
+        ({"trainer.max_time": "00:36:00:00"}, {"trainer.max_time": "01:12:00:00"}, False),
+        ({"trainer.max_time.hours": 2}, {"trainer.max_time.hours": 1}, False),
+        ({"trainer.max_time.hours": 2}, {"trainer.max_time.hours": 1, "trainer.max_time.minutes": 61}, True),
+        ({"callbacks.timer.duration": "00:01:00:00"}, {"callbacks.timer.duration": "00:01:00:01"}, True),
+        ({"trainer.max_time": "soon"}, {"trainer.max_time": "nan:x"}, False),
+    ],
+)
+def test_a_run_is_longer_by_its_limits_alone(there: dict[str, object], here: dict[str, object], longer: bool) -> None:
+    assert is_longer(there, here) is longer
+
+
+def test_the_same_length_may_be_written_in_two_ways() -> None:
+    assert is_same_length({"trainer.max_epochs": 3}, {"trainer.max_epochs": "3", "trainer.max_steps": -1})
+    assert not is_same_length({"trainer.max_epochs": 3}, {"trainer.max_epochs": 3, "trainer.max_steps": 9})
 
 
 def test_a_value_from_the_environment_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
