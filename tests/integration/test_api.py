@@ -192,7 +192,7 @@ def test_a_refused_training_leaves_torch_as_it_was(tmp_path: Path, monkeypatch: 
         (["hydra.mode=MULTIRUN"], "these settings are a search"),
         (["trainer.devices=2"], "one device and one node"),
         (["seed=x"], "int as 'seed'"),
-        (["sed=1", "data.labels=5", "seed=-4"], "3 are wrong"),
+        (["sed=1", "data.labels=5", "optimizer.lr=-4"], "3 are wrong"),
         (["+callbacks.x._target_=os.system"], "got 'os.system'"),
         (["+hydra.callbacks.x._target_=os.system"], "os.system"),
     ],

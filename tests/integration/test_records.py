@@ -222,7 +222,12 @@ def test_a_finished_run_goes_on_for_as_long_as_is_set_now(
 
 
 def test_a_run_and_a_report_never_share_a_folder(
-    run: Run, evaluate: Run, small: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: Run,
+    evaluate: Run,
+    small: list[str],
+    started: list[tuple[Path, str | None]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     folder, report = begin(tmp_path, run, small), tmp_path / "report"
     report.mkdir()
@@ -236,7 +241,8 @@ def test_a_run_and_a_report_never_share_a_folder(
     assert "holds a run's files (checkpoints/last.ckpt, settings.json), which are not" in capsys.readouterr().err
     (folder / "metrics.csv").touch()
     assert content_of(folder) == before
-    assert run(*small, "resume=auto", f"hydra.run.dir={folder}") == (0, folder)
+    assert run(*small, "resume=auto", f"hydra.run.dir={folder}")[0] == 0
+    assert started.pop() == (folder, str(folder / "checkpoints/last.ckpt"))
     assert run(*small, f"hydra.run.dir={report}")[0] == 1
     assert "there is a report in it" in capsys.readouterr().err
     assert [path.name for path in report.iterdir()] == ["metrics.json"]
