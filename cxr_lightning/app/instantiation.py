@@ -86,19 +86,19 @@ def _factory_keys(config: DictConfig) -> dict[str, str]:
     }
 
 
-def start_loggers(loggers: Mapping[str, Logger]) -> None:
+def start_loggers(config: DictConfig, loggers: Mapping[str, Logger]) -> None:
     """Start the loggers that have more to do than write files, so that one that cannot stops the run at once.
 
     Args:
-        loggers: Loggers by their keys.
+        config: The configuration, composed and checked.
+        loggers: Its loggers by their keys.
 
     Raises:
         ValueError: If one cannot start, such as without an account; the message names the key.
     """
     for key, logger in loggers.items():
         if not isinstance(logger, _FILE_LOGGERS):
-            kind = type(logger)
-            with naming_key(Part(key, f"{kind.__module__}.{kind.__qualname__}")):
+            with naming_key(part_of(config, key)):
                 getattr(logger, "experiment", None)
 
 

@@ -36,7 +36,7 @@ from cxr_lightning.data.excluded_images import write_excluded_images
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.report.terminal_tables import auroc_table
 from cxr_lightning.report.wording import data_title
-from cxr_lightning.training.batch_limits import check_batch_limits, tested_images
+from cxr_lightning.training.batch_limits import tested_images
 from cxr_lightning.training.build import (
     SWITCHED_CALLBACKS,
     build_model,
@@ -45,11 +45,13 @@ from cxr_lightning.training.build import (
 )
 from cxr_lightning.training.callbacks import History, ProgressLog
 from cxr_lightning.training.run import RunPlan, execute_run
+from cxr_lightning.training.run_check import PlannedRun, check_run_fits_data
 from cxr_lightning.training.run_folder import resumes_unfinished_run
 from cxr_lightning.training.run_settings import plain_settings
 from cxr_lightning.utils.file_names import SETTINGS_KEY
 from cxr_lightning.utils.json_values import null_to_nan
 from cxr_lightning.utils.progress import can_draw_bars
+from cxr_lightning.utils.trainer_callbacks import callbacks_of
 
 if TYPE_CHECKING:
     from cxr_lightning.data.datamodule import ChestXRayDataModule
@@ -64,12 +66,18 @@ class ConfiguredTrainer:
     Attributes:
         trainer: The trainer.
         history: Its callback that keeps the run's history.
-        made: The nodes of the trainer, its callbacks and its loggers, each with the object.
+        configured_objects: The nodes of the trainer, its callbacks and its loggers, each with the object.
     """
 
     trainer: pl.Trainer
     history: History
-    made: Sequence[tuple[Part, object]]
+    configured_objects: Sequence[tuple[Part, object]]
+
+    @property
+    def callbacks(self) -> dict[str, pl.Callback]:
+        """The configured callbacks that the trainer has, by their dotted keys."""
+        used = callbacks_of(self.trainer, pl.Callback)
+        return {part.key: one for part, one in self.configured_objects if isinstance(one, pl.Callback) and one in used}
 
 
 @dataclass(frozen=True)
@@ -106,14 +114,15 @@ def run_training(config: DictConfig, settings: TrainSettings, folder: Path, ckpt
     datamodule: ChestXRayDataModule = instantiate_node(config, "data")
     datamodule.prepare_data()
     datamodule.setup("fit" if settings.train else "test")
-    check_batch_limits(
+    planned = PlannedRun(
         configured.trainer,
-        datamodule,
+        configured.callbacks,
         train=settings.train,
         test=settings.test,
         monitor=settings.monitor.name,
         monitored=monitored_metrics(settings),
     )
+    check_run_fits_data(planned, datamodule)
     model = configured_model(config, datamodule)
     plan = RunPlan(
         folder=folder,
@@ -126,7 +135,7 @@ def run_training(config: DictConfig, settings: TrainSettings, folder: Path, ckpt
         may_be_complete=settings.resume == "auto" or resumes_unfinished_run(ckpt_path, folder),
         started=started,
     )
-    with naming_key_of_hook([*configured.made, *factory_classes(config)]):
+    with naming_key_of_hook([*configured.configured_objects, *factory_classes(config)]):
         outcome = execute_run(configured.trainer, model, datamodule, configured.history, plan)
     if outcome.summary is None:
         return TrainingOutcome(outcome.monitored, None, None)
@@ -174,22 +183,22 @@ def configured_trainer(config: DictConfig, *, resumed: bool = False) -> Configur
         config: ``conf/train.yaml``, composed and checked.
         resumed: Whether the run resumes from a checkpoint.
     """
-    loggers, made = instantiate_group(config, "logger"), instantiate_group(config, "callbacks")
+    loggers, configured = instantiate_group(config, "logger"), instantiate_group(config, "callbacks")
     callbacks, history = complete_callbacks(
-        _used_callbacks(config, made.values(), has_logger=bool(loggers), resumed=resumed),
+        _used_callbacks(config, configured.values(), has_logger=bool(loggers), resumed=resumed),
         folder=config.paths.output_dir,
         seed=config.seed,
         settings=settings_of(config),
         text=f"{OmegaConf.to_yaml(config)}{config.paths.output_dir}",
     )
     trainer: pl.Trainer = instantiate_node(config, TRAINER_KEY, **trainer_arguments(callbacks, list(loggers.values())))
-    start_loggers({key: logger for key, logger in loggers.items() if logger in trainer.loggers})
-    objects: dict[str, object] = {TRAINER_KEY: trainer, **made, **loggers}
+    start_loggers(config, {key: logger for key, logger in loggers.items() if logger in trainer.loggers})
+    objects: dict[str, object] = {TRAINER_KEY: trainer, **configured, **loggers}
     return ConfiguredTrainer(trainer, history, [(part_of(config, key), one) for key, one in objects.items()])
 
 
 def _used_callbacks(
-    config: DictConfig, made: Iterable[pl.Callback], *, has_logger: bool, resumed: bool
+    config: DictConfig, configured: Iterable[pl.Callback], *, has_logger: bool, resumed: bool
 ) -> list[pl.Callback]:
     """The configured callbacks that have something to do, and the log of the progress unless that is removed."""
     unused = [kind for name, kind in SWITCHED_CALLBACKS.items() if config.trainer.get(name) is False]
@@ -197,7 +206,7 @@ def _used_callbacks(
         unused.append(LearningRateMonitor)
     if resumed:  # with the learning rate in the checkpoint
         unused.append(LearningRateFinder)
-    used = [callback for callback in made if not isinstance(callback, tuple(unused))]
+    used = [callback for callback in configured if not isinstance(callback, tuple(unused))]
     if not can_draw_bars(get_console()):
         for bar in (callback for callback in used if isinstance(callback, ProgressBar)):
             bar.disable()

@@ -21,11 +21,11 @@ from cxr_lightning.models.weights import IMAGENET
 from cxr_lightning.training.callbacks import (
     History,
     LightningCallbacks,
+    PendingAverages,
     ProgressLog,
     ResumedRun,
     SameSettings,
     StepSeeds,
-    UnmadeAverages,
 )
 from cxr_lightning.training.pixel_statistics import shared_training_statistics
 from cxr_lightning.training.run_settings import RunSettings
@@ -120,7 +120,7 @@ def complete_callbacks(
         used.append(history)
     logs = [callback for callback in used if isinstance(callback, ProgressLog)]
     others = [callback for callback in used if callback not in logs]
-    own = [SameSettings(text), StepSeeds(seed), ResumedRun(Path(folder), settings), UnmadeAverages()]
+    own = [SameSettings(text), StepSeeds(seed), ResumedRun(Path(folder), settings), PendingAverages()]
     # An average is completed before its own callback uses it; the log reads the epoch's row of the history.
     return [*own, *others, *logs, LightningCallbacks()], history
 

@@ -5,11 +5,11 @@ from cxr_lightning.training.callbacks.finite_loss import FiniteLoss
 from cxr_lightning.training.callbacks.history import History
 from cxr_lightning.training.callbacks.last_checkpoint import LastCheckpoint
 from cxr_lightning.training.callbacks.lightning_callbacks import LightningCallbacks, callback_problems
+from cxr_lightning.training.callbacks.pending_averages import PendingAverages, unreached_averages
 from cxr_lightning.training.callbacks.progress import ProgressBar
 from cxr_lightning.training.callbacks.progress_log import ProgressLog
 from cxr_lightning.training.callbacks.reproducibility import SameSettings, StepSeeds
 from cxr_lightning.training.callbacks.resumed_run import ResumedRun
-from cxr_lightning.training.callbacks.unmade_averages import UnmadeAverages, averages_never_made
 
 __all__ = [
     "BestCheckpoint",
@@ -17,14 +17,14 @@ __all__ = [
     "History",
     "LastCheckpoint",
     "LightningCallbacks",
+    "PendingAverages",
     "ProgressBar",
     "ProgressLog",
     "ResumedRun",
     "SameSettings",
     "StepSeeds",
-    "UnmadeAverages",
-    "averages_never_made",
     "best_checkpoint_never_kept",
     "callback_problems",
     "snapshots",
+    "unreached_averages",
 ]

@@ -1,15 +1,13 @@
 """Checkpoints of the best epoch, and of every few epochs."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor
-
-from cxr_lightning.utils.trainer_callbacks import callbacks_of
 
 
 class BestCheckpoint(ModelCheckpoint):
@@ -22,20 +20,19 @@ class BestCheckpoint(ModelCheckpoint):
         return super().check_monitor_top_k(trainer, current)
 
 
-def best_checkpoint_never_kept(trainer: pl.Trainer, steps: float) -> Iterator[str]:
+def best_checkpoint_never_kept(callbacks: Mapping[str, pl.Callback], steps: float) -> Iterator[str]:
     """Describe a number of steps between two best checkpoints that the run does not reach.
 
     Args:
-        trainer: The trainer.
+        callbacks: Callbacks of the trainer by their dotted keys.
         steps: Number of optimizer steps of the run; infinite where it is not known.
     """
-    for best in callbacks_of(trainer, BestCheckpoint):
-        every = best._every_n_train_steps  # Lightning offers no other access to it
-        if every > steps:
+    for key, callback in callbacks.items():
+        # Lightning offers no other access to it.
+        if isinstance(callback, BestCheckpoint) and (every := callback._every_n_train_steps) > steps:
             yield (
                 f"Expected the best checkpoint to be kept within the {int(steps)} steps of the training but "
-                f"`callbacks.model_checkpoint.every_n_train_steps` is {every}. Lower it, or leave it "
-                "out to choose among epochs."
+                f"`{key}.every_n_train_steps` is {every}. Lower it, or leave it out to choose among epochs."
             )
 
 

@@ -129,11 +129,11 @@ def _check_found(finder: LearningRateFinder, pl_module: pl.LightningModule) -> N
         return
     rate = finder.optimal_lr.suggestion()
     if rate is None:
-        made, wanted = len(finder.optimal_lr.results["loss"]), finder.optimal_lr.num_training
+        made, requested = len(finder.optimal_lr.results["loss"]), finder.optimal_lr.num_training
         reason = (
-            f"it made {made} of its {wanted} steps. If the loss had risen too far (`early_stop_threshold`), lower "
+            f"it made {made} of its {requested} steps. If the loss had risen too far (`early_stop_threshold`), lower "
             "`min_lr` and `max_lr`; if the training was shorter, raise `trainer.max_epochs`"
-            if made < wanted
+            if made < requested
             else f"{made} steps are too few. Raise its `num_training_steps`"
         )
         raise ValueError(

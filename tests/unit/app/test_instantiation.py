@@ -37,7 +37,7 @@ class Closed(Logger):
 
     @property
     def experiment(self) -> None:
-        raise ValueError("No API key configured.")
+        raise ValueError("No API key configured for lungs.")
 
     name = version = None
 
@@ -47,5 +47,8 @@ class Closed(Logger):
 
 
 def test_a_logger_that_cannot_start_is_named() -> None:
-    with pytest.raises(ValueError, match=r"settings of `logger.mine` that Closed .*No API key"):
-        start_loggers({"logger.mine": Closed()})
+    node = {"_target_": "my_package.Closed", "project": "lungs", "offline": False}
+    config = OmegaConf.create({"logger": {"mine": node}})
+    words = r"settings of `logger.mine` that Closed .*No API key.*Correct `logger.mine.project` \(lungs\)\."
+    with pytest.raises(ValueError, match=words):
+        start_loggers(config, {"logger.mine": Closed()})

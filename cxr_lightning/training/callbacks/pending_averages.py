@@ -1,9 +1,9 @@
-"""Averages of weights that are not made yet: until then, the current weights are validated, saved and tested."""
+"""Averages of weights before their first update: until then, the current weights are validated, saved and tested."""
 
 import itertools
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytorch_lightning as pl
@@ -16,7 +16,7 @@ from cxr_lightning.utils.trainer_callbacks import callbacks_of
 logger = logging.getLogger(__name__)
 
 
-class UnmadeAverages(pl.Callback):
+class PendingAverages(pl.Callback):
     """Let averages follow the current weights until their first update.
 
     Lightning's WeightAveraging validates, saves and tests its average from the start, which before the first update is
@@ -39,16 +39,18 @@ class UnmadeAverages(pl.Callback):
             logger.warning("training ended before %s had averaged the weights; they are those of the last step", name)
 
 
-def averages_never_made(trainer: pl.Trainer, steps: float) -> Iterator[str]:
+def unreached_averages(callbacks: Mapping[str, pl.Callback], steps: float) -> Iterator[str]:
     """Describe averages whose first update lies beyond the run, or whose second one does.
 
     The first update copies the weights, which after the first step are hardly trained.
 
     Args:
-        trainer: The trainer.
+        callbacks: Callbacks of the trainer by their dotted keys.
         steps: Number of optimizer steps of the run; infinite where it is not known.
     """
-    for callback in callbacks_of(trainer, EMAWeightAveraging):
+    for key, callback in callbacks.items():
+        if not isinstance(callback, EMAWeightAveraging):
+            continue
         if callback.update_starting_at_epoch is not None or steps in (1, math.inf):
             continue
         start, every = callback.update_starting_at_step or 0, callback.update_every_n_steps
@@ -57,24 +59,24 @@ def averages_never_made(trainer: pl.Trainer, steps: float) -> Iterator[str]:
         if last_update == 0 or last_update < start:
             yield (
                 f"Expected {type(callback).__name__} to average the weights within the {int(steps)} steps of the "
-                f"training but its `update_starting_at_step` is {start} and its `update_every_n_steps` is {every}. "
+                f"training but `{key}.update_starting_at_step` is {start} and `{key}.update_every_n_steps` is {every}. "
                 "Lower them, or leave the callback out."
             )
 
 
 def _copy_current(trainer: pl.Trainer, pl_module: pl.LightningModule) -> list[str]:
-    """Copy the current weights to the averages that are not made yet, and return the names of their classes."""
+    """Copy the current weights to the averages without an update, and return the names of their classes."""
     names = []
     for callback in callbacks_of(trainer, WeightAveraging):
         average = callback._average_model  # Lightning offers no other access to it
-        if average is not None and _is_unmade(average):
+        if average is not None and _is_pending(average):
             for copy, current in zip(_tensors(average.module), _tensors(pl_module), strict=True):
                 copy.copy_(current)
             names.append(type(callback).__name__)
     return names
 
 
-def _is_unmade(average: AveragedModel) -> bool:
+def _is_pending(average: AveragedModel) -> bool:
     return int(average.n_averaged) == 0
 
 

@@ -1,4 +1,4 @@
-"""Trainings too short for what is configured are refused once the data is known, before a step is made."""
+"""Runs that do not fit their data are refused once that is known, before a step is made."""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ import pytest
 from tests.conftest import Run, assert_one_error_line, summary_of
 
 CALLBACK = "+callbacks.added={_target_:pytorch_lightning.callbacks"
+BEST = "+callbacks.best={_target_:cxr_lightning.training.callbacks.BestCheckpoint"
 REFUSED: dict[str, list[str]] = {
     "+trainer.max_steps=3": [
         "val/auroc, which 'callbacks.model_checkpoint' and 'callbacks.early_stopping' monitor",
@@ -28,12 +29,20 @@ REFUSED: dict[str, list[str]] = {
     "monitor.name=val/auroc/Pneumonia": ["'monitor.name=val/auroc/Pneumonia'", "0 positives and 16 negatives among"],
     "monitor.name=val/auroc/Cardiomegaly": ["0 positives and 8 negatives among the validation images"],
     f"{CALLBACK}.EarlyStopping,monitor:val/auroc/Hernia,mode:max}}": ["'callbacks.added' (val/auroc/Hernia)"],
-    f"{CALLBACK}.EMAWeightAveraging,update_starting_at_step:8}}": ["8 steps", "`update_starting_at_step` is 8"],
+    f"{CALLBACK}.EMAWeightAveraging,update_starting_at_step:8}}": [
+        "8 steps",
+        "`callbacks.added.update_starting_at_step` is 8",
+    ],
     f"{CALLBACK}.EMAWeightAveraging,update_every_n_steps:8}} monitor.name=val/auroc/Edema": [
-        "`update_every_n_steps` is 8",
+        "`callbacks.added.update_every_n_steps` is 8",
         "val/auroc/Edema",
     ],
-    "+callbacks.model_checkpoint.every_n_train_steps=9": ["8 steps", "every_n_train_steps` is 9"],
+    "+callbacks.model_checkpoint.every_n_train_steps=9": ["`callbacks.model_checkpoint.every_n_train_steps` is 9"],
+    f"callbacks.model_checkpoint=null {BEST},monitor:val/auroc,mode:max,every_n_train_steps:9}}": [
+        "8 steps",
+        "`callbacks.best.every_n_train_steps` is 9",
+    ],
+    "trainer.limit_val_batches=0.1": ["batch of val images", "'trainer.limit_val_batches=0.1' of 2 leaves none"],
 }
 """Settings of two epochs of four batches, and words of their errors."""
 LONG_ENOUGH = (
@@ -45,7 +54,7 @@ LONG_ENOUGH = (
 
 
 @pytest.mark.parametrize("overrides", REFUSED)
-def test_a_training_too_short_for_its_settings_is_refused_before_it_begins(
+def test_a_run_that_does_not_fit_its_data_is_refused_before_it_begins(
     run: Run, small: list[str], capsys: pytest.CaptureFixture[str], overrides: str
 ) -> None:
     code, folder = run(*small, *overrides.split())
