@@ -2,7 +2,7 @@
 
 import re
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
@@ -67,16 +67,16 @@ def naming_key(part: Part) -> Iterator[None]:
 
 
 @contextmanager
-def naming_key_of_hook(made: Sequence[tuple[Part, object]]) -> Iterator[None]:
+def naming_key_of_hook(configured_objects: Sequence[tuple[Part, object]]) -> Iterator[None]:
     """Within the block, an error in a hook of a library's class becomes one that names the key of its node.
 
     Args:
-        made: Nodes with what was made of them, or with the class of what will be made.
+        configured_objects: Nodes, each with its object, or with the class of the object that will be made.
     """
     try:
         yield
     except Exception as error:
-        part = None if _OF_DEVICE.search(str(error)) else _part_that_raised(error, made)
+        part = None if _OF_DEVICE.search(str(error)) else _part_that_raised(error, configured_objects)
         explained = error if part is None else _explain(error, part)
         if explained is error:
             raise
@@ -141,38 +141,62 @@ def _words(value: object) -> Iterator[str]:
         yield str(value)
 
 
-def _part_that_raised(error: Exception, made: Sequence[tuple[Part, object]]) -> Part | None:
-    """The node whose object was at work, without calling code of this or a trusted package, when an error was raised.
+def _part_that_raised(error: Exception, configured_objects: Sequence[tuple[Part, object]]) -> Part | None:
+    """The node whose object raised an error: the innermost one at work in the library's code that raised it.
 
-    The trainer, which calls all others, is named where Lightning itself refuses a value and none of the others is
-    at work. What a class of this or a trusted package inherits is named where the error says that it is a refusal.
+    The trainer, which calls all others, is that of a refusal within which no other is at work. Of a class of this or a
+    trusted package, only a library's refusal is told, since any other error may be a bug.
+
+    Example: an optimizer's step fails, called by the trainer. The optimizer's node is the one. If a network of this
+    package, which the step calls, had failed, it would be none.
     """
-    runs_training, trainer = False, None
-    for frame in reversed([frame for frame, _ in traceback.walk_tb(error.__traceback__)]):
-        module = _module_of(frame)
-        part, known = next(((part, known) for part, known in made if _is_at_work(frame, part, known)), (None, None))
-        if part is not None and part.key == TRAINER_KEY:
-            trainer = part
-        elif part is not None and not runs_training:
-            return part if _is_of_library(known) or is_refusal(error) else None
-        if is_within(module, (_PACKAGE, *trusted_packages())):
-            break
-        runs_training = runs_training or is_within(module, _LOOPS)
+    frames = reversed([frame for frame, _ in traceback.walk_tb(error.__traceback__)])
+    library_frames = _up_to(frames, (_PACKAGE, *trusted_packages()))
+    others = [(part, configured) for part, configured in configured_objects if part.key != TRAINER_KEY]
+    # Around the loops, a callback may be at work that tries learning rates; what fails within them is not its error.
+    if (found := _innermost_at_work(_up_to(library_frames, _LOOPS), others)) is not None:
+        part, configured = found
+        return part if _is_of_library(configured) or is_refusal(error) else None
+    trainers = [(part, configured) for part, configured in configured_objects if part.key == TRAINER_KEY]
     is_refused = is_refusal(error) or (isinstance(error, ValueError) and _is_raised_by_library(error))
-    return trainer if is_refused else None
+    found = _innermost_at_work(library_frames, trainers)
+    return found[0] if found is not None and is_refused else None
 
 
-def _is_at_work(frame: FrameType, part: Part, known: object) -> bool:
-    """Whether a frame is of a method of what was made of a node, or of a module that only that class uses."""
+def _up_to(frames: Iterable[FrameType], packages: tuple[str, ...]) -> list[FrameType]:
+    """The frames up to the first one of these packages, which is included."""
+    found = []
+    for frame in frames:
+        found.append(frame)
+        if is_within(_module_of(frame), packages):
+            break
+    return found
+
+
+def _innermost_at_work(
+    frames: Iterable[FrameType], configured_objects: Sequence[tuple[Part, object]]
+) -> tuple[Part, object] | None:
+    """The first node, in the order of the frames, whose object is at work in one; None if there is none."""
+    pairs = (
+        (part, configured)
+        for frame in frames
+        for part, configured in configured_objects
+        if _is_at_work(frame, part, configured)
+    )
+    return next(pairs, None)
+
+
+def _is_at_work(frame: FrameType, part: Part, configured: object) -> bool:
+    """Whether a frame is of a method of a node's object, or of a module that only its class uses."""
     name = part.target.rpartition(".")[2]
     if name in _HELPERS and is_within(_module_of(frame), (_HELPERS[name],)):
         return True
-    subject = _first_argument(frame)
-    return subject is known or type(subject) is known
+    instance = _first_argument(frame)
+    return instance is configured or type(instance) is configured
 
 
-def _is_of_library(known: object) -> bool:
-    kind = known if isinstance(known, type) else type(known)
+def _is_of_library(configured: object) -> bool:
+    kind = configured if isinstance(configured, type) else type(configured)
     return is_within(kind.__module__, _LIBRARIES)
 
 

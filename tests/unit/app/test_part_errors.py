@@ -104,11 +104,11 @@ def test_a_bug_of_this_package_that_a_library_calls_stays_as_it_is() -> None:
 
 def test_of_a_class_of_this_package_only_a_refusal_of_what_it_inherits_is_named() -> None:
     best = BestCheckpoint(monitor="x")
-    made = [(Part("callbacks.best", "cxr_lightning.training.callbacks.BestCheckpoint", {"monitor": "x"}), best)]
+    configured = [(Part("callbacks.best", "cxr_lightning.training.callbacks.BestCheckpoint", {"monitor": "x"}), best)]
     validated = SimpleNamespace(_has_run=True)
     trainer: Any = SimpleNamespace(fit_loop=SimpleNamespace(epoch_loop=SimpleNamespace(val_loop=validated)))
     words = r"`callbacks.best` that BestCheckpoint .* Correct `callbacks.best.monitor`"
-    with pytest.raises(ValueError, match=words), naming_key_of_hook(made):
+    with pytest.raises(ValueError, match=words), naming_key_of_hook(configured):
         best._save_topk_checkpoint(trainer, {})
-    with pytest.raises(AttributeError), naming_key_of_hook(made):
+    with pytest.raises(AttributeError), naming_key_of_hook(configured):
         best._save_topk_checkpoint(None, {})  # type: ignore[arg-type]
