@@ -8,6 +8,7 @@ from pathlib import Path
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
+from cxr_lightning.app.study_errors import SEARCH_PACKAGES, explain_search_error
 from cxr_lightning.utils.command_line import pasteable_override
 from cxr_lightning.utils.unexpected import describe_unexpected, message_of
 
@@ -29,8 +30,6 @@ USER_ERRORS = (
 becomes an ``UnexpectedError``."""
 _REFUSALS = frozenset({"lightning_fabric.utilities.exceptions.MisconfigurationException", "wandb.errors.errors.Error"})
 """Libraries' own classes of exceptions for settings that they refuse; by name, since their import takes seconds."""
-_OF_SWEEPER = ("optuna", "sqlalchemy")
-"""Packages that only a search uses."""
 _NO_METRIC = "Early stopping conditioned on metric"
 """Start of Lightning's message about a monitored metric that is not logged."""
 _ONE_VALUE = "Expected more than 1 value per channel when training"
@@ -56,11 +55,8 @@ def explain_error(error: Exception) -> Exception:
     """
     if isinstance(error, InterpolationResolutionError):
         return ValueError(describe_reference(error))
-    if (library := raising_module(error).partition(".")[0]) in _OF_SWEEPER:
-        reason = " ".join(str(error).split()).removesuffix(".")
-        return ValueError(
-            f"Expected settings of 'hydra.sweeper' that {library} accepts but it refuses them ({reason}). Correct them."
-        )
+    if (library := raising_module(error).partition(".")[0]) in SEARCH_PACKAGES:
+        return explain_search_error(error, library)
     text = " ".join(str(error).split())
     if is_refusal(error):
         library = "wandb" if type(error).__module__.startswith("wandb.") else "Lightning"

@@ -49,7 +49,7 @@ def explain_write_error(error: OSError, places: Mapping[str, str]) -> OSError:
     """
     if str(error.strerror).startswith(_NO_TEMPORARY_FOLDER):
         return OSError(f"Expected a folder for temporary files but got: {error.strerror}. Set TMPDIR to one.")
-    cause = next((one for one in _causes(error) if isinstance(one, OSError) and _is_of_writing(one)), None)
+    cause = next((one for one in causes_of(error) if isinstance(one, OSError) and _is_of_writing(one)), None)
     if cause is None:
         return error
     moved_by = _sentence_about(cause, places)
@@ -69,7 +69,8 @@ def _is_of_writing(error: OSError) -> bool:
     return error.errno in (*_FULL, *_CLOSED)
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def causes_of(error: BaseException) -> Iterator[BaseException]:
+    """The exception and those that it was raised from or during, the newest first."""
     following: BaseException | None = error
     for _ in range(_MAX_CAUSES):
         if following is not None:
