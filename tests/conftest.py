@@ -16,6 +16,8 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 
+from tests.quick_starts import parse_once, pass_over_imported
+
 # Tiny networks lose more to the hand-over between threads than they gain. Read when torch is first imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:  # Lightning takes seconds to import; not every test needs it
     from cxr_lightning.data.datamodule import ChestXRayDataModule
     from cxr_lightning.data.manifest import Manifest
 
+__all__ = ["parse_once", "pass_over_imported"]
 collect_ignore_glob = ["data/*"]
 """Packages that tests import by themselves: an import registers their parts."""
 

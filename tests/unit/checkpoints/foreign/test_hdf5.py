@@ -76,7 +76,7 @@ def bomb(file: h5py.File) -> None:
 def many(file: h5py.File) -> None:
     group = file.create_group("many")
     for number in range(51_000):
-        group.create_group(str(number))
+        h5py.h5g.create(group.id, b"%d" % number)  # twice as fast as create_group
 
 
 HOSTILE: dict[str, tuple[Callable[[h5py.File], None], str]] = {
