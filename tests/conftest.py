@@ -185,6 +185,20 @@ def start(main: Callable[[], None], folder: Path, *overrides: str, **defaults: o
     return 0
 
 
+@contextmanager
+def without_figures() -> Iterator[None]:
+    """Within the block, the figures of reports are empty: to draw them takes most of a small evaluation's time."""
+
+    from matplotlib.figure import Figure
+
+    from cxr_lightning.report.report_folder import FIGURES
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in FIGURES:
+            patch.setitem(FIGURES, name, lambda _: Figure())
+        yield
+
+
 def newest(pattern: str, folder: Path) -> Path:
     """The newest of a folder's files or folders with such a name; the folder itself if there is none."""
     return max(folder.glob(pattern), key=lambda path: path.stat().st_mtime_ns, default=folder)
@@ -209,12 +223,16 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 @pytest.fixture
 def evaluate(tmp_path: Path) -> Run:
-    """Runs evaluate.py with these settings and few replicates; gives its exit code and the newest report folder."""
+    """Runs evaluate.py with these settings and few replicates; gives its exit code and the newest report folder.
+
+    The report's figures are empty; tests/integration/test_evaluate.py and test_api.py draw them.
+    """
 
     from cxr_lightning.app.evaluate import run_evaluate
 
     def run_with(*overrides: str) -> tuple[int, Path]:
-        code = start(run_evaluate, tmp_path, *overrides, **QUICK)
+        with without_figures():
+            code = start(run_evaluate, tmp_path, *overrides, **QUICK)
         return code, newest("logs/evaluate/runs/*", tmp_path)
 
     return run_with

@@ -8,7 +8,9 @@ import pytorch_lightning as pl
 from cxr_lightning.data.datamodule import ChestXRayDataModule
 
 
-def empty_splits(trainer: pl.Trainer, datamodule: ChestXRayDataModule, splits: Sequence[str]) -> Iterator[str]:
+def splits_without_batches(
+    trainer: pl.Trainer, datamodule: ChestXRayDataModule, splits: Sequence[str]
+) -> Iterator[str]:
     """Describe fractions that leave no batch of a split.
 
     Args:

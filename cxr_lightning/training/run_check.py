@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytorch_lightning as pl
 
 from cxr_lightning.data.datamodule import ChestXRayDataModule
-from cxr_lightning.training.batch_limits import count_batches, empty_splits
+from cxr_lightning.training.batch_limits import count_batches, splits_without_batches
 from cxr_lightning.training.callbacks import best_checkpoint_never_kept, unreached_averages
 from cxr_lightning.training.missing_validation import missing_validation
 from cxr_lightning.training.monitored_findings import undefined_findings
@@ -50,7 +50,7 @@ def check_run_fits_data(run: PlannedRun, datamodule: ChestXRayDataModule) -> Non
         ValueError: If a fraction leaves no batch of a split that is used, the training ends before a validation, an
             average or a best checkpoint that is configured, or a monitored finding is undefined; all in one message.
     """
-    problems = list(empty_splits(run.trainer, datamodule, run.splits))
+    problems = list(splits_without_batches(run.trainer, datamodule, run.splits))
     if run.train and not problems and not run.trainer.fast_dev_run:  # type: ignore[attr-defined]  # set by Lightning's connector
         problems += _training_problems(run, datamodule)
     if problems:

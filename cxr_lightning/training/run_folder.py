@@ -8,11 +8,11 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from cxr_lightning.training.run_limits import is_longer
 from cxr_lightning.training.run_settings import (
     RunSettings,
     describe_differences,
     different_keys,
-    is_longer,
     is_same_length,
     read_settings,
 )

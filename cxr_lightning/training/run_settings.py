@@ -1,14 +1,13 @@
 """Whether two runs are the same: which of their settings determine what is learned, and how these differ."""
 
 import json
-import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from cxr_lightning.training.run_limits import number_in
 from cxr_lightning.utils.command_line import pasteable_override
 from cxr_lightning.utils.file_names import SETTINGS_FILE
 from cxr_lightning.utils.io import atomic_write_text
@@ -23,12 +22,6 @@ LENGTH_SETTINGS = (
 """Settings of how long a run trains: a run may go on with more of it."""
 LENGTH_CALLBACKS = ("pytorch_lightning.callbacks.EarlyStopping", "pytorch_lightning.callbacks.Timer")
 """Callbacks of the same kind, all of whose settings may change."""
-_LIMITS = re.compile(
-    r"(?P<count>trainer\.max_(epochs|steps)|callbacks\.\w+\.patience)"
-    r"|(?P<time>trainer\.max_time|callbacks\.\w+\.duration)(\.(?P<unit>weeks|days|hours|minutes|seconds))?"
-)
-"""Settings of length that end a training; a time may have a key for each of its units."""
-_SECONDS = {"weeks": 604800, "days": 86400, "hours": 3600, "minutes": 60, "seconds": 1}
 
 FREE_SETTINGS = (
     *("ckpt_path", "resume", "train", "test", "root", "paths", "hydra", "logger"),
@@ -157,40 +150,6 @@ def is_same_length(recorded: Mapping[str, Any], current: Mapping[str, Any]) -> b
     return all(_is_same(key, recorded.get(key), current.get(key)) for key in {*recorded, *current})
 
 
-def is_longer(recorded: Mapping[str, Any], current: Mapping[str, Any]) -> bool:
-    """Whether a run is to train for longer than it was: a limit is higher or gone, and none is lower.
-
-    Args:
-        recorded: The settings of its length.
-        current: Those that are given now.
-
-    Example:
-        >>> is_longer({"trainer.max_epochs": 2}, {"trainer.max_epochs": 3})
-        True
-        >>> is_longer({"trainer.max_time": "00:02:00:00"}, {"trainer.max_time.minutes": 90})
-        False
-    """
-    there, here = _limits(recorded), _limits(current)
-    pairs = [(there.get(key, math.inf), here.get(key, math.inf)) for key in {*there, *here}]
-    return any(now > before for before, now in pairs) and all(now >= before for before, now in pairs)
-
-
-def _limits(length: Mapping[str, Any]) -> dict[str, float]:
-    """The limits among settings of length, by key; of times in seconds."""
-    limits: dict[str, float] = {}
-    for key, value in length.items():
-        if value is None or not (found := _LIMITS.fullmatch(key)):
-            continue
-        if found["count"]:
-            limits[key] = math.inf if _number(value) == -1 else _number(value) or 0.0
-        else:
-            units = (found["unit"],) if found["unit"] else ("days", "hours", "minutes", "seconds")
-            parts = zip(str(value).split(":"), units, strict=False)
-            seconds = sum((_number(part) or 0.0) * _SECONDS[unit] for part, unit in parts)
-            limits[found["time"]] = limits.get(found["time"], 0.0) + seconds
-    return limits
-
-
 def refuse_other_settings(recorded: Mapping[str, Any], current: RunSettings, checkpoint: str) -> None:
     """Refuse to resume a run with other settings; data in another folder may be the same, and is compared itself.
 
@@ -237,23 +196,11 @@ def _is_same(key: str, there: object, here: object) -> bool:
     """Whether two values of a setting are the same, however they are written."""
     default = _LIGHTNING_DEFAULTS.get(key)
     there, here = (default if value is None else value for value in (there, here))
-    numbers = _number(there), _number(here)
+    numbers = number_in(there), number_in(here)
     if None in numbers:
         return json.dumps(there, default=str) == json.dumps(here, default=str)
     is_same_kind = isinstance(numbers[0], int) == isinstance(numbers[1], int) or numbers[0] == 0
     return numbers[0] == numbers[1] and (is_same_kind or not _is_below(key, _COUNTS_OR_FRACTIONS))
-
-
-def _number(value: object) -> float | None:
-    """The number that a value is, or that a text is of; None for any other."""
-    if isinstance(value, str):
-        for kind in (int, float):
-            try:
-                return kind(value)
-            except ValueError:
-                continue
-        return None
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _is_below(key: str, patterns: tuple[str, ...]) -> bool:

@@ -3,6 +3,8 @@
 import csv
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from cxr_lightning import cli
 from cxr_lightning.app.evaluate import run_evaluate
 from cxr_lightning.app.train import run_train
 from cxr_lightning.inference.predictions_file import read_predictions, write_predictions
-from tests.conftest import assert_one_error_line, start, write_nih
+from tests.conftest import assert_one_error_line, start, without_figures, write_nih
 
 SMALL = (
     "data=nih",
@@ -45,14 +47,20 @@ class Trained:
     def run(self, main: Callable[[], None], *overrides: str) -> int:
         return start(main, self.folder, *overrides)
 
-    def evaluate(self, *overrides: str) -> Path:
-        """Run evaluate.py, and give its report folder."""
+    def evaluate(self, *overrides: str, figures: bool = False) -> Path:
+        """Run evaluate.py, and give its report folder; its figures are empty unless asked for."""
         settings = ["progress_bar=false", "num_workers=0", "replicates=50"]
         if not any(override.startswith("gradcam.") for override in overrides):
             settings.append("gradcam.top=0")  # most tests need no pictures
-        assert self.run(run_evaluate, *settings, *overrides) == 0
+        with nullcontext() if figures else without_figures():
+            assert self.run(run_evaluate, *settings, *overrides) == 0
         name = "evaluate" if (self.logs / "evaluate").is_dir() else "train"
         return max((self.logs / name / "runs").iterdir(), key=lambda path: path.stat().st_mtime_ns)
+
+    @cached_property
+    def report(self) -> Path:
+        """The report folder of the checkpoint alone, which all tests share: do not change it."""
+        return self.evaluate(f"ckpt={self.checkpoint}", figures=True)
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +88,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 
 def test_a_checkpoint_alone_gives_the_report_and_repeats_the_test_aurocs(trained: Trained) -> None:
-    folder = trained.evaluate(f"ckpt={trained.checkpoint}")
+    folder = trained.report
     assert {path.name for path in folder.iterdir()} >= REPORT | {"figures", "tensorboard", ".hydra"}
     found = metrics_of(folder)
     for label, value in trained.summary["test"]["auroc"].items():
@@ -115,7 +123,7 @@ def test_predictions_hold_what_the_numbers_are_of(trained: Trained) -> None:
 
 
 def test_predictions_of_a_file_give_the_same_numbers_and_an_unknown_verdict(trained: Trained, tmp_path: Path) -> None:
-    first = trained.evaluate(f"ckpt={trained.checkpoint}")
+    first = trained.report
     second = trained.evaluate(f"predictions={first / 'predictions.csv'}", "data=nih", f"root={trained.root}")
     one, two = metrics_of(first), metrics_of(second)
     for label, numbers in one["labels"].items():
@@ -132,7 +140,7 @@ def test_predictions_of_a_file_give_the_same_numbers_and_an_unknown_verdict(trai
 
 @pytest.mark.slow
 def test_validation_predictions_of_a_file_fit_what_the_checkpoints_own_do(trained: Trained) -> None:
-    test = trained.evaluate(f"ckpt={trained.checkpoint}")
+    test = trained.report
     val = trained.evaluate(f"ckpt={trained.checkpoint}", "split=val")
     assert metrics_of(val)["fitted_on"] is None
     files = [f"predictions={test / 'predictions.csv'}", f"val_predictions={val / 'predictions.csv'}"]
@@ -144,14 +152,14 @@ def test_validation_predictions_of_a_file_fit_what_the_checkpoints_own_do(traine
 def test_validation_predictions_of_evaluated_images_are_refused(
     trained: Trained, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = trained.evaluate(f"ckpt={trained.checkpoint}") / "predictions.csv"
+    path = trained.report / "predictions.csv"
     files = [f"predictions={path}", f"val_predictions={path}"]
     assert trained.run(run_evaluate, *files, "data=nih", f"root={trained.root}") == 1
     assert "`val_predictions` of images outside it" in capsys.readouterr().err
 
 
 def test_missing_predictions_are_named_in_the_verdict_when_allowed(trained: Trained, tmp_path: Path) -> None:
-    rows = rows_of(trained.evaluate(f"ckpt={trained.checkpoint}") / "predictions.csv")
+    rows = rows_of(trained.report / "predictions.csv")
     path = write_rows(tmp_path / "fewer.csv", rows[3:])
     settings = [f"predictions={path}", "data=nih", f"root={trained.root}"]
     assert trained.run(run_evaluate, *settings) == 1
@@ -219,7 +227,7 @@ def test_test_images_alone_are_enough(trained: Trained, tmp_path: Path) -> None:
 
 
 def test_cxr_compare_of_two_reports(trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = trained.evaluate(f"ckpt={trained.checkpoint}")
+    folder = trained.report
     predictions = read_predictions(folder / "predictions.csv")
     noise = np.random.default_rng(0).random(predictions.probabilities.shape)
     other = tmp_path / "other.csv"
@@ -345,7 +353,7 @@ def test_images_that_the_model_has_seen_are_said_and_never_fitted_on(trained: Tr
     found = metrics_of(trained.evaluate(*settings, "data.split=patient", "data.seed=3", "data.test_fraction=0.5"))
     assert any("of patients that the model was trained on" in warning for warning in found["warnings"])
     # Another division of train_val changes nothing: what is fitted is fitted on the images that were for validation.
-    own = metrics_of(trained.evaluate(f"ckpt={trained.checkpoint}"))
+    own = metrics_of(trained.report)
     other = metrics_of(trained.evaluate(*settings, "data.seed=5", "data.val_fraction=0.2"))
     assert other["fitted_on"] == own["fitted_on"]
     assert other["labels"] == own["labels"]
@@ -382,7 +390,7 @@ def test_stored_operating_points_are_chosen_from_and_others_refused(
 
 
 def test_an_input_is_never_overwritten(trained: Trained, capsys: pytest.CaptureFixture[str]) -> None:
-    path = trained.evaluate(f"ckpt={trained.checkpoint}") / "predictions.csv"
+    path = trained.report / "predictions.csv"
     before = path.read_bytes()
     settings = [f"predictions={path}", "data=nih", f"root={trained.root}", f"hydra.run.dir={path.parent}"]
     assert trained.run(run_evaluate, *settings) == 1

@@ -12,11 +12,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from cxr_lightning.app.run_identity import settings_of
+from cxr_lightning.training.run_limits import is_longer
 from cxr_lightning.training.run_settings import (
     RunSettings,
     describe_differences,
     different_keys,
-    is_longer,
     is_same_length,
     read_settings,
     write_settings,
