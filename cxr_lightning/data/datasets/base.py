@@ -130,7 +130,8 @@ def read_label_columns(
     table = complete_columns(table, columns, problems)
     targets = parse_targets(raw[[label for label in labels if label in raw]], path, problems)
     problems.unknown |= {"labels"} if len(targets.columns) < len(labels) else set()
-    return pd.concat([table, targets.reindex(index=table.index, columns=list(labels))], axis=1)
+    targets = targets.reindex(index=table.index, columns=list(labels)).astype(float)
+    return pd.concat([table, targets], axis=1)
 
 
 def complete_columns(table: pd.DataFrame, columns: Collection[str], problems: TableProblems) -> pd.DataFrame:
