@@ -64,5 +64,10 @@ def heatmap_file_name(image_id: str, label: str) -> str:
     return f"{_safe_name(image_id)}_{_safe_name(label)}.png"
 
 
+def heatmap_row_file_name(image_id: str) -> str:
+    """File name of one image's heat maps in a row, such as ``00000001_000.png``."""
+    return f"{_safe_name(image_id)}.png"
+
+
 def _safe_name(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", text)[:60].strip("-") or "unnamed"

@@ -1,5 +1,8 @@
 """Heat maps drawn over their images, on a dark background as radiographs are read."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
@@ -20,6 +23,8 @@ Colors = NDArray[np.float64]
 _DARK, _LIGHT, _MUTED, _ORANGE, _CYAN = "#15181c", "#e4e7ea", "#a3acb6", "#f0935f", "#3fe0ff"
 _WIDTH, _PANEL, _MARGIN, _TOP = 6.0, 2.6, 0.1, 0.92  # inches
 _HEIGHT = _TOP + _PANEL + _MARGIN
+_SMALL_PANEL, _ROW_TOP, _CAPTION, _BAR = 1.7, 0.68, 0.38, 0.55  # inches, of a row
+_MAPS_IN_ROW = 4
 _MAX_OPACITY = 0.75  # where the map is 1
 
 
@@ -35,15 +40,47 @@ def overlay_figure(overlay: Overlay, title: str, *, synthetic: bool = False) -> 
         figure = Figure(figsize=(_WIDTH, _HEIGHT), facecolor=_DARK)
         figure.set_label(alternative_text(overlay))
         _headings(figure, overlay, title, synthetic)
-        gray = np.repeat(overlay.image[..., None] / 255, 3, axis=2)
-        _panel(figure, 0, gray, overlay)
-        right = _panel(figure, 1, blend_heatmap(gray, overlay.heatmap), overlay)
-        if overlay.empty:
-            frame = {"boxstyle": "round,pad=0.4", "facecolor": _DARK, "edgecolor": _MUTED, "linewidth": 0.7}
-            right.text(0.5, 0.93, "no positive evidence", color=_LIGHT, ha="center", va="center", bbox=frame)
-        else:
-            _color_bar(figure)
+        _panel(figure, (_MARGIN, _MARGIN), _PANEL, _gray_colors(overlay), overlay)
+        _map_panel(figure, (2 * _MARGIN + _PANEL, _MARGIN), _PANEL, overlay)
+        if not overlay.empty:
+            _color_bar(figure, 3 * _MARGIN + 2 * _PANEL, _PANEL)
     return figure
+
+
+def overlay_row_figure(overlays: Sequence[Overlay], title: str, *, synthetic: bool = False) -> Figure:
+    """Draw an image, and in one row with it the same under its heat map of each label; long rows are broken.
+
+    Args:
+        overlays: The image's heat maps, one or more.
+        title: Title, which names the data.
+        synthetic: Whether the image is synthetic; the title is then highlighted.
+    """
+    maps = min(len(overlays), _MAPS_IN_ROW)
+    rows = [overlays[start : start + maps] for start in range(0, len(overlays), maps)]
+    step = _SMALL_PANEL + _MARGIN
+    size = (step * (maps + 1) + _MARGIN + _BAR, _ROW_TOP + len(rows) * (_CAPTION + step))
+    with figure_style():
+        figure = Figure(figsize=size, facecolor=_DARK)
+        figure.set_label(". ".join(map(alternative_text, overlays)))
+        _title_lines(figure, title, synthetic)
+        _line(figure, (_MARGIN, 0.42), f"image {shorten(overlays[0].image_id, 40)}", 9)
+        for number, row in enumerate(rows):
+            top, bottom = _ROW_TOP + number * (_CAPTION + step), size[1] - (number + 1) * (_CAPTION + step) - _ROW_TOP
+            _panel(figure, (_MARGIN, bottom + _MARGIN), _SMALL_PANEL, _gray_colors(row[0]), replace(row[0], boxes=()))
+            for column, overlay in enumerate(row, start=1):
+                left = _MARGIN + column * step
+                _line(figure, (left, top), shorten(overlay.label), 9, bold=True, width=_SMALL_PANEL)
+                facts = f"probability {format_probability(overlay.probability)}"
+                _line(figure, (left, top + 0.19), facts, 8, width=_SMALL_PANEL)
+                _map_panel(figure, (left, bottom + _MARGIN), _SMALL_PANEL, overlay)
+        if not all(overlay.empty for overlay in overlays):
+            _color_bar(figure, step * (maps + 1) + _MARGIN, _SMALL_PANEL)
+    return figure
+
+
+def _gray_colors(overlay: Overlay) -> Colors:
+    """The image as colors, ``(H, W, 3)`` in [0, 1]."""
+    return np.repeat(overlay.image[..., None] / 255, 3, axis=2)
 
 
 def blend_heatmap(gray: Colors, heatmap: NDArray[np.float32]) -> Colors:
@@ -65,24 +102,41 @@ def blend_heatmap(gray: Colors, heatmap: NDArray[np.float32]) -> Colors:
 
 def _headings(figure: Figure, overlay: Overlay, title: str, synthetic: bool) -> None:
     facts = f"probability {format_probability(overlay.probability)}, target {target_name(overlay)}"
-    _line(figure, 0.09, shorten(title, 90), 7.5, _ORANGE if synthetic else _MUTED, bold=synthetic)
-    _line(figure, 0.25, NOT_FOR_CLINICAL_USE, 7.5, _MUTED)
-    _line(figure, 0.42, f"{shorten(overlay.label)}, {shorten(overlay.kind)}", 11, _LIGHT, bold=True)
-    _line(figure, 0.65, f"{facts}, image {shorten(overlay.image_id, 40)}", 9, _LIGHT)
+    _title_lines(figure, title, synthetic)
+    _line(figure, (_MARGIN, 0.42), f"{shorten(overlay.label)}, {shorten(overlay.kind)}", 11, bold=True)
+    _line(figure, (_MARGIN, 0.65), f"{facts}, image {shorten(overlay.image_id, 40)}", 9)
 
 
-def _line(figure: Figure, offset: float, content: str, size: float, color: str, *, bold: bool = False) -> None:
-    """Draw text at an offset in inches from the figure's top, smaller where it would not fit."""
-    text = figure.text(_MARGIN / _WIDTH, 1 - offset / _HEIGHT, content, color=color, va="top", fontsize=size)
+def _title_lines(figure: Figure, title: str, synthetic: bool) -> None:
+    _line(figure, (_MARGIN, 0.09), shorten(title, 90), 7.5, color=_ORANGE if synthetic else _MUTED, bold=synthetic)
+    _line(figure, (_MARGIN, 0.25), NOT_FOR_CLINICAL_USE, 7.5, color=_MUTED)
+
+
+def _line(
+    figure: Figure,
+    place: tuple[float, float],
+    content: str,
+    size: float,
+    *,
+    color: str = _LIGHT,
+    bold: bool = False,
+    width: float | None = None,
+) -> None:
+    """Draw text at a place in inches from the figure's left and top, smaller where it would not fit a width."""
+    total, height = figure.get_size_inches()
+    text = figure.text(place[0] / total, 1 - place[1] / height, content, color=color, va="top", fontsize=size)
     text.set_fontweight("bold" if bold else "normal")
-    max_width = (1 - 4 * _MARGIN / _WIDTH) * figure.bbox.width  # widths are not quite in proportion to sizes
+    max_width = (total - 4 * _MARGIN if width is None else width) * figure.dpi  # widths are not quite in proportion
     text.set_fontsize(size * min(1, max_width / max(text.get_window_extent().width, 1)))
 
 
-def _panel(figure: Figure, column: int, image: Colors, overlay: Overlay) -> Axes:
-    """Draw one panel; its coordinates are fractions of the image's sides, from the upper left corner."""
-    left, bottom = _MARGIN + column * (_PANEL + _MARGIN), _MARGIN
-    axes = figure.add_axes((left / _WIDTH, bottom / _HEIGHT, _PANEL / _WIDTH, _PANEL / _HEIGHT))
+def _panel(figure: Figure, place: tuple[float, float], side: float, image: Colors, overlay: Overlay) -> Axes:
+    """Draw one panel at a place in inches from the figure's left and bottom; its coordinates are fractions.
+
+    They are fractions of the image's sides, from the upper left corner.
+    """
+    width, height = figure.get_size_inches()
+    axes = figure.add_axes((place[0] / width, place[1] / height, side / width, side / height))
     axes.imshow(image, extent=IMAGE_EXTENT, interpolation="bilinear")
     axes.set_axis_off()
     for x, y, width, height in overlay.boxes:
@@ -93,10 +147,18 @@ def _panel(figure: Figure, column: int, image: Colors, overlay: Overlay) -> Axes
     return axes
 
 
-def _color_bar(figure: Figure) -> None:
-    """Draw the color bar, with the colors as they appear over a middle gray."""
-    left, bottom, width, height = 2 * (_PANEL + _MARGIN) + _MARGIN, _MARGIN + 0.05, 0.1, _PANEL - 0.1
-    axes = figure.add_axes((left / _WIDTH, bottom / _HEIGHT, width / _WIDTH, height / _HEIGHT))
+def _map_panel(figure: Figure, place: tuple[float, float], side: float, overlay: Overlay) -> None:
+    """Draw the image under its heat map, or the image with a remark if that is empty."""
+    axes = _panel(figure, place, side, blend_heatmap(_gray_colors(overlay), overlay.heatmap), overlay)
+    if overlay.empty:
+        frame = {"boxstyle": "round,pad=0.4", "facecolor": _DARK, "edgecolor": _MUTED, "linewidth": 0.7}
+        axes.text(0.5, 0.93, "no positive evidence", color=_LIGHT, ha="center", va="center", bbox=frame)
+
+
+def _color_bar(figure: Figure, left: float, side: float) -> None:
+    """Draw the color bar beside a panel of the lowest row, with the colors as they appear over a middle gray."""
+    width, height = figure.get_size_inches()
+    axes = figure.add_axes((left / width, (_MARGIN + 0.05) / height, 0.1 / width, (side - 0.1) / height))
     values = np.linspace(0, 1, 256, dtype=np.float32)[:, None]
     axes.imshow(blend_heatmap(np.full((256, 1, 3), 0.5), values), extent=(0, 1, 0, 1), aspect="auto", origin="lower")
     axes.set_xticks([])
@@ -105,4 +167,6 @@ def _color_bar(figure: Figure) -> None:
     axes.tick_params(length=0, pad=2, labelsize=8, labelcolor=_LIGHT)
     axes.spines[:].set_visible(False)
     axes.yaxis.set_label_position("right")
-    axes.set_ylabel("fraction of this map's maximum", color=_LIGHT, fontsize=8, labelpad=2)
+    axes.set_ylabel(
+        "fraction of this map's maximum", color=_LIGHT, fontsize=8 if side > _SMALL_PANEL else 7, labelpad=2
+    )

@@ -11,7 +11,7 @@ from cxr_lightning.report.figure_export import save_png, small_png, to_svg
 from cxr_lightning.report.html_page import render_html
 from cxr_lightning.report.metrics_csv import write_metrics_csv
 from cxr_lightning.report.metrics_json import write_metrics_json
-from cxr_lightning.report.overlays import overlay_figure
+from cxr_lightning.report.overlays import overlay_figure, overlay_row_figure
 from cxr_lightning.report.wording import evaluation_title
 from cxr_lightning.utils.file_names import METRICS_TABLE
 from cxr_lightning.utils.io import atomic_write_bytes, atomic_write_text
@@ -83,6 +83,18 @@ def _write_overlays(folder: Path, gallery: Sequence[Overlay], pngs: Sequence[byt
     for name, png in zip(overlay_file_names(gallery), pngs, strict=True):
         with atomic_write_bytes(folder / name) as file:
             file.write(png)
+
+
+def write_overlay_row(overlays: Sequence[Overlay], path: Path, title: str = "") -> None:
+    """Write an image and its heat maps in one row as PNG.
+
+    Args:
+        overlays: The image's heat maps, one or more.
+        path: File to write.
+        title: Title of the figure, highlighted; such as that the model was trained on synthetic data.
+    """
+    with atomic_write_bytes(path) as file:
+        file.write(small_png(overlay_row_figure(overlays, title, synthetic=bool(title))))
 
 
 def write_overlay(overlay: Overlay, path: Path, title: str = "") -> None:

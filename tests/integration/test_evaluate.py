@@ -280,12 +280,14 @@ def test_cxr_explain_draws_the_findings_with_the_best_validation_auroc(
     arguments = ["explain", *images, "--model", str(trained.checkpoint), "--out", str(tmp_path / "maps")]
     assert cli.main([*arguments, "--top", "2"]) == 0
     assert "highest validation AUROC" in capsys.readouterr().out
-    assert len(list((tmp_path / "maps").glob("*.png"))) == 4
+    assert len(list((tmp_path / "maps").glob("*.png"))) == 6  # of each image one in a row, and one a finding
     assert cli.main([*arguments, "--top", "2"]) == 1
     assert "exists already" in capsys.readouterr().err
     assert cli.main([*arguments[:-1], str(tmp_path / "more"), "--labels", "Effusion"]) == 0
     assert [path.name for path in sorted((tmp_path / "more").iterdir())] == [
+        "00000001_000.png",
         "00000001_000_Effusion.png",
+        "00000001_001.png",
         "00000001_001_Effusion.png",
     ]
     for wrong, words in ((["--labels", "Foo"], "labels among the model's"), (["--top", "0"], "--top to be at least 1")):

@@ -10,8 +10,8 @@ from cxr_lightning.imaging.reader import read_gray, resize
 from cxr_lightning.metrics.ranking import top_labels
 from cxr_lightning.models.backbones.base import TargetLayer
 from cxr_lightning.models.untrained import untrained_among
-from cxr_lightning.report.captions import heatmap_file_name
-from cxr_lightning.report.report_folder import write_overlay
+from cxr_lightning.report.captions import heatmap_file_name, heatmap_row_file_name
+from cxr_lightning.report.report_folder import write_overlay, write_overlay_row
 from cxr_lightning.report.wording import model_title
 from cxr_lightning.utils.paths import file_problem
 
@@ -25,7 +25,7 @@ def explain_images(
     target_layer: TargetLayer,
     out: Path,
 ) -> None:
-    """Draw the heat maps of every image, and print the names of the files.
+    """Draw the heat maps of every image, each alone and all in one row, and print the names of the files.
 
     Args:
         images: Image files.
@@ -50,7 +50,8 @@ def explain_images(
         )
     labels = labels or _best_labels(model.val_auroc_by_label, top, model_file)
     paths = {image: [out / heatmap_file_name(image.stem, label) for label in labels] for image in images}
-    _check_files(paths)
+    rows = {image: out / heatmap_row_file_name(image.stem) for image in images}
+    _check_files({image: [*paths[image], rows[image]] for image in images})
     title = model_title(bool(model.metadata.get("data", {}).get("synthetic")))
     for image, files in paths.items():
         pixels = resize(read_gray(image), model.hparams["image_size"], model.hparams["interpolation"])
@@ -59,6 +60,8 @@ def explain_images(
         for path, overlay in zip(files, overlays, strict=True):
             write_overlay(overlay, path, title)
             print(path)
+        write_overlay_row(overlays, rows[image], title)
+        print(rows[image])
 
 
 def _check_files(paths: Mapping[Path, list[Path]]) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 from cxr_lightning.explain.results import Explanation, Overlay
 from cxr_lightning.report.captions import alternative_text, overlay_file_names
 from cxr_lightning.report.figure_export import small_png
-from cxr_lightning.report.overlays import blend_heatmap, overlay_figure
+from cxr_lightning.report.overlays import blend_heatmap, overlay_figure, overlay_row_figure
 
 MakeOverlay = Callable[..., Overlay]
 
@@ -130,3 +130,37 @@ def test_file_names_say_finding_and_kind(explanation: Explanation) -> None:
         "Mass_false-positive_1.png",
         "Mass_true-positive_2.png",
     )
+
+
+def test_a_row_is_the_image_and_its_maps_side_by_side(make_overlay: MakeOverlay) -> None:
+    box = (0.1, 0.2, 0.3, 0.4)
+    overlays = [make_overlay("Mass", boxes=()), make_overlay("Edema", boxes=(box,))]
+    figure = overlay_row_figure(overlays, "SYNTHETIC DATA", synthetic=True)
+    image, first, second = figure.axes[:3]
+    gray = np.repeat(overlays[0].image[..., None] / 255, 3, axis=2)
+    assert np.array_equal(np.asarray(image.images[0].get_array()), gray)
+    for axes, overlay in ((first, overlays[0]), (second, overlays[1])):
+        assert np.array_equal(np.asarray(axes.images[0].get_array()), blend_heatmap(gray, overlay.heatmap))
+    assert [len(axes.patches) for axes in (image, first, second)] == [0, 0, 1]
+    left = [axes.get_position().x0 for axes in (image, first, second)]
+    assert left == sorted(left)
+    assert len({round(axes.get_position().y0, 6) for axes in (image, first, second)}) == 1
+    drawn = texts(figure)
+    assert {"SYNTHETIC DATA", "Not for clinical use.", "image 00000001_000.png", "Mass", "Edema"} <= set(drawn)
+    assert drawn.count("probability 0.750") == 2
+    assert "fraction of this map's maximum" in drawn
+
+
+def test_a_row_of_more_than_four_maps_is_broken(make_overlay: MakeOverlay) -> None:
+    figure = overlay_row_figure([make_overlay(label) for label in "ABCDEF"], "data")
+    tops = [round(axes.get_position().y1, 6) for axes in figure.axes[:8]]
+    assert len(set(tops)) == 2
+    assert tops == [tops[0]] * 5 + [tops[5]] * 3
+    assert tops[5] < tops[0]
+    assert all(0 <= axes.get_position().y0 < axes.get_position().y1 <= 1 for axes in figure.axes)
+
+
+def test_a_row_without_any_evidence_has_no_color_bar(make_overlay: MakeOverlay) -> None:
+    figure = overlay_row_figure([make_overlay(heatmap=np.zeros((32, 32), dtype=np.float32))], "data")
+    assert len(figure.axes) == 2
+    assert "no positive evidence" in texts(figure)
