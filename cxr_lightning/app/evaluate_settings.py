@@ -20,10 +20,9 @@ from cxr_lightning.data.setting_rules import MAX_WORKERS
 from cxr_lightning.imaging.reader import Interpolation
 from cxr_lightning.metrics.operating_points import parse_rules
 from cxr_lightning.utils.command_line import override_key
+from cxr_lightning.utils.latest_model import LATEST
 from cxr_lightning.utils.paths import file_problem
 
-LATEST = "latest"
-"""Value of ``ckpt`` for the newest best.ckpt below the log folder."""
 _REFUSED_DATA_SETTINGS = {
     "image_size": "it is the checkpoint's",
     "interpolation": "it is the checkpoint's",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 from hydra.utils import instantiate
 
-from cxr_lightning.app.evaluate_settings import LATEST, EvaluateSettings
+from cxr_lightning.app.evaluate_settings import EvaluateSettings
 from cxr_lightning.app.evaluation_data import build_datamodule, check_datamodule, load_data, load_foreign
 from cxr_lightning.app.explanation import check_heatmaps
 from cxr_lightning.checkpoints.foreign.reader import is_foreign_file
@@ -22,8 +22,9 @@ from cxr_lightning.inference.predictions import Predictions, predictions_of
 from cxr_lightning.inference.predictions_file import join_predictions
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.models.postprocess import PostProcessing, read_postprocessing
-from cxr_lightning.utils.file_names import BEST_CHECKPOINT, CHECKPOINT_FOLDER
+from cxr_lightning.utils.file_names import CHECKPOINT_FOLDER
 from cxr_lightning.utils.io import file_sha256
+from cxr_lightning.utils.latest_model import LATEST, newest_best_checkpoint
 
 logger = logging.getLogger(__name__)
 
@@ -137,16 +138,9 @@ def _validation_predictions(
 def _find_checkpoint(settings: EvaluateSettings) -> str:
     if settings.ckpt != LATEST:
         return str(settings.ckpt)
-    folder = Path(settings.paths.log_dir) / "train"
-    pattern = f"*runs/**/{CHECKPOINT_FOLDER}/{BEST_CHECKPOINT}"
-    found = sorted(folder.glob(pattern), key=lambda path: path.stat().st_mtime_ns)
-    if not found:
-        raise FileNotFoundError(
-            f"Expected a run with {CHECKPOINT_FOLDER}/{BEST_CHECKPOINT} below '{folder}' for ckpt=latest but there is "
-            "none. Train first, or give the file."
-        )
-    logger.info("checkpoint: %s", found[-1])
-    return str(found[-1])
+    newest = newest_best_checkpoint(Path(settings.paths.log_dir))
+    logger.info("checkpoint: %s", newest)
+    return str(newest)
 
 
 def _metadata(path: str, model: ChestXRayClassifier) -> dict[str, object]:

@@ -19,6 +19,7 @@ from cxr_lightning.metrics.ranking import FloatArray
 from cxr_lightning.models.postprocess import PostProcessing, read_postprocessing
 from cxr_lightning.models.untrained import untrained_columns, without_untrained
 from cxr_lightning.utils.json_values import null_to_nan
+from cxr_lightning.utils.latest_model import model_file
 from cxr_lightning.utils.paths import refuse_url
 
 if TYPE_CHECKING:  # torch is needed for a checkpoint only
@@ -187,7 +188,8 @@ def load_model(path: str | Path, *, operating_point: str | None = None, device: 
     """A trained model from its file: a checkpoint, an exported model, or weights in another format.
 
     Args:
-        path: The model file, such as ``best.ckpt``, ``model.onnx`` or a Keras ``.h5`` file.
+        path: The model file, such as ``best.ckpt``, ``model.onnx`` or a Keras ``.h5`` file; ``latest`` is the newest
+            best checkpoint below the log folder.
         operating_point: See :class:`Predictor`.
         device: Device name, such as ``cpu`` or ``cuda``; by default a GPU if there is one.
 
@@ -196,4 +198,4 @@ def load_model(path: str | Path, *, operating_point: str | None = None, device: 
         ValueError: If it is no model file, lacks required metadata, or there is no such device.
     """
     refuse_url(path, "a local checkpoint")
-    return Predictor(load_backend(Path(path), device), operating_point)
+    return Predictor(load_backend(model_file(path), device), operating_point)

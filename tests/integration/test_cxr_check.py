@@ -15,7 +15,7 @@ from cxr_lightning.inference.predictor import load_model
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.models.reference_pair import exact_probabilities
 from cxr_lightning.phantom.reference_image import reference_image
-from tests.conftest import Run
+from tests.conftest import Run, assert_one_error_line
 
 
 def classifier_with_reference() -> ChestXRayClassifier:
@@ -89,10 +89,23 @@ def test_computing_it_changes_nothing_of_a_training() -> None:
     assert all(torch.equal(before[name], buffer) for name, buffer in model.named_buffers())
 
 
-def test_checkpoints_of_a_run_carry_it_in_float32(run: Run, small: list[str]) -> None:
+def test_checkpoints_of_a_run_carry_it_in_float32(
+    run: Run,
+    small: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("CXR_LOG_DIR", str(tmp_path / "logs"))
+    assert main(["check", "latest"]) == 1
+    output = capsys.readouterr()
+    assert_one_error_line(output.out, output.err, ["as 'latest' but there is none", "Train first"])
     code, folder = run(*small, "trainer.precision=bf16-mixed")
     assert code == 0
     for name in ("best", "last"):
         path = folder / f"checkpoints/{name}.ckpt"
         assert main(["check", str(path), "--device", "cpu"]) == 0
         assert load_classifier(str(path)).reference is not None
+    assert main(["check", "latest", "--device", "cpu"]) == 0
+    assert f"model: {folder}/checkpoints/best.ckpt" in capsys.readouterr().err
+    assert load_model("latest", device="cpu").labels == load_classifier(str(path)).labels

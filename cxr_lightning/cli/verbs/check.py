@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
+from cxr_lightning.cli.model_argument import named_model
+
 
 def check(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="a checkpoint")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="a checkpoint, or latest")],
     device: Annotated[
         str | None, typer.Option(metavar="NAME", help="cpu, cuda or mps  [default: cuda if there is one]")
     ] = None,
@@ -17,7 +19,8 @@ def check(
     Compute the probabilities of the model's reference image again, a synthetic radiograph that its file carries, and
     compare them with those stored there. The exit code is 1 if any differs by over 0.0001.
     """
-    classifier = resolve_name("cxr_lightning.inference.predictor:load_model")(model, device=device).classifier
+    file = named_model(model)
+    classifier = resolve_name("cxr_lightning.inference.predictor:load_model")(file, device=device).classifier
     difference = resolve_name("cxr_lightning.checkpoints.installation_check:difference_from_reference")(classifier)
     changed = resolve_name("cxr_lightning.checkpoints.installation_check:changed_versions")(classifier)
     print(f"largest difference of {len(classifier.labels)} probabilities on {classifier.device}: {difference:.1e}")

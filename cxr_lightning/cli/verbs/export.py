@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 
 from cxr_lightning.cli.arguments import PathArgument
+from cxr_lightning.cli.model_argument import named_model
 
 
 def export(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="a checkpoint")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="a checkpoint, or latest")],
     out: Annotated[Path, PathArgument(metavar="OUT", help=".onnx or .safetensors; must not exist yet")],
 ) -> None:
     """Write a trained model as ONNX or safetensors.
@@ -25,7 +26,7 @@ def export(
     """
     if out.suffix not in (".onnx", ".safetensors"):
         raise ValueError(f"Expected OUT to end in .onnx or .safetensors but got '{out}'.")
-    predictor = resolve_name("cxr_lightning.inference.predictor:load_model")(model, device="cpu")
+    predictor = resolve_name("cxr_lightning.inference.predictor:load_model")(named_model(model), device="cpu")
     differences = resolve_name("cxr_lightning.checkpoints.export:export_classifier")(predictor.classifier, out)
     for compared, difference in differences.items():
         print(f"{compared} {difference:.1e}")

@@ -7,13 +7,14 @@ from typing import Annotated
 import typer
 
 from cxr_lightning.cli.arguments import PathOption, refuse_several
+from cxr_lightning.cli.model_argument import named_model
 
 
 def predict(
     paths: Annotated[
         list[str], typer.Argument(metavar="PATH", help="files, folders, or patterns in quotes; DICOM too")
     ],
-    model: Annotated[str, typer.Option(metavar="FILE", help="a checkpoint, or weights in another format")],
+    model: Annotated[str, typer.Option(metavar="FILE", help="a checkpoint, weights in another format, or latest")],
     out: Annotated[Path | None, PathOption(metavar="FOLDER", help="write results.jsonl and results.csv there")] = None,
     json: Annotated[bool, typer.Option("--json", help="print a JSON object per file instead of a table")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="print CSV instead of a table")] = False,
@@ -45,7 +46,7 @@ def predict(
     images = resolve_name("cxr_lightning.inference.image_files:find_images")(paths)
     code: int = resolve_name("cxr_lightning.cli.jobs.predict:predict_files")(
         images,
-        model,
+        named_model(model),
         out=out,
         printed="json" if json else "csv" if csv else "table",
         gradcam=gradcam,
