@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from cxr_lightning.app.unknown_names import describe_unknown_choice, describe_unknown_key, join_problems
 from cxr_lightning.app.written_arguments import written_arguments
 from cxr_lightning.utils.command_line import override_key
-from cxr_lightning.utils.suggestions import did_you_mean
+from cxr_lightning.utils.suggestions import did_you_mean, suggested_names
 
 _UNKNOWN_KEY = re.compile(r"Could not (?:override|delete from config\.) '([^']+)'")
 _ADDED_GROUP = re.compile(r"(?:Multiple values for |force-add of config groups is not supported: '\+\+)([\w/]+)")
@@ -167,9 +167,9 @@ def _unknown_key(key: str, config: DictConfig) -> str:
     taken = _arguments_of(node)
     if key == unknown and name in taken:
         return f"Expected '+' before a key that no file sets but got '{key}'. Add it: +{key}=VALUE."
-    further = {f"+{parent}.{other}" for other in taken if other not in names}
-    if not did_you_mean(name, names) and further and (hint := did_you_mean(f"+{unknown}", further)):
-        return f"Expected a known key but got '{key}'. {hint}"
+    further = taken - set(names)
+    if nearest := further & set(suggested_names(did_you_mean(name, {*names, *further}))):
+        return f"Expected a known key but got '{key}'. {did_you_mean(name, nearest, f'+{parent}.')}"
     if elsewhere := _same_name_elsewhere(name, config):
         return f"Expected a known key but got '{key}'. Did you mean {' or '.join(map(repr, elsewhere))}?"
     described = describe_unknown_key(unknown, names if parent else [*names, *groups])

@@ -38,7 +38,7 @@ MISSPELLED: dict[str, list[str]] = {
     "~scheduler": ["Leave '~scheduler' out"],
     "logger.csv.name=x": ["logger=csv as well"],
     "~callbacks.early_stoping": ["'callbacks.early_stopping'?"],
-    "trainer.max_step=5": ["'trainer.max_epochs'?"],
+    "trainer.max_step=5": ["'+trainer.max_steps'?"],
     "trainer.max_steps=5": ["+trainer.max_steps=VALUE"],
     "optimizer.beta=[0.9,0.9]": ["'+optimizer.betas'?"],
     "seed.value=1": ["'seed' has no keys"],
@@ -87,6 +87,17 @@ def test_a_misspelled_setting_of_evaluate_gets_a_suggestion(
         run_evaluate()
     output = capsys.readouterr()
     assert_one_error_line(output.out, output.err, MISSPELLED_IN_EVALUATE[override])
+
+
+def test_a_name_that_is_near_to_no_other_gets_none_in_its_place(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    code = run("optimizer.learning_rate=0.1")
+    line = capsys.readouterr().err
+    assert code[0] == 1
+    assert "Did you mean" not in line
+    assert "optimizer.learning_rate" in line
+    assert "lr" in line.partition("Known are")[2]
+    run("trainer.max_times=3")
+    assert "Did you mean '+trainer.max_time'?" in capsys.readouterr().err
 
 
 def test_all_misspelled_settings_are_in_one_line(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
