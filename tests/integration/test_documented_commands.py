@@ -213,6 +213,8 @@ def run_python(block: Block, names: dict[str, Any], folder: Path) -> None:
     code = re.sub(r"(image_size=)\d+", r"\g<1>32", code).replace(
         "Trainer(", 'Trainer(accelerator="cpu", logger=False, '
     )
+    sizes = ", ".join(f"{name}={value}" for name, value in PHANTOM.items())
+    code = code.replace("PhantomLayout()", f"PhantomLayout({sizes})")
     code = re.sub(r"^main\(", "assert 0 == main(", code, flags=re.MULTILINE)
     kept = {name: names[name] for name in ("train", "evaluate")}
     lines = [line for line in code.splitlines() if not re.match(r"from cxr_lightning import .*(train|evaluate)", line)]
