@@ -18,17 +18,20 @@ from tempfile import TemporaryFile
 from threading import Lock
 from typing import IO
 
-_WORKER_VARIABLES = {
+from cxr_lightning.utils import helper_program
+
+WORKER_VARIABLES = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MALLOC_MMAP_THRESHOLD_": "100000000",  # glibc keeps freed arrays instead of returning them: a quarter less time
     "MALLOC_TRIM_THRESHOLD_": "1000000000",
     "MALLOC_TOP_PAD_": "67108864",
 }
-
-
+"""Environment variables of a helper process, beside those of this process."""
 _EXIT_OS_ERROR = 74
 """Exit status of a process that got an error of the system, as of other programs (``EX_IOERR``)."""
+_FINISHED = "\x04"
+"""Last line of a process whose function has returned."""
 
 
 def usable_cores() -> int:
@@ -50,25 +53,37 @@ def check_workers(workers: int) -> int:
     return workers
 
 
-def helper_environment(**extra: str) -> dict[str, str]:
-    """Environment variables of a process that runs a module of this package, the same copy of it as this process.
+def helper_command(module: str, function: str, *values: object) -> list[str]:
+    r"""Command of an isolated Python process that calls a function of the same copy of this package.
+
+    Such a process takes no module from the current folder, and ignores ``PYTHON*`` variables. It may import from where
+    this process may.
 
     Args:
-        **extra: Variables to set in addition, or instead of this process's.
-
-    Returns:
-        This process's variables, with the folder of the package first on ``PYTHONPATH``.
+        module: Module that holds the function.
+        function: Name of the function.
+        *values: Its arguments, as types of JSON.
 
     Example:
-        >>> environment = helper_environment(OMP_NUM_THREADS="1")
-        >>> environment["OMP_NUM_THREADS"]
-        '1'
-        >>> Path(environment["PYTHONPATH"].split(os.pathsep)[0], "cxr_lightning").is_dir()
-        True
+        >>> import subprocess
+        >>> subprocess.run(helper_command("builtins", "print", 7), capture_output=True, text=True).stdout
+        '7\\n'
     """
-    package_root = str(Path(__file__).absolute().parents[2])
-    paths = [package_root, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **extra}
+    call = {"paths": _import_paths(), "module": module, "function": function, "values": values}
+    return [sys.executable, "-I", "-X", "utf8", helper_program.__file__, json.dumps(call)]
+
+
+def _import_paths() -> list[str]:
+    """The places from which this process imports, without the current folder."""
+    absolute = [path for path in sys.path if Path(path).is_absolute()]
+    return [path for path in absolute if not _is_current_folder(path)]
+
+
+def _is_current_folder(path: str) -> bool:
+    try:
+        return Path(path).samefile(os.curdir)
+    except OSError:  # one of them does not exist
+        return False
 
 
 def run_in_processes(module: str, function: str, tasks: Sequence[str], handle_line: Callable[[str], object]) -> None:
@@ -81,18 +96,18 @@ def run_in_processes(module: str, function: str, tasks: Sequence[str], handle_li
         handle_line: Called with each line that a process writes, without its line end; calls never overlap.
 
     Raises:
-        ChildProcessError: If a process was ended from outside, for example because memory ran out.
+        ChildProcessError: If a process ended before its function did, for example because memory ran out.
         OSError: If a process got one from the system, such as that the disk is full.
         RuntimeError: If a process fails otherwise; its message is passed on.
     """
-    code = f"from {__name__} import run_task_function; run_task_function({module!r}, {function!r})"
+    command = helper_command(__name__, run_task_function.__name__, module, function)
     lock = Lock()
 
     def handle_line_alone(line: str) -> None:
         with lock:
             handle_line(line)
 
-    with ThreadPoolExecutor(len(tasks)) as threads, _processes(code, len(tasks)) as processes:  # processes end first
+    with ThreadPoolExecutor(len(tasks)) as threads, _processes(command, len(tasks)) as processes:  # processes end first
         pairs = zip(processes, tasks, strict=True)
         futures = [threads.submit(_run_task, *process, task, handle_line_alone) for process, task in pairs]
         for future in as_completed(futures):
@@ -103,6 +118,7 @@ def run_task_function(module: str, function: str) -> None:
     """Run a function in a process of :func:`run_in_processes`; an error of the system is passed on."""
     try:
         getattr(import_module(module), function)()
+        print(_FINISHED, flush=True)
     except OSError as error:
         if error.errno is None:
             raise
@@ -111,20 +127,19 @@ def run_task_function(module: str, function: str) -> None:
 
 
 @contextmanager
-def _processes(code: str, count: int) -> Iterator[list[tuple["subprocess.Popen[str]", IO[str]]]]:
+def _processes(command: Sequence[str], count: int) -> Iterator[list[tuple["subprocess.Popen[str]", IO[str]]]]:
     """Started interpreters, each with the file of its stderr; they are ended when the block is left for any reason."""
-    environment = helper_environment(**_WORKER_VARIABLES)
     # Files rather than pipes: a full pipe blocks a process that writes much, as libtiff does for damaged files.
     files = [TemporaryFile("w+", encoding="utf-8", errors="replace") for _ in range(count)]  # noqa: SIM115
     processes = [
         subprocess.Popen(
-            [sys.executable, "-c", code],
+            command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
             encoding="utf-8",
-            env=environment,
+            env={**os.environ, **WORKER_VARIABLES},
         )
         for stderr in files
     ]
@@ -150,8 +165,12 @@ def _run_task(
     with suppress(BrokenPipeError):  # the error of a process that has died is raised below
         process.stdin.write(task)
         process.stdin.close()
+    has_finished = False
     for line in process.stdout:
-        handle_line(line.rstrip("\n"))
+        if line == f"{_FINISHED}\n":
+            has_finished = True
+        else:
+            handle_line(line.rstrip("\n"))
     if process.wait() < 0:
         raise ChildProcessError(
             f"Expected a worker process to finish but it was ended by signal {-process.returncode}. "
@@ -165,4 +184,9 @@ def _run_task(
         raise RuntimeError(
             f"Expected a worker process to finish but it ended with status {process.returncode}: {message[-2000:]} "
             "Use workers=1 to see the error where it happens."
+        )
+    if not has_finished:
+        raise ChildProcessError(
+            "Expected a worker process to finish but it ended without an answer. Start again: what was finished is "
+            "kept."
         )

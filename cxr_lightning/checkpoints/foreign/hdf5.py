@@ -1,8 +1,6 @@
 """HDF5 files as names, shapes and arrays, read in a separate process that may crash without harm."""
 
 import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_lightning.utils.subprocesses import helper_environment
+from cxr_lightning.utils.limited_process import LimitedCallError, LimitedFunction, Limits
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-_TIMEOUT_SECONDS = 60
-_WORKER = "cxr_lightning.checkpoints.foreign.hdf5_worker"
+_answer_task = LimitedFunction(
+    "cxr_lightning.checkpoints.foreign.hdf5_worker", "answer_task", Limits(memory=400 << 20, seconds=15)
+)
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ def list_contents(path: Path, *, display_path: Path | None = None) -> HDF5Conten
         ValueError: If it is damaged, or holds anything but plain floating-point datasets: links, external or
             virtual datasets, objects, sizes that the file cannot have.
     """
-    content = json.loads(_run_worker(display_path or path, [str(path)], ""))
+    content = _run_worker(display_path or path, {"file": str(path.absolute())})
     shapes = {name: tuple(shape) for name, shape in content["datasets"].items()}
     return HDF5Contents(shapes, content["attributes"])
 
@@ -62,33 +61,21 @@ def read_arrays(path: Path, names: Sequence[str], *, display_path: Path | None =
     """
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "arrays.npz"
-        _run_worker(display_path or path, [str(path), str(out)], json.dumps(list(names)))
+        _run_worker(display_path or path, {"file": str(path.absolute()), "names": list(names), "out": str(out)})
         with np.load(out, allow_pickle=False) as archive:
             arrays = [archive[str(number)] for number in range(len(names))]
     return arrays
 
 
-def _run_worker(display_path: Path, arguments: list[str], stdin: str) -> str:
-    """Run :mod:`~cxr_lightning.checkpoints.foreign.hdf5_worker` and return what it prints."""
+def _run_worker(display_path: Path, task: dict[str, Any]) -> dict[str, Any]:
+    """Have :mod:`~cxr_lightning.checkpoints.foreign.hdf5_worker` do a task, and return its answer."""
     try:
-        done = subprocess.run(
-            # -P: import nothing from the current folder, where a file may be called h5py.py.
-            [sys.executable, "-P", "-m", _WORKER, *arguments],
-            env=helper_environment(OPENBLAS_NUM_THREADS="1"),  # more threads would only take memory
-            input=stdin,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=_TIMEOUT_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise ValueError(_refusal(display_path, f"reading it took longer than {_TIMEOUT_SECONDS} s")) from None
-    if done.returncode == 0:
-        return done.stdout
-    reason = done.stderr.strip().splitlines()[-1:] or [""]
-    if done.returncode < 0:
-        reason = [f"it is damaged (the HDF5 library ended with signal {-done.returncode})"]
-    raise ValueError(_refusal(display_path, reason[0]))
+        answer: dict[str, Any] = json.loads(_answer_task(json.dumps(task).encode()))
+    except LimitedCallError as error:
+        raise ValueError(_refusal(display_path, str(error))) from None
+    if "refused" in answer:
+        raise ValueError(_refusal(display_path, answer["refused"]))
+    return answer
 
 
 def _refusal(display_path: Path, reason: str) -> str:

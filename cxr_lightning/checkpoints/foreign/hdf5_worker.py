@@ -1,18 +1,11 @@
-"""Program that reads datasets from an HDF5 file in a separate process.
+"""Reads datasets from an HDF5 file, in a process with limited memory and time.
 
-The HDF5 library is written in C, and a damaged or hostile file may crash or stall it; then only this process ends. It
+The HDF5 library is written in C, and a damaged or hostile file may crash or stall it; then only that process ends. It
 does not import torch, checks every object before it reads any numbers, and follows no link.
-
-    python -m cxr_lightning.checkpoints.foreign.hdf5_worker FILE
-                                prints the file's datasets and attributes as JSON
-    hdf5_worker FILE OUT.npz    writes the datasets whose paths come as JSON on stdin
-
-An unsafe or damaged file ends the program with exit code 3 and the reason, as a clause, on stderr.
 """
 
 import json
 import math
-import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,14 +14,12 @@ from typing import Any
 import h5py
 import numpy as np
 
-_EXIT_UNSAFE_FILE = 3
 _MAX_OBJECTS = 50_000
 _MAX_DEPTH = 40
 _MAX_BYTES = 1 << 30
 _MAX_COMPRESSION_RATIO = 200
 _MAX_TEXT_LENGTH = 20_000_000
 _MAX_CHUNK_RATIO, _CHUNK_ALLOWANCE = 4, 1 << 20
-_MAX_MEMORY = 400 << 20
 _MAX_COUNTER_SIZE = 16
 _SKIPPED_GROUPS = ("optimizer_weights", "optimizer")
 """Groups with an optimizer's state: twice as large as the weights, and not part of the network."""
@@ -147,36 +138,26 @@ def extract_arrays(path: Path, names: list[str], out: Path) -> None:
                 np.lib.format.write_array(member, np.asarray(file[name][()], dtype=np.float32), allow_pickle=False)
 
 
-def _limit_memory() -> None:
-    """Limit the memory of this process, where the operating system can: no weights file needs more."""
+def answer_task(task: bytes) -> bytes:
+    """List the content of a file, or write some of its datasets to another file.
+
+    Args:
+        task: JSON with ``file``; to write, also the paths ``names`` and the file ``out``.
+
+    Returns:
+        JSON of :func:`list_objects`, or with the reason, as a clause, why the file is ``refused``.
+    """
+    values = json.loads(task)
+    path, content = Path(values["file"]), {}
     try:
-        import resource  # absent on Windows
-
-        resource.setrlimit(resource.RLIMIT_DATA, (_MAX_MEMORY, _MAX_MEMORY))
-    except (ImportError, AttributeError, ValueError, OSError):
-        return
-
-
-def run_worker() -> int:
-    """Run the command line that the module's docstring describes, and return its exit code."""
-    path = Path(sys.argv[1])
-    _limit_memory()
-    try:
-        if len(sys.argv) > 2:
-            extract_arrays(path, json.load(sys.stdin), Path(sys.argv[2]))
+        if "names" in values:
+            extract_arrays(path, values["names"], Path(values["out"]))
         else:
-            json.dump(list_objects(path), sys.stdout)
+            content = list_objects(path)
     except UnsafeFileError as error:
-        print(error, file=sys.stderr)
-        return _EXIT_UNSAFE_FILE
+        content = {"refused": str(error)}
     except MemoryError:
-        print("reading it takes more memory than any weights file needs", file=sys.stderr)
-        return _EXIT_UNSAFE_FILE
+        raise
     except Exception as error:  # a damaged file makes the library raise almost anything
-        print(f"it is damaged ({' '.join(str(error).split())[:200]})", file=sys.stderr)
-        return _EXIT_UNSAFE_FILE
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(run_worker())
+        content = {"refused": f"it is damaged ({' '.join(str(error).split())[:200]})"}
+    return json.dumps(content).encode()
