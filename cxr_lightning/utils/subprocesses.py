@@ -67,7 +67,7 @@ def helper_command(module: str, function: str, *values: object) -> list[str]:
     Example:
         >>> import subprocess
         >>> subprocess.run(helper_command("builtins", "print", 7), capture_output=True, text=True).stdout
-        '7\\n'
+        '7\n'
     """
     call = {"paths": _import_paths(), "module": module, "function": function, "values": values}
     return [sys.executable, "-I", "-X", "utf8", helper_program.__file__, json.dumps(call)]
