@@ -3,17 +3,15 @@
 import zipfile
 from typing import Any
 
-from cxr_lightning.checkpoints.metadata import check_metadata, exported_description
+from cxr_lightning.checkpoints.checkpoint_model import check_content
+from cxr_lightning.checkpoints.metadata import exported_description
 from cxr_lightning.checkpoints.safetensors import read_safetensors
 from cxr_lightning.models.backbones.registry import check_recorded_backbone
-from cxr_lightning.models.classifier import NOT_IN_CHECKPOINT, ChestXRayClassifier
+from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.models.version_0_1 import current_names
 from cxr_lightning.utils.file_names import METADATA_KEY
 from cxr_lightning.utils.paths import file_problem, refuse_url
 from cxr_lightning.utils.torch_io import load_safely
-
-_REQUIRED_SETTINGS = ("labels", "preprocessing", "image_size", "interpolation")
-"""Settings of a model that whoever reads its checkpoint relies on."""
 
 
 def read_checkpoint(path: str) -> dict[str, Any]:
@@ -28,12 +26,7 @@ def read_checkpoint(path: str) -> dict[str, Any]:
     refuse_url(path, "a local checkpoint")
     if problem := file_problem(path):
         raise FileNotFoundError(f"Expected a checkpoint at '{path}' but {problem}. Check the path.")
-    content = read_safetensors(path) if exported_description(path) is not None else _read_torch_file(path)
-    if missing := [name for name in _REQUIRED_SETTINGS if name not in content["hyper_parameters"]]:
-        raise ValueError(
-            f"Expected a whole checkpoint in '{path}' but it has no {' and no '.join(missing)}. Copy it again."
-        )
-    return content
+    return read_safetensors(path) if exported_description(path) is not None else _read_torch_file(path)
 
 
 def _read_torch_file(path: str) -> dict[str, Any]:
@@ -46,11 +39,7 @@ def _read_torch_file(path: str) -> dict[str, Any]:
     # torch does not verify the checksums in its archives, and would load changed bytes.
     if zipfile.is_zipfile(path) and (damaged := zipfile.ZipFile(path).testzip()):
         raise ValueError(f"Expected an intact checkpoint in '{path}' but '{damaged}' in it has changed. Copy it again.")
-    if missing := [name for name in ("state_dict", "hyper_parameters") if not isinstance(content.get(name), dict)]:
-        raise ValueError(
-            f"Expected a whole checkpoint in '{path}' but it has no {' and no '.join(missing)}. Copy it again."
-        )
-    check_metadata(content[METADATA_KEY], path)
+    check_content(content, path)
     return {**content, "state_dict": current_names(content["state_dict"])}
 
 
@@ -72,8 +61,6 @@ def load_classifier(path: str) -> ChestXRayClassifier:
     settings = content["hyper_parameters"]
     check_recorded_backbone(settings, path)
     try:
-        if unknown := sorted(set(settings) & set(NOT_IN_CHECKPOINT)):
-            raise ValueError(f"unknown settings {unknown}")
         model = ChestXRayClassifier(**settings)
         _load(model, content)
     except (TypeError, ValueError, KeyError, RuntimeError) as error:

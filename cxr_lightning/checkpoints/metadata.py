@@ -9,7 +9,7 @@ from safetensors import SafetensorError, safe_open
 
 from cxr_lightning.checkpoints.metadata_model import ModelDescription, ModelMetadata
 from cxr_lightning.utils.file_names import METADATA_FORMAT, METADATA_KEY
-from cxr_lightning.utils.json_values import to_json
+from cxr_lightning.utils.json_values import parse_json, to_json
 from cxr_lightning.utils.typed_values import describe_errors
 
 if TYPE_CHECKING:  # it brings Lightning, which reading metadata does not need
@@ -47,7 +47,7 @@ def parse_description(text: str) -> ModelDescription:
         ValueError: If it is something else; the message names the key.
     """
     try:
-        return ModelDescription.model_validate(json.loads(text))
+        return ModelDescription.model_validate(parse_json(text))
     except ValidationError as error:
         raise ValueError(f"in its description, {describe_errors(error)}") from error
 

@@ -1,28 +1,18 @@
 """The types of a model file's metadata: each key's type, meaning and rule. Keys that are not named here are kept."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, JsonValue, ValidationInfo, field_validator
+from pydantic import AfterValidator, ConfigDict, Field, JsonValue, ValidationInfo, field_validator, model_validator
 
 from cxr_lightning.imaging.reader import Interpolation
-from cxr_lightning.labels import check_labels
 from cxr_lightning.metrics.calibration import CalibrationMethod
+from cxr_lightning.models.settings_model import ImageSize, Labels, ModelSettings
 from cxr_lightning.utils.file_names import METADATA_FORMAT
 from cxr_lightning.utils.typed_values import NULL_IF_UNDEFINED, Count, Fraction, Number, TypedValues
 
-_MAX_IMAGE_SIZE = 10_000
-"""Maximum side of the images in pixels."""
 Auroc = Annotated[Annotated[float, Field(ge=0, le=1 + 1e-5)] | None, NULL_IF_UNDEFINED]
 """An AUROC in [0, 1], or null; one that was summed in float32 can be above 1 by rounding."""
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-
-
-def _checked_labels(labels: list[str]) -> list[str]:
-    return list(check_labels(labels))
-
-
-Labels = Annotated[list[str], AfterValidator(_checked_labels)]
-"""Finding names: at least one, each once."""
 
 
 class StoredValues(TypedValues):
@@ -186,16 +176,32 @@ def _checked_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
     return metadata
 
 
+def _checked_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """The same settings, which stay plain values."""
+    ModelSettings.model_validate(settings)
+    return settings
+
+
 class ModelDescription(StoredValues):
     """What an exported file says of its model."""
 
     labels: Labels
     """Finding names, in output order."""
-    image_size: Annotated[int, Field(ge=1, le=_MAX_IMAGE_SIZE)]
+    image_size: ImageSize
     """Side of the images in pixels."""
     interpolation: Interpolation
     """Interpolation with which images are resized."""
-    hyper_parameters: dict[str, Any]
-    """Arguments of the model, which checks them."""
+    hyper_parameters: Annotated[dict[str, Any], AfterValidator(_checked_settings)]
+    """Arguments of the model, :class:`~cxr_lightning.models.settings_model.ModelSettings` as plain values."""
     record: Annotated[dict[str, Any], AfterValidator(_checked_metadata)]
     """The metadata of the checkpoint, a :class:`ModelMetadata` as plain values."""
+
+    @model_validator(mode="after")
+    def _check_agreement(self) -> Self:
+        settings = self.hyper_parameters
+        for name in ("labels", "image_size", "interpolation"):
+            if getattr(self, name) != settings[name]:
+                raise ValueError(f"expected the same {name} in hyper_parameters")
+        if self.record["labels"] != self.labels:
+            raise ValueError("expected the same labels in record")
+        return self

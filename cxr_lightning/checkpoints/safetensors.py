@@ -12,13 +12,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from cxr_lightning.checkpoints.checkpoint_model import check_content
 from cxr_lightning.checkpoints.metadata import describe_model, exported_description, parse_description
 from cxr_lightning.models.backbones.registry import check_recorded_backbone
-from cxr_lightning.models.classifier import NOT_IN_CHECKPOINT, ChestXRayClassifier
+from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.models.reference_pair import exact_probabilities
 from cxr_lightning.models.version_0_1 import current_names
 from cxr_lightning.utils.file_names import METADATA_KEY, REFERENCE_KEY
 from cxr_lightning.utils.io import atomic_path
+from cxr_lightning.utils.json_values import parse_json
 from cxr_lightning.utils.versions import versions
 
 _SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
@@ -75,12 +77,10 @@ def read_safetensors(path: str) -> dict[str, Any]:
     check_recorded_backbone(description.hyper_parameters, path)
     try:
         with safe_open(path, framework="pt") as file:
-            probabilities = json.loads((file.metadata() or {}).get(_PROBABILITIES, "[]"))
+            probabilities = parse_json((file.metadata() or {}).get(_PROBABILITIES, "[]"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no mapping
         image = tensors.pop(_REFERENCE_IMAGE, None)
-        settings, size = description.hyper_parameters, description.image_size
-        if image is not None and (image.shape != (1, size, size) or not _are_numbers(probabilities)):
-            raise ValueError("its reference image and probabilities do not fit its image size and labels")
+        settings = description.hyper_parameters
         content: dict[str, Any] = {
             "epoch": -1,
             "global_step": 0,
@@ -89,16 +89,12 @@ def read_safetensors(path: str) -> dict[str, Any]:
             "state_dict": _complete_state(settings, current_names(tensors)),
             METADATA_KEY: description.record,
         }
+        if image is not None:
+            content[REFERENCE_KEY] = {"image": image, "probabilities": probabilities}
+        check_content(content, path)
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise _refusal(path, error) from error
-    if image is not None:
-        content[REFERENCE_KEY] = {"image": image, "probabilities": probabilities}
     return content
-
-
-def _are_numbers(values: Any) -> bool:  # noqa: ANN401  # from a file
-    """Whether a value is a list of numbers, or nulls for undefined ones."""
-    return isinstance(values, list) and all(value is None or isinstance(value, int | float) for value in values)
 
 
 def _refusal(path: str, error: Exception) -> ValueError:
@@ -111,8 +107,6 @@ def _refusal(path: str, error: Exception) -> ValueError:
 
 def _complete_state(settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> dict[str, Any]:
     """The state of a checkpoint: the network's tensors, and those of a new loss."""
-    if unknown := set(settings) & set(NOT_IN_CHECKPOINT):
-        raise ValueError(f"unknown settings {sorted(unknown)}")
     model = ChestXRayClassifier(**settings)
     if wrong := [name for name, one in tensors.items() if one.is_floating_point() and not torch.isfinite(one).all()]:
         raise ValueError(f"{wrong[0]} has values that are not numbers")

@@ -1,15 +1,17 @@
 """Samples to batches: which images each device gets, in which order, and where a resumed run starts."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field, ValidationError
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler, get_worker_info
 
 from cxr_lightning.data.cache import ImageMap
 from cxr_lightning.data.dataset import ChestXRayDataset, Sample
 from cxr_lightning.utils.subprocesses import usable_cores
+from cxr_lightning.utils.typed_values import Count, TypedValues, describe_errors
 
 
 class EpochSampler(Sampler[int]):
@@ -100,8 +102,9 @@ class ImageLoader(DataLoader[Sample]):
         """Resume from the position of another loader.
 
         Raises:
-            ValueError: If that loader had another batch size or number of devices.
+            ValueError: If it is no position, or that loader had another batch size or number of devices.
         """
+        _check_position(state)
         for name in ("batch_size", "devices"):
             if state[name] != self.state_dict()[name]:
                 raise ValueError(
@@ -111,6 +114,24 @@ class ImageLoader(DataLoader[Sample]):
         if isinstance(self.sampler, EpochSampler):
             self.sampler.resumed_epoch = state["epoch"]
             self.sampler.resumed_images = state["batches"] * state["batch_size"]
+
+
+class _Position(TypedValues):
+    """Position of a loader within an epoch."""
+
+    epoch: Count
+    batches: Count
+    batch_size: Annotated[int, Field(ge=1)]
+    devices: Annotated[int, Field(ge=1)]
+
+
+def _check_position(state: object) -> None:
+    try:
+        _Position.model_validate(state)
+    except ValidationError as error:
+        raise ValueError(
+            f"Expected the position within an epoch in the checkpoint but {describe_errors(error)}. Copy it again."
+        ) from error
 
 
 def build_image_loader(

@@ -24,13 +24,14 @@ from cxr_lightning.data.setting_rules import MAX_IMAGE_SIZE, MAX_WORKERS, MIN_IM
 from cxr_lightning.data.splits import MissingPolicy, SplitMethod
 from cxr_lightning.imaging.reader import BadImagePolicy, Interpolation
 from cxr_lightning.labels import check_labels
+from cxr_lightning.utils.checked_loading import CheckedLoading
 
 logger = logging.getLogger(__name__)
 
 _EVERYTHING = DataRequest()
 
 
-class ChestXRayDataModule(pl.LightningDataModule):
+class ChestXRayDataModule(CheckedLoading, pl.LightningDataModule):  # type: ignore[misc]  # Lightning's is no plain classmethod
     """Chest radiographs with multi-label targets, in three splits without a common patient.
 
     Args:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cxr_lightning.losses.class_weights import class_weights, positive_weights, trained_columns
+from cxr_lightning.utils.validation import check_choice
 
 Weighting = Literal["balanced", "positive", "none"]
 Reduction = Literal["mean", "sum"]
@@ -102,8 +103,12 @@ class MultilabelBCE(nn.Module):
         return {"reduction": self.reduction}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Restore the settings from :meth:`get_extra_state`."""
-        self.reduction = state["reduction"]
+        """Restore the settings from :meth:`get_extra_state`.
+
+        Raises:
+            ValueError: If the reduction is unknown.
+        """
+        self.reduction = check_choice("reduction", state["reduction"], Reduction)
 
 
 def build_loss(targets: Tensor, *, weighting: Weighting = "balanced", reduction: Reduction = "mean") -> MultilabelBCE:

@@ -30,18 +30,18 @@ from cxr_lightning.models.optimization import (
     set_learning_rate,
     step_plateau_schedules,
 )
-from cxr_lightning.models.preprocess import Mode
 from cxr_lightning.models.reference_pair import ReferencePair
+from cxr_lightning.models.settings_model import Mode, check_recorded_settings
 from cxr_lightning.models.untrained import untrained_among, untrained_columns
 from cxr_lightning.models.weights import load_initial_weights
+from cxr_lightning.utils.checked_loading import CheckedLoading
 from cxr_lightning.utils.file_names import METADATA_FORMAT
 from cxr_lightning.utils.versions import versions
 
-NOT_IN_CHECKPOINT = ("weights", "compile", "loss", "optimizer", "scheduler", "monitor")
-"""Arguments of the model that its checkpoints do not carry."""
+_NOT_IN_CHECKPOINT = ("weights", "compile", "loss", "optimizer", "scheduler", "monitor")
 
 
-class ChestXRayClassifier(pl.LightningModule):
+class ChestXRayClassifier(CheckedLoading, pl.LightningModule):  # type: ignore[misc]  # Lightning's is no plain classmethod
     """A multi-label classifier of gray images.
 
     Args:
@@ -94,7 +94,7 @@ class ChestXRayClassifier(pl.LightningModule):
         monitor: str = "val/auroc",
     ) -> None:
         super().__init__()
-        self.save_hyperparameters(ignore=NOT_IN_CHECKPOINT)
+        self.save_hyperparameters(ignore=_NOT_IN_CHECKPOINT)
         self.labels = check_labels(labels)
         self.network = Network(
             backbone,
@@ -252,3 +252,9 @@ class ChestXRayClassifier(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore what :meth:`on_save_checkpoint` added; adapt the tensors of version 0.1, and of another loss."""
         read_entries(self, checkpoint)
+
+    @classmethod
+    def check_content(cls, content: Mapping[Any, Any], path: str) -> None:
+        """Check a checkpoint's content before a model is built from it."""
+        super().check_content(content, path)
+        check_recorded_settings(content.get("hyper_parameters"), path)

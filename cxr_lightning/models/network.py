@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from cxr_lightning.models.backbones.base import NetworkPart, TargetLayer
 from cxr_lightning.models.backbones.registry import build_backbone, find_backbone
-from cxr_lightning.models.preprocess import Mode, Preprocess
+from cxr_lightning.models.preprocess import Preprocess
+from cxr_lightning.models.settings_model import Mode
 
 BACKBONE_PREFIX = "network.backbone."
 """Prefix of the backbone's tensors in the state of a :class:`~cxr_lightning.models.classifier.ChestXRayClassifier`."""

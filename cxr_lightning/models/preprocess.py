@@ -2,14 +2,12 @@
 
 import math
 from collections.abc import Iterable
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from cxr_lightning.models.settings_model import Mode
 from cxr_lightning.utils.validation import check_choice
-
-Mode = Literal["imagenet", "featurewise", "samplewise", "none"]
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)

@@ -14,6 +14,7 @@ from cxr_lightning.data.datamodule import ChestXRayDataModule
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.report.wording import data_title
 from cxr_lightning.training.callbacks import BestCheckpoint, History, LastCheckpoint
+from cxr_lightning.training.restored_state import check_progress, explain_restoring, is_from_restoring
 from cxr_lightning.training.resume import check_epochs_left, check_fits, check_resumable, is_stopped, read_resumable
 from cxr_lightning.training.run_settings import RunSettings, write_settings
 from cxr_lightning.training.summary import summarize_run, write_summary
@@ -118,12 +119,18 @@ def _fit(trainer: pl.Trainer, model: ChestXRayClassifier, datamodule: ChestXRayD
         ckpt_path, content = read_resumable(plan.ckpt_path)
         check_resumable(ckpt_path, content, plan.settings)
         check_fits(ckpt_path, content, model)
+        check_progress(ckpt_path, content, trainer)
         check_epochs_left(ckpt_path, content, trainer, may_be_complete=plan.may_be_complete)
         if (last := find_callback(trainer, LastCheckpoint)) is not None:
             last.stays_stopped = is_stopped(content, trainer)
     raise_if_stopped()
     logger.info("run folder: %s%s", plan.folder, f", going on from {Path(ckpt_path).name}" if ckpt_path else "")
-    trainer.fit(model, datamodule, ckpt_path=ckpt_path, weights_only=True)
+    try:
+        trainer.fit(model, datamodule, ckpt_path=ckpt_path, weights_only=True)
+    except Exception as error:
+        if ckpt_path is None or isinstance(error, ValueError) or not is_from_restoring(error):
+            raise
+        raise explain_restoring(error, ckpt_path) from error
     if trainer.global_step == 0:
         raise ValueError(
             "Expected a training but it ended before its first step, so that the weights are still the initial ones. "

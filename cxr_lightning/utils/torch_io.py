@@ -1,10 +1,18 @@
 """Load PyTorch files without running code from them."""
 
 import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
+
+_MAX_VALUES = 1_000_000
+"""Maximum number of values in a file, lists and tensors among them; the state of a long training has thousands."""
+_MAX_DEPTH = 60
+_MAX_NUMBER = 2**63
+"""Whole numbers beyond 64 bits fit into nothing that a file describes."""
 
 
 def load_safely(path: str) -> Any:  # noqa: ANN401  # whatever plain values the file holds
@@ -12,11 +20,13 @@ def load_safely(path: str) -> Any:  # noqa: ANN401  # whatever plain values the 
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged, is no PyTorch file, or holds more than tensors and plain values.
+        ValueError: If it is damaged, is no PyTorch file, holds more than tensors and plain values, or more of them than
+            any model.
     """
     try:
         _refuse_bomb(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        _check_values(content)
     except OSError:
         raise
     except Exception as error:  # a damaged file raises almost anything: IndexError, AssertionError, struct.error, ...
@@ -24,6 +34,7 @@ def load_safely(path: str) -> Any:  # noqa: ANN401  # whatever plain values the 
         raise ValueError(
             f"Expected tensors in '{path}' but it cannot be loaded safely ({reason}). Save a state_dict."
         ) from error
+    return content
 
 
 def _refuse_bomb(path: str) -> None:
@@ -34,6 +45,47 @@ def _refuse_bomb(path: str) -> None:
         unpacked = sum(member.file_size for member in archive.infolist())
     if unpacked > Path(path).stat().st_size:
         raise ValueError(f"it unpacks to {unpacked:,} bytes")
+
+
+def _check_values(content: object) -> None:
+    """Refuse what a few bytes can claim: values that hold each other many times, and huge numbers."""
+    for number, (value, depth) in enumerate(_values(content)):
+        if number >= _MAX_VALUES or depth > _MAX_DEPTH:
+            raise ValueError(f"it holds more than {_MAX_VALUES:,} values, or nests them deeper than {_MAX_DEPTH}")
+        if isinstance(value, int) and not -_MAX_NUMBER <= value < _MAX_NUMBER:
+            raise ValueError("it holds a number of more than 64 bits")
+
+
+def _values(content: object) -> Iterator[tuple[object, int]]:
+    """Every value within a content, with its depth; one that is there many times is yielded as often."""
+    waiting = [iter([(content, 0)])]
+    while waiting:
+        found = next(waiting[-1], None)
+        if found is None:
+            waiting.pop()
+            continue
+        yield found
+        value, depth = found
+        if isinstance(value, Mapping):
+            waiting.append(iter([(inner, depth + 1) for pair in value.items() for inner in pair]))
+        elif isinstance(value, list | tuple | set | frozenset) and not isinstance(value, torch.Size):
+            waiting.append(iter([(inner, depth + 1) for inner in value]))
+
+
+def tensors_within(content: object) -> Iterator[Tensor]:
+    """The tensors within lists and dictionaries.
+
+    Args:
+        content: What :func:`load_safely` returned.
+    """
+    return (value for value, _ in _values(content) if isinstance(value, Tensor))
+
+
+def is_plain(tensor: Tensor) -> bool:
+    """Whether a tensor is dense, neither quantized nor without data, and not larger than its data."""
+    if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
+        return False
+    return tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
 
 
 def first_line(error: Exception) -> str:

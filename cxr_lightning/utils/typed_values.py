@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 _MAX_ERRORS = 5
 """Maximum number of errors in a message."""
-_MAX_KEY_LENGTH = 100
+_MAX_KEY_LENGTH = _MAX_VALUE_LENGTH = 100
 
 
 def _null_if_undefined(value: object) -> object:
@@ -23,8 +23,8 @@ Fraction = Annotated[Annotated[float, Field(ge=0, le=1)] | None, NULL_IF_UNDEFIN
 """A number in [0, 1], such as a probability, a rate or an AUROC, or null."""
 SignedFraction = Annotated[Annotated[float, Field(ge=-1, le=1)] | None, NULL_IF_UNDEFINED]
 """A number in [-1, 1], a difference of two fractions or a correlation, or null."""
-Count = Annotated[int, Field(ge=0)]
-"""A whole number of at least 0, such as a number of images."""
+Count = Annotated[int, Field(ge=0, le=2**53)]
+"""A whole number of at least 0, such as a number of images; those beyond 2**53 are none that floats hold."""
 
 
 class TypedValues(BaseModel):
@@ -51,7 +51,7 @@ def describe_errors(error: ValidationError) -> str:
     for one in found[:_MAX_ERRORS]:
         place = f"`{'.'.join(map(str, one['loc']))[:_MAX_KEY_LENGTH]}`" if one["loc"] else "it"
         expected = one["msg"].removeprefix("Value error, ")
-        value = f"{reprlib.repr(one['input'])} ({expected[:1].lower()}{expected[1:]})"
+        value = f"{reprlib.repr(one['input'])[:_MAX_VALUE_LENGTH]} ({expected[:1].lower()}{expected[1:]})"
         parts.append(f"{place} is {'missing' if one['type'] == 'missing' else value}")
     more = [f"and {len(found) - _MAX_ERRORS} more"] if len(found) > _MAX_ERRORS else []
     return " ".join(", ".join([*parts, *more]).split())

@@ -126,8 +126,8 @@ def test_what_is_there_is_kept(model_file: Path, exported: Path, capsys: pytest.
         ("missing", "1 tensors are missing or not its own"),
         ("shape", "size mismatch"),
         ("nan", "not numbers"),
-        ("settings", "unexpected keyword argument"),
-        ("weights", r"unknown settings \['weights'\]"),
+        ("settings", r"`hyper_parameters\.speed` is 9 .extra inputs are not permitted"),
+        ("weights", r"`hyper_parameters\.weights` is None .extra inputs are not permitted"),
         ("text", "JSONDecodeError"),
         ("list", r"in its description, it is \[\] \(input should be a valid dictionary"),
         ("record", r"`record` is None"),
@@ -135,8 +135,8 @@ def test_what_is_there_is_kept(model_file: Path, exported: Path, capsys: pytest.
         ("versions", r"`record\.versions` is None"),
         ("labels", "more than once"),
         ("image_size", "`image_size` is 100000"),
-        ("probabilities", "its reference image and probabilities"),
-        ("picture", "its reference image and probabilities"),
+        ("probabilities", "`cxr_lightning_reference.probabilities"),
+        ("picture", "its reference image is"),
     ],
 )
 def test_a_changed_file_is_refused_and_not_taken_for_a_foreign_one(

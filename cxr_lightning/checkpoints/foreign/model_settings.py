@@ -9,7 +9,7 @@ from cxr_lightning.checkpoints.foreign.foreign_weights import ForeignWeights
 from cxr_lightning.checkpoints.foreign.reader import read_foreign_weights
 from cxr_lightning.imaging.reader import Interpolation
 from cxr_lightning.labels import WALKTHROUGH_LABELS, check_labels
-from cxr_lightning.models.preprocess import Mode
+from cxr_lightning.models.settings_model import Mode
 from cxr_lightning.utils.command_line import pasteable_override
 from cxr_lightning.utils.io import file_sha256
 from cxr_lightning.utils.validation import check_choice

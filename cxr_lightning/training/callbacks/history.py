@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from pydantic import TypeAdapter, ValidationError
 
 from cxr_lightning.report.loss_curve import loss_curve
 from cxr_lightning.utils.file_names import CURVE_FILE, HISTORY_FILE
 from cxr_lightning.utils.io import atomic_write_text
+from cxr_lightning.utils.typed_values import describe_errors
 
 _LOGGED = {"train_loss": "train/loss", "val_loss": "val/loss", "val_auroc": "val/auroc"}
 _COLUMNS = ("epoch", *_LOGGED, "learning_rate", "seconds", "images_per_second")
+_ROWS = TypeAdapter(list[dict[str, int | float]])
 
 
 class History(pl.Callback):
@@ -52,8 +55,19 @@ class History(pl.Callback):
         return {"rows": self.rows}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore the rows of the run that is resumed."""
-        self.rows = list(state_dict["rows"])
+        """Restore the rows of the run that is resumed.
+
+        Raises:
+            ValueError: If they are no rows of a history.
+        """
+        try:
+            self.rows = _ROWS.validate_python(state_dict["rows"], strict=True)
+        except ValidationError as error:
+            raise ValueError(
+                f"Expected the history of a run in the checkpoint but in it, {describe_errors(error)}. Copy it again."
+            ) from error
+        if not all(set(_COLUMNS) <= set(row) for row in self.rows):
+            raise ValueError(f"Expected a history with {', '.join(_COLUMNS)} in the checkpoint. Copy it again.")
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the timers; Lightning does not start an epoch again that a run is resumed within."""

@@ -9,6 +9,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import EarlyStopping
 
+from cxr_lightning.training.restored_state import check_optimization
 from cxr_lightning.training.run_settings import RunSettings, write_settings
 from cxr_lightning.utils.distributed import is_rank_zero
 from cxr_lightning.utils.file_names import CHECKPOINT_FOLDER, SUMMARY_FILE
@@ -41,6 +42,7 @@ class ResumedRun(pl.Callback):
         self.folder = folder
         self.settings = settings
         self._patience: dict[EarlyStopping, int] = {}
+        self._checkpoint: dict[str, Any] | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Note the configured patience, before the checkpoint's is restored."""
@@ -50,14 +52,18 @@ class ResumedRun(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Adapt the states of callbacks that keep checkpoints to the run's folder."""
+        self._checkpoint = checkpoint
         states: dict[str, dict[str, Any]] = checkpoint["callbacks"]
-        for key, state in states.items():
-            former = state.get("dirpath")
+        for key in {callback.state_key for callback in callbacks_of(trainer, pl.Callback)} & set(states):
+            state, former = states[key], states[key].get("dirpath")
             if isinstance(former, str) and Path(former).name == CHECKPOINT_FOLDER:
                 states[key] = self._moved(state, Path(former), training=trainer.training)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Restore the configured patience."""
+        """Check the optimizers' states, which are restored after this; restore the configured patience."""
+        if self._checkpoint is not None:
+            check_optimization(str(trainer.ckpt_path), self._checkpoint, trainer)
+            self._checkpoint = None
         for callback, patience in self._patience.items():
             callback.patience = patience
 

@@ -27,10 +27,10 @@ def test_a_damaged_checkpoint_is_one_error(tmp_path: Path, content: bytes) -> No
 @pytest.mark.parametrize(
     ("part", "change", "words"),
     [
-        ("hyper_parameters", {"attention_heads": 3}, "attention_heads"),
-        ("hyper_parameters", {"weights": "imagenet"}, r"unknown settings \['weights'\]"),
-        ("hyper_parameters", {"backbone": "vgg"}, "'vgg'"),
-        ("state_dict", {"stranger": torch.ones(1)}, "stranger"),
+        ("hyper_parameters", {"attention_heads": 3}, "`attention_heads` is 3"),
+        ("hyper_parameters", {"weights": "imagenet"}, "`weights` is 'imagenet'"),
+        ("hyper_parameters", {"backbone": "vgg"}, "a model of this version .* but it cannot be built .*'vgg'"),
+        ("state_dict", {"stranger": torch.ones(1)}, "a model of this version .* but it cannot be built .*stranger"),
     ],
 )
 def test_a_checkpoint_of_another_version_is_one_error(
@@ -41,10 +41,9 @@ def test_a_checkpoint_of_another_version_is_one_error(
     content = torch.load(path, weights_only=True)
     content[part] = {**content[part], **change}
     torch.save(content, path)
-    with pytest.raises(
-        ValueError, match=rf"a model of this version .* in '.*x\.ckpt' but it cannot be built .*{words}"
-    ):
+    with pytest.raises(ValueError, match=words) as error:
         load_classifier(str(path))
+    assert "x.ckpt" in str(error.value)
 
 
 def test_a_checkpoint_without_settings_is_one_error_for_every_use(tmp_path: Path) -> None:
@@ -52,7 +51,7 @@ def test_a_checkpoint_without_settings_is_one_error_for_every_use(tmp_path: Path
     save_classifier(ChestXRayClassifier(["Mass"], backbone="densenet_micro", image_size=32), path)
     content = torch.load(path, weights_only=True)
     torch.save({**content, "hyper_parameters": {"labels": ["Mass"]}}, path)
-    message = r"a whole checkpoint in '.*x\.ckpt' but it has no preprocessing and no image_size and no interpolation"
+    message = "in them, `image_size` is missing, `interpolation` is missing, `preprocessing` is missing"
     with pytest.raises(ValueError, match=message):
         load_classifier(str(path))
     with pytest.raises(ValueError, match=message):

@@ -19,7 +19,7 @@ from cxr_lightning.cli.main import VerbExit, build_app, main
 from cxr_lightning.cli.verbs import convert, explain, phantom, prepare
 from cxr_lightning.imaging.reader import BadImagePolicy, Interpolation
 from cxr_lightning.models.backbones.base import TargetLayer
-from cxr_lightning.models.preprocess import Mode
+from cxr_lightning.models.settings_model import Mode
 from cxr_lightning.phantom.spec import PhantomSpec
 
 NAMES = sorted(path.stem for path in Path(*verbs.__path__).glob("[!_]*.py"))

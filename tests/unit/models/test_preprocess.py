@@ -6,7 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxr_lightning.models.preprocess import Mode, Preprocess, featurewise_statistics
+from cxr_lightning.models.preprocess import Preprocess, featurewise_statistics
+from cxr_lightning.models.settings_model import Mode
 
 IMAGES = torch.tensor([[[[0, 51], [102, 255]]], [[[10, 20], [30, 40]]]], dtype=torch.uint8)
 # Float32 in values of about 1: a few units of 6e-8.
