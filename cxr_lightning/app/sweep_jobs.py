@@ -1,6 +1,5 @@
 """Read the jobs of a sweep from its folder, and show their leaderboard."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from cxr_lightning.app.sweep_folder import job_folders
 from cxr_lightning.evaluation.leaderboard import Leaderboard, SweepJob, rank_jobs
 from cxr_lightning.report.leaderboard import show_leaderboard
 from cxr_lightning.training.run_settings import is_compared
+from cxr_lightning.training.summary_model import read_summary
 from cxr_lightning.utils.command_line import override_key
 from cxr_lightning.utils.file_names import ERROR_FILE, SUMMARY_FILE
 
@@ -73,11 +73,4 @@ def _read_job(folder: Path, sweep: Path) -> SweepJob:
     if not path.is_file():
         message = error.read_text(encoding="utf-8").strip() if error.is_file() else ""
         return SweepJob(name, settings, None, message)
-    try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
-        summary["monitor"]["best"], summary["monitor"]["mode"], summary["data"]["splits"], summary["test"]
-    except (ValueError, KeyError, TypeError) as problem:
-        raise ValueError(
-            f"Expected a run's summary in '{path}' but it is not one ({problem!r}). Delete it."
-        ) from problem
-    return SweepJob(name, settings, summary)
+    return SweepJob(name, settings, read_summary(path))

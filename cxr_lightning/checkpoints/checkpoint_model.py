@@ -1,6 +1,7 @@
 """The types of a checkpoint's other entries: the training's progress, the reference image, the epoch's loss so far."""
 
 from collections.abc import Mapping
+from types import NoneType
 from typing import Annotated, Any, Self
 
 import torch
@@ -12,9 +13,11 @@ from cxr_lightning.checkpoints.metadata_model import StoredValues
 from cxr_lightning.models.settings_model import check_recorded_settings
 from cxr_lightning.utils.checked_loading import refuse_class_names
 from cxr_lightning.utils.file_names import EPOCH_KEY, METADATA_KEY, REFERENCE_KEY
-from cxr_lightning.utils.torch_io import is_plain, tensors_within
+from cxr_lightning.utils.torch_io import is_plain, tensors_within, values_within
 from cxr_lightning.utils.typed_values import Count, Fraction, describe_errors
 
+_PLAIN = (Mapping, list, tuple, str, int, float, NoneType)
+"""Types of the values in the metadata, which are written as JSON elsewhere."""
 _EXTRA_STATE = "_extra_state"
 """Last part of the names under which torch's modules keep other values than tensors."""
 
@@ -94,6 +97,8 @@ def check_content(content: Mapping[str, Any], path: str) -> None:
     settings, metadata = content.get("hyper_parameters"), content.get(METADATA_KEY)
     check_recorded_settings(settings, path)
     check_metadata(metadata, path)
+    if not all(isinstance(value, _PLAIN) for value in values_within(metadata)):
+        raise ValueError(f"Expected plain values as metadata in '{path}' but it holds others. Copy it again.")
     if wrong := _contradictions(content, entries):
         raise ValueError(f"Expected a whole checkpoint in '{path}' but {wrong}. Copy it again.")
 

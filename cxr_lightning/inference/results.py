@@ -1,14 +1,17 @@
 """Results of predicting one file."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, ValidationError
 
 from cxr_lightning.imaging.decoded_image import ImageRejectedError
 from cxr_lightning.imaging.quality_flags import QualityFlag
-from cxr_lightning.utils.json_values import nan_to_null, null_to_nan
+from cxr_lightning.utils.json_values import nan_to_null, null_to_nan, parse_json
+from cxr_lightning.utils.paths import MAX_PATH_BYTES
+from cxr_lightning.utils.typed_values import Fraction, Number, TypedValues, describe_errors
 
 Status = Literal["ok", "warning", "rejected"]
 _NUMBERS = ("probability", "calibrated", "threshold", "prevalence")
@@ -98,15 +101,55 @@ class Result:
         }
 
 
-def read_result(content: Mapping[str, Any]) -> Result:
+def _checked_path(path: object) -> str:
+    """A path, which may hold characters of no encoding: pydantic's own text does not."""
+    if not isinstance(path, str) or not 0 < len(path) <= MAX_PATH_BYTES or "\0" in path:
+        raise ValueError("expected a path")
+    return path
+
+
+class _StoredFlag(TypedValues):
+    """A reason why a file is suspicious or was rejected."""
+
+    code: str
+    words: str
+
+
+class _StoredFinding(TypedValues):
+    """A prediction of one finding."""
+
+    label: str
+    probability: Fraction
+    calibrated: Fraction
+    threshold: Number
+    prevalence: Fraction
+
+
+class _StoredResult(TypedValues):
+    """A line of results.jsonl."""
+
+    file: Annotated[Any, AfterValidator(_checked_path)]
+    status: Status
+    reasons: list[_StoredFlag]
+    findings: list[_StoredFinding]
+
+
+def read_result(line: bytes) -> Result:
     """The inverse of :meth:`Result.to_json`.
 
+    Args:
+        line: JSON.
+
     Raises:
-        KeyError, TypeError: If the content is something else.
+        ValueError: If it is something else; the message names the key.
     """
+    try:
+        stored = _StoredResult.model_validate(parse_json(line))
+    except ValidationError as error:
+        raise ValueError(f"in it, {describe_errors(error)}") from error
     findings = [
-        Finding(str(finding["label"]), *(null_to_nan(finding[name]) for name in _NUMBERS))
-        for finding in content["findings"]
+        Finding(finding.label, *(null_to_nan(getattr(finding, name)) for name in _NUMBERS))
+        for finding in stored.findings
     ]
-    flags = tuple(QualityFlag(str(reason["code"]), str(reason["words"])) for reason in content["reasons"])
-    return Result(Path(content["file"]), flags, tuple(findings), content["status"] == "rejected")
+    flags = tuple(QualityFlag(reason.code, reason.words) for reason in stored.reasons)
+    return Result(Path(stored.file), flags, tuple(findings), stored.status == "rejected")

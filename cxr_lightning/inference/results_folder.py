@@ -5,19 +5,28 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from pydantic import JsonValue, TypeAdapter
+
 from cxr_lightning.inference.image_files import absolute_path
 from cxr_lightning.inference.results import Result, read_result
 from cxr_lightning.utils.io import atomic_write_text
+from cxr_lightning.utils.json_values import parse_json
+from cxr_lightning.utils.regular_files import open_regular, read_limited
 from cxr_lightning.utils.spreadsheet import escape_formula
 from cxr_lightning.utils.write_errors import errors_name_file
 
 RESULTS_FILE, TABLE_FILE, ABOUT_FILE = "results.jsonl", "results.csv", "about.json"
 _MAX_LINE_BYTES = 1 << 20
 """Maximum length of a result's line in bytes; a hundred findings take a hundredth of that."""
+
+
+_MAX_ABOUT_BYTES = 10_000_000
+_ABOUT = TypeAdapter(dict[str, JsonValue])
 
 
 class ResultsFolder:
@@ -65,9 +74,9 @@ class ResultsFolder:
 
     def _check_about(self, about: Mapping[str, Any]) -> None:
         try:
-            stored = json.loads((self.folder / ABOUT_FILE).read_text(encoding="utf-8"))
+            stored = _ABOUT.validate_python(parse_json(read_limited(self.folder / ABOUT_FILE, _MAX_ABOUT_BYTES)))
             different = sorted(key for key in {*stored, *about} if stored.get(key) != about.get(key))
-        except (OSError, ValueError, TypeError, AttributeError) as error:
+        except (OSError, ValueError) as error:
             raise ValueError(
                 f"Expected results to resume in '{self.folder}' but {ABOUT_FILE} is missing or damaged. "
                 "Give another --out."
@@ -120,16 +129,23 @@ def read_results(path: Path) -> Iterator[Result]:
 
 
 def _numbered_results(path: Path) -> Iterator[tuple[int, Result]]:
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
+    with open_regular(path) as file:
+        for number in count(1):
+            line = file.readline(_MAX_LINE_BYTES)
             if not line.endswith(b"\n"):
-                return
+                if len(line) < _MAX_LINE_BYTES:  # the file's end, or an incomplete last line
+                    return
+                raise _not_a_result(path, number, f"it is longer than {_MAX_LINE_BYTES:,} bytes")
             try:
-                yield number, read_result(json.loads(line))
-            except (ValueError, KeyError, TypeError) as error:
-                raise ValueError(
-                    f"Expected a result in line {number} of '{path}' but it holds something else. Delete the line."
-                ) from error
+                yield number, read_result(line)
+            except ValueError as error:
+                raise _not_a_result(path, number, str(error)) from error
+
+
+def _not_a_result(path: Path, number: int, reason: str) -> ValueError:
+    return ValueError(
+        f"Expected a result in line {number} of '{path}' but it holds something else ({reason}). Delete the line."
+    )
 
 
 def result_line(result: Result) -> str:

@@ -7,20 +7,25 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+
+from pydantic import JsonValue
 
 from cxr_lightning.phantom.boxes import PhantomBox
 from cxr_lightning.phantom.files import read_planted_boxes
 from cxr_lightning.phantom.patients import PhantomRow, draw_rows
 from cxr_lightning.phantom.spec import GENERATOR_VERSION, PhantomSpec
-from cxr_lightning.phantom.tables import BOX_TABLE_FILE, box_table_text, table_texts
+from cxr_lightning.phantom.tables import BOX_TABLE_FILE, TABLE_FILES, box_table_text, table_texts
 from cxr_lightning.phantom.worker import draw_in_processes, draw_rows_to_files, image_identity
 from cxr_lightning.utils.io import atomic_write_text
+from cxr_lightning.utils.json_values import parse_json
 from cxr_lightning.utils.progress import progress_bar
+from cxr_lightning.utils.regular_files import read_limited
 from cxr_lightning.utils.subprocesses import check_workers, usable_cores
+from cxr_lightning.utils.typed_values import Count, TypedValues
 
 _MARKER_FILE = "phantom.json"
 _IMAGE_FOLDER = "images"
+_MAX_MARKER_BYTES = _MAX_TABLE_BYTES = 1_000_000_000
 
 logger = logging.getLogger(__name__)
 
@@ -49,12 +54,12 @@ def build_phantom(root: Path, spec: PhantomSpec, *, workers: int | None = None, 
     workers = usable_cores() if workers is None else check_workers(workers)
     folder = Path(root) / spec.name
     marker = _read_marker(folder)
-    if _is_complete(folder, spec, marker):
+    if marker is not None and _is_complete(folder, spec, marker):
         return folder
     (folder / _IMAGE_FOLDER).mkdir(parents=True, exist_ok=True)
     train_val, test = draw_rows(spec)
     rows = [*train_val, *test]
-    _draw_missing(folder, spec, rows, _recorded_sizes(marker), workers, progress)
+    _draw_missing(folder, spec, rows, marker.image_bytes if marker else {}, workers, progress)
     tables = table_texts(spec, train_val, test)
     tables[BOX_TABLE_FILE] = box_table_text(rows, _read_all_boxes(folder, spec, rows))
     for name, text in tables.items():
@@ -107,31 +112,35 @@ def _write_marker(folder: Path, spec: PhantomSpec, rows: Sequence[PhantomRow], t
         file.write(json.dumps(content, indent=1))
 
 
-def _read_marker(folder: Path) -> dict[str, Any]:
-    """Content of the marker file; empty if it is missing or unreadable."""
+class _Marker(TypedValues):
+    """The marker file of a complete set."""
+
+    generator_version: int
+    spec: dict[str, JsonValue]
+    sha256: dict[str, str]
+    image_bytes: dict[str, Count]
+
+
+def _read_marker(folder: Path) -> _Marker | None:
+    """Content of the marker file; None if it is missing or unreadable."""
     try:
-        content = json.loads((folder / _MARKER_FILE).read_text())
+        return _Marker.model_validate(parse_json(read_limited(folder / _MARKER_FILE, _MAX_MARKER_BYTES)))
     except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+        return None
 
 
-def _recorded_sizes(marker: Mapping[str, Any]) -> dict[str, int]:
-    sizes = marker.get("image_bytes")
-    return sizes if isinstance(sizes, dict) else {}
-
-
-def _is_complete(folder: Path, spec: PhantomSpec, marker: Mapping[str, Any]) -> bool:
+def _is_complete(folder: Path, spec: PhantomSpec, marker: _Marker) -> bool:
     """Whether the marker belongs to this spec and the files are as it records them."""
-    if marker.get("spec") != asdict(spec) or marker.get("generator_version") != GENERATOR_VERSION:
+    if marker.spec != asdict(spec) or marker.generator_version != GENERATOR_VERSION:
         return False
     try:
-        same_tables = all(
-            hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
-            for name, digest in marker["sha256"].items()
-        )
+        found_tables = {name: _sha256(folder / name) for name in TABLE_FILES}
         with os.scandir(folder / _IMAGE_FOLDER) as entries:
             found = {entry.name: entry.stat().st_size for entry in entries if entry.name.endswith(".png")}
-    except (OSError, KeyError, AttributeError):
+    except OSError:
         return False
-    return same_tables and len(marker["sha256"]) == 4 and found == _recorded_sizes(marker)
+    return found_tables == marker.sha256 and found == marker.image_bytes
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(read_limited(path, _MAX_TABLE_BYTES)).hexdigest()

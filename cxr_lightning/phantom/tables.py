@@ -13,6 +13,8 @@ _LABEL_TABLE_FILE = "Data_Entry_2017_v2020.csv"
 BOX_TABLE_FILE = "BBox_List_2017.csv"
 _TRAIN_VAL_LIST_FILE = "train_val_list.txt"
 _TEST_LIST_FILE = "test_list.txt"
+TABLE_FILES = (_LABEL_TABLE_FILE, _TRAIN_VAL_LIST_FILE, _TEST_LIST_FILE, BOX_TABLE_FILE)
+"""All tables of a set."""
 
 _LABEL_TABLE_HEADER = (
     "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,"

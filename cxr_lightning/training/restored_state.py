@@ -39,7 +39,7 @@ def check_progress(path: str, content: Mapping[str, Any], trainer: pl.Trainer) -
     if missing:
         raise _refusal(path, f"it has no {missing[0]}")
     fresh_loop = trainer.fit_loop.state_dict()
-    problem = structure_problem(content["loops"].get("fit_loop"), fresh_loop, "loops.fit_loop")
+    problem = structure_problem(content["loops"].get("fit_loop"), fresh_loop, "loops.fit_loop", whole=True)
     states = content["callbacks"]
     for callback in callbacks_of(trainer, pl.Callback):
         if problem is None and callback.state_key in states:
@@ -76,15 +76,16 @@ def check_optimization(path: str, content: Mapping[str, Any], trainer: pl.Traine
                 raise _refusal(path, problem)
 
 
-def structure_problem(saved: object, fresh: object, place: str) -> str | None:
+def structure_problem(saved: object, fresh: object, place: str, *, whole: bool = False) -> str | None:
     """Describe where a saved state has another structure than a fresh one, as a clause; None if it has the same.
 
-    Keys that only one of them has are left to those who restore it: other versions have others.
+    Keys that only the saved state has are left to those who restore it.
 
     Args:
         saved: The saved state.
         fresh: The state of the same kind before it was ever changed; None and empty ones may become anything.
         place: Dotted place of the state.
+        whole: Whether it must have all keys of the fresh state; those of other versions may lack some.
 
     Example:
         >>> structure_problem({"best": 0.5, "seen": [1, 2]}, {"best": float("inf"), "seen": []}, "x")
@@ -99,6 +100,8 @@ def structure_problem(saved: object, fresh: object, place: str) -> str | None:
     if isinstance(saved, int) and not isinstance(saved, bool) and abs(saved) > _MAX_COUNT:
         return f"its `{place}` is {_shown(saved)}, not a number of this size"
     if isinstance(fresh, Mapping) and isinstance(saved, Mapping):
+        if whole and (missing := [key for key in fresh if key not in saved]):
+            return f"its `{place}` has no {missing[0]!r}"
         pairs = [(saved[key], fresh[key], f"{place}.{key}") for key in fresh if key in saved]
     elif fresh and isinstance(fresh, Sequence) and isinstance(saved, Sequence) and not isinstance(fresh, str):
         if len(saved) != len(fresh):
@@ -106,7 +109,7 @@ def structure_problem(saved: object, fresh: object, place: str) -> str | None:
         pairs = [(saved[index], fresh[index], f"{place}.{index}") for index in range(len(fresh))]
     else:
         return None
-    return next(filter(None, (structure_problem(*pair) for pair in pairs)), None)
+    return next(filter(None, (structure_problem(*pair, whole=whole) for pair in pairs)), None)
 
 
 def is_from_restoring(error: BaseException) -> bool:

@@ -1,6 +1,5 @@
 """The folder that a run writes to: a new one, or that of the run that it resumes."""
 
-import json
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +15,7 @@ from cxr_lightning.training.run_settings import (
     is_same_length,
     read_settings,
 )
+from cxr_lightning.training.summary_model import read_summary
 from cxr_lightning.utils.file_names import (
     CHECKPOINT_FOLDER,
     LAST_CHECKPOINT,
@@ -108,7 +108,7 @@ def is_finished(folder: Path) -> bool:
 def finished_result(folder: Path) -> float | None:
     """Best value of the monitored metric of a finished run, as in a sweep that is started again; None without one."""
     logger.info("finished already: %s", folder)
-    best: float | None = json.loads((folder / SUMMARY_FILE).read_text(encoding="utf-8"))["monitor"]["best"]
+    best: float | None = read_summary(folder / SUMMARY_FILE)["monitor"]["best"]
     return best
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cxr_lightning.training.run_limits import number_in
+from cxr_lightning.training.summary_model import read_stored_settings
 from cxr_lightning.utils.command_line import pasteable_override
 from cxr_lightning.utils.file_names import SETTINGS_FILE
 from cxr_lightning.utils.io import atomic_write_text
@@ -179,11 +180,8 @@ def write_settings(folder: Path, settings: RunSettings) -> None:
 
 def read_settings(folder: Path) -> RunSettings | None:
     """The recorded settings of the run in a folder; None if there are none that can be read."""
-    try:
-        content = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))
-        return RunSettings(dict(content["compared"]), dict(content["length"]))
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
+    stored = read_stored_settings(folder / SETTINGS_FILE)
+    return None if stored is None else RunSettings(dict(stored.compared), dict(stored.length))
 
 
 def plain_settings(settings: RunSettings) -> dict[str, Any]:

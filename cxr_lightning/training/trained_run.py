@@ -1,6 +1,5 @@
 """A finished training: its folder, its summary and its best checkpoint."""
 
-import json
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from cxr_lightning.report.figure_export import png_url
 from cxr_lightning.report.formats import format_number
 from cxr_lightning.report.wording import NOT_FOR_CLINICAL_USE, data_title
+from cxr_lightning.training.summary_model import read_summary
 from cxr_lightning.utils.file_names import CURVE_FILE, SUMMARY_FILE
 from cxr_lightning.utils.json_values import null_to_nan
 
@@ -34,18 +34,12 @@ class TrainedRun:
 
         Raises:
             FileNotFoundError: If the run has not finished.
-            ValueError: If summary.json is damaged.
+            ValueError: If summary.json is damaged, or a value in it has another type.
         """
         path = folder / SUMMARY_FILE
         if not path.is_file():
             raise FileNotFoundError(f"Expected a finished run in '{folder}' but it has no {SUMMARY_FILE}.")
-        try:
-            summary = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:  # of JSON or of the encoding
-            raise ValueError(f"Expected JSON in '{path}' but it is damaged: {error}. Train again.") from error
-        if not isinstance(summary, dict):
-            raise ValueError(f"Expected a JSON object in '{path}' but got {type(summary).__name__}. Train again.")
-        return cls(folder, summary)
+        return cls(folder, read_summary(path))
 
     @property
     def best_checkpoint(self) -> Path | None:

@@ -72,13 +72,18 @@ def _values(content: object) -> Iterator[tuple[object, int]]:
             waiting.append(iter([(inner, depth + 1) for inner in value]))
 
 
-def tensors_within(content: object) -> Iterator[Tensor]:
-    """The tensors within lists and dictionaries.
+def values_within(content: object) -> Iterator[object]:
+    """A value, and those within its lists and dictionaries.
 
     Args:
-        content: What :func:`load_safely` returned.
+        content: What :func:`load_safely` returned, or a part of it.
     """
-    return (value for value, _ in _values(content) if isinstance(value, Tensor))
+    return (value for value, _ in _values(content))
+
+
+def tensors_within(content: object) -> Iterator[Tensor]:
+    """The tensors among :func:`values_within`."""
+    return (value for value in values_within(content) if isinstance(value, Tensor))
 
 
 def is_plain(tensor: Tensor) -> bool:

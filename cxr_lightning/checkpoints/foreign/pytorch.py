@@ -1,6 +1,5 @@
 """PyTorch and safetensors weight files of other projects."""
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from cxr_lightning.checkpoints.foreign.foreign_weights import ForeignWeights, ch
 from cxr_lightning.checkpoints.state_dict import MAX_WEIGHT_BYTES, named_tensors
 from cxr_lightning.models.backbones.densenet import TORCHVISION_BATCH_NORM_EPSILON
 from cxr_lightning.utils.file_names import METADATA_KEY
+from cxr_lightning.utils.json_values import parse_json
 from cxr_lightning.utils.torch_io import load_safely
 
 _DENSE_LAYER = re.compile(r"features\.denseblock(\d)\.denselayer(\d+)\.norm1\.weight")
@@ -94,6 +94,6 @@ def _find_labels(metadata: Mapping[str, Any]) -> tuple[tuple[str, ...] | None, t
 def _parse_metadata(text: str) -> object:
     """Parse a metadata value of a safetensors file: always text, in which lists are written as JSON."""
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return parse_json(text)
+    except ValueError:
         return text

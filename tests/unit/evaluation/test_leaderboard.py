@@ -13,21 +13,18 @@ from cxr_lightning.app.sweep_jobs import read_jobs, read_leaderboard
 from cxr_lightning.cli.main import main
 from cxr_lightning.evaluation.leaderboard import rank_jobs
 from cxr_lightning.report.wording import DIFFERENT_VALIDATION
+from tests.run_summaries import SPLIT, run_summary
 
-DATA = {"source": "phantom", "synthetic": True, "splits": {"val": {"sha256": "a"}}}
+DATA = run_summary()["data"]
 
 
 def write_job(folder: Path, number: int, overrides: list[str], best: float | None, **other: Any) -> Path:
     job = folder / str(number)
     (job / ".hydra").mkdir(parents=True)
     (job / ".hydra/overrides.yaml").write_text("".join(f"- {override}\n" for override in overrides))
-    summary = {
-        "monitor": {"name": "val/auroc", "mode": "max", "best": best},
-        "data": DATA,
-        "test": {"macro_auroc": None if best is None else best - 0.01},
-        **other,
-    }
-    (job / "summary.json").write_text(json.dumps(summary))
+    monitor = {"name": "val/auroc", "mode": "max", "best": best}
+    test: dict[str, Any] = {"macro_auroc": None if best is None else best - 0.01, "defined_labels": 1, "auroc": {}}
+    (job / "summary.json").write_text(json.dumps(run_summary(**{"monitor": monitor, "test": test, **other})))
     return job
 
 
@@ -70,7 +67,7 @@ def test_lower_is_better_where_that_is_monitored(tmp_path: Path) -> None:
 def test_jobs_that_do_not_compare_are_refused_or_noted(sweep: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(FileNotFoundError, match="Expected a sweep's jobs in"):
         read_jobs(sweep / "0")
-    write_job(sweep, 12, ["data.seed=5"], 0.5, data={**DATA, "splits": {"val": {"sha256": "b"}}})
+    write_job(sweep, 12, ["data.seed=5"], 0.5, data={**DATA, "splits": {"val": {**SPLIT, "sha256": "b" * 64}}})
     assert not read_leaderboard(sweep).same_validation
     assert main(["leaderboard", str(sweep)]) == 0
     assert f"note: {DIFFERENT_VALIDATION}" in capsys.readouterr().out

@@ -1,5 +1,6 @@
 """What a model says of files: formats, batches, calibration, and what is not usable."""
 
+import json
 import math
 import tracemalloc
 from pathlib import Path
@@ -71,7 +72,7 @@ def test_findings_are_calibrated_and_judged(model: Predictor, films: list[Path])
     assert (effusion.prevalence, mass.prevalence) == (0.25, 0.1)
     assert math.isnan(hernia.prevalence)
     assert result.above == (effusion,)
-    assert read_result(result.to_json()).to_json() == result.to_json()
+    assert read_result(json.dumps(result.to_json()).encode()).to_json() == result.to_json()
 
 
 def test_another_operating_point_is_chosen_by_name(model_file: Path, films: list[Path]) -> None:

@@ -6,15 +6,17 @@ from pathlib import Path
 import pytest
 
 from cxr_lightning.training.trained_run import TrainedRun
+from tests.run_summaries import run_summary
 
 
 def test_a_finished_run_is_read(tmp_path: Path) -> None:
-    summary = {"best_checkpoint": "best.ckpt", "test": {"auroc": {"Mass": 0.75, "Edema": None}}}
+    summary = run_summary(best_checkpoint="best.ckpt")
     (tmp_path / "summary.json").write_text(json.dumps(summary))
     run = TrainedRun.read(tmp_path)
     assert run.summary == summary
     assert run.best_checkpoint == Path("best.ckpt")
     assert run.test_auroc == {"Mass": 0.75, "Edema": None}
+    assert "test AUROC 0.750 over 1 findings" in repr(run)
 
 
 def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
@@ -22,7 +24,7 @@ def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
         TrainedRun.read(tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"", b'{"best_checkpoint": nu', b"\xff\xfe", b"[1, 2]"])
+@pytest.mark.parametrize("content", [b"", b'{"best_checkpoint": nu', b"\xff\xfe", b"[1, 2]", b"[" * 100_000, b"{}"])
 def test_a_damaged_summary_is_one_line_with_the_file(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "summary.json"
     path.write_bytes(content)
