@@ -7,12 +7,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_lightning.checkpoints.metadata import parse_description
+from cxr_lightning.checkpoints.onnx_check import (
+    OnnxRefusedError,
+    check_probabilities,
+    max_batch,
+    open_session,
+    read_description,
+)
+from cxr_lightning.checkpoints.onnx_verdicts import MAX_ONNX_BYTES, refusal_of
 from cxr_lightning.imaging.reader import Interpolation
 from cxr_lightning.inference.backend import out_of_memory
 from cxr_lightning.metrics.ranking import FloatArray
-from cxr_lightning.utils.file_names import METADATA_KEY, ONNX_IMAGES, ONNX_PROBABILITIES, ONNX_RAW_PROBABILITIES
+from cxr_lightning.utils.file_names import ONNX_IMAGES, ONNX_PROBABILITIES, ONNX_RAW_PROBABILITIES
 from cxr_lightning.utils.paths import file_problem
+from cxr_lightning.utils.regular_files import read_limited
 
 
 class OnnxBackend:
@@ -33,45 +41,54 @@ class OnnxBackend:
             raise ValueError(f"Expected the device cpu for '{path}' but got '{device}'. Leave it out.")
         if problem := file_problem(path):
             raise FileNotFoundError(f"Expected an ONNX file at '{path}' but {problem}. Check the path.")
+        _check_installed(path)
+        content = read_limited(path, MAX_ONNX_BYTES)
         try:
-            from onnxruntime import InferenceSession
-        except ImportError as error:
-            raise ImportError(
-                f"Expected onnxruntime for '{path}' but it is not installed. Run: uv sync --extra onnx."
-            ) from error
-        try:
-            self._session = InferenceSession(str(path), providers=["CPUExecutionProvider"])
-            description = parse_description(self._session.get_modelmeta().custom_metadata_map[METADATA_KEY])
-            self.labels = tuple(description.labels)
-            self.image_size = description.image_size
-            _check_shapes(self._session, len(self.labels), self.image_size)
-            self.interpolation: Interpolation = description.interpolation
-            self.metadata: Mapping[str, Any] = description.record
-            self._path = path
+            if refusal := refusal_of(content):
+                raise OnnxRefusedError(refusal)
+            self._session = open_session(content)
+            description = read_description(self._session)
         except Exception as error:  # onnxruntime's errors have no common base class
-            reason = " ".join(str(error).split())[:200]
+            reason = " ".join(str(error).split())[:300]
             raise ValueError(
-                f"Expected a model that `cxr export` wrote in '{path}' but it is none, or is damaged "
-                f"({type(error).__name__}: {reason}). Export it again."
+                f"Expected a model that `cxr export` wrote in '{path}' but it is none, or is damaged: {reason}. "
+                "Export it again."
             ) from error
+        self.labels = tuple(description.labels)
+        self.image_size = description.image_size
+        self.interpolation: Interpolation = description.interpolation
+        self.metadata: Mapping[str, Any] = description.record
+        self._path = path
 
     def probabilities(self, images: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray | None]:
         """See :class:`~cxr_lightning.inference.backend.Backend`."""
+        step = max_batch(self.image_size)
+        parts = [self._run(images[start : start + step]) for start in range(0, len(images), step)]
+        raw, calibrated = (np.concatenate(values) for values in zip(*parts, strict=True))
+        return raw, calibrated
+
+    def _run(self, images: NDArray[np.uint8]) -> list[FloatArray]:
+        names = [ONNX_RAW_PROBABILITIES, ONNX_PROBABILITIES]
         try:
-            raw, calibrated = self._session.run(
-                [ONNX_RAW_PROBABILITIES, ONNX_PROBABILITIES], {ONNX_IMAGES: images[:, None]}
-            )
+            return [check_probabilities(values) for values in self._session.run(names, {ONNX_IMAGES: images[:, None]})]
+        except OnnxRefusedError as error:
+            raise ValueError(
+                f"Expected probabilities from '{self._path}' but {error}. Export the model again."
+            ) from error
         except Exception as error:  # see above
             if "allocate" in str(error):
                 raise out_of_memory(len(images)) from error
             raise ValueError(
                 f"Expected onnxruntime to run '{self._path}' but got {type(error).__name__}. Export it again."
             ) from error
-        return raw.astype(np.float64), calibrated.astype(np.float64)
 
 
-def _check_shapes(session: Any, labels: int, size: int) -> None:  # noqa: ANN401  # onnxruntime has no types
-    shapes = {value.name: value.shape[1:] for value in (*session.get_inputs(), *session.get_outputs())}
-    expected = {ONNX_IMAGES: [1, size, size], ONNX_PROBABILITIES: [labels], ONNX_RAW_PROBABILITIES: [labels]}
-    if any(shapes.get(name) != shape for name, shape in expected.items()):
-        raise ValueError(f"inputs and outputs are {shapes}")
+def _check_installed(path: Path) -> None:
+    try:
+        import onnx  # noqa: F401  # for the check
+        import onnxruntime  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            f"Expected the packages of the extra onnx for '{path}' but '{error.name}' is not installed. "
+            "Run: uv sync --extra onnx."
+        ) from error

@@ -16,6 +16,7 @@ from cxr_lightning.app.train_job import TrainingOutcome
 from cxr_lightning.cli.main import main
 from cxr_lightning.training.run_settings import write_settings
 from tests.conftest import AtBatch, Death, Run, summary_of
+from tests.run_summaries import run_summary
 
 KILLED = Path("killed")
 """Among the folders of jobs: the next job is killed when it starts."""
@@ -107,9 +108,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
             folders.clear()
             raise Death
         write_settings(folder, settings_of(config))
-        data = {"splits": {}, "source": "nih", "synthetic": False}
         monitor = {"name": "val/auroc", "mode": "max", "best": 0.5}
-        summary = {"monitor": monitor, "data": data, "test": None, "best_checkpoint": None}
+        summary = run_summary(monitor=monitor, test=None, best_checkpoint=None)
         (folder / "summary.json").write_text(json.dumps(summary))
         return TrainingOutcome(0.5, None, folder)
 

@@ -1,0 +1,92 @@
+"""Which ONNX files are refused by their graph, without running it: all but known operators on numbers in the file.
+
+An ONNX file is a program. Loops, functions, other files, random numbers and sizes that depend on pixels are refused, so
+that memory and time depend on the number of images alone.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from onnx import GraphProto, ModelProto, NodeProto, TensorProto
+
+_MAX_NODES = 50_000
+_MAX_METADATA_BYTES = 10_000_000
+_DOMAINS = frozenset({"", "ai.onnx"})
+_ELEMENTWISE = (
+    *("Abs", "Add", "And", "BatchNormalization", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor", "Cast"),
+    *("CastLike", "Ceil", "Celu", "Clip", "CumSum", "DequantizeLinear", "Div", "Dropout", "DynamicQuantizeLinear"),
+    *("Elu", "Equal", "Erf", "Exp", "Floor", "Gelu", "Greater", "GreaterOrEqual", "GroupNormalization"),
+    *("HardSigmoid", "HardSwish", "Identity", "InstanceNormalization", "IsInf", "IsNaN", "LRN", "LayerNormalization"),
+    *("LeakyRelu", "Less", "LessOrEqual", "Log", "LogSoftmax", "LpNormalization", "Max", "Mean"),
+    *("MeanVarianceNormalization", "Min", "Mish", "Mod", "Mul", "Neg", "Not", "Or", "PRelu", "Pow", "QuantizeLinear"),
+    *("RMSNormalization", "Reciprocal", "Relu", "Round", "Selu", "Sigmoid", "Sign", "Softmax", "Softplus", "Softsign"),
+    *("Sqrt", "Sub", "Sum", "Swish", "Tanh", "ThresholdedRelu", "Trilu", "Where", "Xor", "Sin", "Cos"),
+)
+_LAYERS = (
+    *("Attention", "AveragePool", "Conv", "ConvInteger", "ConvTranspose", "Einsum", "Gemm", "GlobalAveragePool"),
+    *("GlobalMaxPool", "MatMul", "MatMulInteger", "MaxPool", "QLinearConv", "QLinearMatMul", "ArgMax", "ArgMin"),
+    *("ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin"),
+    *("ReduceProd", "ReduceSum", "ReduceSumSquare"),
+)
+_SHAPES = ("Shape", "Size")
+"""Operators whose output depends on the size of their input alone."""
+_MOVES = (
+    *("Concat", "Constant", "DepthToSpace", "Flatten", "Gather", "GatherElements", "GatherND", "ScatterElements"),
+    *("ScatterND", "SpaceToDepth", "Split", "Squeeze", "Transpose", "Unsqueeze"),
+)
+_SIZED = {
+    **dict.fromkeys(("Expand", "Pad", "Reshape", "Slice", "Tile", "TopK", "Resize", "Upsample", "OneHot"), 1),
+    **dict.fromkeys(("ConstantOfShape", "EyeLike", "Range"), 0),
+}
+"""Operators of whose output some inputs decide the size: the number of the first of these."""
+KNOWN_OPERATORS = frozenset({*_ELEMENTWISE, *_LAYERS, *_SHAPES, *_MOVES, *_SIZED})
+"""Operators of ONNX of which networks consist; none has a graph of its own, reads a file or draws random numbers."""
+
+
+def graph_problem(model: "ModelProto") -> str:
+    """Why an ONNX model is refused, as a clause; empty if it is not.
+
+    Args:
+        model: The parsed file.
+    """
+    return next(_problems(model), "")
+
+
+def _problems(model: "ModelProto") -> Iterator[str]:
+    graph = model.graph
+    if len(graph.node) > _MAX_NODES:
+        yield f"it has {len(graph.node):,} nodes, more than {_MAX_NODES:,}"
+        return
+    if model.functions or model.training_info or graph.sparse_initializer:
+        yield "it has functions, training information or sparse tensors"
+    if sum(len(entry.value) for entry in model.metadata_props) > _MAX_METADATA_BYTES:
+        yield f"its metadata has more than {_MAX_METADATA_BYTES:,} characters"
+    for node in graph.node:
+        if node.domain not in _DOMAINS or node.op_type not in KNOWN_OPERATORS:
+            yield f"it uses the operator {f'{node.domain}.{node.op_type}'.lstrip('.')[:80]!r}, which is not allowed"
+        if any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute):
+            yield f"its operator {node.op_type} has a graph of its own"
+    for tensor in _tensors(graph):
+        if tensor.external_data or tensor.data_location:
+            yield f"its tensor {tensor.name[:80]!r} is in another file"
+    yield from _sizes_of_pixels(graph.node, [value.name for value in graph.input])
+
+
+def _tensors(graph: "GraphProto") -> Iterator["TensorProto"]:
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield attribute.t
+            yield from attribute.tensors
+
+
+def _sizes_of_pixels(nodes: Iterable["NodeProto"], inputs: Iterable[str]) -> Iterator[str]:
+    """Operators whose output's size depends on values of the pixels: an image could then exhaust the memory."""
+    of_pixels = set(inputs)
+    for node in nodes:  # in the order of their computation
+        if (first := _SIZED.get(node.op_type)) is not None and not of_pixels.isdisjoint(node.input[first:]):
+            yield f"the size of its operator {node.op_type} depends on pixels"
+        if node.op_type not in _SHAPES and not of_pixels.isdisjoint(node.input):
+            of_pixels.update(node.output)
