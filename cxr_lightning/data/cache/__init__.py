@@ -1,7 +1,8 @@
 """Images that are decoded and resized once, in a file of pixels that runs map into memory."""
 
-from cxr_lightning.data.cache.build import PreparedImages, prepare_images
+from cxr_lightning.data.cache.build import prepare_images
 from cxr_lightning.data.cache.pixels import ImageMap
+from cxr_lightning.data.cache.prepared_images import PreparedImages
 from cxr_lightning.data.cache.store import CacheSpec
 
 __all__ = ["CacheSpec", "ImageMap", "PreparedImages", "prepare_images"]

@@ -5,15 +5,25 @@ import logging
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from cxr_lightning.data.cache.decode import DecodeResult, decode_images
-from cxr_lightning.data.cache.pixels import ImageMap, file_identity
+from cxr_lightning.data.cache.index_lines import IndexEntry
+from cxr_lightning.data.cache.pixels import file_identity
+from cxr_lightning.data.cache.prepared_images import PreparedImages
+from cxr_lightning.data.cache.read_record import ReadRecord
 from cxr_lightning.data.cache.request import CacheRequest, corrupted_files, read_states, rejected_files, stale_files
-from cxr_lightning.data.cache.store import PIXELS_FILE, CacheIndex, CacheSpec, CacheWriter, IndexEntry, read_index
+from cxr_lightning.data.cache.store import (
+    PIXELS_FILE,
+    CacheIndex,
+    CacheSpec,
+    CacheWriter,
+    is_verification_requested,
+    read_index,
+    withdraw_verification,
+)
 from cxr_lightning.imaging.decoded_image import ImageRejectedError
 from cxr_lightning.imaging.reader import BadImagePolicy, RejectedImagesError
 from cxr_lightning.imaging.signatures import find_unreadable
@@ -30,31 +40,6 @@ _REMEDY = (
     "nothing: data.cache=false (evaluate.py: cache=false)."
 )
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class PreparedImages:
-    """Images of a data set that are ready to be read.
-
-    Attributes:
-        folder: The cache's folder.
-        image_size: Side in pixels, S.
-        rows: Row in the file of pixels, by image file relative to the data set's folder.
-        rejected: Images that cannot be used, by image file.
-        num_decoded: Number of images that were decoded in this call.
-        identity: Identity of the file of pixels; None if there is none.
-    """
-
-    folder: Path
-    image_size: int
-    rows: dict[str, int]
-    rejected: dict[str, ImageRejectedError]
-    num_decoded: int = 0
-    identity: tuple[int, int] | None = None
-
-    def images(self, files: Sequence[str]) -> ImageMap:
-        """Some of the images, in the order of ``files``."""
-        return ImageMap(self.folder / PIXELS_FILE, [self.rows[file] for file in files], self.image_size, self.identity)
 
 
 def prepare_images(
@@ -80,7 +65,7 @@ def prepare_images(
         on_bad_image: ``error``: stop if an image cannot be used; ``skip``: only list it.
         workers: Number of processes; None for one per usable core, 1 for this process only.
         progress: Whether to show a progress bar.
-        verify: Compare all pixels with their checksums, not only a few.
+        verify: Compare all pixels with their checksums, not only a few; done also after a run that found damaged ones.
 
     Raises:
         ValueError: If the disk is too small, or images cannot be used with ``on_bad_image="error"``.
@@ -89,8 +74,9 @@ def prepare_images(
     """
     workers = usable_cores() if workers is None else check_workers(workers)
     states = read_states(spec.root, files)
-    request = CacheRequest(cache_dir / spec.folder_name, spec, states, on_bad_image, verify)
-    with _explain_os_errors(request.folder):
+    folder = cache_dir / spec.folder_name
+    request = CacheRequest(folder, spec, states, on_bad_image, verify or is_verification_requested(folder))
+    with _explain_os_errors(folder):
         return _prepare(request, workers, progress)
 
 
@@ -104,10 +90,14 @@ def _prepare(request: CacheRequest, workers: int, progress: bool) -> PreparedIma
             index = read_index(request.folder, spec)
             num_decoded = _update(request, index, workers, progress)
     rejected = _check_rejected(request, index)
+    if request.verify:
+        withdraw_verification(request.folder)
     entries = [index.entries[file] for file in request.states]
     rows = {entry.file: entry.row for entry in entries if entry.row is not None}
+    checksums = {entry.file: entry.crc32 for entry in entries if entry.crc32 is not None}
+    record = ReadRecord(max(rows.values(), default=-1) + 1)
     identity = file_identity(request.folder / PIXELS_FILE) if rows else None
-    return PreparedImages(request.folder, spec.image_size, rows, rejected, num_decoded, identity)
+    return PreparedImages(request.folder, spec.image_size, rows, checksums, record, rejected, num_decoded, identity)
 
 
 def _check_rejected(request: CacheRequest, index: CacheIndex) -> dict[str, ImageRejectedError]:

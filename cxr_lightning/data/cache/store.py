@@ -6,23 +6,38 @@ reason why it was rejected. Both files only grow, and pixels are on disk before 
 killed leaves nothing wrong behind, and runs that read are not disturbed by one that adds.
 """
 
+import errno
 import hashlib
-import json
 import math
 import os
+import stat
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import BinaryIO, Self
 
 import PIL
 
+from cxr_lightning.data.cache.index_lines import (
+    MAX_LINE_BYTES,
+    IndexEntry,
+    IndexHeader,
+    can_be_read_back,
+    describe_difference,
+    parse_entry,
+    parse_header,
+)
 from cxr_lightning.imaging.reader import Interpolation
 
-CACHE_FORMAT = 3
+CACHE_FORMAT = 4
 PIXELS_FILE = "pixels.u8"
 INDEX_FILE = "index.jsonl"
+_VERIFY_FILE = ".verify"
+"""Empty file that a run leaves which has found damaged pixels: the next one compares all with their checksums."""
+_MAX_INDEX_BYTES = 500_000_000
+"""Maximum size of an index that is read, of about three million images."""
 _MAX_UNSAVED_SECONDS = 2.0
 """Maximum duration of work that is lost when a run is killed."""
 _MAX_NAME_LENGTH = 40
@@ -44,19 +59,14 @@ class CacheSpec:
     interpolation: Interpolation = "bilinear"
 
     @property
-    def header(self) -> dict[str, Any]:
-        """First line of the index. It names Pillow because other versions may decode or resize to other pixels."""
-        return {
-            "format": CACHE_FORMAT,
-            "root": str(self.root.resolve()),
-            "image_size": self.image_size,
-            "interpolation": self.interpolation,
-            "decoder": f"Pillow {PIL.__version__}",
-        }
+    def header(self) -> IndexHeader:
+        """First line of the index."""
+        root = os.fsencode(self.root.resolve()).decode(errors="backslashreplace")
+        return IndexHeader(CACHE_FORMAT, root, self.image_size, self.interpolation, f"Pillow {PIL.__version__}")
 
     def files(self, paths: Iterable[str]) -> list[str]:
         """Image files relative to the data set's folder, as the cache names them."""
-        prefix = f"{self.root}{os.sep}"
+        prefix = str(self.root).rstrip(os.sep) + os.sep
         return [path.removeprefix(prefix) for path in paths]
 
     @property
@@ -72,37 +82,9 @@ class CacheSpec:
     @property
     def _family(self) -> str:
         root = self.root.resolve()
-        digest = hashlib.sha256(str(root).encode()).hexdigest()[:8]
+        digest = hashlib.sha256(os.fsencode(root)).hexdigest()[:8]
         name = "".join(letter if letter.isalnum() else "_" for letter in root.name[:_MAX_NAME_LENGTH])
         return f"{name}-{digest}-{self.image_size}px-{self.interpolation}"
-
-
-@dataclass(frozen=True, slots=True)
-class IndexEntry:
-    """One line of the index.
-
-    Attributes:
-        file: The image file, relative to the data set's folder.
-        size: Size of the image file in bytes when it was read.
-        mtime_ns: Modification time of the image file when it was read.
-        row: Row of its pixels; None if it was rejected.
-        crc32: Checksum of the row's pixels.
-        reason: Why it was rejected, as a clause.
-        remedy: What to do, as a sentence.
-    """
-
-    file: str
-    size: int
-    mtime_ns: int
-    row: int | None = None
-    crc32: int | None = None
-    reason: str = ""
-    remedy: str = ""
-
-    def to_line(self) -> bytes:
-        """The line of the index; without attributes that are not set."""
-        values = {name: value for name, value in asdict(self).items() if value not in (None, "")}
-        return json.dumps(values).encode() + b"\n"
 
 
 @dataclass
@@ -122,18 +104,37 @@ class CacheIndex:
     error: str = ""
 
 
+def open_regular(path: Path) -> int:
+    """Open a file to read; a pipe, a device or a folder in its place is an error, and is not waited for.
+
+    Returns:
+        The descriptor.
+
+    Raises:
+        OSError: If it cannot be opened, or is no regular file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no regular file, remove it", str(path))
+    return descriptor
+
+
 def read_index(folder: Path, spec: CacheSpec) -> CacheIndex:
-    """Read the index of a cache, as far as it is valid; it is empty if there is none."""
+    """Read the index of a cache, as far as it is valid; it is empty if there is none.
+
+    Raises:
+        OSError: If the index or the file of pixels cannot be read, or is no regular file.
+    """
     index = CacheIndex()
     try:
-        with (folder / INDEX_FILE).open("rb") as file:
+        with os.fdopen(open_regular(folder / INDEX_FILE), "rb") as file:
             _read_lines(file, spec.header, index)
     except (FileNotFoundError, NotADirectoryError):
         pass
-    except (ValueError, TypeError, KeyError) as error:  # a corrupted line: the lines after it are not used
+    except ValueError as error:  # a corrupted line: the lines after it are not used
         index.error = f"its index is damaged after {index.valid_bytes:,} bytes ({error})"
-    pixels = folder / PIXELS_FILE
-    size = pixels.stat().st_size if pixels.is_file() else 0
+    size = _size_of_pixels(folder)
     complete = size // spec.image_size**2
     cut_off = [entry.file for entry in index.entries.values() if entry.row is not None and entry.row >= complete]
     for name in cut_off:
@@ -145,33 +146,56 @@ def read_index(folder: Path, spec: CacheSpec) -> CacheIndex:
     return index
 
 
-def _read_lines(file: BinaryIO, header: Mapping[str, Any], index: CacheIndex) -> None:
+def _size_of_pixels(folder: Path) -> int:
+    try:
+        with os.fdopen(open_regular(folder / PIXELS_FILE), "rb") as file:
+            return os.fstat(file.fileno()).st_size
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+
+
+def _read_lines(file: BinaryIO, header: IndexHeader, index: CacheIndex) -> None:
+    size = os.fstat(file.fileno()).st_size
+    if size > _MAX_INDEX_BYTES:
+        raise ValueError(f"it has {size:,} bytes, more than {_MAX_INDEX_BYTES:,}")
     used_rows: set[int] = set()
-    for line in file:
+    while line := file.readline(MAX_LINE_BYTES):
         if not line.endswith(b"\n"):
+            if len(line) == MAX_LINE_BYTES:
+                raise ValueError(f"a line is longer than {MAX_LINE_BYTES:,} bytes")
             return
-        content = json.loads(line)
         if index.valid_bytes == 0:
-            if content != header:
-                raise ValueError(f"its settings are {content}, not {header}")
+            if line != header.to_line():
+                raise ValueError(describe_difference(parse_header(line), header))
         else:
-            entry = IndexEntry(**content)
-            if not _is_valid(entry):
-                raise ValueError(f"a line holds {content}")
-            if entry.row in used_rows:
-                raise ValueError(f"it names row {entry.row} twice")
+            entry = parse_entry(line)
             if entry.row is not None:
+                if entry.row in used_rows:
+                    raise ValueError(f"it names row {entry.row} twice")
                 used_rows.add(entry.row)
+                index.next_row = max(index.next_row, entry.row + 1)
             index.entries[entry.file] = entry
-            index.next_row = max(index.next_row, 0 if entry.row is None else entry.row + 1)
         index.valid_bytes += len(line)
 
 
-def _is_valid(entry: IndexEntry) -> bool:
-    """Whether an entry has either a row with a checksum, or a reason for its rejection."""
-    if entry.row is None:
-        return isinstance(entry.reason, str) and bool(entry.reason)
-    return type(entry.row) is int and entry.row >= 0 and type(entry.crc32) is int
+def request_verification(folder: Path) -> bool:
+    """Have the next run compare all pixels with their checksums; returns False if nothing can be written there."""
+    try:
+        (folder / _VERIFY_FILE).touch()
+    except OSError:
+        return False
+    return True
+
+
+def is_verification_requested(folder: Path) -> bool:
+    """Whether a run has found damaged pixels that were not prepared again since."""
+    return os.path.lexists(folder / _VERIFY_FILE)
+
+
+def withdraw_verification(folder: Path) -> None:
+    """Forget a request for verification, once it was done."""
+    with suppress(OSError):  # of a folder that one may only read
+        (folder / _VERIFY_FILE).unlink(missing_ok=True)
 
 
 class CacheWriter:
@@ -191,14 +215,16 @@ class CacheWriter:
         self._file.truncate(index.valid_bytes if valid else 0)
         # An invalid index is rewritten: entries that it lost must not return when the file of pixels has grown again.
         kept = [entry.to_line() for entry in index.entries.values()]
-        self._unsaved = [] if valid else [json.dumps(spec.header).encode() + b"\n", *kept]
+        self._unsaved = [] if valid else [spec.header.to_line(), *kept]
         self._saved = time.monotonic()
 
     def add(self, entry: IndexEntry, *, permanent: bool = True) -> None:
         """Add an image whose pixels are written or that was rejected; unless ``permanent``, for this run only."""
         self.index.entries[entry.file] = entry
-        if permanent:
-            self._unsaved.append(entry.to_line())
+        line = entry.to_line()
+        # What a later run would take for damage is for this run only as well.
+        if permanent and can_be_read_back(line):
+            self._unsaved.append(line)
         if time.monotonic() - self._saved > _MAX_UNSAVED_SECONDS:
             self.save()
 
