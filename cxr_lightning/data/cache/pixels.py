@@ -2,7 +2,6 @@
 
 import mmap
 import os
-import weakref
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,8 @@ from numpy.typing import NDArray
 
 from cxr_lightning.data.cache.index_lines import IndexEntry
 from cxr_lightning.data.cache.read_record import ReadRecord
-from cxr_lightning.data.cache.store import PIXELS_FILE, open_regular, request_verification
+from cxr_lightning.data.cache.store import PIXELS_FILE, request_verification
+from cxr_lightning.utils.regular_files import open_regular
 
 
 @dataclass(frozen=True)
@@ -125,10 +125,10 @@ class _MappedFile:
     def __init__(self, path: Path, num_rows: int, image_size: int, identity: tuple[int, int] | None) -> None:
         self.path, self.num_bytes = path, num_rows * image_size**2
         try:
-            self.descriptor = open_regular(path)
+            self._file = open_regular(path)
         except OSError as error:
             raise self._replaced(error.strerror or str(error)) from error
-        weakref.finalize(self, os.close, self.descriptor)
+        self.descriptor = self._file.fileno()
         if identity is not None and _identity(os.fstat(self.descriptor)) != identity:
             raise self._replaced("it is another file")
         self.check_length()
@@ -176,7 +176,7 @@ def _identity(state: os.stat_result) -> tuple[int, int]:
 
 def find_corrupted(folder: Path, entries: Iterable[IndexEntry], image_size: int) -> list[str]:
     """Image files whose prepared pixels differ from their checksum."""
-    with os.fdopen(open_regular(folder / PIXELS_FILE), "rb") as file:
+    with open_regular(folder / PIXELS_FILE) as file:
         return [entry.file for entry in entries if _crc32(file, entry, image_size) != entry.crc32]
 
 

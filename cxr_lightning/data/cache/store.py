@@ -6,11 +6,9 @@ reason why it was rejected. Both files only grow, and pixels are on disk before 
 killed leaves nothing wrong behind, and runs that read are not disturbed by one that adds.
 """
 
-import errno
 import hashlib
 import math
 import os
-import stat
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -30,6 +28,7 @@ from cxr_lightning.data.cache.index_lines import (
     parse_header,
 )
 from cxr_lightning.imaging.reader import Interpolation
+from cxr_lightning.utils.regular_files import open_regular
 
 CACHE_FORMAT = 4
 PIXELS_FILE = "pixels.u8"
@@ -104,22 +103,6 @@ class CacheIndex:
     error: str = ""
 
 
-def open_regular(path: Path) -> int:
-    """Open a file to read; a pipe, a device or a folder in its place is an error, and is not waited for.
-
-    Returns:
-        The descriptor.
-
-    Raises:
-        OSError: If it cannot be opened, or is no regular file.
-    """
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(errno.EINVAL, "it is no regular file, remove it", str(path))
-    return descriptor
-
-
 def read_index(folder: Path, spec: CacheSpec) -> CacheIndex:
     """Read the index of a cache, as far as it is valid; it is empty if there is none.
 
@@ -128,7 +111,7 @@ def read_index(folder: Path, spec: CacheSpec) -> CacheIndex:
     """
     index = CacheIndex()
     try:
-        with os.fdopen(open_regular(folder / INDEX_FILE), "rb") as file:
+        with open_regular(folder / INDEX_FILE) as file:
             _read_lines(file, spec.header, index)
     except (FileNotFoundError, NotADirectoryError):
         pass
@@ -148,7 +131,7 @@ def read_index(folder: Path, spec: CacheSpec) -> CacheIndex:
 
 def _size_of_pixels(folder: Path) -> int:
     try:
-        with os.fdopen(open_regular(folder / PIXELS_FILE), "rb") as file:
+        with open_regular(folder / PIXELS_FILE) as file:
             return os.fstat(file.fileno()).st_size
     except (FileNotFoundError, NotADirectoryError):
         return 0
