@@ -130,7 +130,7 @@ class _BoundedRepository(ConfigRepository):
             raise ValueError(f"Expected at most {MAX_FOLDERS} folders in 'hydra.searchpath' but got {len(named)}.")
         super().initialize_sources(config_search_path)
         self.sources = [
-            _BoundedSource(source.provider, f"file://{source.path}") if type(source) is FileConfigSource else source
+            _BoundedSource(source.provider, f"file://{source.path}") if source.scheme() == "file" else source
             for source in self.sources
         ]
 
@@ -187,8 +187,8 @@ class _CountingRepository(CachingConfigRepository):
     def _check_default(self, default: InputDefault, config_path: str) -> None:
         value = default.value if isinstance(default, GroupDefault) else None
         names = [value] if isinstance(value, str) else list(value or [])
-        names += [default.group] if isinstance(default, GroupDefault) else []
-        names += [default.path] if isinstance(default, ConfigDefault) else []
+        names += [default.group or ""] if isinstance(default, GroupDefault) else []
+        names += [default.path or ""] if isinstance(default, ConfigDefault) else []
         for name in filter(None, [*names, default.package]):
             if len(name) > _MAX_NAME or name.count("${") > 2:
                 raise ValueError(

@@ -69,7 +69,7 @@ def _resolved(content: dict[Any, Any]) -> Iterator[DictConfig]:
     copy = OmegaConf.create(content)
     state = HydraConfig.instance()
     outer = state.cfg
-    state.cfg = copy
+    state.cfg = copy  # type: ignore[assignment]  # as Hydra does
     try:
         yield copy
     finally:

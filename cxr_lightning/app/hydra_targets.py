@@ -209,8 +209,8 @@ class _PartCheck:
                 )
         elif isinstance(value, Mapping | list) or not re.fullmatch(rule, _text(value)):
             raise ValueError(
-                f"Expected another value of '{key}' but got {_shown(value)}: a configuration may set what {rule!r} "
-                "describes. Correct it."
+                f"Expected '{key}' to be like {rule} but got {_shown(value)}. Other code is not run from a "
+                "configuration: correct it."
             )
 
 

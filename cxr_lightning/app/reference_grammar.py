@@ -7,7 +7,8 @@ from functools import lru_cache
 from typing import Any
 
 from omegaconf.errors import GrammarParseError
-from omegaconf.grammar_parser import OmegaConfGrammarParser, parse
+from omegaconf.grammar_parser import parse
+from omegaconf.grammar_visitor import OmegaConfGrammarParser
 
 _OF_KEYS = {"hydra": ("hydra",), "oc.select": (), "oc.deprecated": (), "oc.dict.keys": (), "oc.dict.values": ()}
 """Resolvers whose first argument is a key, and where that key is."""
@@ -101,7 +102,7 @@ def _reference(node: Any) -> Reference:  # noqa: ANN401  # antlr's trees have no
     children = [node.getChild(index) for index in range(node.getChildCount())]
     keys = [child.getText() for child in children if isinstance(child, OmegaConfGrammarParser.ConfigKeyContext)]
     if any("${" in key for key in keys):
-        raise _HiddenReferenceError("references by name")
+        raise _HiddenReferenceError("no references by name")
     before = children[1 : next(index for index, child in enumerate(children) if child.getChildCount())]
     return Reference(sum(child.getText() == "." for child in before), tuple(keys))
 
@@ -109,7 +110,7 @@ def _reference(node: Any) -> Reference:  # noqa: ANN401  # antlr's trees have no
 def _resolver(node: Any) -> str:  # noqa: ANN401  # antlr's trees have no types
     name: str = node.resolverName().getText()
     if "${" in name:
-        raise _HiddenReferenceError("functions by name")
+        raise _HiddenReferenceError("no functions by name")
     if name == "oc.create" or (name == "oc.decode" and not _DECODED.fullmatch(_first_argument(node))):
         raise _HiddenReferenceError(f"no '{name}', which hides what it makes,")
     return name
@@ -120,7 +121,7 @@ def _reference_of_resolver(name: str, node: Any) -> Iterator[Reference]:  # noqa
         return
     key = _first_argument(node)
     if "${" in key:
-        raise _HiddenReferenceError("references by name")
+        raise _HiddenReferenceError("no references by name")
     plain = key.lstrip(".")
     keys = [part for part in plain.replace("[", ".").replace("]", "").split(".") if part]
     yield Reference(len(key) - len(plain), (*_OF_KEYS[name], *keys))

@@ -20,6 +20,8 @@ _OF_ONE_KEY = {
     "hydra_folder": ("hydra", "output_subdir"),
 }
 """Resolvers that look for folders or make them, and the only key whose value they may be."""
+_GIVEN, _GIVEN_IN_ONE = ("hydra", "overrides"), ("hydra", "job", "override_dirname")
+"""Where Hydra repeats what was given."""
 
 Path = tuple[Any, ...]
 """Keys and indices from the root to a value."""
@@ -45,25 +47,31 @@ def check_references(content: dict[Any, Any]) -> None:
 
 @dataclass
 class _Sizes:
-    """Sizes of values, in characters, with what they refer to."""
+    """Sizes of values, in characters, with what they refer to.
+
+    Attributes:
+        content: The configuration.
+        known: Sizes by path.
+        chains: Number of nodes and references from a path to its furthest value.
+        active: Paths whose size is being found, each within the one before, and the longest chain below it so far.
+        references: Number of values that refer to others.
+    """
 
     content: dict[Any, Any]
     known: dict[Path, int] = field(default_factory=dict)
-    active: dict[Path, None] = field(default_factory=dict)
+    chains: dict[Path, int] = field(default_factory=dict)
+    active: dict[Path, int] = field(default_factory=dict)
     references: int = 0
 
     def size_of(self, path: Path) -> int:
         """Size of the value at a path that exists."""
         if path in self.known:
+            self._extend_chain(self.chains[path])
             return self.known[path]
         if path in self.active:
             raise ValueError(f"Expected settings that end but '{_dotted(path)}' refers to itself. Write it out.")
-        if len(self.active) >= MAX_CHAIN:
-            raise ValueError(
-                f"Expected at most {MAX_CHAIN} nodes and references on the way to a value but '{_dotted(path)}' is "
-                "further. Write it out."
-            )
-        self.active[path] = None
+        self.active[path] = 0
+        self._extend_chain(0)
         value = self._value(path)
         if isinstance(value, dict):
             size = 1 + sum(len(str(name)) + self.size_of((*path, name)) for name in value)
@@ -71,7 +79,8 @@ class _Sizes:
             size = 1 + sum(self.size_of((*path, index)) for index in range(len(value)))
         else:
             size = 1 + len(value) + self._size_referred(path, value) if isinstance(value, str) else 1
-        del self.active[path]
+        self.chains[path] = self.active.pop(path) + 1
+        self._extend_chain(self.chains[path])
         if size > MAX_SIZE:
             raise ValueError(
                 f"Expected at most {MAX_SIZE:,} characters of settings but '{_dotted(path) or 'all'}' has {size:,} "
@@ -79,6 +88,18 @@ class _Sizes:
             )
         self.known[path] = size
         return size
+
+    def _extend_chain(self, length: int) -> None:
+        """Remember what follows the value that is being measured, if that is longer than what is known."""
+        if not self.active:
+            return
+        last = next(reversed(self.active))
+        self.active[last] = max(self.active[last], length)
+        if len(self.active) + length > MAX_CHAIN:
+            raise ValueError(
+                f"Expected at most {MAX_CHAIN} nodes and references on the way to a value but there are more in "
+                f"'{_dotted(last)}'. Write them out."
+            )
 
     def _size_referred(self, path: Path, text: str) -> int:
         if "${" not in text:
@@ -91,7 +112,7 @@ class _Sizes:
         check_reference(text, f"in '{_dotted(path)}'")
         found = parse_references(text, _dotted(path))
         for name in found.resolvers:
-            if path != _OF_ONE_KEY.get(name, path):
+            if path != _OF_ONE_KEY.get(name, path) and path[: len(_GIVEN)] != _GIVEN and path != _GIVEN_IN_ONE:
                 raise ValueError(
                     f"Expected '{name}' in '{_dotted(_OF_ONE_KEY[name])}' alone but it is in '{_dotted(path)}'. "
                     "Write the folder out."

@@ -133,7 +133,7 @@ class _Bounds:
                 self.sizes[anchor] = self.nodes - before
         elif isinstance(event, AliasEvent):
             size = self.sizes.get(event.anchor, 0)
-            self._require(size is not None, "settings that end", f"'*{event.anchor}' is within itself")
+            self._require(size is not None, "settings that end", f"repeats '*{event.anchor}' within itself")
             self.aliases += 1
             self.nodes += size or 0
             self._require(self.aliases <= MAX_ALIASES, f"at most {MAX_ALIASES} aliases", "has more")
