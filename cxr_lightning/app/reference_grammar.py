@@ -7,8 +7,8 @@ from functools import lru_cache
 from typing import Any
 
 from omegaconf.errors import GrammarParseError
+from omegaconf.grammar.gen.OmegaConfGrammarParser import OmegaConfGrammarParser
 from omegaconf.grammar_parser import parse
-from omegaconf.grammar_visitor import OmegaConfGrammarParser
 
 _OF_KEYS = {"hydra": ("hydra",), "oc.select": (), "oc.deprecated": (), "oc.dict.keys": (), "oc.dict.values": ()}
 """Resolvers whose first argument is a key, and where that key is."""
