@@ -23,7 +23,7 @@ from cxr_lightning.app.configuration import check_overrides, compose_settings, c
 from cxr_lightning.app.data_root import without_data_node
 from cxr_lightning.app.errors import explain_lost_process
 from cxr_lightning.app.evaluate_settings import read_evaluate_settings
-from cxr_lightning.app.hydra_targets import check_hydra
+from cxr_lightning.app.hydra_check import check_hydra
 from cxr_lightning.app.output_folder import check_output_folder
 from cxr_lightning.utils.signals import Stopped, stop_on_signals
 

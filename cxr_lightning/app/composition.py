@@ -20,6 +20,7 @@ _ADDED_GROUP = re.compile(r"(?:Multiple values for |force-add of config groups i
 _CHOSEN_TWICE = re.compile(r"([\w/]+) appears more than once")
 _ADDED_KEY = re.compile(r"Could not append to config\. An item is already at '([^']+)'")
 _MERGED = re.compile(r"Error merging override (.+)")
+_UNFIT_FILE = re.compile(r"In '([^']+)': \w+ raised while\s+composing config:\s*(.+)")
 _PATTERNS = (_UNKNOWN_KEY, _ADDED_GROUP, _CHOSEN_TWICE, _ADDED_KEY)
 _OPEN_GROUPS = ("callbacks", "logger")
 """Groups whose entries have names of the user's choice."""
@@ -120,6 +121,8 @@ def _explained(error: Exception) -> Exception:
     if found := _MERGED.match(str(error)):
         reason = str(error.__cause__ or "").strip().partition("\n")[0].removesuffix(".")
         return ValueError(f"Expected another value in '{found[1]}' ({reason}). Correct it.")
+    if found := _UNFIT_FILE.match(str(error)):
+        return ValueError(f"Expected known keys and values in '{found[1]}' but: {found[2]}. Correct them.")
     if isinstance(error, AssertionError):
         return ValueError(f"Expected settings that Hydra can compose but: {error}. Correct what is set below 'hydra'.")
     return error

@@ -9,7 +9,8 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
 from cxr_lightning.app.composition import compose_checked
-from cxr_lightning.app.hydra_targets import search_path_override
+from cxr_lightning.app.config_loader import checked_loader
+from cxr_lightning.app.hydra_check import search_path_override
 from cxr_lightning.app.resolvers import register_resolvers
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -59,7 +60,8 @@ def own_hydra() -> Iterator[None]:
     outer = state.hydra
     state.hydra = None
     try:
-        yield
+        with checked_loader():
+            yield
     finally:
         GlobalHydra.set_instance(state)  # Hydra's own context manager puts a copy in its place
         state.hydra = outer

@@ -15,14 +15,16 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from cxr_lightning.app.all_problems import all_problems_told
+from cxr_lightning.app.config_loader import checked_loader
 from cxr_lightning.app.data_root import without_data_node
 from cxr_lightning.app.errors import one_line, shown_error
 from cxr_lightning.app.folders import explain_folder_error
+from cxr_lightning.app.hydra_check import absolute_config_path, check_hydra
 from cxr_lightning.app.hydra_parser import unchecked_help_texts
-from cxr_lightning.app.hydra_targets import absolute_config_path, check_hydra
 from cxr_lightning.app.job_processes import job_processes
 from cxr_lightning.app.monitor_check import check_direction
 from cxr_lightning.app.output_folder import check_job_folder, check_output_folder, output_folder
+from cxr_lightning.app.planted_files import refuse_planted_files
 from cxr_lightning.app.resolvers import register_resolvers
 from cxr_lightning.app.sweep import clear_failure, finish_sweep, forget_sweep, unfinished_sweep, write_failure
 from cxr_lightning.training.run_folder import OccupiedFolderError, last_checkpoint
@@ -122,7 +124,9 @@ def _run(main: Callable[[], object], conf: Path, name: str) -> BaseException | N
                 check_direction(job.config)
             folder = output_folder(job.config, sweep=job.sweep)
             check_output_folder(job.config, sweep=job.sweep)
-        with unchecked_help_texts():
+            if folder is not None:
+                refuse_planted_files(folder, sweep=job.sweep)
+        with unchecked_help_texts(), checked_loader():
             main()
     except Exception as error:
         raise_if_stopped(error)

@@ -2,11 +2,13 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
+from cxr_lightning.app.references import check_references
 from cxr_lightning.app.run_identity import settings_of
+from cxr_lightning.app.yaml_files import load_yaml, read_text
 from cxr_lightning.training.run_settings import RunSettings, read_settings
 
 HYDRA_FOLDER = ".hydra"
@@ -37,15 +39,46 @@ def next_record(folder: Path) -> str:
 
 
 def read_overrides(record: Path) -> list[str]:
-    """The ``key=value`` that a start was given, from Hydra's record."""
-    return [str(override) for override in OmegaConf.to_container(OmegaConf.load(record / _OVERRIDES_FILE)) or []]
+    """The ``key=value`` that a start was given, from Hydra's record.
+
+    Raises:
+        ValueError: If the record is damaged, or no list of texts.
+        OSError: If it cannot be read.
+    """
+    path = record / _OVERRIDES_FILE
+    found = load_yaml(path) or []
+    if not isinstance(found, list) or not all(isinstance(override, str) for override in found):
+        raise ValueError(f"Expected a list of KEY=VALUE in '{path}' but it holds something else. Delete that folder.")
+    return found
+
+
+def read_config(path: Path) -> DictConfig:
+    """A recorded configuration, unresolved.
+
+    Args:
+        path: Its file.
+
+    Raises:
+        ValueError: If it is damaged, or would grow without bounds.
+        OSError: If it cannot be read.
+    """
+    content = load_yaml(path)
+    if not isinstance(content, dict):
+        raise ValueError(f"Expected the settings of a run in '{path}' but it holds something else. Delete that folder.")
+    try:
+        config = OmegaConf.create(content)
+    except (OmegaConfBaseException, RecursionError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ValueError(f"Expected the settings of a run in '{path}' but: {reason}. Delete that folder.") from error
+    check_references(content)
+    return config
 
 
 def is_of_sweep(record: Path) -> bool:
     """Whether a record is of a job of a sweep."""
     try:
-        return _MULTIRUN.search((record / _HYDRA_FILE).read_text(encoding="utf-8")) is not None
-    except (OSError, UnicodeError):
+        return _MULTIRUN.search(read_text(record / _HYDRA_FILE)) is not None
+    except (OSError, ValueError):
         return False
 
 
@@ -60,10 +93,9 @@ def run_settings_in(folder: Path) -> RunSettings | None:
     if (record := latest_record(folder)) is None:
         return None
     try:
-        config: Any = OmegaConf.load(record / _CONFIG_FILE)
-    except Exception:  # absent, or damaged: YAML's errors have no common built-in class
+        return settings_of(read_config(record / _CONFIG_FILE))
+    except (OSError, ValueError):  # absent, or damaged
         return None
-    return settings_of(config) if isinstance(config, DictConfig) else None
 
 
 def _start(name: str) -> int:

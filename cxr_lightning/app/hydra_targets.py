@@ -1,222 +1,252 @@
-"""Checks of the objects that Hydra itself instantiates from a configuration, before Hydra starts."""
+"""Classes that Hydra itself makes from a configuration: callbacks, launchers, sweepers and samplers.
 
-import argparse
+Each may be named with the settings that are listed here; whatever runs a command, imports a name or reads pickles
+from elsewhere is not among them.
+"""
+
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NoReturn
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from pathlib import PurePosixPath
+from typing import Any
 
-from hydra import initialize_config_dir
-from hydra._internal.utils import get_args_parser
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+MAX_JOBS = 10_000
+"""Bound of the jobs of a sweep."""
+MAX_PARAMETER = 10_000
+"""Bound of the characters of a parameter of a sweep."""
+MAX_PARAMETERS = 200
+JOB_FILES = ".submitit"
+"""Folder in a sweep's with the files by which submitit starts jobs and reads their results: pickles, which run code."""
 
-from cxr_lightning.app.composition import compose_checked
-from cxr_lightning.app.hydra_parser import unchecked_help_texts
-from cxr_lightning.utils.command_line import hydra_value
-from cxr_lightning.utils.paths import refuse_url
-from cxr_lightning.utils.plugins import PLUGINS_VARIABLE
+_NULL, _SWITCH = "null", "True|False|true|false"
+_COUNT = r"[0-9]{1,5}"
+_MAYBE_COUNT = rf"null|-?{_COUNT}"
+_NUMBER = r"-?[0-9.]{1,20}(e[+-]?[0-9]{1,3})?"
+_MAYBE_NUMBER = f"null|{_NUMBER}"
+_SEED = r"null|[0-9]{1,10}"
+_TEXT = r"null|[\w .,:=@%+*|&()\[\]/-]{0,200}"
+"""Text on one line without what a shell or sbatch reads as more than that."""
+_FOLDER = "folder of the sweep"
+"""Stands for a path within the sweep's folder."""
+_NO_ITEMS = "no items"
+_PARAMETERS = "parameters"
 
-HYDRA_TARGETS = (
-    r"cxr_lightning\.app\.sweep\.RememberFolder",
-    r"hydra\._internal\.core_plugins\.\w+\.Basic(Launcher|Sweeper)",
-    r"hydra\.experimental\.callbacks\.\w+Callback",
-    r"hydra_plugins\.\w+\.\w+\.\w+(Launcher|Sweeper)",
-    r"optuna\.samplers\.\w+Sampler",
-)
-"""Targets that are allowed below ``hydra``, as regular expressions."""
-_LOGGING_CLASSES = (
-    r"cxr_lightning\.utils\.console_log\.ConsoleHandler",
-    r"logging(\.handlers)?\.\w+(Handler|Formatter|Filter)",
-)
-_LOGGING_FACTORIES = (r"colorlog\.ColoredFormatter",)
-_STREAMS = (r"ext://sys\.std(out|err)",)
+_SUBMITIT: Mapping[str, str] = {
+    "submitit_folder": _FOLDER,
+    "timeout_min": _COUNT,
+    "cpus_per_task": _MAYBE_COUNT,
+    "gpus_per_node": _MAYBE_COUNT,
+    "tasks_per_node": _COUNT,
+    "mem_gb": _MAYBE_NUMBER,
+    "nodes": _COUNT,
+    "name": _TEXT,
+    "stderr_to_stdout": _SWITCH,
+}
+_TPE: Mapping[str, str] = {
+    "seed": _SEED,
+    "consider_prior": _SWITCH,
+    "prior_weight": _NUMBER,
+    "consider_magic_clip": _SWITCH,
+    "consider_endpoints": _SWITCH,
+    "n_startup_trials": _COUNT,
+}
+_LAUNCHERS: Mapping[str, Mapping[str, str]] = {
+    "hydra._internal.core_plugins.basic_launcher.BasicLauncher": {},
+    "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher": {
+        "n_jobs": r"-?[0-9]{1,3}",
+        "backend": "null|loky",
+        "prefer": "processes|threads",
+        "require": "null|sharedmem",
+        "verbose": _COUNT,
+        "timeout": _MAYBE_NUMBER,
+        "pre_dispatch": r"all|([0-9]{1,3}\*)?n_jobs|[0-9]{1,5}",  # joblib evaluates it
+        "batch_size": r"auto|[0-9]{1,5}",
+        "temp_folder": _NULL,  # joblib reads pickles there
+        "max_nbytes": r"null|[0-9]{1,12}[KMG]?",
+        "mmap_mode": r"null|r\+?|w\+|c",
+    },
+    "hydra_plugins.hydra_submitit_launcher.submitit_launcher.LocalLauncher": _SUBMITIT,
+    "hydra_plugins.hydra_submitit_launcher.submitit_launcher.SlurmLauncher": {
+        **_SUBMITIT,
+        **dict.fromkeys(("partition", "qos", "comment", "constraint", "exclude", "gres", "account"), _TEXT),
+        **dict.fromkeys(("mem_per_gpu", "mem_per_cpu"), r"null|[0-9]{1,12}[KMGT]?B?"),
+        "cpus_per_gpu": _MAYBE_COUNT,
+        "gpus_per_task": _MAYBE_COUNT,
+        "signal_delay_s": _COUNT,
+        "max_num_timeout": _COUNT,
+        "array_parallelism": _COUNT,
+        "additional_parameters": _NO_ITEMS,  # such as `wrap`, which is a command
+        "setup": _NO_ITEMS,  # commands
+    },
+}
+_SAMPLERS: Mapping[str, Mapping[str, str]] = {
+    "optuna.samplers.TPESampler": {
+        **_TPE,
+        "n_ei_candidates": _COUNT,
+        "multivariate": _SWITCH,
+        "warn_independent_sampling": _SWITCH,
+    },
+    "optuna.samplers.MOTPESampler": {**_TPE, "n_ehvi_candidates": _COUNT},
+    "optuna.samplers.RandomSampler": {"seed": _SEED},
+    "optuna.samplers.GridSampler": {"_partial_": _SWITCH},
+    "optuna.samplers.CmaEsSampler": {
+        "seed": _SEED,
+        "x0": _NO_ITEMS,
+        "sigma0": _MAYBE_NUMBER,
+        "independent_sampler": _NULL,
+        "warn_independent_sampling": _SWITCH,
+        "consider_pruned_trials": _SWITCH,
+        "restart_strategy": "null|ipop|bipop",
+        "inc_popsize": _COUNT,
+        "use_separable_cma": _SWITCH,
+        "source_trials": _NULL,
+    },
+    "optuna.samplers.NSGAIISampler": {
+        "seed": _SEED,
+        "population_size": _COUNT,
+        "mutation_prob": _MAYBE_NUMBER,
+        "crossover_prob": _NUMBER,
+        "swapping_prob": _NUMBER,
+        "constraints_func": _NULL,
+    },
+}
+BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
+_SWEEPERS: Mapping[str, Mapping[str, str]] = {
+    BASIC_SWEEPER: {"max_batch_size": r"null|[0-9]{1,5}", "params": _PARAMETERS},
+    "hydra_plugins.hydra_optuna_sweeper.optuna_sweeper.OptunaSweeper": {
+        "direction": "(?i)minimize|maximize",
+        "storage": r"null|sqlite:///[^?\n]{1,500}",  # that of redis reads pickles; others reach other machines
+        "study_name": _TEXT,
+        "n_trials": _COUNT,
+        "n_jobs": r"[0-9]{1,3}",
+        "max_failure_rate": _NUMBER,
+        "search_space": _NO_ITEMS,  # of Hydra 1.1; `params` is checked
+        "params": _PARAMETERS,
+        "custom_search_space": _NULL,  # a function
+    },
+}
+_CALLBACKS: Mapping[str, Mapping[str, str]] = {
+    "cxr_lightning.app.sweep.RememberFolder": {},
+    "hydra.experimental.callbacks.LogJobReturnCallback": {},
+}
 
-_INSTANTIATED_SECTIONS = ("callbacks", "launcher", "sweeper")
-_LOGGING_SECTIONS = ("hydra_logging", "job_logging")
 
-
-@dataclass(frozen=True)
-class FirstJob:
-    """What a command line starts.
-
-    Attributes:
-        config: The composed configuration, with Hydra's; of a sweep that of its first job.
-        sweep: Whether it is a sweep.
-    """
-
-    config: DictConfig
-    sweep: bool
-
-
-def check_hydra(conf: Path, name: str, arguments: Sequence[str]) -> FirstJob | None:
-    """Refuse a command line or a file of ``conf/`` that makes Hydra run other code than a launcher's or a sweeper's.
+def check_targets(sections: Mapping[str, Mapping[Any, Any] | None], *, sweep_folder: PurePosixPath) -> None:
+    """Refuse callbacks, launchers and sweepers that are not listed, and settings of them that are not.
 
     Args:
-        conf: The configuration's folder.
-        name: Name of the file in it.
-        arguments: The command line without the program.
-
-    Returns:
-        What it starts; None if it only shows something.
+        sections: ``hydra.callbacks``, ``hydra.launcher`` and ``hydra.sweeper``, resolved; None where there is none.
+        sweep_folder: The sweep's folder, in which a launcher may leave files.
 
     Raises:
-        ValueError: If it names other code, or keys and choices that do not exist; the message names them.
-        HydraException: If the configuration cannot be composed.
+        ValueError: If there is one; the message names it.
     """
-    if list(arguments) in (["--help"], ["-h"]):  # nothing is instantiated, and help should be quick
-        return None
-    parsed = _parser().parse_args(list(arguments))
-    if parsed.shell_completion:
-        return None
-    if parsed.experimental_rerun:
-        raise ValueError("Expected no --experimental-rerun: Hydra would run code from that file. Give the settings.")
-    if parsed.config_path:
-        refuse_url(parsed.config_path, "a folder as --config-path", "Give a folder.")
-    folder = Path(parsed.config_path).absolute() if parsed.config_path else conf
-    if wrong := next((text for text in parsed.overrides if re.match(r"\+*hydra\.searchpath=.*pkg:", text)), None):
-        raise ValueError(f"Expected folders in 'hydra.searchpath' but got {wrong}. Packages are imported by that.")
-    with initialize_config_dir(config_dir=str(folder), version_base="1.3", job_name=name):
-        configs = [
-            compose_checked(parsed.config_name or name, overrides, return_hydra_config=True)
-            for overrides in _single_jobs(parsed)
-        ]
-    for config in configs:
-        _check_targets(config)
-        _check_logging(config)
-        _check_environment(config)
-    if parsed.help or parsed.hydra_help or parsed.cfg or parsed.info:
-        return None
-    return FirstJob(configs[0], parsed.multirun or configs[0].hydra.mode == RunMode.MULTIRUN)
+    check = _PartCheck(sweep_folder)
+    for name, callback in (sections["callbacks"] or {}).items():
+        if callback is not None:
+            check.part(f"hydra.callbacks.{name}", callback, _CALLBACKS)
+    if (launcher := sections["launcher"]) is not None:
+        check.part("hydra.launcher", launcher, _LAUNCHERS)
+    if (sweeper := sections["sweeper"]) is not None:
+        rest = dict(sweeper)
+        sampler = rest.pop("sampler", None)
+        if sampler is not None:
+            check.part("hydra.sweeper.sampler", sampler, _SAMPLERS)
+        check.part("hydra.sweeper", rest, _SWEEPERS)
 
 
-def search_path_override(folder: Path) -> str:
-    """The override that adds a folder to the places of configuration files.
+def check_no_other_targets(hydra: Mapping[Any, Any]) -> None:
+    """Refuse a ``_target_`` in a section of Hydra's settings that makes no objects.
 
     Args:
-        folder: The folder, whose name may hold any character.
+        hydra: Hydra's settings as plain values, unresolved.
+
+    Raises:
+        ValueError: If there is one.
     """
-    return f"hydra.searchpath={hydra_value([f'file://{folder.absolute()}'])}"
+    others = {name: value for name, value in hydra.items() if name not in ("callbacks", "launcher", "sweeper")}
+    for key, value in _leaves(others, "hydra"):
+        if key.endswith("._target_"):
+            raise _not_listed(key, value, ())
 
 
-def absolute_config_path(arguments: Sequence[str]) -> list[str]:
-    """The command line with an absolute ``--config-path``: relative to the current folder, as users expect.
+class _PartCheck:
+    """Checks of the objects that Hydra makes, each by the list of its kind."""
 
-    Args:
-        arguments: The command line without the program.
-    """
-    path = _parser().parse_known_args(list(arguments))[0].config_path
-    if not path or "://" in path:
-        return list(arguments)
-    return [*arguments, "--config-path", str(Path(path).absolute())]  # the last one counts
+    def __init__(self, sweep_folder: PurePosixPath) -> None:
+        self.sweep_folder = sweep_folder
+
+    def part(self, key: str, node: object, kinds: Mapping[str, Mapping[str, str]]) -> None:
+        """Check a node: its ``_target_``, and that each of its settings has a value that is listed."""
+        if not isinstance(node, Mapping):
+            raise ValueError(f"Expected settings with a `_target_` as '{key}' but got {node!r}. Leave it out.")
+        target = node.get("_target_")
+        rules = kinds.get(target) if isinstance(target, str) else None
+        if rules is None:
+            raise _not_listed(f"{key}._target_", target, tuple(kinds))
+        for name, value in node.items():
+            if name == "_target_":
+                continue
+            if name not in rules:
+                raise ValueError(
+                    f"Expected no '{key}.{name}' but got {_shown(value)}: it may run other code. Leave it out."
+                )
+            self._value(f"{key}.{name}", value, rules[name])
+
+    def _value(self, key: str, value: object, rule: str) -> None:
+        if rule == _PARAMETERS:
+            _check_parameters(key, value)
+        elif rule == _NO_ITEMS:
+            if value not in (None, [], {}):
+                raise ValueError(
+                    f"Expected no items in '{key}' but got {_shown(value)}. Other code is not run: leave it out."
+                )
+        elif rule == _FOLDER:
+            if PurePosixPath(str(value)) != self.sweep_folder / JOB_FILES / "%j":
+                raise ValueError(
+                    f"Expected '{key}' to be a folder in that of the sweep but it is another one: results are read as "
+                    "pickles there. Leave it out."
+                )
+        elif isinstance(value, Mapping | list) or not re.fullmatch(rule, _text(value)):
+            raise ValueError(
+                f"Expected '{key}' to be like {rule} but got {_shown(value)}. Other code is not run from a "
+                "configuration: correct it."
+            )
 
 
-def _parser() -> argparse.ArgumentParser:
-    with unchecked_help_texts():
-        parser = get_args_parser()
-    parser.error = _refuse  # type: ignore[method-assign]  # as all other mistakes: one line, and no usage
-    return parser
-
-
-def _refuse(message: str) -> NoReturn:
-    raise ValueError(f"Expected settings as KEY=VALUE, or options of Hydra, but: {message}. See --help.")
-
-
-def _single_jobs(parsed: argparse.Namespace) -> Iterator[list[str]]:
-    """Overrides of single jobs that together contain every choice of a sweep."""
-    loader = GlobalHydra.instance().config_loader()
-    overrides = OverridesParser.create(config_loader=loader).parse_overrides(parsed.overrides)
-    search_path = []
-    if parsed.config_dir:
-        if any(override.key_or_group == "hydra.searchpath" for override in overrides):
-            raise ValueError("Expected either --config-dir or hydra.searchpath but got both. Give one.")
-        search_path = [search_path_override(Path(parsed.config_dir))]
-    choices = [list(_alternatives(override)) for override in overrides]
-    first_choices = [alternatives[0] for alternatives in choices]
-    yield [*first_choices, *search_path]
-    for index, alternatives in enumerate(choices):
-        for choice in alternatives[1:]:
-            yield [*first_choices[:index], choice, *first_choices[index + 1 :], *search_path]
-
-
-def _alternatives(override: Override) -> Iterator[str]:
-    """The alternatives of an override; of numbers only the first, since they select no files."""
-    if not override.is_sweep_override():
-        yield str(override.input_line)
+def _check_parameters(key: str, parameters: object) -> None:
+    """Check what a sweeper searches: settings of the jobs, not Hydra's."""
+    if parameters is None:
         return
-    if not override.is_discrete_sweep():
-        yield f"{override.get_key_element()}={override.value().start}"  # type: ignore[union-attr]
-        return
-    for index, value in enumerate(override.sweep_string_iterator()):
-        if index == 0 or not _is_number(str(value)):
-            yield f"{override.get_key_element()}={value}"
+    if not isinstance(parameters, Mapping) or len(parameters) > MAX_PARAMETERS:
+        raise ValueError(f"Expected at most {MAX_PARAMETERS} settings with their values as '{key}'. Correct it.")
+    for name, value in parameters.items():
+        if isinstance(value, Mapping | list) or len(f"{name}{value}") > MAX_PARAMETER:
+            raise ValueError(f"Expected text of at most {MAX_PARAMETER:,} characters as '{key}.{name}'. Correct it.")
+        if re.match(r"[+~]*hydra\b", str(name)):
+            raise ValueError(f"Expected a search over settings but got '{key}.{name}'. Leave Hydra's own settings out.")
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def _not_listed(key: str, target: object, allowed: tuple[str, ...]) -> ValueError:
+    return ValueError(
+        f"Expected '{key}' to be one of {list(allowed)} but got {_shown(target)}. Other code is not run from a "
+        "configuration."
+    )
 
 
-def _check_targets(config: DictConfig) -> None:
-    for key, value in _leaves(OmegaConf.to_container(config.hydra), "hydra"):
-        if key.endswith("._target_") and "${" not in str(value):
-            _check_name(key, value, HYDRA_TARGETS)
-    for section in _INSTANTIATED_SECTIONS:
-        node = config.hydra.get(section)
-        if node is None:
-            continue
-        try:
-            content = OmegaConf.to_container(node, resolve=True)
-        except OmegaConfBaseException as error:
-            raise ValueError(f"Expected 'hydra.{section}' to be complete but: {error}") from error
-        for key, value in _leaves(content, f"hydra.{section}"):
-            if key.endswith("._target_"):
-                _check_name(key, value, HYDRA_TARGETS)
-            if key.endswith(".custom_search_space") and value is not None:
-                _check_name(key, value, ("null",))
-            if re.match(r"hydra\.sweeper\.params\.[+~]*hydra\b", key):
-                raise ValueError(f"Expected a search over settings but got '{key}'. Leave Hydra's own settings out.")
+def _text(value: object) -> str:
+    if value is None:
+        return "null"
+    return value.name if isinstance(value, Enum) else str(value)
 
 
-def _check_logging(config: DictConfig) -> None:
-    """Check the handlers and formatters that Python's ``logging.config`` instantiates by name."""
-    for section in _LOGGING_SECTIONS:
-        for key, value in _leaves(OmegaConf.to_container(config.hydra[section]), f"hydra.{section}"):
-            if key.endswith(".class"):
-                _check_name(key, value, _LOGGING_CLASSES)
-            elif key.endswith(".()"):
-                _check_name(key, value, _LOGGING_FACTORIES)
-            elif "://" in str(value):
-                _check_name(key, value, _STREAMS)
+def _shown(value: object) -> str:
+    text = _text(value)
+    return repr(text if len(text) <= 200 else f"{text[:200]}...")
 
 
-def _check_environment(config: DictConfig) -> None:
-    """Refuse to extend the list of trusted packages, which is read from the environment."""
-    if PLUGINS_VARIABLE in config.hydra.job.env_set:
-        raise ValueError(
-            f"Expected no {PLUGINS_VARIABLE} in 'hydra.job.env_set': a configuration trusts no packages. Set it in the "
-            "environment of the program."
-        )
-
-
-def _check_name(key: str, value: object, allowed: Sequence[str]) -> None:
-    if not any(re.fullmatch(pattern, str(value)) for pattern in allowed):
-        raise ValueError(
-            f"Expected '{key}' to be one of {list(allowed)} but got {value!r}. "
-            "Other code is not run from a configuration."
-        )
-
-
-def _leaves(content: Any, key: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401  # any YAML value
-    if isinstance(content, dict):
+def _leaves(content: object, key: str) -> Iterator[tuple[str, object]]:
+    if isinstance(content, Mapping):
         for name, value in content.items():
             yield from _leaves(value, f"{key}.{name}")
     elif isinstance(content, list):

@@ -6,6 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from cxr_lightning.app.hydra_record import read_config
 from cxr_lightning.app.run_identity import settings_of
 from cxr_lightning.training.run_folder import last_checkpoint, unfinished_runs
 from cxr_lightning.training.run_settings import read_settings
@@ -52,7 +53,7 @@ def _is_same_run_of_0_1(run: Path, config: DictConfig) -> bool:
     path = run / _CONFIG_FILE
     if read_settings(run) is not None or not path.is_file():
         return False
-    former: Any = OmegaConf.to_container(OmegaConf.load(path))
+    former: Any = OmegaConf.to_container(read_config(path))
     renamed = _with_current_names(former)
     if renamed == former:  # of a later version
         return False

@@ -1,0 +1,203 @@
+"""Hydra's loader of configurations, within bounds and with its own part checked.
+
+Whatever composes a configuration does it by this loader: the checks before a start, Hydra itself, and every job of a
+sweep, also in other processes.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hydra._internal import hydra as hydra_module
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_repository import CachingConfigRepository, ConfigRepository
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.default_element import ConfigDefault, GroupDefault, InputDefault, ResultDefault
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from hydra.plugins.config_source import ConfigResult
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from cxr_lightning.app.hydra_settings import check_hydra_settings
+from cxr_lightning.app.references import check_references, plain_content
+from cxr_lightning.app.yaml_files import parse_yaml, read_text
+
+MAX_FILES = 500
+"""Bound of the files of one configuration, each as often as others name it."""
+MAX_FOLDERS = 20
+_MAX_NAME = 200
+"""Bound of the characters of a choice in a defaults list."""
+_MAX_JOINED_NAMES = 8
+"""Bound of the choices that are joined from several others."""
+_LOADER = "ConfigLoaderImpl"
+_FROM_SETTINGS = "hydra.searchpath"
+"""Start of Hydra's name for who named a folder of configuration files, where a setting did."""
+_CONFUSED = (AttributeError, KeyError, IndexError, TypeError, AssertionError, RecursionError, re.error)
+"""Exceptions of Hydra and OmegaConf for settings of a shape that they do not expect."""
+
+
+@contextmanager
+def checked_loader() -> Iterator[None]:
+    """Within the block, Hydra composes configurations by :class:`CheckedConfigLoader`."""
+    outer = getattr(hydra_module, _LOADER)
+    setattr(hydra_module, _LOADER, CheckedConfigLoader)
+    try:
+        yield
+    finally:
+        setattr(hydra_module, _LOADER, outer)
+
+
+class CheckedConfigLoader(ConfigLoaderImpl):
+    """Compose a configuration; refuse what names other code, or would exhaust the machine.
+
+    Args:
+        config_search_path: The places of configuration files.
+    """
+
+    def __init__(self, config_search_path: ConfigSearchPath) -> None:
+        super().__init__(config_search_path)
+        self.repository = _BoundedRepository(config_search_path)
+
+    def load_configuration(
+        self,
+        config_name: str | None,
+        overrides: list[str],
+        run_mode: RunMode,
+        from_shell: bool = True,
+        validate_sweep_overrides: bool = True,
+    ) -> DictConfig:
+        """Compose a configuration.
+
+        Raises:
+            ValueError: If it is refused.
+            HydraException: If it cannot be composed.
+        """
+        try:
+            config = super().load_configuration(config_name, overrides, run_mode, from_shell, validate_sweep_overrides)
+        except _CONFUSED as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            raise ValueError(f"Expected settings that Hydra can compose but: {reason}. Correct them.") from error
+        check_references(plain_content(config))
+        check_hydra_settings(config)
+        return config
+
+    def _parse_overrides_and_create_caching_repo(
+        self, config_name: str | None, overrides: list[str]
+    ) -> tuple[list[Override], CachingConfigRepository]:
+        parsed = OverridesParser.create().parse_overrides(overrides=overrides)
+        repository = _CountingRepository(self.repository)
+        self._process_config_searchpath(config_name, parsed, repository)
+        return parsed, repository
+
+    def _process_config_searchpath(
+        self, config_name: str | None, parsed_overrides: list[Override], repo: CachingConfigRepository
+    ) -> None:
+        primary = None if config_name is None else repo.load_config(config_path=config_name)
+        if primary is not None:  # its list of folders is resolved before anything is composed
+            check_references(plain_content(primary.config))
+        super()._process_config_searchpath(config_name, parsed_overrides, repo)
+
+    def _compose_config_from_defaults_list(self, defaults: list[ResultDefault], repo: Any) -> DictConfig:  # noqa: ANN401
+        config: DictConfig = super()._compose_config_from_defaults_list(defaults, repo)
+        check_references(plain_content(config))  # before overrides, which resolve what they replace
+        return config
+
+
+class _BoundedRepository(ConfigRepository):
+    """Hydra's configuration files, of folders that settings name and of packages that are installed."""
+
+    def initialize_sources(self, config_search_path: ConfigSearchPath) -> None:
+        """Read the places of the files.
+
+        Raises:
+            ValueError: If a setting names a package, which would be imported, or too many places.
+        """
+        places = config_search_path.get_path()
+        named = [str(place.path) for place in places if str(place.provider).startswith(_FROM_SETTINGS)]
+        for path in named:
+            if "://" in path and not path.startswith("file://"):
+                raise ValueError(
+                    f"Expected folders in 'hydra.searchpath' but got '{path}'. Packages are imported by that: name a "
+                    "folder."
+                )
+        if len(named) > MAX_FOLDERS:
+            raise ValueError(f"Expected at most {MAX_FOLDERS} folders in 'hydra.searchpath' but got {len(named)}.")
+        super().initialize_sources(config_search_path)
+        self.sources = [
+            _BoundedSource(source.provider, f"file://{source.path}") if source.scheme() == "file" else source
+            for source in self.sources
+        ]
+
+
+class _BoundedSource(FileConfigSource):
+    """A folder of configuration files, each of which is read within bounds."""
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """Load a file.
+
+        Raises:
+            ValueError: If it is no file of settings.
+        """
+        path = Path(self.path, self._normalize_file_name(config_path)).resolve()
+        text = read_text(path)
+        content = parse_yaml(text, path)
+        if isinstance(content, list):
+            raise ValueError(f"Expected a mapping of settings in '{path}' but it is a list. Correct it.")
+        try:
+            config = OmegaConf.create(content or {})
+        except (OmegaConfBaseException, RecursionError) as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise ValueError(f"Expected settings in '{path}' but: {reason}. Correct it.") from error
+        return ConfigResult(self.provider, f"file://{self.path}", config, self._get_header_dict(text[:512]))
+
+
+class _CountingRepository(CachingConfigRepository):
+    """The files of one configuration, of which there may be no more than a bound."""
+
+    def __init__(self, delegate: ConfigRepository) -> None:
+        super().__init__(delegate)
+        self.files = 0
+        self.joined_names = 0
+
+    def load_config(self, config_path: str) -> ConfigResult | None:
+        """Load a file, or give it again.
+
+        Raises:
+            HydraException: If there are more files than a configuration has.
+        """
+        self.files += 1
+        is_new = f"config_path={config_path}" not in self.cache
+        found = super().load_config(config_path)
+        if found is not None and is_new:
+            for default in found.defaults_list or []:
+                self._check_default(default, config_path)
+        if self.files > 4 * MAX_FILES:  # Hydra asks for a file up to four times
+            raise HydraException(
+                f"Expected at most {MAX_FILES} files in a configuration but there are more, the last of them "
+                f"'{config_path}'. Remove some from the defaults lists."
+            )
+        return found
+
+    def _check_default(self, default: InputDefault, config_path: str) -> None:
+        value = default.value if isinstance(default, GroupDefault) else None
+        names = [value] if isinstance(value, str) else list(value or [])
+        names += [default.group or ""] if isinstance(default, GroupDefault) else []
+        names += [default.path or ""] if isinstance(default, ConfigDefault) else []
+        for name in filter(None, [*names, default.package]):
+            if len(name) > _MAX_NAME or name.count("${") > 2:
+                raise ValueError(
+                    f"Expected names of at most {_MAX_NAME} characters with two ${{...}} in the defaults list of "
+                    f"'{config_path}' but got {name[:50]!r}... Correct it."
+                )
+            self.joined_names += name.count("${") == 2
+        if self.joined_names > _MAX_JOINED_NAMES:
+            raise ValueError(
+                f"Expected at most {_MAX_JOINED_NAMES} choices of several ${{...}} in defaults lists but more are "
+                f"there, the last in '{config_path}'. Write them out."
+            )

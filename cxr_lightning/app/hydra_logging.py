@@ -1,0 +1,152 @@
+"""Which logging a configuration may ask for: to the console, and to ``.log`` files in the run's own folder."""
+
+import os
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import PurePath
+from typing import Any
+
+LOG_SUFFIX = ".log"
+_CONSOLE_HANDLERS = ("logging.StreamHandler", "cxr_lightning.utils.console_log.ConsoleHandler")
+_FILE_HANDLERS = ("logging.FileHandler", "logging.handlers.RotatingFileHandler")
+_HANDLERS = (*_CONSOLE_HANDLERS, *_FILE_HANDLERS, "logging.NullHandler")
+_FORMATTERS = ("logging.Formatter",)
+_COLORED_FORMATTER = "colorlog.ColoredFormatter"
+
+_SECTION_KEYS = frozenset(
+    {"version", "formatters", "filters", "handlers", "loggers", "root", "disable_existing_loggers", "incremental"}
+)
+_LOGGER_KEYS = frozenset({"level", "propagate", "handlers", "filters"})
+_FORMATTER_KEYS = frozenset({"class", "format", "datefmt", "style", "validate"})
+_COLORED_KEYS = frozenset({"()", "format", "datefmt", "style", "log_colors", "secondary_log_colors", "reset"})
+_HANDLER_KEYS = frozenset({"class", "level", "formatter", "filters"})
+_FILE_KEYS = frozenset({"filename", "mode", "encoding", "delay", "maxBytes", "backupCount"})
+_STREAMS = ("ext://sys.stdout", "ext://sys.stderr")
+_ENCODINGS = (None, "utf-8", "utf8", "UTF-8", "ascii")
+_STYLES = ("%", "$")
+_MAX_BACKUPS = 100
+_MAX_FORMAT = 2_000
+_OBJECT = re.compile(r"[a-z]+://.*", re.DOTALL)
+"""A value that Python's ``logging.config`` replaces by an object."""
+_WIDE = re.compile(r"%\(\w*\)[-#0 +]*(\d{4,}|\d*\.\d{4,})")
+"""A field of a format that is padded to thousands of characters."""
+_WORD = re.compile(r"[\w.-]+")
+
+
+def check_logging(key: str, section: Mapping[Any, Any] | None, *, folders: Sequence[str]) -> None:
+    """Refuse settings of Python's ``logging.config`` that call other code, or write into other folders than the run's.
+
+    Args:
+        key: Dotted key of the section.
+        section: Its resolved values.
+        folders: The folders of the run and of its sweep.
+
+    Raises:
+        ValueError: If they do.
+    """
+    if section is None:
+        return
+    _check_keys(key, section, _SECTION_KEYS)
+    for path, value in _texts(key, section):
+        if _OBJECT.fullmatch(value) and not (path.endswith(".stream") and value in _STREAMS):
+            raise ValueError(
+                f"Expected plain text as '{path}' but got {value!r}. Other code is not run from a configuration: a "
+                f"stream is {' or '.join(_STREAMS)}."
+            )
+    for name, formatter in _nodes(f"{key}.formatters", section.get("formatters")):
+        _check_formatter(name, formatter)
+    for name, filter_ in _nodes(f"{key}.filters", section.get("filters")):
+        _check_keys(name, filter_, {"name"})
+    for name, handler in _nodes(f"{key}.handlers", section.get("handlers")):
+        _check_handler(name, handler, folders)
+    for name, logger in _nodes(f"{key}.loggers", section.get("loggers")):
+        _check_keys(name, logger, _LOGGER_KEYS)
+    if section.get("root") is not None:
+        for name, logger in _nodes(key, {"root": section["root"]}):
+            _check_keys(name, logger, _LOGGER_KEYS)
+
+
+def _check_formatter(key: str, formatter: Mapping[Any, Any]) -> None:
+    if "()" in formatter:
+        _check_name(f"{key}.()", formatter["()"], (_COLORED_FORMATTER,))
+        _check_keys(key, formatter, _COLORED_KEYS)
+    else:
+        _check_keys(key, formatter, _FORMATTER_KEYS)
+        if "class" in formatter:
+            _check_name(f"{key}.class", formatter["class"], _FORMATTERS)
+    _check_name(f"{key}.style", formatter.get("style", "%"), _STYLES)
+    text = formatter.get("format")
+    if text is not None and (not isinstance(text, str) or len(text) > _MAX_FORMAT or _WIDE.search(text)):
+        raise ValueError(f"Expected a format of a line as '{key}.format' but got {str(text)[:50]!r}. Correct it.")
+
+
+def _check_handler(key: str, handler: Mapping[Any, Any], folders: Sequence[str]) -> None:
+    kind = handler.get("class", handler.get("()"))
+    _check_name(f"{key}.class", kind, _HANDLERS)
+    if kind in _CONSOLE_HANDLERS:
+        _check_keys(key, handler, _HANDLER_KEYS | {"stream"})
+        if handler.get("stream") is not None:
+            _check_name(f"{key}.stream", handler["stream"], _STREAMS)
+    elif kind in _FILE_HANDLERS:
+        _check_keys(key, handler, _HANDLER_KEYS | _FILE_KEYS)
+        _check_file(key, handler, folders)
+    else:
+        _check_keys(key, handler, _HANDLER_KEYS)
+
+
+def _check_file(key: str, handler: Mapping[Any, Any], folders: Sequence[str]) -> None:
+    name = str(handler.get("filename"))
+    path = PurePath(os.path.normpath(name))
+    if str(path.parent) not in folders or not _is_log_name(path.name):
+        shown = next((name.replace(folder, "FOLDER") for folder in folders if folder in name), name)
+        raise ValueError(
+            f"Expected a {LOG_SUFFIX} file in the run's own folder as '{key}.filename' but got '{shown}'. Write "
+            f"${{hydra.runtime.output_dir}}/NAME{LOG_SUFFIX}."
+        )
+    _check_name(f"{key}.mode", handler.get("mode", "a"), ("a",))
+    _check_name(f"{key}.encoding", handler.get("encoding"), _ENCODINGS)
+    backups = handler.get("backupCount", 0)
+    if not isinstance(backups, int) or not 0 <= backups <= _MAX_BACKUPS:
+        raise ValueError(f"Expected at most {_MAX_BACKUPS} as '{key}.backupCount' but got {backups!r}. Lower it.")
+
+
+def _is_log_name(name: str) -> bool:
+    return _WORD.fullmatch(name) is not None and name.endswith(LOG_SUFFIX) and not name.startswith(".")
+
+
+def _check_keys(key: str, node: Mapping[Any, Any], allowed: Collection[str]) -> None:
+    if unknown := [str(name) for name in node if name not in allowed]:
+        raise ValueError(
+            f"Expected keys of {sorted(allowed)} in '{key}' but got '{unknown[0]}'. Other code is not run from a "
+            "configuration: leave it out."
+        )
+
+
+def _check_name(key: str, value: object, allowed: Sequence[object]) -> None:
+    if value not in allowed:
+        raise ValueError(
+            f"Expected '{key}' to be one of {list(allowed)} but got {value!r}. Other code is not run from a "
+            "configuration."
+        )
+
+
+def _nodes(key: str, group: object) -> Iterator[tuple[str, Mapping[Any, Any]]]:
+    if group is None:
+        return
+    if not isinstance(group, Mapping):
+        raise ValueError(f"Expected settings as '{key}' but got {group!r}. Leave it out.")
+    for name, node in group.items():
+        if not isinstance(node, Mapping):
+            raise ValueError(f"Expected settings as '{key}.{name}' but got {node!r}. Leave it out.")
+        yield f"{key}.{name}", node
+
+
+def _texts(key: str, content: object) -> Iterator[tuple[str, str]]:
+    if isinstance(content, Mapping):
+        for name, value in content.items():
+            yield from _texts(f"{key}.{name}", value)
+    elif isinstance(content, list):
+        for index, value in enumerate(content):
+            yield from _texts(f"{key}[{index}]", value)
+    elif isinstance(content, str):
+        yield key, content
