@@ -64,8 +64,9 @@ def check_labels(labels: Sequence[str]) -> tuple[str, ...]:
     invalid = [name for name in names if not isinstance(name, str) or not name.strip()]
     if invalid:
         raise ValueError(f"Expected every label to be a non-empty name but got {invalid[:5]}. Correct `labels`.")
-    if hidden := [visible(name) for name in names if hidden_characters(name)]:
-        raise ValueError(f"Expected labels without control or invisible characters but got {hidden[:5]}. Rename them.")
+    if hidden := [f"'{visible(name)}'" for name in names if hidden_characters(name)]:
+        shown = ", ".join(hidden[:5])
+        raise ValueError(f"Expected labels without control or invisible characters but got {shown}. Rename them.")
     duplicated = sorted({name for name in names if names.count(name) > 1})
     if duplicated:
         raise ValueError(f"Expected every label once but got {duplicated[:5]} more than once. Correct `labels`.")
