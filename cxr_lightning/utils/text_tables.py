@@ -40,7 +40,7 @@ class TextTable(Table):
             **options,
         )
 
-    def add_column(self, header: RenderableType = "", footer: RenderableType = "", **options: Any) -> None:  # type: ignore[override]  # noqa: ANN401
+    def add_column(self, header: RenderableType = "", footer: RenderableType = "", **options: Any) -> None:  # noqa: ANN401  # rich's
         """Add a column; a text as header or footer is shown as it is."""
         super().add_column(_shown(header), _shown(footer), **options)
 

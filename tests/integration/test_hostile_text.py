@@ -9,13 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hydra.core.global_hydra import GlobalHydra
 from PIL import Image
 
 from cxr_lightning.app.evaluate import run_evaluate
 from cxr_lightning.app.train import run_train
+from cxr_lightning.checkpoints.save import save_classifier
 from cxr_lightning.cli.main import main
 from cxr_lightning.inference.predictions_file import read_predictions
+from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.utils.command_line import hydra_value
 from tests.conftest import SMALL, newest, start, without_figures
 
@@ -224,3 +227,16 @@ def test_wrong_usage_quotes_nothing_as_it_is(capfd: pytest.CaptureFixture[str]) 
             cxr(*arguments)
         assert exit_.value.code == 2
         printed(capfd, r"\x1b[31m")
+
+
+def test_absent_devices_are_told_before_data_is_read(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    model, root = tmp_path / "x.ckpt", write_set(tmp_path / "set")
+    (root / "labels.csv").write_text("damaged")
+    save_classifier(ChestXRayClassifier(["A"], backbone="densenet_micro", image_size=32).eval(), model)
+    given = ["data=csv", f"data.root={root}", "data.labels=[A]"]
+    accelerators = ("mps",) if torch.cuda.is_available() else ("gpu", "mps")
+    for accelerator in accelerators:
+        assert start(run_evaluate, tmp_path, f"ckpt={model}", *given, f"accelerator={accelerator}") == 1
+        assert_one_line(capfd.readouterr().err, "accelerator")
+        assert start(run_train, tmp_path, *given, f"trainer.accelerator={accelerator}", "model.weights=null") == 1
+        assert_one_line(capfd.readouterr().err, "accelerator")
