@@ -202,7 +202,8 @@ def _with_notes(error: BaseException, text: str = "") -> str:
 def _fail(error: Exception) -> int:
     """Print an error as one line, after its traceback if the environment asks for that; returns the exit code."""
     if shows_tracebacks():
-        traceback.print_exception(error)
+        for line in "".join(traceback.format_exception(error)).rstrip("\n").split("\n"):
+            say_error(line)
     if isinstance(error, MemoryError):
         reason = message_of(error) or type(error).__name__
         text = f"Expected more memory but there is none left ({reason}). Stop other programs."
