@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
+from cxr_lightning.utils.plain_text import hidden_characters, visible
+
 NIH_LABELS: tuple[str, ...] = (
     "Atelectasis",
     "Cardiomegaly",
@@ -51,7 +53,8 @@ def check_labels(labels: Sequence[str]) -> tuple[str, ...]:
         labels: Finding names in output order.
 
     Raises:
-        ValueError: If the labels are one string or empty, or a label is empty, not a string, or duplicated.
+        ValueError: If the labels are one string or empty, or a label is empty, not a string, or duplicated, or has
+            characters that do not show themselves.
     """
     if isinstance(labels, str):  # a string is a sequence too: of its characters
         raise ValueError(f"Expected a list of labels but got the text {labels!r}. Write `labels` as [{labels}].")
@@ -61,6 +64,9 @@ def check_labels(labels: Sequence[str]) -> tuple[str, ...]:
     invalid = [name for name in names if not isinstance(name, str) or not name.strip()]
     if invalid:
         raise ValueError(f"Expected every label to be a non-empty name but got {invalid[:5]}. Correct `labels`.")
+    if hidden := [f"'{visible(name)}'" for name in names if hidden_characters(name)]:
+        shown = ", ".join(hidden[:5])
+        raise ValueError(f"Expected labels without control or invisible characters but got {shown}. Rename them.")
     duplicated = sorted({name for name in names if names.count(name) > 1})
     if duplicated:
         raise ValueError(f"Expected every label once but got {duplicated[:5]} more than once. Correct `labels`.")

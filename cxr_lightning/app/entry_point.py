@@ -30,8 +30,10 @@ from cxr_lightning.app.sweep import clear_failure, finish_sweep, forget_sweep, u
 from cxr_lightning.training.run_folder import OccupiedFolderError, last_checkpoint
 from cxr_lightning.utils.command_line import pasteable_override
 from cxr_lightning.utils.distributed import is_rank_zero
+from cxr_lightning.utils.log_records import are_logs_plain, keep_logs_plain
 from cxr_lightning.utils.output import output_may_end
 from cxr_lightning.utils.signals import Stopped, raise_if_stopped, stop_on_signals
+from cxr_lightning.utils.terminal import say_error
 from cxr_lightning.utils.unexpected import shows_tracebacks
 
 _EXIT_FAILED = 1
@@ -74,6 +76,7 @@ def run_program(main: Callable[[], object], conf: Path, name: str) -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # makes Hydra raise its exceptions instead of printing them
     if not sys.stderr.isatty():
         os.environ.setdefault("TQDM_DISABLE", "1")  # bars of libraries, which a file should not hold
+    keep_logs_plain()
     logging.raiseExceptions = False  # a log that cannot be written, as on a full disk, shows no traceback
     with output_may_end("stdout", "stderr"):
         try:
@@ -153,6 +156,7 @@ def run_job(job: str, config: DictConfig) -> float | None:
         Stopped: If a signal was received, also before, so that no further job of a sweep begins.
     """
     raise_if_stopped()
+    keep_logs_plain()  # in the process of a launcher too
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
         return _run_job(job, config, folder)
@@ -183,25 +187,27 @@ def _run_job(job: str, config: DictConfig, folder: Path) -> float | None:
 
 def _say_stopped(stopped: Stopped) -> None:
     if isinstance(stopped.__cause__, Exception):
-        print(f"error: {one_line(stopped.__cause__)}", file=sys.stderr)
+        say_error(f"error: {one_line(stopped.__cause__)}")
     hint = ""
     if (folder := unfinished_sweep()) is not None:
         hint = f"; go on with the same settings, resume=auto and {pasteable_override('hydra.sweep.dir', folder)}"
     elif stopped.saved:
         checkpoint = pasteable_override("ckpt_path", stopped.saved)
         hint = f"; go on with the same settings and either resume=auto or {checkpoint}"
-    print(f"{stopped}{hint}", file=sys.stderr)
+    say_error(f"{stopped}{hint}")
 
 
 def _exit(error: BaseException) -> NoReturn:
     if shows_tracebacks():
         raise error
-    print(f"error: {one_line(error)}", file=sys.stderr)
+    say_error(f"error: {one_line(error)}")
     sys.exit(_EXIT_FAILED)
 
 
 def ignore_intended_warnings() -> None:
     """Ignore libraries' warnings about what is intended here, and silence all processes but rank zero."""
+    if are_logs_plain():
+        keep_logs_plain()  # Lightning has just set a format of its own
     for message in _IGNORED_WARNINGS:
         warnings.filterwarnings("ignore", message=message)
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)

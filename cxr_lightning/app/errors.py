@@ -141,7 +141,6 @@ def explain_lost_process(error: Exception) -> Exception:
 
 def one_line(error: BaseException) -> str:
     """An error's message on one line, without what libraries put around it."""
-    text = str(error)
     if isinstance(error, OverrideParseException):
         key, equals, value = error.override.partition("=")
         if not equals and not key.startswith("~"):

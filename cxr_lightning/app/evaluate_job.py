@@ -3,8 +3,6 @@
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
-
 from cxr_lightning.app.entry_point import ignore_intended_warnings
 from cxr_lightning.app.evaluate_settings import EvaluateSettings
 from cxr_lightning.app.evaluation_inputs import JobInputs, from_checkpoint, from_predictions_file
@@ -26,6 +24,8 @@ from cxr_lightning.report.wording import sentence, validation_source
 from cxr_lightning.utils.distributed import is_rank_zero
 from cxr_lightning.utils.file_names import PREDICTIONS_FILE
 from cxr_lightning.utils.json_values import nan_to_null
+from cxr_lightning.utils.terminal import say
+from cxr_lightning.utils.text_tables import terminal, text_cell
 
 
 def write_evaluation(settings: EvaluateSettings) -> float | None:
@@ -127,10 +127,10 @@ def _reason_not_fitted(settings: EvaluateSettings) -> Statement:
 
 def _print_evaluation(evaluation: Evaluation, folder: Path) -> None:
     """Print the table, the warnings and the path of the report."""
-    console = Console()
+    console = terminal()
     for table in evaluation_tables(evaluation):
         console.print(table)
     for warning in evaluation.warnings:
-        console.print(f"note: {sentence(warning)}", markup=False, highlight=False)
-    console.print(verdict(evaluation), markup=False, highlight=False)
-    console.print(f"report: {folder / 'report.html'}", markup=False, highlight=False, soft_wrap=True)
+        console.print(text_cell(f"note: {sentence(warning)}"))
+    console.print(text_cell(verdict(evaluation)))
+    say(f"report: {folder / 'report.html'}")

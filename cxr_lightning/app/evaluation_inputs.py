@@ -17,7 +17,7 @@ from cxr_lightning.evaluation.comparability import PredictionSource
 from cxr_lightning.evaluation.evaluate import EvaluationInputs
 from cxr_lightning.evaluation.leakage import find_overlap, fitting_rows, recorded_split
 from cxr_lightning.evaluation.statements import Statement, statement
-from cxr_lightning.inference.batches import predict_batches
+from cxr_lightning.inference.batches import check_device_settings, predict_batches
 from cxr_lightning.inference.predictions import Predictions, predictions_of
 from cxr_lightning.inference.predictions_file import join_predictions
 from cxr_lightning.models.classifier import ChestXRayClassifier
@@ -59,6 +59,7 @@ def from_checkpoint(settings: EvaluateSettings, given: ChestXRayDataModule | Non
         FileNotFoundError: If the checkpoint or the data is not there.
         ValueError: If the checkpoint or the data cannot be used.
     """
+    check_device_settings(settings.accelerator, settings.devices, settings.precision)
     path = _find_checkpoint(settings)
     if is_foreign_file(path):
         if given is not None:

@@ -7,11 +7,11 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from cxr_lightning.app.reference_grammar import Reference, parse_references
-from cxr_lightning.app.yaml_files import MAX_DEPTH, MAX_REFERENCES, check_reference
+from cxr_lightning.app.yaml_files import MAX_LEVELS, MAX_REFERENCES, check_reference
 
 MAX_SIZE = 4_000_000
 """Bound of the characters of a configuration in which every reference is replaced by what it refers to."""
-MAX_CHAIN = 2 * MAX_DEPTH
+MAX_CHAIN = 2 * MAX_LEVELS
 """Bound of the nodes and references on the way to a value."""
 _OF_ONE_KEY = {
     "run_folder": ("hydra", "run", "dir"),

@@ -1,6 +1,5 @@
 """The end of a sweep: its leaderboard, also after jobs that failed."""
 
-import sys
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -13,6 +12,7 @@ from omegaconf import DictConfig
 from cxr_lightning.app.sweep_folder import SWEEP_RECORD
 from cxr_lightning.utils.file_names import ERROR_FILE, SUMMARY_FILE
 from cxr_lightning.utils.io import atomic_write_text
+from cxr_lightning.utils.terminal import say_error
 
 _SHOW_SWEEP = "cxr_lightning.app.sweep_jobs:show_sweep"
 """Function that is imported at the end of a sweep: it takes numpy and matplotlib."""
@@ -89,10 +89,10 @@ def finish_sweep() -> None:
     if not _folders:
         return
     for failure in _unrecorded:
-        print(failure.line, file=sys.stderr)
+        say_error(failure.line)
     board = resolve_name(_SHOW_SWEEP)(_folders.pop())
     for job in board.failed:
-        print(f"job {job.name} failed: {job.error or 'it ended without a message'}", file=sys.stderr)
+        say_error(f"job {job.name} failed: {job.error or 'it ended without a message'}")
     if failed := len(board.failed) + len(_unrecorded):
         jobs = board.jobs + sum(not failure.has_folder for failure in _unrecorded)
         raise ValueError(f"Expected all {jobs} jobs to finish but {failed} have not; see above.")

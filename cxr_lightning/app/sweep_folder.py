@@ -9,7 +9,7 @@ from cxr_lightning.app.hydra_record import is_of_sweep, latest_record, run_setti
 from cxr_lightning.app.run_identity import settings_of
 from cxr_lightning.training.run_settings import different_keys, is_same_length
 
-MAX_FOLDERS, MAX_DEPTH = 10_000, 30
+MAX_SEARCHED_FOLDERS, MAX_SEARCHED_LEVELS = 10_000, 30
 """Bounds of the folders, and of their levels, in which a sweep's jobs are looked for."""
 SWEEP_RECORD = "multirun.yaml"
 """Hydra's record of what a sweep was given."""
@@ -37,7 +37,7 @@ def choose_job_folder(sweep: Path, number: int, resume: object, config: DictConf
 
 def job_folders(sweep: Path) -> list[Path]:
     """The folders of jobs in a sweep's folder, in their order; a job's path may have several parts."""
-    folders = [folder.relative_to(sweep) for folder in _jobs_in(sweep, iter(range(MAX_FOLDERS)))]
+    folders = [folder.relative_to(sweep) for folder in _jobs_in(sweep, iter(range(MAX_SEARCHED_FOLDERS)))]
     folders.sort(key=lambda path: (int(str(path)), "") if str(path).isdecimal() else (10**9, str(path)))
     return [sweep / folder for folder in folders]
 
@@ -75,10 +75,10 @@ def _jobs_in(folder: Path, left: Iterator[int], depth: int = 0) -> Iterator[Path
             if depth == 0 or is_of_sweep(record):
                 yield path
         elif path.is_dir() and not path.is_symlink() and not holds_sweep(path):
-            if next(left, None) is None or depth >= MAX_DEPTH:
+            if next(left, None) is None or depth >= MAX_SEARCHED_LEVELS:
                 raise ValueError(
-                    f"Expected the folder of a sweep but '{path}' is the {MAX_FOLDERS:,}th folder of other things, or "
-                    f"{MAX_DEPTH} levels below. Give a sweep's own folder."
+                    f"Expected the folder of a sweep but '{path}' is the {MAX_SEARCHED_FOLDERS:,}th folder of other things, or "
+                    f"{MAX_SEARCHED_LEVELS} levels below. Give a sweep's own folder."
                 )
             yield from _jobs_in(path, left, depth + 1)
 

@@ -3,8 +3,6 @@
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
-
 from cxr_lightning.app.hydra_record import latest_record, read_overrides
 from cxr_lightning.app.next_command import evaluate_command
 from cxr_lightning.app.sweep_folder import job_folders
@@ -14,6 +12,7 @@ from cxr_lightning.training.run_settings import is_compared
 from cxr_lightning.training.summary_model import read_summary
 from cxr_lightning.utils.command_line import override_key
 from cxr_lightning.utils.file_names import ERROR_FILE, SUMMARY_FILE
+from cxr_lightning.utils.terminal import say
 
 
 def show_sweep(folder: Path) -> Leaderboard:
@@ -28,7 +27,7 @@ def show_sweep(folder: Path) -> Leaderboard:
     best = board.best_job.summary if board.best_job else None
     if best and best.get("best_checkpoint") and Path(best["best_checkpoint"]).is_file():
         command = evaluate_command(best["best_checkpoint"])
-        Console().print(f"to evaluate the best job: {command}", markup=False, highlight=False, soft_wrap=True)
+        say(f"to evaluate the best job: {command}")
     return board
 
 

@@ -14,8 +14,6 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import LearningRateFinder, LearningRateMonitor, ProgressBar
 from rich import get_console
-from rich.console import Console
-from rich.table import Table
 from torch import Tensor
 
 from cxr_lightning.app.entry_point import ignore_intended_warnings
@@ -51,6 +49,8 @@ from cxr_lightning.training.run_settings import plain_settings
 from cxr_lightning.utils.file_names import SETTINGS_KEY
 from cxr_lightning.utils.json_values import null_to_nan
 from cxr_lightning.utils.progress import can_draw_bars
+from cxr_lightning.utils.terminal import say
+from cxr_lightning.utils.text_tables import TextTable, terminal
 from cxr_lightning.utils.trainer_callbacks import callbacks_of
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class TrainingOutcome:
     """
 
     monitored: float | None
-    table: Table | None
+    table: TextTable | None
     folder: Path | None
     checkpoint: str | None = None
 
@@ -149,11 +149,10 @@ def run_training(config: DictConfig, settings: TrainSettings, folder: Path, ckpt
 
 def show_outcome(outcome: TrainingOutcome) -> None:
     """Print the table of the test, the run's folder, and the next command, which a sweep has at its end."""
-    console = Console()
     if outcome.table is not None:
-        console.print(outcome.table)
+        terminal().print(outcome.table)
     if outcome.folder is not None:
-        console.print(f"run folder: {outcome.folder}", markup=False, highlight=False, soft_wrap=True)
+        say(f"run folder: {outcome.folder}")
     if outcome.checkpoint is not None and HydraConfig.get().mode != RunMode.MULTIRUN:
         logger.info("to evaluate it: %s", evaluate_command(outcome.checkpoint))
 
@@ -216,7 +215,7 @@ def _used_callbacks(
     return used
 
 
-def _test_table(test: Mapping[str, Any], model: ChestXRayClassifier, targets: Tensor, tested: int) -> Table:
+def _test_table(test: Mapping[str, Any], model: ChestXRayClassifier, targets: Tensor, tested: int) -> TextTable:
     """The table of a test on the first of the test images, whose targets are ``(N, C)``."""
     if tested < len(targets):
         logger.warning("tested on the first %d of %d test images (trainer.limit_test_batches)", tested, len(targets))

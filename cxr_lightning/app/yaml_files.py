@@ -16,7 +16,7 @@ from yaml.events import AliasEvent, CollectionStartEvent, Event, MappingEndEvent
 MAX_BYTES = 250_000
 MAX_NODES = 20_000
 """Bound of the entries of a file, each as often as aliases repeat it; a long text counts as several."""
-MAX_DEPTH = 40
+MAX_LEVELS = 40
 MAX_ALIASES = 100
 MAX_WORD = 1_000
 """Bound of the characters of a value without quotes or blanks, which could be a number."""
@@ -126,7 +126,7 @@ class _Bounds:
             self.nodes += 1
             if event.anchor is not None:
                 self.sizes[event.anchor] = None
-            self._require(len(self.open) <= MAX_DEPTH, f"at most {MAX_DEPTH} levels of settings", "has more")
+            self._require(len(self.open) <= MAX_LEVELS, f"at most {MAX_LEVELS} levels of settings", "has more")
         elif isinstance(event, MappingEndEvent | SequenceEndEvent):
             anchor, before = self.open.pop()
             if anchor is not None:

@@ -127,7 +127,7 @@ def read_description(session: Any) -> ModelDescription:  # noqa: ANN401  # see a
     return description
 
 
-def check_probabilities(values: NDArray[np.floating]) -> NDArray[np.float64]:
+def as_probabilities(values: NDArray[np.floating]) -> NDArray[np.float64]:
     """Check what an ONNX file computed, and return it as float64 in [0, 1].
 
     Args:
@@ -154,6 +154,6 @@ def _check_probabilities(session: Any, labels: int, size: int) -> None:  # noqa:
         for all_values, values in zip(together, alone, strict=True):
             if all_values.shape != (len(images), labels) or values.shape != (1, labels):
                 raise OnnxRefusedError(f"it computes {all_values.shape} values for {len(images)} images")
-            check_probabilities(all_values)
+            as_probabilities(all_values)
             if not np.allclose(all_values[number], values[0], rtol=0, atol=_TOLERANCE, equal_nan=True):
                 raise OnnxRefusedError("its probabilities of an image depend on the other images")

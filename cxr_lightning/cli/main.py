@@ -20,9 +20,11 @@ from typer.main import get_command
 
 from cxr_lightning.cli import verbs
 from cxr_lightning.cli.registry import registered_verbs
+from cxr_lightning.utils.log_records import keep_logs_plain
 from cxr_lightning.utils.output import StreamName, output_may_end
 from cxr_lightning.utils.plugins import load_plugins
 from cxr_lightning.utils.signals import Stopped, stop_on_signals
+from cxr_lightning.utils.terminal import say, say_error
 from cxr_lightning.utils.unexpected import describe_unexpected, message_of, shows_tracebacks
 from cxr_lightning.utils.write_errors import explain_write_error
 
@@ -71,16 +73,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
         SystemExit: After ``--help`` or ``--version``, with code 0; after a message about wrong usage, with code 2.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s")
+    keep_logs_plain()
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # file names may be in no encoding
+    given = sys.argv[1:] if arguments is None else list(arguments)  # given to typer, which would expand patterns
     try:
-        # Given always, since typer itself would expand patterns on Windows.
-        get_command(build_app(_plugin_verbs()))(sys.argv[1:] if arguments is None else list(arguments), prog_name="cxr")
+        code = get_command(build_app(_plugin_verbs()))(given, prog_name="cxr", standalone_mode=False)
     except VerbExit as end:
         return end.code
-    except Exception as error:  # of a trusted package
-        return _fail(error)
-    raise AssertionError("typer exits where no verb does")
+    except typer.Abort:
+        raise SystemExit(_EXIT_FAILED) from None
+    except Exception as error:
+        if hasattr(error, "format_message"):  # typer's own, whose classes are elsewhere in other versions of it
+            _refuse_usage(error, given)
+        return _fail(error)  # of a trusted package
+    raise SystemExit(code)
+
+
+def _refuse_usage(error: Any, arguments: Sequence[str]) -> NoReturn:  # noqa: ANN401
+    """Print typer's message about wrong usage, which quotes the command line; without one it is the help."""
+    if not arguments:
+        error.show()
+        raise SystemExit(error.exit_code)
+    if (context := getattr(error, "ctx", None)) is not None:
+        for line in (*context.get_usage().splitlines(), f"Try '{context.command_path} --help' for help.", ""):
+            say_error(line)
+    say_error(f"Error: {error.format_message()}")
+    raise SystemExit(error.exit_code)
 
 
 def build_app(extra_verbs: Iterable[Verb] = ()) -> typer.Typer:
@@ -129,7 +148,8 @@ def _print_versions(requested: bool) -> None:
     if requested:
         versions = resolve_name("cxr_lightning.utils.versions:versions")()
         text = " ".join(f"{name} {version}" for name, version in versions.items())
-        print(textwrap.fill(text, shutil.get_terminal_size().columns - 2))
+        for line in textwrap.wrap(text, shutil.get_terminal_size().columns - 2):
+            say(line)
         raise typer.Exit
 
 
@@ -159,25 +179,31 @@ def _run(job: Callable[[], int | None]) -> int:
             code = job() or 0
             sys.stdout.flush()
     except Stopped as stopped:
-        print(stopped, file=sys.stderr)
+        say_error(_with_notes(stopped))
         return 128 + stopped.signum
     except BrokenPipeError:  # the reader, such as `| head`, has ended; keeps Python from an error of its own at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _EXIT_FAILED
     except (typer.Exit, typer.Abort, typer.BadParameter):  # typer's own, for its messages
         raise
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        say_error(_with_notes(interrupt, "interrupted"))
         return _EXIT_INTERRUPTED
     except Exception as error:
         return _fail(error)
     return code
 
 
+def _with_notes(error: BaseException, text: str = "") -> str:
+    """What ended a verb, and what the verb's job says about that."""
+    return "; ".join([text or str(error), *getattr(error, "__notes__", [])])
+
+
 def _fail(error: Exception) -> int:
     """Print an error as one line, after its traceback if the environment asks for that; returns the exit code."""
     if shows_tracebacks():
-        traceback.print_exception(error)
+        for line in "".join(traceback.format_exception(error)).rstrip("\n").split("\n"):
+            say_error(line)
     if isinstance(error, MemoryError):
         reason = message_of(error) or type(error).__name__
         text = f"Expected more memory but there is none left ({reason}). Stop other programs."
@@ -186,5 +212,5 @@ def _fail(error: Exception) -> int:
         text = message_of(shown) or type(error).__name__
     else:
         text = describe_unexpected(error)
-    print(f"error: {text}", file=sys.stderr)
+    say_error(f"error: {text}")
     return _EXIT_FAILED

@@ -1,8 +1,7 @@
 """The model that a verb is given."""
 
-import sys
-
 from cxr_lightning.utils.latest_model import LATEST, model_file
+from cxr_lightning.utils.terminal import say_error
 
 
 def named_model(given: str) -> str:
@@ -17,5 +16,5 @@ def named_model(given: str) -> str:
     if given != LATEST:
         return given
     file = model_file(given)
-    print(f"model: {file}", file=sys.stderr)
+    say_error(f"model: {file}")
     return str(file)

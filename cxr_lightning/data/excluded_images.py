@@ -1,9 +1,9 @@
 """The list of images that a run excluded, for people to look at."""
 
-import csv
 from pathlib import Path
 
 from cxr_lightning.data.manifest import Manifest
+from cxr_lightning.utils.csv_files import TableWriter
 from cxr_lightning.utils.file_names import EXCLUDED_IMAGES_FILE
 from cxr_lightning.utils.io import atomic_write_text
 
@@ -14,4 +14,4 @@ def write_excluded_images(manifest: Manifest, folder: Path) -> None:
     rows = [*manifest.rejected.items(), *((name, reason) for reason, names in reasons.items() for name in names)]
     if rows:
         with atomic_write_text(folder / EXCLUDED_IMAGES_FILE) as file:
-            csv.writer(file).writerows([("image_id", "reason"), *rows])
+            TableWriter(file).writerows([("image_id", "reason"), *rows])

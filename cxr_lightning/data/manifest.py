@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from cxr_lightning.data.table_problems import joined_error
+from cxr_lightning.utils.plain_text import hidden_characters, visible
 
 SPLITS = ("train", "val", "test")
 MANIFEST_COLUMNS = ("image_id", "patient_id", "path", "split", "view_position", "sex", "age")
@@ -82,14 +83,15 @@ def check_table(table: pd.DataFrame, source: Path) -> None:
     """Refuse a table with repeated images, or with rows that name no image or no patient.
 
     Raises:
-        ValueError: If it is empty, an image is listed twice, or an image or patient has no name.
+        ValueError: If it is empty, an image is listed twice, or an image or patient has no name or one that is not
+            shown whole.
     """
-    if errors := find_table_errors(table, source):
+    if errors := [*find_table_errors(table, source), *_hidden_errors(table, "image_id", "images", source)]:
         raise joined_error(errors)
 
 
 def find_table_errors(table: pd.DataFrame, source: Path) -> list[Exception]:
-    """The errors about repeated images, and about rows that name no image or no patient.
+    """The errors about repeated images, rows that name no image or no patient, and patients that are not shown whole.
 
     Args:
         table: Columns ``image_id`` and ``patient_id``.
@@ -108,6 +110,7 @@ def find_table_errors(table: pd.DataFrame, source: Path) -> list[Exception]:
                     "Fill the column or delete the rows."
                 )
             )
+    errors += _hidden_errors(table, "patient_id", "patients", source)
     named = table["image_id"][~is_blank(table["image_id"])]
     again = named[named.duplicated()]
     if len(again):
@@ -119,6 +122,19 @@ def find_table_errors(table: pd.DataFrame, source: Path) -> list[Exception]:
             )
         )
     return errors
+
+
+def _hidden_errors(table: pd.DataFrame, column: str, noun: str, source: Path) -> list[Exception]:
+    """The error about names that are not shown whole; none if all are."""
+    names = table[column][table[column].astype(str).map(hidden_characters) != ""]
+    if names.empty:
+        return []
+    return [
+        ValueError(
+            f"Expected {noun} without control or invisible characters in '{source}' but {len(names)} rows have some, "
+            f"first '{visible(str(names.iloc[0]))}' on line {names.index[0] + 2}. Correct these cells."
+        )
+    ]
 
 
 def is_blank(cells: pd.Series) -> pd.Series:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from cxr_lightning.data.table_problems import TableProblems, collector, describe_words, quoted_names
 from cxr_lightning.utils.paths import escapes_root, name_problem
+from cxr_lightning.utils.plain_text import visible
 
 _AGE = re.compile(r"(\d{1,3})([YMD]?)")
 _YEARS_PER_UNIT = {"": 1.0, "Y": 1.0, "M": 1 / 12, "D": 1 / 365.25}
@@ -99,7 +100,7 @@ def _first_name(names: pd.Series) -> str:
     """The first of some names, shortened, and its line."""
     name = str(names.iloc[0])
     dots = "..." if len(name) > _SHOWN_LETTERS else ""
-    return f"{name[:_SHOWN_LETTERS]!r}{dots} on line {names.index[0] + 2}"
+    return f"'{visible(name[:_SHOWN_LETTERS])}'{dots} on line {names.index[0] + 2}"
 
 
 def _is_unsafe(name: str, relative: bool) -> bool:

@@ -93,6 +93,20 @@ def _gather(local: NDArray[np.float64], devices: int) -> NDArray[np.float64]:
     return gathered
 
 
+def check_device_settings(accelerator: str, devices: int, precision: Precision) -> None:
+    """Refuse devices that are not there, before the data is read for them.
+
+    Args:
+        accelerator: As in :func:`predict_batches`.
+        devices: As in :func:`predict_batches`.
+        precision: As in :func:`predict_batches`.
+
+    Raises:
+        ValueError: If there are no such devices.
+    """
+    _trainer(accelerator, devices, precision, pl.Callback())
+
+
 def _device_name(device: torch.device, devices: int) -> str:
     name = f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type
     return name if devices == 1 else f"{devices} x {name}"

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cxr_lightning.checkpoints.onnx_check import (
     OnnxRefusedError,
-    check_probabilities,
+    as_probabilities,
     max_batch,
     open_session,
     read_description,
@@ -70,7 +70,7 @@ class OnnxBackend:
     def _run(self, images: NDArray[np.uint8]) -> list[FloatArray]:
         names = [ONNX_RAW_PROBABILITIES, ONNX_PROBABILITIES]
         try:
-            return [check_probabilities(values) for values in self._session.run(names, {ONNX_IMAGES: images[:, None]})]
+            return [as_probabilities(values) for values in self._session.run(names, {ONNX_IMAGES: images[:, None]})]
         except OnnxRefusedError as error:
             raise ValueError(
                 f"Expected probabilities from '{self._path}' but {error}. Export the model again."

@@ -1,6 +1,5 @@
 """Read and write predictions as CSV files, and join them with a data set's images. Needs no model."""
 
-import csv
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from cxr_lightning.data.csv_reader import check_delimiter, read_header, read_tab
 from cxr_lightning.data.manifest import MANIFEST_COLUMNS, preview
 from cxr_lightning.inference.predictions import Predictions, check_probabilities, predictions_of
 from cxr_lightning.metrics.ranking import FloatArray
+from cxr_lightning.utils.csv_files import read_lossless, write_lossless
 from cxr_lightning.utils.io import atomic_write_text
 from cxr_lightning.utils.paths import file_problem
 
@@ -23,9 +23,9 @@ _TARGET_VALUES = {"1": 1.0, "0": 0.0, "": math.nan}
 
 
 def write_predictions(predictions: Predictions, path: Path) -> None:
-    """Write a predictions file; reading it gives the same numbers exactly.
+    """Write a predictions file; reading it gives the same names and numbers exactly.
 
-    Names that a spreadsheet would take for a formula are not escaped, since the file is for programs.
+    Names that a spreadsheet would take for a formula are escaped, which reading undoes.
     """
     parts = {_RAW: predictions.probabilities, _CALIBRATED: predictions.calibrated, _TARGET: predictions.targets}
     columns: list[tuple[str, list[str]]] = [
@@ -40,9 +40,7 @@ def write_predictions(predictions: Predictions, path: Path) -> None:
                 for label, column in zip(predictions.labels, values.T, strict=True)
             ]
     with atomic_write_text(path) as file:
-        writer = csv.writer(file)
-        writer.writerow([name for name, _ in columns])
-        writer.writerows(zip(*(cells for _, cells in columns), strict=True))
+        write_lossless(file, [[name for name, _ in columns], *zip(*(cells for _, cells in columns), strict=True)])
 
 
 def _probability_text(value: float) -> str:
@@ -60,7 +58,8 @@ def read_predictions(path: Path) -> Predictions:
         FileNotFoundError: If there is no such file.
         ValueError: If a column is missing or duplicated, an image is duplicated, or a cell holds no valid number.
     """
-    header = _header(path)
+    columns = _own_columns(_header(path))
+    header = list(columns)
     labels = tuple(name.removeprefix(_RAW) for name in header if name.startswith(_RAW))
     names = [_CALIBRATED + label for label in labels if _CALIBRATED + label in header]
     required = [_RAW + label for label in labels] + [_TARGET + label for label in labels]
@@ -70,7 +69,9 @@ def read_predictions(path: Path) -> Predictions:
             f"Expected a predictions file of evaluate.py in '{path}' but it has no column {preview(absent)}. "
             f"Score the file with 'evaluate.py predictions=...' first and give the predictions.csv of that report."
         )
-    raw = read_table(path, [IMAGE_COLUMN, PATIENT_COLUMN, *required, *names])
+    wanted = [IMAGE_COLUMN, PATIENT_COLUMN, *required, *names]
+    raw = read_table(path, [columns[name] for name in wanted]).set_axis(wanted, axis="columns")
+    raw[[IMAGE_COLUMN, PATIENT_COLUMN]] = raw[[IMAGE_COLUMN, PATIENT_COLUMN]].map(read_lossless)
     _refuse_duplicates(raw[IMAGE_COLUMN], path)
     targets = np.stack([_targets(raw[_TARGET + label], path) for label in labels], axis=1)
     probabilities = _probabilities(raw, [_RAW + label for label in labels], labels, path)
@@ -84,7 +85,7 @@ def join_predictions(path: Path, table: pd.DataFrame, *, allow_missing: bool = F
     """Join the predictions of any program with the images that they belong to.
 
     The file has ``Image Index`` and, for each label, ``prob_<label>`` or, if there is none, ``<label>``; other columns
-    are ignored.
+    are ignored. In a file that :func:`write_predictions` wrote, names are read as :func:`read_predictions` does.
 
     Args:
         path: The CSV.
@@ -99,14 +100,18 @@ def join_predictions(path: Path, table: pd.DataFrame, *, allow_missing: bool = F
         ValueError: If rows are duplicated, unknown or missing, no label is known, or a number is no probability.
     """
     header = _header(path)
+    is_own = _is_own(header)
     # With both columns in a file, `<label>` is the ground truth, so `prob_<label>` comes last and counts.
-    columns = {label: name for label in _labels_of(table) for name in (label, _RAW + label) if name in header}
+    known = _own_columns(header) if is_own else {name: name for name in header}
+    columns = {label: known[name] for label in _labels_of(table) for name in (label, _RAW + label) if name in known}
     if not columns:
         raise ValueError(
             f"Expected columns prob_<label> or <label> in '{path}' for labels among {preview(_labels_of(table))} "
             f"but its columns are {header[:30]}. Rename the columns."
         )
     raw = read_table(path, [IMAGE_COLUMN, *columns.values()])
+    if is_own:
+        raw[IMAGE_COLUMN] = raw[IMAGE_COLUMN].map(read_lossless)
     _refuse_duplicates(raw[IMAGE_COLUMN], path)
     images = table["image_id"].astype(str)
     unknown = raw[IMAGE_COLUMN][~raw[IMAGE_COLUMN].isin(images)]
@@ -135,6 +140,18 @@ def _header(path: Path) -> list[str]:
     if IMAGE_COLUMN not in header:
         check_delimiter(header, [IMAGE_COLUMN], path)
     return header
+
+
+def _own_columns(header: Sequence[str]) -> dict[str, str]:
+    """The columns of a file that :func:`write_predictions` wrote, by their names before they were escaped."""
+    return {read_lossless(name): name for name in header}
+
+
+def _is_own(header: Sequence[str]) -> bool:
+    """Whether :func:`write_predictions` wrote a file: it has the patients, and the targets of what is predicted."""
+    names = _own_columns(header)
+    labels = [name.removeprefix(_RAW) for name in names if name.startswith(_RAW)]
+    return PATIENT_COLUMN in names and bool(labels) and all(_TARGET + label in names for label in labels)
 
 
 def _labels_of(table: pd.DataFrame) -> list[str]:

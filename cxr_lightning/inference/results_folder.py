@@ -1,10 +1,10 @@
 """A folder of results, written image by image, in which an interrupted prediction can be resumed."""
 
-import csv
 import json
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from types import TracebackType
@@ -14,10 +14,10 @@ from pydantic import JsonValue, TypeAdapter
 
 from cxr_lightning.inference.image_files import absolute_path
 from cxr_lightning.inference.results import Result, read_result
+from cxr_lightning.utils.csv_files import TableWriter
 from cxr_lightning.utils.io import atomic_write_text
 from cxr_lightning.utils.json_values import parse_json
 from cxr_lightning.utils.regular_files import open_regular, read_limited
-from cxr_lightning.utils.spreadsheet import escape_formula
 from cxr_lightning.utils.write_errors import errors_name_file
 
 RESULTS_FILE, TABLE_FILE, ABOUT_FILE = "results.jsonl", "results.csv", "about.json"
@@ -70,7 +70,7 @@ class ResultsFolder:
         else:
             with atomic_write_text(folder / ABOUT_FILE) as file:
                 file.write(json.dumps(about, indent=2) + "\n")
-        self._file = path.open("a", encoding="utf-8")
+        self._file = path.open("ab", buffering=0)
 
     def _check_about(self, about: Mapping[str, Any]) -> None:
         try:
@@ -88,10 +88,17 @@ class ResultsFolder:
             )
 
     def add(self, result: Result) -> None:
-        """Append a result to the file at once."""
+        """Append a result to the file at once; where that fails, the file stays as it was."""
+        line = result_line(result).encode()
         with errors_name_file(self.folder / RESULTS_FILE):
-            self._file.write(result_line(result))
-            self._file.flush()
+            end = self._file.seek(0, os.SEEK_END)
+            try:
+                while line:
+                    line = line[self._file.write(line) :]
+            except BaseException:  # a full disk, or a signal
+                with suppress(OSError):  # the error that led here is the one to report
+                    self._file.truncate(end)
+                raise
 
     def __enter__(self) -> Self:
         return self
@@ -99,11 +106,15 @@ class ResultsFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Write the table, also after an exception."""
+        """Write the table, also after an exception, which is then the one to report."""
         with errors_name_file(self.folder / RESULTS_FILE):
             self._file.close()
-        with atomic_write_text(self.folder / TABLE_FILE, errors="backslashreplace") as file:
-            table = csv.writer(file, lineterminator="\n")
+        with suppress(*(() if error is None else (OSError,))):
+            self._write_table()
+
+    def _write_table(self) -> None:
+        with atomic_write_text(self.folder / TABLE_FILE) as file:
+            table = TableWriter(file)
             table.writerow(results_header(self._labels))
             table.writerows(map(results_row, read_results(self.folder / RESULTS_FILE)))
 
@@ -159,16 +170,16 @@ def results_header(labels: Iterable[str]) -> list[str]:
     return ["file", "status", "codes", "reasons", *(f"{kind}_{label}" for label in labels for kind in kinds)]
 
 
-def results_row(result: Result) -> list[str]:
+def results_row(result: Result) -> list[str | float | None]:
     """A result as a row of the table; the cells of undefined numbers are empty."""
-    cells = [
-        escape_formula(str(result.path)),
+    cells: list[str | float | None] = [
+        str(result.path),
         result.status,
         " ".join(flag.code for flag in result.flags),
         "; ".join(flag.message for flag in result.flags),
     ]
     for finding in result.findings:
-        above = "" if finding.above is None else str(int(finding.above))
+        above = None if finding.above is None else int(finding.above)
         numbers = (finding.probability, finding.calibrated, finding.threshold)
-        cells += ["" if math.isnan(number) else repr(number) for number in numbers] + [above]
+        cells += [*(None if math.isnan(number) else number for number in numbers), above]
     return cells

@@ -1,5 +1,6 @@
 """Checkpoints, safetensors files and weights in foreign formats, run by torch."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from cxr_lightning.metrics.ranking import FloatArray
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.utils.precision import exact_float32
 from cxr_lightning.utils.validation import check_choice
+
+_DEVICE = re.compile(r"(?P<kind>cpu|mps|cuda)(?:(?<=cuda):(?P<number>[0-9]{1,3}))?")
 
 
 class TorchBackend:
@@ -62,18 +65,45 @@ def load_torch_backend(path: Path, device: str | None = None) -> TorchBackend:
         FileNotFoundError: If there is no such file.
         ValueError: If it is no model file, lacks required metadata, or there is no such device.
     """
+    chosen = usable_device(device)
     name = str(path)
     classifier = (
         build_foreign_classifier(resolve_foreign_model(name, ForeignSettings()))
         if is_foreign_file(name)
         else load_classifier(name)
     )
-    device_name = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        if torch.device(device_name).type == "meta":
-            raise RuntimeError("it computes nothing")
-        classifier = classifier.to(torch.device(device_name))
+        classifier = classifier.to(chosen)
     except (RuntimeError, AssertionError) as error:  # torch has no error class of its own for this
         reason = " ".join(str(error).split(". ")[0].split())
-        raise ValueError(f"Expected a usable device but got '{device_name}' ({reason}). Use cpu.") from error
+        raise ValueError(f"Expected a usable device but got '{chosen}' ({reason}). Use cpu.") from error
     return TorchBackend(classifier)
+
+
+def usable_device(name: str | None) -> torch.device:
+    """The device with a name.
+
+    Args:
+        name: ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; None for a GPU if there is one, else the CPU.
+
+    Raises:
+        ValueError: If it is another name, or there is no such device.
+    """
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if problem := _device_problem(name):
+        raise ValueError(f"Expected a usable device but got '{name}' ({problem}). Use cpu.")
+    return torch.device(name)
+
+
+def _device_problem(name: str) -> str:
+    if (found := _DEVICE.fullmatch(name)) is None:
+        return "the devices are cpu, cuda, cuda:N and mps"
+    if found["kind"] == "mps":
+        return "" if torch.backends.mps.is_available() else "there is no MPS here"
+    if found["kind"] == "cpu":
+        return ""
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if count == 0:
+        return "there is no CUDA GPU here"
+    return f"there are {count}, from cuda:0 on" if int(found["number"] or 0) >= count else ""

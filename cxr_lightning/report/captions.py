@@ -1,10 +1,10 @@
 """Captions and file names of heat maps."""
 
-import re
 from collections.abc import Sequence
 
 from cxr_lightning.explain.results import Explanation, Overlay
 from cxr_lightning.report.formats import format_probability
+from cxr_lightning.utils.safe_names import safe_name
 
 GRADCAM_FOLDER = "gradcam"
 """Name of the folder with the figures of heat maps, beside the page."""
@@ -53,21 +53,23 @@ def overlay_file_names(gallery: Sequence[Overlay]) -> tuple[str, ...]:
     counts: dict[str, int] = {}
     names = []
     for overlay in gallery:
-        stem = f"{_safe_name(overlay.label)}_{_safe_name(overlay.kind)}"
+        stem = f"{safe_name(overlay.label)}_{safe_name(overlay.kind.replace(' ', '-'))}"
         number = counts[stem.lower()] = counts.get(stem.lower(), 0) + 1
         names.append(f"{stem}_{number}.png")
     return tuple(names)
 
 
-def heatmap_file_name(image_id: str, label: str) -> str:
-    """File name of one image's heat map, such as ``00000001_000_Mass.png``."""
-    return f"{_safe_name(image_id)}_{_safe_name(label)}.png"
+def heatmap_file_name(image_id: str, label: str, *, path: str = "") -> str:
+    """File name of one image's heat map, such as ``00000001_000_Mass.png``.
+
+    Args:
+        image_id: The image's name without its suffix.
+        label: The finding.
+        path: The image's path, where images of the same name are told apart by it.
+    """
+    return f"{safe_name(image_id, path)}_{safe_name(label)}.png"
 
 
 def heatmap_row_file_name(image_id: str) -> str:
     """File name of one image's heat maps in a row, such as ``00000001_000.png``."""
-    return f"{_safe_name(image_id)}.png"
-
-
-def _safe_name(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", text)[:60].strip("-") or "unnamed"
+    return f"{safe_name(image_id)}.png"

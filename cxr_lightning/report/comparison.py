@@ -1,26 +1,25 @@
 """Comparison of two models: a table for the terminal and a CSV file."""
 
-import csv
+import math
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from cxr_lightning.evaluation.comparison import AurocDifference, Comparison
 from cxr_lightning.report.formats import format_number, format_signed
 from cxr_lightning.report.wording import NOT_FOR_CLINICAL_USE
+from cxr_lightning.utils.csv_files import TableWriter
 from cxr_lightning.utils.io import atomic_write_text
-from cxr_lightning.utils.spreadsheet import escape_formula
+from cxr_lightning.utils.text_tables import TextTable, terminal
 
 _COLUMNS = ("finding", "first", "second", "difference", "low", "high", "p", "p_holm")
 
 
 def show_comparison(comparison: Comparison) -> None:
     """Print the table of a comparison."""
-    Console().print(comparison_table(comparison))
+    terminal().print(comparison_table(comparison))
 
 
 def comparison_title(comparison: Comparison) -> str:
@@ -36,16 +35,16 @@ def comparison_notes(comparison: Comparison) -> str:
     return notes + NOT_FOR_CLINICAL_USE
 
 
-def comparison_table(comparison: Comparison) -> Table:
+def comparison_table(comparison: Comparison) -> TextTable:
     """AUROC of both models, their difference with its interval, and p-values."""
-    caption = Text(comparison_notes(comparison), style="table.caption")
-    table = Table(title=comparison_title(comparison), box=box.SIMPLE_HEAD, caption=caption, show_footer=True)
+    title, caption = comparison_title(comparison), comparison_notes(comparison)
+    table = TextTable(title=title, box=box.SIMPLE_HEAD, caption=caption, show_footer=True)
     mean = _cells(comparison.mean)
     table.add_column("finding", footer=f"mean of {comparison.labels}")
     for name, footer in zip(("first", "second", "difference [95 %]", "p"), mean, strict=True):
         table.add_column(name, justify="right", footer=footer)
     for label, difference in comparison.by_label.items():
-        table.add_row(Text(label), *_cells(difference))
+        table.add_row(label, *_cells(difference))
     return table
 
 
@@ -68,14 +67,18 @@ def _cells(result: AurocDifference) -> tuple[str, str, str, str]:
 def write_comparison_csv(comparison: Comparison, path: Path) -> None:
     """Write one row per finding and one for the mean; an undefined number is n/a."""
     with atomic_write_text(path) as file:
-        writer = csv.writer(file)
+        writer = TableWriter(file)
         writer.writerow(_COLUMNS)
         writer.writerows(_rows(comparison))
 
 
-def _rows(comparison: Comparison) -> Iterator[list[str]]:
+def _rows(comparison: Comparison) -> Iterator[list[object]]:
     for name, result in [*comparison.by_label.items(), ("mean", comparison.mean)]:
         difference = result.difference
         values = (result.first, result.second, difference.value, difference.low, difference.high)
         p_values = (result.p_value, result.adjusted_p_value)
-        yield [escape_formula(name), *(format_number(value, 6) for value in (*values, *p_values))]
+        yield [name, *map(_csv_number, (*values, *p_values))]
+
+
+def _csv_number(value: float) -> Decimal | str:
+    return "n/a" if math.isnan(value) else Decimal(format_number(value, 6))

@@ -1,7 +1,6 @@
 """The comparison of two models as one object: a table, a CSV file, and what a notebook shows."""
 
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 
 import pandas as pd
@@ -11,8 +10,9 @@ from cxr_lightning.inference.predictions import Predictions
 from cxr_lightning.inference.predictions_file import read_predictions
 from cxr_lightning.report.comparison import comparison_notes, comparison_title, difference_text, write_comparison_csv
 from cxr_lightning.report.evaluation_report import EvaluationReport
-from cxr_lightning.report.formats import format_number
+from cxr_lightning.report.formats import format_number, html_text
 from cxr_lightning.report.wording import NOT_FOR_CLINICAL_USE
+from cxr_lightning.utils.plain_text import visible
 
 
 @dataclass(frozen=True)
@@ -43,16 +43,16 @@ class ComparisonReport:
 
     def __repr__(self) -> str:
         mean = self.comparison.mean
-        return (
+        return visible(
             f"<ComparisonReport of {comparison_title(self.comparison)}: mean AUROC {format_number(mean.first)} and "
             f"{format_number(mean.second)}, difference {difference_text(mean)}. {NOT_FOR_CLINICAL_USE}>"
         )
 
     def _repr_html_(self) -> str:
-        one_header = self.table.rename_axis(index=None, columns="finding")
+        one_header = self.table.rename(index=visible).rename_axis(index=None, columns="finding")
         table = one_header.to_html(float_format="{:.3f}".format, na_rep="n/a")
         title, notes = comparison_title(self.comparison), comparison_notes(self.comparison)
-        return f"<p><strong>{escape(title)}</strong></p>{table}<p>{escape(notes)}</p>"
+        return f"<p><strong>{html_text(title)}</strong></p>{table}<p>{html_text(notes)}</p>"
 
 
 def compare_models(

@@ -1,7 +1,6 @@
 """The report of an evaluation as one object: numbers, tables, the page, and a picture in a notebook."""
 
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,14 @@ from cxr_lightning.inference.predictions_file import write_predictions
 from cxr_lightning.report.data_frames import findings_frame, operating_points_frame, subgroups_frame
 from cxr_lightning.report.evaluation_protocol import verdict
 from cxr_lightning.report.figure_export import figure_png, png_url
-from cxr_lightning.report.formats import format_estimate
+from cxr_lightning.report.formats import format_estimate, html_text
 from cxr_lightning.report.interval_plots import draw_auroc
 from cxr_lightning.report.metrics_json import metrics_json
 from cxr_lightning.report.report_folder import write_report, write_report_page
 from cxr_lightning.report.tensorboard import write_scalars
 from cxr_lightning.report.wording import NOT_FOR_CLINICAL_USE, evaluation_title, sentence
 from cxr_lightning.utils.file_names import PREDICTIONS_FILE
+from cxr_lightning.utils.plain_text import visible
 
 
 @dataclass(frozen=True)
@@ -89,17 +89,17 @@ class EvaluationReport:
 
     def __repr__(self) -> str:
         mean = self.evaluation.auroc
-        return (
+        return visible(
             f"<EvaluationReport of {self.evaluation.source}: {evaluation_title(self.evaluation)}; mean AUROC "
             f"{format_estimate(mean.estimate)} over {mean.labels} findings. {NOT_FOR_CLINICAL_USE}>"
         )
 
     def _repr_html_(self) -> str:
-        notes = "".join(f"<li>{escape(warning)}</li>" for warning in self.warnings)
+        notes = "".join(f"<li>{html_text(warning)}</li>" for warning in self.warnings)
         picture = png_url(figure_png(draw_auroc(self.evaluation)))
         alternative = f"AUROC of each finding with its interval: {evaluation_title(self.evaluation)}"
         return (
-            f"<p><strong>{escape(evaluation_title(self.evaluation))}</strong>: evaluation of "
-            f'{escape(self.evaluation.source)}</p><img alt="{escape(alternative)}" src="{picture}" '
+            f"<p><strong>{html_text(evaluation_title(self.evaluation))}</strong>: evaluation of "
+            f'{html_text(self.evaluation.source)}</p><img alt="{html_text(alternative)}" src="{picture}" '
             f'style="max-width: 100%; width: 46rem"><ul>{notes}</ul><p>{NOT_FOR_CLINICAL_USE}</p>'
         )

@@ -11,6 +11,7 @@ from PIL import Image
 
 from cxr_lightning.report.theme import BLUE, INK, MUTED, ORANGE, PAPER, RULE, figure_style
 from cxr_lightning.utils.io import atomic_write_bytes
+from cxr_lightning.utils.plain_text import visible
 
 _DPI = 150
 _LEVEL_STEP = 5  # of 255 levels of a color; a palette of 256 colors makes rings of a smooth heat map
@@ -127,7 +128,7 @@ def _set_size_and_title(root: ElementTree.Element, figure: Figure) -> ElementTre
         "style": f"width: 100%; min-width: {points:.0f}px; max-width: {1.45 * points:.0f}px; height: auto",
     }
     title = ElementTree.Element("title")
-    title.text = str(figure.get_label())
+    title.text = visible(str(figure.get_label()))
     root.insert(0, title)
     return root
 

@@ -1,9 +1,21 @@
-"""Formats of numbers in tables, figures and pages; ``n/a`` for what is undefined."""
+"""Formats of numbers and texts in tables, figures and pages; ``n/a`` for what is undefined."""
 
 import math
+from html import escape
 
 from cxr_lightning.metrics.bootstrap import Estimate
 from cxr_lightning.metrics.report_metric import ReportMetric
+from cxr_lightning.utils.plain_text import visible
+
+
+def html_text(text: str) -> str:
+    r"""Text as HTML, in which it is no markup and hides nothing.
+
+    Example:
+        >>> print(html_text("<b>\x1b"))
+        &lt;b&gt;\x1b
+    """
+    return escape(visible(text))
 
 
 def format_number(value: float, digits: int = 3) -> str:

@@ -30,6 +30,7 @@ from cxr_lightning.report.metrics_csv import operating_point, rule_names
 from cxr_lightning.report.metrics_json import comparable_published_results, settings_json
 from cxr_lightning.report.wording import CRITERIA, NOT_FOR_CLINICAL_USE, evaluation_title, sentence
 from cxr_lightning.utils.json_values import to_json
+from cxr_lightning.utils.plain_text import visible
 
 _VERDICTS = {
     True: "Comparable with official-split results",
@@ -91,6 +92,7 @@ def _environment() -> Environment:
         loader=PackageLoader("cxr_lightning.report", "page"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_visible_value,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -116,6 +118,11 @@ def _environment() -> Environment:
     environment.tests["list_value"] = lambda value: isinstance(value, list)
     environment.tests["undefined_number"] = math.isnan
     return environment
+
+
+def _visible_value(value: object) -> object:
+    """A value as the page shows it: text without hidden characters, finished parts of the page as they are."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _ranked_results(evaluation: Evaluation) -> list[LabelResult]:

@@ -1,38 +1,35 @@
 """A sweep's leaderboard as a file, a table for the terminal, and a figure."""
 
-import csv
 import math
 from pathlib import Path
 from textwrap import wrap
 
 from matplotlib.figure import Figure
 from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from cxr_lightning.evaluation.leaderboard import Leaderboard, LeaderboardEntry
 from cxr_lightning.report.figure_export import save_png
 from cxr_lightning.report.formats import format_number
 from cxr_lightning.report.theme import BLUE, MUTED, ORANGE, figure_style, shorten
 from cxr_lightning.report.wording import DIFFERENT_VALIDATION, NOT_FOR_CLINICAL_USE, sweep_title
+from cxr_lightning.utils.csv_files import TableWriter
 from cxr_lightning.utils.file_names import SWEEP_FILES
 from cxr_lightning.utils.io import atomic_write_text
-from cxr_lightning.utils.spreadsheet import escape_formula
+from cxr_lightning.utils.terminal import say
+from cxr_lightning.utils.text_tables import TextTable, terminal, text_cell
 
 _CSV_FILE, _FIGURE_FILE = SWEEP_FILES
 _MAX_DRAWN_ENTRIES = 30
-_MAX_LINE_LENGTH = 52
+_MAX_LINE_LENGTH, _MAX_TITLE_LENGTH = 52, 100
 
 
 def show_leaderboard(board: Leaderboard, folder: Path) -> None:
     """Print a sweep's leaderboard, and write it into the sweep's folder."""
     write_leaderboard(board, folder)
-    console = Console()
-    console.print(leaderboard_table(board))
+    terminal().print(leaderboard_table(board))
     if not board.same_validation:
-        console.print(f"note: {DIFFERENT_VALIDATION}", markup=False, highlight=False)
-    console.print(f"leaderboard: {folder / _CSV_FILE}", markup=False, highlight=False, soft_wrap=True)
+        terminal().print(text_cell(f"note: {DIFFERENT_VALIDATION}"))
+    say(f"leaderboard: {folder / _CSV_FILE}")
 
 
 def write_leaderboard(board: Leaderboard, folder: Path) -> None:
@@ -41,20 +38,16 @@ def write_leaderboard(board: Leaderboard, folder: Path) -> None:
     save_png(leaderboard_figure(board), folder / _FIGURE_FILE)
 
 
-def leaderboard_table(board: Leaderboard) -> Table:
+def leaderboard_table(board: Leaderboard) -> TextTable:
     """Table of the configurations, best first, for the terminal."""
     caption = f"selected on {board.monitor} of validation images. {NOT_FOR_CLINICAL_USE}"
-    table = Table(
-        title=Text(sweep_title(board.sources, board.synthetic), style="table.title"),
-        caption=Text(caption, style="table.caption"),
-        box=box.SIMPLE_HEAD,
-    )
+    table = TextTable(title=sweep_title(board.sources, board.synthetic), caption=caption, box=box.SIMPLE_HEAD)
     for name in ("configuration", board.monitor, "SD", "seeds", "test AUROC"):
-        table.add_column(Text(name), justify="left" if name == "configuration" else "right", overflow="fold")
+        table.add_column(name, justify="left" if name == "configuration" else "right", overflow="fold")
     for entry in board.entries:
         test = f"{format_number(entry.test_mean)} ± {format_number(entry.test_deviation)}" if entry.test else ""
         table.add_row(
-            Text(_description(entry)),
+            _description(entry),
             format_number(entry.mean),
             format_number(entry.deviation),
             _count_seeds(entry),
@@ -73,7 +66,7 @@ def leaderboard_figure(board: Leaderboard) -> Figure:
         figure.text(
             0.01,
             1 - 0.08 / height,
-            sweep_title(board.sources, board.synthetic),
+            shorten(sweep_title(board.sources, board.synthetic), _MAX_TITLE_LENGTH),
             color=color,
             weight=weight,
             va="top",
@@ -86,7 +79,7 @@ def leaderboard_figure(board: Leaderboard) -> Figure:
             axes.plot([entry.mean], [row], "|", color=BLUE, markersize=14, markeredgewidth=2)
         axes.set_yticks(range(len(drawn)), [_wrap(_description(entry)) for entry in drawn])
         axes.set_ylim(len(drawn) - 0.5, -0.5)
-        axes.set_xlabel(f"{board.monitor}: seeds, and their mean (validation)")
+        axes.set_xlabel(f"{shorten(board.monitor, 40)}: seeds, and their mean (validation)")
         axes.grid(axis="x", alpha=0.3)
     figure.set_label("leaderboard")
     return figure
@@ -94,19 +87,19 @@ def leaderboard_figure(board: Leaderboard) -> Figure:
 
 def _write_csv(board: Leaderboard, path: Path) -> None:
     names = sorted({name for entry in board.entries for name in entry.settings})
-    columns = ["rank", *map(escape_formula, names), "monitor", "mean", "sd", "seeds", "jobs", "test_auroc", "test_sd"]
+    columns = ["rank", *names, "monitor", "mean", "sd", "seeds", "jobs", "test_auroc", "test_sd"]
     with atomic_write_text(path) as file:
-        writer = csv.writer(file)
+        writer = TableWriter(file)
         writer.writerow(columns)
         for rank, entry in enumerate(board.entries, start=1):
-            settings = [escape_formula(entry.settings.get(name, "")) for name in names]
+            settings = [entry.settings.get(name, "") for name in names]
             values = [entry.mean, entry.deviation, len(entry.values), entry.jobs]
             test = [entry.test_mean, entry.test_deviation]
             writer.writerow([rank, *settings, board.monitor, *map(_cell, values), *map(_cell, test)])
 
 
-def _cell(value: float) -> str:
-    return "" if math.isnan(value) else repr(value)
+def _cell(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def _description(entry: LeaderboardEntry) -> str:

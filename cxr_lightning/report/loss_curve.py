@@ -7,8 +7,10 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from cxr_lightning.report.theme import shorten
 from cxr_lightning.utils.io import atomic_write_bytes
 
+_MAX_TITLE_LENGTH = 110
 _TRAIN, _VAL = "#1f5fa8", "#c8501e"
 
 
@@ -40,7 +42,7 @@ def loss_curve(
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(shorten(title, _MAX_TITLE_LENGTH), fontsize=10, parse_math=False)
     with atomic_write_bytes(path) as file:
         figure.savefig(file, format="png")
 

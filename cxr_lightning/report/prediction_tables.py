@@ -4,26 +4,21 @@ import math
 from collections.abc import Sequence
 
 from rich import box
-from rich.table import Table
-from rich.text import Text
 
 from cxr_lightning.inference.results import Finding, Result
 from cxr_lightning.report.formats import format_probability
 from cxr_lightning.report.wording import NOT_FOR_CLINICAL_USE
+from cxr_lightning.utils.text_tables import TextTable
 
 
-def finding_table(result: Result, operating_point: str) -> Table:
+def finding_table(result: Result, operating_point: str) -> TextTable:
     """Table of every finding of one image.
 
     Args:
         result: A result that is not rejected.
         operating_point: Name of the operating point; empty if there is none.
     """
-    table = Table(
-        title=Text(str(result.path), style="table.title"),
-        caption=Text(_caption(operating_point), style="table.caption"),
-        box=box.SIMPLE_HEAD,
-    )
+    table = TextTable(title=str(result.path), caption=_caption(operating_point), box=box.SIMPLE_HEAD)
     table.add_column("finding", no_wrap=True)
     for name in ("probability", "calibrated", "operating point", "", "in training"):
         table.add_column(name, justify="right")
@@ -32,7 +27,7 @@ def finding_table(result: Result, operating_point: str) -> Table:
     return table
 
 
-def overview_table(results: Sequence[Result], total: int) -> Table:
+def overview_table(results: Sequence[Result], total: int) -> TextTable:
     """Table with a row per image: its status, and the findings that reach their operating points.
 
     Args:
@@ -42,11 +37,11 @@ def overview_table(results: Sequence[Result], total: int) -> Table:
     caption = NOT_FOR_CLINICAL_USE
     if total > len(results):
         caption = f"the first {len(results)} of {total:,} files. {caption}"
-    table = Table(caption=Text(caption, style="table.caption"), box=box.SIMPLE_HEAD)
+    table = TextTable(caption=caption, box=box.SIMPLE_HEAD)
     for name in ("file", "status", "at or above the operating point"):
         table.add_column(name, overflow="fold")
     for result in results:
-        table.add_row(Text(str(result.path)), result.status, Text(_summary(result)))
+        table.add_row(str(result.path), result.status, _summary(result))
     return table
 
 
@@ -63,11 +58,11 @@ def _highest(result: Result) -> str:
     return "n/a" if highest is None else f"{highest.label} {format_probability(highest.probability)}"
 
 
-def _cells(finding: Finding) -> tuple[str | Text, ...]:
+def _cells(finding: Finding) -> tuple[str, ...]:
     side = "" if finding.above is None else "above" if finding.above else "below"
     prevalence = "n/a" if math.isnan(finding.prevalence) else f"{finding.prevalence:.1%}"
     numbers = (finding.probability, finding.calibrated, finding.threshold)
-    return (Text(finding.label), *map(format_probability, numbers), side, prevalence)
+    return (finding.label, *map(format_probability, numbers), side, prevalence)
 
 
 def _caption(operating_point: str) -> str:

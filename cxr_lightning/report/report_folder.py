@@ -65,7 +65,7 @@ def write_report_page(evaluation: Evaluation, path: Path, explanation: Explanati
 
 
 def _write_page(path: Path, page: str) -> Path:
-    with atomic_write_text(path, errors="replace") as file:
+    with atomic_write_text(path) as file:
         file.write(page)
     return path
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from torch.utils.tensorboard import SummaryWriter
 
 from cxr_lightning.evaluation.results import Evaluation
+from cxr_lightning.utils.safe_names import safe_name
 
 
 def write_scalars(evaluation: Evaluation, folder: Path) -> None:
@@ -30,4 +31,4 @@ def _scalars(evaluation: Evaluation) -> Iterator[tuple[str, float]]:
         yield name, mean.estimate.value
     for result in evaluation.labels:
         for name, estimate in result.metrics.items():
-            yield f"{name}/{result.label}", estimate.value
+            yield f"{name}/{safe_name(result.label)}", estimate.value

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from textwrap import wrap
 
 from rich import box
-from rich.table import Table
 from rich.text import Text
 
 from cxr_lightning.evaluation.results import Evaluation
@@ -13,6 +12,8 @@ from cxr_lightning.metrics.bootstrap import CONFIDENCE_LEVEL, Estimate
 from cxr_lightning.metrics.report_metric import ReportMetric
 from cxr_lightning.report.formats import format_metric, format_number
 from cxr_lightning.report.wording import NOT_FOR_CLINICAL_USE, evaluation_title
+from cxr_lightning.utils.plain_text import visible
+from cxr_lightning.utils.text_tables import TextTable
 
 _METRICS_PER_TABLE = 4
 _MAX_NAME_LENGTH = 22  # characters of a finding's name on one line
@@ -25,7 +26,7 @@ def auroc_table(
     macro: tuple[float, int],
     *,
     title: str,
-) -> Table:
+) -> TextTable:
     """Table of each label's AUROC on validation and test.
 
     Args:
@@ -36,7 +37,7 @@ def auroc_table(
         title: Title, which names the data.
     """
     mean, defined = macro
-    table = Table(title=title, box=box.SIMPLE_HEAD, caption=NOT_FOR_CLINICAL_USE, show_footer=True)
+    table = TextTable(title=title, box=box.SIMPLE_HEAD, caption=NOT_FOR_CLINICAL_USE, show_footer=True)
     table.add_column("finding", footer=f"mean of {defined} labels")
     table.add_column("test positives", justify="right")
     table.add_column("validation AUROC", justify="right")
@@ -47,7 +48,7 @@ def auroc_table(
     return table
 
 
-def evaluation_tables(evaluation: Evaluation) -> tuple[Table, ...]:
+def evaluation_tables(evaluation: Evaluation) -> tuple[TextTable, ...]:
     """Tables of each finding's metrics, and their means; four metrics in each, which fit into 80 columns.
 
     In 80 columns the intervals are below the numbers.
@@ -61,28 +62,26 @@ def evaluation_tables(evaluation: Evaluation) -> tuple[Table, ...]:
     )
 
 
-def _evaluation_table(evaluation: Evaluation, metrics: Sequence[ReportMetric]) -> Table:
-    table = Table(
-        title=Text(evaluation_title(evaluation), style="table.title"),
-        caption=Text(
-            f"[low-high]: {CONFIDENCE_LEVEL * 100:.0f} % interval. {NOT_FOR_CLINICAL_USE}", style="table.caption"
-        ),
+def _evaluation_table(evaluation: Evaluation, metrics: Sequence[ReportMetric]) -> TextTable:
+    table = TextTable(
+        title=evaluation_title(evaluation),
+        caption=f"[low-high]: {CONFIDENCE_LEVEL * 100:.0f} % interval. {NOT_FOR_CLINICAL_USE}",
         box=box.SIMPLE_HEAD,
         show_footer=True,
         show_edge=False,
         padding=0,  # with padding, six columns do not fit into 80 characters
     )
-    table.add_column("finding", footer="mean\nover labels", no_wrap=True)
+    table.add_column("finding", footer=Text("mean\nover labels"), no_wrap=True)
     table.add_column("positives", justify="right", no_wrap=True)
     for metric in metrics:
         mean = evaluation.means[metric.name]
         footer = Text(f"{_unbreakable(metric, mean.estimate)}\n({mean.labels})")
-        table.add_column(Text(metric.title), footer=footer, justify="right", min_width=13 if metric.interval else 5)
+        table.add_column(metric.title, footer=footer, justify="right", min_width=13 if metric.interval else 5)
     for result in evaluation.labels:
         table.add_row(
-            Text("\n".join(wrap(result.label, _MAX_NAME_LENGTH))),
+            Text("\n".join(wrap(visible(result.label), _MAX_NAME_LENGTH))),
             f"{result.positives:,} of {result.n:,}",
-            *(Text(_unbreakable(metric, result.metrics[metric.name])) for metric in metrics),
+            *(_unbreakable(metric, result.metrics[metric.name]) for metric in metrics),
         )
     return table
 

@@ -1,6 +1,5 @@
 """Style of all figures: colors, small type, and labels that are never parsed as mathematics."""
 
-import unicodedata
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from matplotlib.figure import Figure
 
 from cxr_lightning.evaluation.results import Evaluation
 from cxr_lightning.report.wording import NOT_FOR_CLINICAL_USE, evaluation_title
+from cxr_lightning.utils.plain_text import visible
 
 INK, MUTED, RULE, PAPER = "#1b1f24", "#5c6570", "#d3d8de", "#ffffff"
 BLUE, ORANGE = "#1f5fa8", "#c8501e"
@@ -45,14 +45,13 @@ def figure_style() -> Iterator[None]:
 
 
 def shorten(text: str, limit: int = 30) -> str:
-    """Put text on one line, without control characters, and cut it after ``limit`` characters.
+    """Put text on one line, with hidden characters as escapes, and cut it after ``limit`` characters.
 
     Example:
         >>> shorten("Pleural Thickening", 10)
         'Pleural T…'
     """
-    printable = "".join(" " if unicodedata.category(character)[0] in "CZ" else character for character in text)
-    line = " ".join(printable.split())
+    line = " ".join(visible(text).split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 

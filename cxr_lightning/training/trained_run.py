@@ -1,16 +1,16 @@
 """A finished training: its folder, its summary and its best checkpoint."""
 
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from cxr_lightning.report.figure_export import png_url
-from cxr_lightning.report.formats import format_number
+from cxr_lightning.report.formats import format_number, html_text
 from cxr_lightning.report.wording import NOT_FOR_CLINICAL_USE, data_title
 from cxr_lightning.training.summary_model import read_summary
 from cxr_lightning.utils.file_names import CURVE_FILE, SUMMARY_FILE
 from cxr_lightning.utils.json_values import null_to_nan
+from cxr_lightning.utils.plain_text import visible
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class TrainedRun:
 
     def __repr__(self) -> str:
         title = data_title(self.summary["data"])
-        return f"<TrainedRun in {_short(self.folder)}: {title}; {self._score()}. {NOT_FOR_CLINICAL_USE}>"
+        return visible(f"<TrainedRun in {_short(self.folder)}: {title}; {self._score()}. {NOT_FOR_CLINICAL_USE}>")
 
     def _score(self) -> str:
         test = self.summary["test"]
@@ -64,7 +64,7 @@ class TrainedRun:
         return f"test AUROC {format_number(null_to_nan(test['macro_auroc']))} over {test['defined_labels']} findings"
 
     def _repr_html_(self) -> str:
-        title = escape(data_title(self.summary["data"]))
+        title = html_text(data_title(self.summary["data"]))
         curve = self.folder / CURVE_FILE
         picture = ""
         if curve.is_file():
@@ -72,9 +72,8 @@ class TrainedRun:
                 f'<img alt="Loss and AUROC by epoch: {title}" src="{png_url(curve.read_bytes())}" '
                 'style="max-width: 100%; width: 46rem">'
             )
-        return (
-            f"<p><strong>{title}</strong></p>{picture}<p>{escape(str(_short(self.folder)))}. {NOT_FOR_CLINICAL_USE}</p>"
-        )
+        folder = html_text(str(_short(self.folder)))
+        return f"<p><strong>{title}</strong></p>{picture}<p>{folder}. {NOT_FOR_CLINICAL_USE}</p>"
 
 
 def _short(folder: Path) -> Path:

@@ -1,12 +1,13 @@
 """Checks of files and paths: absent files, impossible names, Git-LFS pointers, URLs, paths out of their folder."""
 
-import re
 import stat
+import unicodedata
 from pathlib import Path
+
+from cxr_lightning.utils.plain_text import hidden_characters, visible
 
 MAX_NAME_BYTES, MAX_PATH_BYTES = 255, 4095
 """Maximum length of a file's or folder's name, and of a whole path, in UTF-8."""
-_CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def file_problem(path: str | Path) -> str:
@@ -43,8 +44,9 @@ def name_problem(name: str, folder: Path) -> str:
         >>> name_problem("images/a.png", Path("/data")), name_problem("a\n.png", Path("/data"))
         ('', "has the control character '\\n'")
     """
-    if found := _CONTROL_CHARACTER.search(name):
-        return f"has the control character {found[0]!r}"
+    if hidden := hidden_characters(name):
+        kind = "control" if unicodedata.category(hidden[0]) == "Cc" else "invisible"
+        return f"has the {kind} character '{visible(hidden[0])}'"
     longest = max(len(part.encode()) for part in name.split("/"))
     if longest > MAX_NAME_BYTES:
         return f"has a file or folder name of {longest:,} bytes where {MAX_NAME_BYTES} are possible"

@@ -11,7 +11,9 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from cxr_lightning.utils.plain_text import visible
 from cxr_lightning.utils.signals import raise_if_stopped
+from cxr_lightning.utils.text_tables import terminal
 
 LOG_INTERVAL_SECONDS = 60.0
 """Time between two log messages."""
@@ -80,20 +82,20 @@ def progress_bar(description: str, total: int, *, shown: bool = True) -> Iterato
         total: Number of images.
         shown: Whether anything is shown.
     """
-    console = Console(stderr=True)
+    console = terminal(stderr=True)
     if shown and not can_draw_bars(console):
         yield _ProgressLog(description, total).advance
         return
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[speed]}"),
+        TextColumn("{task.fields[speed]}", markup=False),
         TimeRemainingColumn(),
     )
     # rich prints what is written meanwhile above the bar; results that go into a file are none of that.
     with Progress(*columns, console=console, disable=not shown, redirect_stdout=sys.stdout.isatty()) as bar:
-        task = bar.add_task(description, total=total, speed="")
+        task = bar.add_task(visible(description), total=total, speed="")
 
         def advance(images: int = 1) -> None:
             bar.advance(task, images)

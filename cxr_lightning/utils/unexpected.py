@@ -9,6 +9,7 @@ from pathlib import Path
 from cxr_lightning.utils.distributed import is_rank_zero
 from cxr_lightning.utils.file_names import TRACEBACK_FILE
 from cxr_lightning.utils.io import atomic_write_text
+from cxr_lightning.utils.plain_text import visible
 from cxr_lightning.utils.versions import versions
 
 TRACEBACK_VARIABLE = "CXR_TRACEBACK"
@@ -33,7 +34,8 @@ def message_of(error: BaseException) -> str:
     text = str(error)
     if "Original Traceback" in text:
         text = text.strip().splitlines()[-1].partition(": ")[2]
-    return " ".join(filter(None, map(str.strip, text.splitlines())))  # a path may hold several spaces
+    # A path may hold several spaces; what else str.splitlines() takes for an end of a line is shown as it is.
+    return visible(" ".join(filter(None, (line.strip(" \r\t") for line in text.split("\n")))))
 
 
 def shows_tracebacks() -> bool:
@@ -50,7 +52,7 @@ def _write_traceback(error: BaseException, folder: Path | None) -> Path | None:
         try:
             path = (chosen or Path(tempfile.mkdtemp(prefix="cxr_"))) / name
             with atomic_write_text(path, errors="backslashreplace") as file:
-                file.write("\n".join(line.rstrip("\n") for line in lines) + "\n")
+                file.write("".join(f"{visible(line)}\n" for text in lines for line in text.rstrip("\n").split("\n")))
         except OSError:  # a full or read-only disk
             continue
         return path

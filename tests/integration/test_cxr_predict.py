@@ -3,6 +3,8 @@
 import csv
 import json
 import os
+import signal
+import unicodedata
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from io import BytesIO, StringIO, TextIOWrapper
@@ -17,6 +19,7 @@ from cxr_lightning.cli.main import main
 from cxr_lightning.inference.predictor import Predictor, ResultWithPixels
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.models.network import Network
+from tests.conftest import full_disk
 from tests.model_files import film, films, model_file
 
 __all__ = ["film", "films", "model_file"]
@@ -174,6 +177,106 @@ def test_rows_that_were_printed_before_ctrl_c_are_kept(
     assert [row["file"] for row in csv.DictReader(StringIO(capsys.readouterr().out))] == paths[:6]
 
 
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("given", ["--out", "--csv", "table"])
+def test_a_signal_tells_how_many_files_are_done(
+    signum: signal.Signals,
+    given: str,
+    model_file: Path,
+    films: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    results = Predictor._results
+    batches: list[int] = []
+
+    def signaled(model: Predictor, inputs: Any) -> Iterator[ResultWithPixels]:
+        batches.append(len(inputs))
+        if len(batches) == 3:
+            os.kill(os.getpid(), signum)
+        return results(model, inputs)
+
+    monkeypatch.setattr(Predictor, "_results", signaled)
+    paths, out = list(map(str, films[:9])), tmp_path / "out"
+    options = {"--out": ["--out", str(out)], "--csv": ["--csv"], "table": []}[given]
+    assert main(["predict", *paths, "--model", str(model_file), "--batch-size", "3", *options]) == 128 + signum
+    said = capsys.readouterr()
+    last = said.err.splitlines()[-1]
+    assert last.startswith(f"stopped by {signum.name}; 6 of 9 files are done, and their results are ")
+    if given == "--out":
+        assert "go on with --resume" in last
+        assert list(statuses_of(out)) == [line["file"] for line in lines_of(out)] == paths[:6]
+    elif given == "--csv":
+        assert [row["file"] for row in csv.DictReader(StringIO(said.out))] == paths[:6]
+    else:
+        assert "".join(said.out.split()).count(".png") == 6
+
+
+@pytest.mark.parametrize("size", [900, 5000])
+def test_a_full_disk_keeps_what_is_done_and_tells_how_to_go_on(
+    size: int, model_file: Path, films: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    arguments = ["predict", *map(str, films), "--model", str(model_file), "--out", str(out), "--batch-size", "4"]
+    with full_disk(size) as fill:
+        fill()
+        assert main(arguments) == 1
+    content = (out / "results.jsonl").read_bytes()
+    assert content.endswith(b"\n") or not content
+    done = len(lines_of(out))
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert f"'{out / 'results.jsonl'}' but got: File too large. {done} of 40 files are done" in line
+    assert line.endswith("Free disk space. Then go on with --resume.")
+    assert len(statuses_of(out)) == done  # a table is shorter than its lines
+    assert main([*arguments, "--resume"]) == 0
+    assert len(statuses_of(out)) == len(lines_of(out)) == 40
+
+
+@pytest.mark.parametrize("output", ["a reader that has ended", "closed", "a full disk"])
+def test_results_in_a_folder_need_no_output(
+    output: str, model_file: Path, films: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    full = Path("/dev/full").open("w")  # noqa: SIM115
+    arguments = ["predict", *map(str, films[:5]), "--model", str(model_file), "--out", str(tmp_path / "out"), "--json"]
+    with monkeypatch.context() as patch, os.fdopen(writer, "w", buffering=1) as pipe, full:
+        streams = {"a reader that has ended": pipe, "closed": None, "a full disk": full}
+        patch.setattr("sys.stdout", streams[output])
+        assert main(arguments) == 0
+    assert len(statuses_of(tmp_path / "out")) == 5
+
+
+def test_names_of_files_are_inert_wherever_they_are_shown(
+    model_file: Path,
+    films: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    escape, line, unknown = "\x1b[31mx.png", "a\r\nerror: forged.png", os.fsdecode(b"s\xff.png")
+    names = [escape, line, unknown, "[red]x[bold].png", "=cmd|' C calc'!A0.png", "\u202egnp.png", "bad\x9b[red].png"]
+    for name in names:
+        Path(name).write_bytes(b"nothing" if "bad" in name else films[0].read_bytes())
+    shown = [name.encode("unicode_escape").decode() for name in names]
+    arguments = ["predict", *names, "--model", str(model_file)]
+    assert main([*arguments, "--out", "out"]) == 3
+    assert main([*arguments, "--csv"]) == 3
+    assert main([*arguments[:3], "--model", str(model_file)]) == 0
+    said = capfd.readouterr()
+    table = Path("out/results.csv").read_text(encoding="utf-8")
+    for text in (said.out, said.err, table):
+        assert not [one for one in text if unicodedata.category(one) in ("Cc", "Cf", "Cs") and one != "\n"]
+    assert all(name in said.out for name in shown), said.out
+    assert r"rejected: bad\x9b[red].png: " in said.err
+    assert "\n'=cmd" in table
+    assert "\n'=cmd" in said.out
+    assert [line["file"] for line in lines_of(Path("out"))] == names
+
+
 def test_names_in_no_encoding(
     model_file: Path, films: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -324,7 +427,7 @@ def test_results_of_another_model_or_setting_are_not_gone_on_with(
         (["--resume"], "--out FOLDER with --resume"),
         (["--batch-size", "0"], "at least 1 but got 0"),
         (["--operating-point", "x"], "operating point that the model carries"),
-        (["--device", "tpu"], "usable device"),
+        *((["--device", name], "usable device") for name in ("tpu", "foo", "meta", "", "cuda:77", "cuda:-1", "cpu\n")),
         (["--model", "gone.ckpt"], "no such file"),
     ],
 )

@@ -14,8 +14,8 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "cxr_lightning"
 ORDER = (
-    "labels",
     "utils",
+    "labels",
     "metrics",
     "losses",
     "imaging",
@@ -53,6 +53,13 @@ WRITERS = (
 )
 """Modules that open files to write: atomically, in a temporary folder or a pipe, or line by line."""
 
+OUTLETS = ("utils/terminal.py", "utils/text_tables.py")
+"""Modules through which text and tables go to the terminal; every other one uses them."""
+CSV_OUTLETS = ("utils/csv_files.py", "phantom/tables.py")
+"""Modules that write CSV: for all data, and the synthetic set's own tables, which are read again."""
+PIPED = ("utils/subprocesses.py", "checkpoints/foreign/hdf5_worker.py")
+"""Functions in processes of their own, whose output this package reads."""
+
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 VERBS = sorted((PACKAGE / "cli" / "verbs").glob("[!_]*.py"))
 
@@ -84,6 +91,12 @@ def opens_for_writing(path: Path) -> bool:
             if node.func.attr == "open" and any(set(mode) & set("wax") for mode in modes if len(mode) <= 3):
                 return True
     return False
+
+
+def called_names(path: Path) -> set[str]:
+    """The dotted names of what a module calls, such as ``print`` and ``csv.writer``."""
+    calls = (node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
+    return {ast.unparse(function) for function in calls if isinstance(function, ast.Name | ast.Attribute)}
 
 
 def part(dotted: str) -> str | None:
@@ -210,6 +223,19 @@ def test_modules_are_small_and_say_what_they_are(path: Path) -> None:
     text = path.read_text()
     assert len(text.splitlines()) <= MAX_LINES
     assert ast.get_docstring(ast.parse(text))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=id_of)
+def test_text_goes_to_the_terminal_and_into_csv_files_in_one_way(path: Path) -> None:
+    called, imported, name = called_names(path), set(imports(path)), id_of(path)
+    if name not in (*OUTLETS, *PIPED):
+        assert not called & {"print", "rich.print", "sys.stderr.write", "traceback.print_exc", "Console", "Table"}
+        assert not imported & {"rich.print", "rich.console.Console", "rich.table.Table", "rich.markup.render"} - (
+            {"rich.console.Console"} if name == "utils/progress.py" else set()  # the type of an argument
+        )
+    if name not in CSV_OUTLETS:
+        assert not {name for name in called if name.startswith("csv.") and "riter" in name}
+        assert not {name for name in called if name.endswith(".to_csv")} - {"report.to_csv"}
 
 
 def modules_loaded_by(code: str) -> set[str]:

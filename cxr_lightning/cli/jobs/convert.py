@@ -11,6 +11,7 @@ from cxr_lightning.data.datamodule import ChestXRayDataModule
 from cxr_lightning.data.datasets.registry import build_layout
 from cxr_lightning.imaging.reader import Interpolation
 from cxr_lightning.training.pixel_statistics import training_statistics
+from cxr_lightning.utils.terminal import say
 from cxr_lightning.utils.validation import check_choice
 
 TrainingLayout = Literal["walkthrough", "nih"]
@@ -44,14 +45,14 @@ def convert_weights(
     model = build_foreign_classifier(foreign, *statistics, statistics_source=statistics_source)
     save_classifier(model, out)
     source = foreign.weights
-    print(f"{file}: {source.format}, sha256 {foreign.sha256}")
-    print(f"{foreign.backbone}, {len(source.state)} tensors, each used once; {source.num_parameters:,} parameters")
+    say(f"{file}: {source.format}, sha256 {foreign.sha256}")
+    say(f"{foreign.backbone}, {len(source.state)} tensors, each used once; {source.num_parameters:,} parameters")
     for decision in foreign.decisions:
-        print(f"  {decision}")
+        say(f"  {decision}")
     mean, std = model.hparams["mean"], model.hparams["std"]
     if mean is not None:
-        print(f"  mean {mean:.3f} and standard deviation {std:.3f} of training pixels, {statistics_source}")
-    print(f"wrote {out}")
+        say(f"  mean {mean:.3f} and standard deviation {std:.3f} of training pixels, {statistics_source}")
+    say(f"wrote {out}")
 
 
 def _statistics(folder: Path, layout: TrainingLayout, seed: int, settings: ForeignSettings) -> tuple[float, float]:

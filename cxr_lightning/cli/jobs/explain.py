@@ -14,6 +14,7 @@ from cxr_lightning.report.captions import heatmap_file_name, heatmap_row_file_na
 from cxr_lightning.report.report_folder import write_overlay, write_overlay_row
 from cxr_lightning.report.wording import model_title
 from cxr_lightning.utils.paths import file_problem
+from cxr_lightning.utils.terminal import say
 
 
 def explain_images(
@@ -59,9 +60,9 @@ def explain_images(
         out.mkdir(parents=True, exist_ok=True)
         for path, overlay in zip(files, overlays, strict=True):
             write_overlay(overlay, path, title)
-            print(path)
+            say(path)
         write_overlay_row(overlays, rows[image], title)
-        print(rows[image])
+        say(rows[image])
 
 
 def _check_files(paths: Mapping[Path, list[Path]]) -> None:
@@ -85,5 +86,5 @@ def _best_labels(auroc: Mapping[str, float], top: int, path: str) -> tuple[str, 
         raise ValueError(
             f"Expected a validation AUROC in '{path}' to choose findings by but it has none. Name them with --labels."
         )
-    print(f"findings with the highest validation AUROC: {', '.join(f'{label} ({auroc[label]:.3f})' for label in best)}")
+    say(f"findings with the highest validation AUROC: {', '.join(f'{label} ({auroc[label]:.3f})' for label in best)}")
     return best

@@ -1,16 +1,14 @@
 """The job of cxr predict."""
 
-import csv
-import os
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 
 from cxr_lightning.explain.grad_cam import GradCam
 from cxr_lightning.explain.heatmaps import explain_image
@@ -22,9 +20,16 @@ from cxr_lightning.report.captions import heatmap_file_name
 from cxr_lightning.report.prediction_tables import finding_table, overview_table
 from cxr_lightning.report.report_folder import write_overlay
 from cxr_lightning.report.wording import model_title
+from cxr_lightning.utils.csv_files import TableWriter
 from cxr_lightning.utils.io import file_sha256
+from cxr_lightning.utils.output import output_may_end
 from cxr_lightning.utils.progress import progress_bar
+from cxr_lightning.utils.signals import Stopped
+from cxr_lightning.utils.terminal import say_error
+from cxr_lightning.utils.text_tables import terminal
+from cxr_lightning.utils.unexpected import message_of
 from cxr_lightning.utils.versions import versions
+from cxr_lightning.utils.write_errors import FREE_DISK_SPACE, is_disk_full
 
 PrintedFormat = Literal["table", "json", "csv"]
 
@@ -34,8 +39,6 @@ _MAX_DETAILED_IMAGES, _MAX_OVERVIEW_LINES = 3, 40
 """Maximum number of images whose findings are all shown, and of lines in the overview of more images."""
 _MAX_HEATMAPS = 3
 """Maximum number of heat maps per image."""
-_MAX_STEM_LENGTH = 40
-"""Maximum number of characters of an image's name in the names of its heat maps."""
 
 
 def predict_files(
@@ -86,12 +89,17 @@ def predict_files(
     paths = [
         path for path in paths if not absolute_path(path).is_relative_to(absolute_path(heatmaps))
     ]  # heat maps of an earlier run
-    with ResultsFolder(out, _describe_run(model_file, model, force), resume=resume, finished=is_finished) as folder:
+    about = _describe_run(model_file, model, force)
+    with (
+        output_may_end("stdout"),  # the results are in the folder
+        ResultsFolder(out, about, resume=resume, finished=is_finished) as folder,
+    ):
         remaining = [path for path in paths if absolute_path(path) not in folder.done]
         if len(remaining) < len(paths):
-            print(f"{len(paths) - len(remaining):,} of {len(paths):,} files are done already", file=sys.stderr)
-        code = predict(remaining, folder=folder, heatmaps=heatmaps if gradcam else None)
-    print(f"results: {out}", file=sys.stderr)
+            say_error(f"{len(paths) - len(remaining):,} of {len(paths):,} files are done already")
+        earlier = len(paths) - len(remaining)
+        code = predict(remaining, folder=folder, heatmaps=heatmaps if gradcam else None, earlier=earlier)
+    say_error(f"results: {out}")
     return code
 
 
@@ -104,18 +112,23 @@ def _predict(
     batch_size: int,
     folder: ResultsFolder | None = None,
     heatmaps: Path | None = None,
+    earlier: int = 0,
 ) -> int:
     shown: list[Result] = []
     counts = {"ok": 0, "warning": 0, "rejected": 0}
     failures = 0
-    table = csv.writer(sys.stdout, lineterminator="\n")
+    table = TableWriter(sys.stdout)
     if printed == "csv":
         table.writerow(results_header(model.labels))
-    with progress_bar("predicting", len(paths), shown=len(paths) > batch_size) as advance:
+    with ExitStack() as stack:
+        if printed == "table":
+            stack.callback(lambda: _print_tables(shown, len(paths), model))  # also of what was done before a signal
+        stack.enter_context(_end_told(counts, len(paths) + earlier, earlier, folder))
+        advance = stack.enter_context(progress_bar("predicting", len(paths), shown=len(paths) > batch_size))
         for result, pixels in model.predict_with_pixels(paths, force=force, batch_size=batch_size):
-            counts[result.status] += 1
             if folder is not None:
                 folder.add(result)
+            counts[result.status] += 1
             if printed == "json":
                 sys.stdout.write(result_line(result))
             elif printed == "csv":
@@ -123,18 +136,38 @@ def _predict(
             elif len(shown) < _MAX_OVERVIEW_LINES:
                 shown.append(result)
             for flag in result.flags:
-                print(f"{result.status}: {result.path}: {flag.message} [{flag.code}]", file=sys.stderr)
+                say_error(f"{result.status}: {result.path}: {flag.message} [{flag.code}]")
             if heatmaps is not None and pixels is not None:
                 failures += not _try_to_draw(heatmaps, model, result, pixels)
             advance()
-    if printed == "table":
-        _print_tables(shown, len(paths), model)
-    print(", ".join(f"{number:,} {status}" for status, number in counts.items()), file=sys.stderr)
+    say_error(", ".join(f"{number:,} {status}" for status, number in counts.items()))
     if failures:
         raise ValueError(
             f"Expected heat maps of all images but {failures:,} could not be drawn, for the reasons above."
         )
     return _EXIT_REJECTED if counts["rejected"] else 0
+
+
+@contextmanager
+def _end_told(counts: Mapping[str, int], total: int, earlier: int, folder: ResultsFolder | None) -> Iterator[None]:
+    """Within the block, a signal or a full disk also tells how many files are done, and how to go on."""
+    try:
+        yield
+    except (Stopped, KeyboardInterrupt) as stopped:
+        done = f"{earlier + sum(counts.values()):,} of {total:,} files are done"
+        if folder is None:
+            stopped.add_note(f"{done}, and their results are printed; with --out FOLDER it could be resumed")
+        else:
+            stopped.add_note(f"{done}, and their results are in '{folder.folder}'; go on with --resume")
+        raise
+    except OSError as error:
+        if folder is None or not is_disk_full(error):
+            raise
+        done = f"{earlier + sum(counts.values()):,} of {total:,} files are done, and their results are kept"
+        raise OSError(
+            f"Expected to write '{error.filename or folder.folder}' but got: {error.strerror}. {done}. "
+            f"{FREE_DISK_SPACE} Then go on with --resume."
+        ) from error
 
 
 def _describe_run(model_file: str, model: Predictor, force: bool) -> dict[str, Any]:
@@ -156,7 +189,7 @@ def _try_to_draw(folder: Path, model: Predictor, result: Result, pixels: NDArray
     try:
         _draw(folder, model, result, pixels)
     except (ValueError, OSError, MemoryError, RuntimeError) as error:  # the last is torch's, also without memory
-        print(f"no heat map: {result.path}: {error}", file=sys.stderr)
+        say_error(f"no heat map: {result.path}: {message_of(error)}")
         return False
     return True
 
@@ -175,12 +208,13 @@ def _heatmap_names(result: Result) -> dict[str, str]:
     highest = () if result.most_probable is None else (result.most_probable,)
     labels = [finding.label for finding in (result.above or highest)[:_MAX_HEATMAPS]]
     # Files with the same name in two folders are different images.
-    name = f"{result.path.stem[:_MAX_STEM_LENGTH]}-{sha256(os.fsencode(result.path)).hexdigest()[:8]}"
-    return {label: heatmap_file_name(name, label) for label in labels}
+    return {label: heatmap_file_name(result.path.stem, label, path=str(result.path)) for label in labels}
 
 
 def _print_tables(results: list[Result], total: int, model: Predictor) -> None:
-    console = Console()
+    if not results:
+        return
+    console = terminal()
     if model.synthetic:
         console.print("SYNTHETIC DATA: the model was trained on synthetic images", style="bold")
     if total > _MAX_DETAILED_IMAGES:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from cxr_lightning.cli.model_argument import named_model
+from cxr_lightning.utils.terminal import say
 
 
 def check(
@@ -23,7 +24,7 @@ def check(
     classifier = resolve_name("cxr_lightning.inference.predictor:load_model")(file, device=device).classifier
     difference = resolve_name("cxr_lightning.checkpoints.installation_check:difference_from_reference")(classifier)
     changed = resolve_name("cxr_lightning.checkpoints.installation_check:changed_versions")(classifier)
-    print(f"largest difference of {len(classifier.labels)} probabilities on {classifier.device}: {difference:.1e}")
+    say(f"largest difference of {len(classifier.labels)} probabilities on {classifier.device}: {difference:.1e}")
     for name, (here, saved) in changed.items():
-        print(f"  {name}: {here} here, {saved} when it was saved")
+        say(f"  {name}: {here} here, {saved} when it was saved")
     resolve_name("cxr_lightning.checkpoints.installation_check:refuse_difference")(difference)

@@ -8,6 +8,7 @@ import typer
 
 from cxr_lightning.cli.arguments import PathArgument
 from cxr_lightning.cli.model_argument import named_model
+from cxr_lightning.utils.terminal import say
 
 
 def export(
@@ -29,7 +30,7 @@ def export(
     predictor = resolve_name("cxr_lightning.inference.predictor:load_model")(named_model(model), device="cpu")
     differences = resolve_name("cxr_lightning.checkpoints.export:export_classifier")(predictor.classifier, out)
     for compared, difference in differences.items():
-        print(f"{compared} {difference:.1e}")
+        say(f"{compared} {difference:.1e}")
     if predictor.postprocessing is None:
-        print("the model carries no calibration: probabilities and raw_probabilities are the same")
-    print(f"wrote {out}")
+        say("the model carries no calibration: probabilities and raw_probabilities are the same")
+    say(f"wrote {out}")

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from cxr_lightning.cli.arguments import PathArgument
+from cxr_lightning.utils.terminal import say
 
 
 def phantom(
@@ -24,4 +25,4 @@ def phantom(
     spec = resolve_name("cxr_lightning.phantom.spec:PhantomSpec")(
         seed=seed, train_images=train_images, val_images=val_images, test_images=test_images, image_size=image_size
     )
-    print(resolve_name("cxr_lightning.phantom.build:build_phantom")(out, spec))
+    say(resolve_name("cxr_lightning.phantom.build:build_phantom")(out, spec))

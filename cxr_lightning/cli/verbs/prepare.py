@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from cxr_lightning.cli.arguments import PathArgument, PathOption
+from cxr_lightning.utils.terminal import say
 
 
 def prepare(
@@ -54,9 +55,9 @@ def prepare(
         workers=workers,
         verify=verify,
     )
-    print(f"{len(prepared.rows):,} images of {image_size} px in '{prepared.folder}'")
-    print(f"  {prepared.num_decoded:,} prepared now, in {time.perf_counter() - started:.0f} s")
+    say(f"{len(prepared.rows):,} images of {image_size} px in '{prepared.folder}'")
+    say(f"  {prepared.num_decoded:,} prepared now, in {time.perf_counter() - started:.0f} s")
     if missing:
-        print(f"  {missing:,} are listed but not on disk")
+        say(f"  {missing:,} are listed but not on disk")
     if prepared.rejected:
-        print(f"  {len(prepared.rejected):,} cannot be used: see rejected.csv there")
+        say(f"  {len(prepared.rejected):,} cannot be used: see rejected.csv there")

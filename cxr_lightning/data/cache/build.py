@@ -1,6 +1,5 @@
 """Brings a cache up to date: finds the images that are missing in it, and has them decoded."""
 
-import csv
 import logging
 import shutil
 from collections.abc import Iterator, Sequence
@@ -27,6 +26,7 @@ from cxr_lightning.data.cache.store import (
 from cxr_lightning.imaging.decoded_image import ImageRejectedError
 from cxr_lightning.imaging.reader import BadImagePolicy, RejectedImagesError
 from cxr_lightning.imaging.signatures import find_unreadable
+from cxr_lightning.utils.csv_files import TableWriter
 from cxr_lightning.utils.io import atomic_write_text
 from cxr_lightning.utils.progress import progress_bar
 from cxr_lightning.utils.subprocesses import check_workers, usable_cores
@@ -223,7 +223,7 @@ def _write_rejected(request: CacheRequest, index: CacheIndex) -> None:
         path.unlink(missing_ok=True)
         return
     with atomic_write_text(path) as file:
-        writer = csv.writer(file)
+        writer = TableWriter(file)
         writer.writerow(("image", "reason", "remedy"))
         listed = sorted(existing, key=lambda entry: entry.file)
         writer.writerows((entry.file, entry.reason, entry.remedy) for entry in listed)

@@ -1,6 +1,5 @@
 """Stop a run at a loss that is NaN or infinite, before the diverged network is saved."""
 
-import csv
 from collections import deque
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,6 +8,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from cxr_lightning.utils.csv_files import TableWriter
 from cxr_lightning.utils.file_names import BATCH_FILE
 from cxr_lightning.utils.io import atomic_write_text
 
@@ -83,7 +83,7 @@ class FiniteLoss(pl.Callback):
         path = self.folder / f"{Path(BATCH_FILE).stem}{suffix}.csv"
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write_text(path) as file:
-            csv.writer(file).writerows(
+            TableWriter(file).writerows(
                 [("epoch", "batch", "image_id"), *((step.epoch + 1, step.batch + 1, name) for name in rows["image_id"])]
             )
         return path

@@ -1,6 +1,5 @@
 """The run's history: a row per epoch, and the loss curve."""
 
-import csv
 import math
 import time
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytorch_lightning as pl
 from pydantic import TypeAdapter, ValidationError
 
 from cxr_lightning.report.loss_curve import loss_curve
+from cxr_lightning.utils.csv_files import TableWriter
 from cxr_lightning.utils.file_names import CURVE_FILE, HISTORY_FILE
 from cxr_lightning.utils.io import atomic_write_text
 from cxr_lightning.utils.typed_values import describe_errors
@@ -119,6 +119,4 @@ def write_history(rows: list[dict[str, float]], path: Path) -> None:
     """Write the rows; the old file stays until the new one is whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write_text(path) as file:
-        writer = csv.DictWriter(file, _COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
+        TableWriter(file).writerows([_COLUMNS, *([row.get(name) for name in _COLUMNS] for row in rows)])

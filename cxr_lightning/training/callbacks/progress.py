@@ -15,6 +15,7 @@ from rich.text import Text
 
 from cxr_lightning.training.callbacks.progress_log import mean_train_loss
 from cxr_lightning.utils.progress import can_draw_bars
+from cxr_lightning.utils.text_tables import text_cell
 
 _REFRESHES_PER_SECOND = 10
 _MIN_WIDTH = 76
@@ -65,7 +66,7 @@ class ProgressBar(RichProgressBar):
             pulse_style=self.theme.progress_bar_pulse,
         )
         return [
-            TextColumn("{task.description}", table_column=unwrapped),
+            TextColumn("{task.description}", markup=False, table_column=unwrapped),
             bar,  # the one part that shrinks
             _TextPart(_batches),
             TimeRemainingColumn(elapsed_when_finished=True, table_column=unwrapped),
@@ -131,7 +132,7 @@ class _TextPart(ProgressColumn):
         self.text = text
 
     def render(self, task: Task) -> Text:
-        return Text(self.text(task))
+        return text_cell(self.text(task))
 
 
 def _is_narrow() -> bool:

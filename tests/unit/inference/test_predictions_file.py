@@ -1,5 +1,6 @@
 """The predictions file: what is written is read again, and anybody's file is joined or refused."""
 
+import csv
 import math
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 
 from cxr_lightning.inference.predictions import Predictions, predictions_of
 from cxr_lightning.inference.predictions_file import join_predictions, read_predictions, write_predictions
+from cxr_lightning.utils.csv_files import starts_formula
+from cxr_lightning.utils.plain_text import visible
 
 HOSTILE = ("=1+1", "<script>alert(1)</script>", "@x", 'a "quoted", name')
 
@@ -42,6 +45,29 @@ def test_write_then_read_is_the_identity(tmp_path_factory: pytest.TempPathFactor
     assert np.array_equal(again.targets, predictions.targets, equal_nan=True)
     assert again.image_ids.tolist() == predictions.image_ids.tolist()
     assert again.patient_ids.tolist() == predictions.patient_ids.tolist()
+
+
+NAMES = st.text(
+    st.one_of(st.characters(), st.sampled_from("'=+-@\\\\ x0u1\r\n\t\x1b\u202e\udcff")), min_size=1, max_size=9
+)
+
+
+@given(st.lists(NAMES, min_size=8, max_size=8, unique=True), st.lists(NAMES, min_size=2, max_size=2, unique=True))
+@settings(max_examples=100, deadline=None)
+def test_every_name_is_read_as_it_was_written(
+    tmp_path_factory: pytest.TempPathFactory, names: list[str], labels: list[str]
+) -> None:
+    table = table_of(4, tuple(labels))
+    table["image_id"], table["patient_id"] = names[:4], names[4:]
+    path = tmp_path_factory.mktemp("p") / "predictions.csv"
+    write_predictions(predictions_of(table, labels, np.full((4, 2), 0.25)), path)
+    with path.open(encoding="utf-8", newline="") as file:
+        cells = [cell for row in csv.reader(file) for cell in row]
+    assert not [cell for cell in cells if starts_formula(cell) or visible(cell) != cell]
+    again = read_predictions(path)
+    assert again.labels == tuple(labels)
+    assert [*again.image_ids, *again.patient_ids] == names
+    assert join_predictions(path, table)[0].image_ids.tolist() == names[:4]
 
 
 def test_calibrated_columns_and_hostile_names_survive_unchanged(tmp_path: Path) -> None:

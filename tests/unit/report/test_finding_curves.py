@@ -153,8 +153,8 @@ def test_drawing_leaves_the_settings_of_others_alone(draw: Draw, plain_evaluatio
     assert dict(mpl.rcParams) == before
 
 
-def test_control_characters_are_not_drawn() -> None:
-    assert shorten("a\x00b\nc\u202e\ud800") == "a b c"
+def test_control_characters_are_drawn_as_escapes() -> None:
+    assert shorten("a\x00b\nc\u202e\ud800", 40) == r"a\x00b\nc\u202e\ud800"
 
 
 def test_a_mean_without_interval_is_drawn(plain_evaluation: Evaluation) -> None:

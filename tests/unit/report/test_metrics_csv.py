@@ -5,7 +5,7 @@ import pytest
 
 from cxr_lightning.evaluation.results import Evaluation
 from cxr_lightning.report.metrics_csv import write_metrics_csv
-from cxr_lightning.utils.spreadsheet import escape_formula
+from cxr_lightning.utils.csv_files import table_cell
 
 
 def read(evaluation: Evaluation, folder: Path) -> list[dict[str, str]]:
@@ -52,6 +52,7 @@ def test_no_cell_from_data_begins_like_a_formula(hostile_evaluation: Evaluation,
     assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
 
 
-@pytest.mark.parametrize("text", ["=a", "+a", "-a", "@a", "\ta", "\ra"])
+@pytest.mark.parametrize("text", ["=a", "+a", "-a", "@a", "  =a", "\uff1da", "\u3000\uff0ba", "\ufe63a", "\u207aa"])
 def test_every_beginning_of_a_formula_is_escaped(text: str) -> None:
-    assert escape_formula(text) == f"'{text}"
+    assert table_cell(text) == f"'{text}"
+    assert table_cell(f"\r{text}") == f"\\r{text}"

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,15 @@ def test_scalars_are_read_back_and_undefined_ones_are_left_out(plain_evaluation:
     # TensorBoard holds float32
     assert found["test/auroc/Edema"] == pytest.approx(plain_evaluation.labels[0].auroc.value, rel=1e-6)
     assert found["test/auroc"] == pytest.approx(plain_evaluation.auroc.estimate.value, rel=1e-6)
+
+
+def test_names_that_differ_in_odd_characters_alone_have_scalars_of_their_own(
+    plain_evaluation: Evaluation, tmp_path: Path
+) -> None:
+    names = ("[red]x[/nope]", "(red)x(/nope)", "../x")
+    results = [replace(plain_evaluation.labels[0], label=name) for name in names]
+    write_scalars(replace(plain_evaluation, labels=tuple(results)), tmp_path)
+    assert len([tag for tag in scalars(tmp_path) if tag.startswith("test/auroc/")]) == 3
 
 
 def test_nothing_defined_writes_no_scalar(undefined_evaluation: Evaluation, tmp_path: Path) -> None:
