@@ -77,8 +77,8 @@ def _jobs_in(folder: Path, left: Iterator[int], depth: int = 0) -> Iterator[Path
         elif path.is_dir() and not path.is_symlink() and not holds_sweep(path):
             if next(left, None) is None or depth >= MAX_SEARCHED_LEVELS:
                 raise ValueError(
-                    f"Expected the folder of a sweep but '{path}' is the {MAX_SEARCHED_FOLDERS:,}th folder of other things, or "
-                    f"{MAX_SEARCHED_LEVELS} levels below. Give a sweep's own folder."
+                    f"Expected the folder of a sweep but '{path}' is the {MAX_SEARCHED_FOLDERS:,}th folder of other "
+                    f"things, or {MAX_SEARCHED_LEVELS} levels below. Give a sweep's own folder."
                 )
             yield from _jobs_in(path, left, depth + 1)
 
