@@ -92,8 +92,18 @@ def color_fraction(channels: NDArray[np.integer]) -> float:
         >>> color_fraction(np.array([[[9, 9, 9], [90, 9, 9]]]))
         0.5
     """
-    colored = sum(int((np.ptp(row, axis=-1) >= _MIN_COLOR_DIFFERENCE).sum()) for row in channels)  # in little memory
-    return colored / max(1, channels[..., 0].size)
+    return count_colored(channels) / max(1, channels[..., 0].size)
+
+
+def count_colored(channels: NDArray[np.integer]) -> int:
+    """Number of the pixels that are not gray.
+
+    Args:
+        channels: ``(H, W, 3)``.
+    """
+    red, green, blue = (channels[..., number] for number in range(3))
+    highest, lowest = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
+    return int((highest - lowest >= _MIN_COLOR_DIFFERENCE).sum())
 
 
 def check_size(width: int, height: int, path: Path | str) -> None:

@@ -10,7 +10,7 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION, TiffImageFile
 
 from cxr_lightning.imaging.bit_depth import robust_range, signed_to_8_bits, unsigned_to_8_bits
-from cxr_lightning.imaging.decoded_image import DecodedImage, ImageRejectedError, check_size, color_fraction
+from cxr_lightning.imaging.decoded_image import DecodedImage, ImageRejectedError, check_size, count_colored
 from cxr_lightning.imaging.dicom import decode_dicom
 from cxr_lightning.imaging.signatures import (
     CUT_OFF_PNG,
@@ -22,6 +22,8 @@ from cxr_lightning.imaging.signatures import (
 )
 
 _WIDE_GRAY_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I")
+_STRIP_HEIGHT = 256
+"""Number of rows whose colors are looked at at once: an array of a large image takes much memory."""
 
 
 def decode_here(content: bytes, path: Path | str, *, force: bool = False) -> DecodedImage:
@@ -76,4 +78,6 @@ def _color_fraction(image: ImageFile.ImageFile) -> float:
     """Fraction of the pixels that are not gray."""
     if image.mode in (*_WIDE_GRAY_MODES, "F", "L", "LA", "La", "1"):
         return 0.0
-    return color_fraction(np.asarray(image if image.mode == "RGB" else image.convert("RGB")))
+    width, height = image.size
+    boxes = [(0, top, width, min(top + _STRIP_HEIGHT, height)) for top in range(0, height, _STRIP_HEIGHT)]
+    return sum(count_colored(np.asarray(image.crop(box).convert("RGB"))) for box in boxes) / (width * height)

@@ -109,6 +109,7 @@ def _decode_pixels(dataset: "Dataset", path: Path | str) -> DecodedImage:
     # Undeclared bits belong to an overlay (in old files), or the declaration is wrong and they are part of the values.
     masked = bool(dataset.PixelRepresentation) or _has_overlay(dataset)
     stored = pixel_array(dataset, index=0, correct_unused_bits=masked)
+    del dataset.PixelData  # it is as large as the array
     view = _view_position(dataset)
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
         stored = apply_color_lut(stored, dataset)[..., :3]

@@ -39,12 +39,14 @@ def display_values(stored: NDArray[Any], dataset: "Dataset") -> NDArray[np.uint8
         DICOM PS3.3, C.7.6.3 (pixels), C.11.1 and C.11.2 (tables); PS3.4, N.2 (their order).
     """
     _delete_unusable(dataset)
+    inverted = dataset.PhotometricInterpretation == "MONOCHROME1"
+    if dataset.get("PixelPaddingValue") is None:
+        return _gray_values(stored, dataset, inverted)
     padding = _padding_mask(stored, dataset)
     visible = stored[~padding]
     # Padding is replaced by the median of the other values, so that it moves neither end of the scale.
     values = stored.copy()
     values[padding] = int(np.median(visible)) if visible.size else 0
-    inverted = dataset.PhotometricInterpretation == "MONOCHROME1"
     return np.where(padding, np.uint8(0), _gray_values(values, dataset, inverted))
 
 
@@ -74,9 +76,7 @@ def _first_number(values: Any) -> float | None:  # noqa: ANN401  # a number, sev
 
 def _padding_mask(stored: NDArray[Any], dataset: "Dataset") -> NDArray[np.bool_]:
     """Which pixels the detector did not record, ``(H, W)``."""
-    value = dataset.get("PixelPaddingValue")
-    if value is None:
-        return np.zeros(stored.shape, bool)
+    value = dataset.PixelPaddingValue
     limit = dataset.get("PixelPaddingRangeLimit")
     # Some files write the 16 bits as unsigned though the pixels are signed, or the reverse.
     dtype: Any = np.int16 if stored.dtype.kind == "i" else np.uint16

@@ -10,7 +10,7 @@ from cxr_lightning.imaging.signatures import SIGNATURE_BYTES, UNKNOWN_FORMAT, im
 from cxr_lightning.utils.limited_process import LimitedCallError, LimitedFunction, Limits
 
 _WORKER = "cxr_lightning.imaging.isolated_worker"
-_LIMITS = Limits(memory=1 << 30, seconds=12, file_bytes=1 << 24)
+_LIMITS = Limits(memory=1 << 30, seconds=10, file_bytes=1 << 24)
 _decode = LimitedFunction(_WORKER, "answer_decode", _LIMITS)
 _decode_forced = LimitedFunction(_WORKER, "answer_decode_forced", _LIMITS)
 

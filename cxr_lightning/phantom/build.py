@@ -17,10 +17,12 @@ from cxr_lightning.phantom.tables import BOX_TABLE_FILE, box_table_text, table_t
 from cxr_lightning.phantom.worker import draw_in_processes, draw_rows_to_files, image_identity
 from cxr_lightning.utils.io import atomic_write_text
 from cxr_lightning.utils.progress import progress_bar
+from cxr_lightning.utils.regular_files import read_limited
 from cxr_lightning.utils.subprocesses import check_workers, usable_cores
 
 _MARKER_FILE = "phantom.json"
 _IMAGE_FOLDER = "images"
+_MAX_RECORD_BYTES = 1 << 26
 
 logger = logging.getLogger(__name__)
 
@@ -110,8 +112,8 @@ def _write_marker(folder: Path, spec: PhantomSpec, rows: Sequence[PhantomRow], t
 def _read_marker(folder: Path) -> dict[str, Any]:
     """Content of the marker file; empty if it is missing or unreadable."""
     try:
-        content = json.loads((folder / _MARKER_FILE).read_text())
-    except (OSError, ValueError):
+        content = json.loads(read_limited(folder / _MARKER_FILE, _MAX_RECORD_BYTES))
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 
@@ -127,7 +129,7 @@ def _is_complete(folder: Path, spec: PhantomSpec, marker: Mapping[str, Any]) -> 
         return False
     try:
         same_tables = all(
-            hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
+            hashlib.sha256(read_limited(folder / name, _MAX_RECORD_BYTES)).hexdigest() == digest
             for name, digest in marker["sha256"].items()
         )
         with os.scandir(folder / _IMAGE_FOLDER) as entries:

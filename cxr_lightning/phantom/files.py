@@ -14,6 +14,7 @@ from PIL import Image, PngImagePlugin
 
 from cxr_lightning.phantom.boxes import PhantomBox
 from cxr_lightning.utils.io import atomic_write_bytes
+from cxr_lightning.utils.regular_files import open_regular
 
 _IDENTITY_KEY, _BOXES_KEY = "Phantom", "Boxes"
 _PNG_END = b"IEND\xaeB`\x82"
@@ -49,12 +50,13 @@ def read_planted_boxes(path: Path, identity: str) -> tuple[PhantomBox, ...] | No
         identity: Name of the set and row, as for `write_phantom_image`.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             file.seek(-len(_PNG_END), os.SEEK_END)
             if file.read() != _PNG_END:
                 return None
-        with Image.open(path) as image:
-            if image.format != "PNG" or image.mode != "L" or image.info.get(_IDENTITY_KEY) != identity:
+            file.seek(0)
+            image = Image.open(file, formats=["PNG"])
+            if image.mode != "L" or image.info.get(_IDENTITY_KEY) != identity:
                 return None
             return tuple(PhantomBox(*values) for values in json.loads(image.info[_BOXES_KEY]))
     except (OSError, ValueError, KeyError, TypeError, SyntaxError):

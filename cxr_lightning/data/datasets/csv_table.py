@@ -8,13 +8,13 @@ from typing import ClassVar
 import pandas as pd
 
 from cxr_lightning.data.csv_reader import read_header, read_table
+from cxr_lightning.data.csv_rows import table_digests
 from cxr_lightning.data.datasets.base import DatasetLayout, check_data_root, read_label_columns, usable_rows
 from cxr_lightning.data.manifest import MANIFEST_COLUMNS, Manifest, is_synthetic
 from cxr_lightning.data.splits import STATED_SPLITS
 from cxr_lightning.data.table_cells import check_image_names
 from cxr_lightning.data.table_problems import TableProblems, describe_words
 from cxr_lightning.labels import check_labels
-from cxr_lightning.utils.io import file_sha256
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class CsvLayout(DatasetLayout):
             labels=chosen,
             source=self.name,
             synthetic=is_synthetic(root, table["path"]),
-            files={path.name: file_sha256(path)},
+            files=table_digests({path.name: path}),
             split_notes=notes,
         )
         problems.check(manifest)
