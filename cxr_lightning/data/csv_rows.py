@@ -16,7 +16,7 @@ from cxr_lightning.utils.regular_files import check_file_size, open_regular
 
 MAX_TABLE_BYTES = 1 << 29
 MAX_LINE_CHARACTERS = 4_000_000
-MAX_COLUMNS, MAX_ROWS, MAX_CELLS = 5_000, 2_000_000, 30_000_000
+MAX_COLUMNS, MAX_ROWS, MAX_CELLS = 5_000, 1_000_000, 20_000_000
 
 
 class TableTooLargeError(ValueError):

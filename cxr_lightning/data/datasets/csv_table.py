@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
@@ -143,9 +144,11 @@ class CsvLayout(DatasetLayout):
         inside = root.resolve()
         if self.follow_links:
             return table
-        below = pd.Series(
-            [(root / name).resolve().is_relative_to(inside) for name in table["image_id"]], table.index, dtype=bool
-        )
+        is_below = cache(lambda path: path.resolve().is_relative_to(inside))
+        paths = [root / name for name in table["image_id"]]
+        # A folder is resolved once for all of its images.
+        found = [is_below(path if path == root or path.is_symlink() else path.parent) for path in paths]
+        below = pd.Series(found, table.index, dtype=bool)
         if not below.all():
             wrong = table["image_id"][~below]
             error = ValueError(

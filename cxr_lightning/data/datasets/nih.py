@@ -131,9 +131,10 @@ def _read_labels(path: Path, labels: Sequence[str], problems: TableProblems) -> 
     )
     table = complete_columns(raw.rename(columns=_FIELDS), list(_FIELDS.values()), problems)
     findings = _decode_cells(raw[_FINDINGS], path, problems) if _FINDINGS in raw else {}
+    found = raw[_FINDINGS].map(findings.__getitem__) if findings else None
     for label in labels:
-        present = {text: np.float32(label in names) for text, names in findings.items()}
-        table[label] = raw[_FINDINGS].map(present).reindex(table.index) if findings else np.float32(np.nan)
+        present = {names: np.float32(label in names) for names in set(findings.values())}
+        table[label] = np.float32(np.nan) if found is None else found.map(present.__getitem__).reindex(table.index)
     if _FINDINGS not in raw:
         problems.unknown.add("labels")
     return usable_rows(table, path, problems).reset_index(drop=True)
