@@ -2,7 +2,7 @@
 
 import csv
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from types import MappingProxyType
@@ -114,7 +114,7 @@ def read_header(path: Path, setting: str = "") -> list[str]:
         return next(rows)
 
 
-def _parse(path: Path, setting: str = "") -> Iterator[list[str]]:
+def _parse(path: Path, setting: str = "") -> Generator[list[str], None, None]:
     """The cells of each line, of which there is at least one; ``setting`` is the one that names the file."""
     try:
         rows = csv_rows(path)

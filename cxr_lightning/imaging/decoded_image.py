@@ -59,7 +59,7 @@ class ImageRejectedError(ValueError):
     def from_os_error(cls, path: Path | str, error: OSError) -> Self:
         """Build the rejection of a file that is none, is too large, or that the system does not let us read."""
         if isinstance(error, FileTooLargeError):
-            return cls.from_reason(path, error.strerror, code="too_large")
+            return cls.from_reason(path, str(error.strerror), code="too_large")
         if isinstance(error, NotRegularFileError | IsADirectoryError):
             return cls.from_reason(path, "it is no regular file", code="no_file")
         reason = f"it cannot be read ({error.strerror or error})"

@@ -33,9 +33,10 @@ def ten_terabytes(path: Path) -> None:
     os.truncate(path, 10 << 40)
 
 
-SPECIAL = [pipe, device, ten_terabytes]
-REASONS = {pipe: "it is no regular file", device: "it is no regular file", ten_terabytes: "10,995,116,277,760 bytes"}
 Make = Callable[[Path], None]
+IRREGULAR = "it is no regular file"
+REASONS: dict[Make, str] = {pipe: IRREGULAR, device: IRREGULAR, ten_terabytes: "10,995,116,277,760 bytes"}
+SPECIAL = list(REASONS)
 
 
 @pytest.mark.parametrize("make", SPECIAL)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000, RLELossless
 
 from cxr_lightning.imaging import isolated
@@ -19,7 +20,7 @@ from cxr_lightning.imaging.plain_files import is_plain
 from cxr_lightning.imaging.reader import decode_image
 from cxr_lightning.utils.limited_process import LimitedFunction, Limits
 from tests.unit.imaging.failing_decoder import QUOTED
-from tests.unit.imaging.test_dicom import RAMP, content_of, dataset_of, encapsulate
+from tests.unit.imaging.test_dicom import RAMP, content_of, dataset_of
 
 GOOD = content_of(dataset_of(RAMP))
 DEFLATED, EXPLICIT = b"1.2.840.10008.1.2.1.99", b"1.2.840.10008.1.2.1\0"
@@ -75,7 +76,7 @@ def run_length(*lengths: int) -> bytes:
     return struct.pack("<16I", len(lengths), *lengths, *[0] * (15 - len(lengths))) + b"\x81\x00" * 1000
 
 
-def compressed(syntax: Any, frame: bytes, **tags: object) -> bytes:
+def compressed(syntax: Any, frame: bytes, **tags: Any) -> bytes:
     found = dataset_of(RAMP, **tags)
     found.file_meta.TransferSyntaxUID = syntax
     found.PixelData = encapsulate([frame])
