@@ -1,4 +1,4 @@
-"""Strict readers of text tables and image folders: nothing is guessed, shifted or dropped in silence."""
+"""Strict readers of text tables: nothing is guessed, shifted or dropped in silence."""
 
 import csv
 from collections import Counter
@@ -9,8 +9,8 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from cxr_lightning.data.csv_rows import TableTooLargeError, csv_rows, first_line
-from cxr_lightning.data.table_problems import TableProblems, collector, quoted_names, shorten
+from cxr_lightning.data.csv_rows import TableTooLargeError, csv_rows, first_header_line
+from cxr_lightning.data.table_problems import TableProblems, collector, quoted_names, shorten_cell
 from cxr_lightning.utils.paths import file_problem, is_lfs_pointer
 from cxr_lightning.utils.regular_files import FileTooLargeError, NotRegularFileError
 from cxr_lightning.utils.suggestions import did_you_mean
@@ -178,7 +178,7 @@ def check_delimiter(header: Sequence[str], columns: Sequence[str], path: Path) -
 
 def _check_quoted_delimiter(path: Path) -> None:
     """Refuse a table whose quoted cells are separated by something other than commas, which the csv module rejects."""
-    line = first_line(path)
+    line = first_header_line(path)
     for delimiter, noun in _OTHER_DELIMITERS.items():
         if f'"{delimiter}"' in line:
             raise _delimiter_error(line, noun, path)
@@ -208,7 +208,7 @@ def _column_error(
         shown = [f"'{name}'{f' ({hint})' if hint else ''}" for name, hint in zip(missing, hints, strict=True)]
         more = f" and {len(shown) - _SHOWN_COLUMNS} others" if len(shown) > _SHOWN_COLUMNS else ""
         absent = f"{', '.join(shown[:_SHOWN_COLUMNS])}{more} {'are' if len(missing) > 1 else 'is'} not there and "
-        listed = [shorten(name) for name in header[:_SHOWN_COLUMNS]]
+        listed = [shorten_cell(name) for name in header[:_SHOWN_COLUMNS]]
         found.insert(0, f"{absent if any(hints) or len(wrong) > 1 else ''}the columns are {listed}")
     expected = f"one column '{wrong[0]}'" if len(wrong) == 1 else f"the columns {quoted_names(wrong)}, each once,"
     advice = _column_advice(wrong, settings, is_download)
@@ -243,23 +243,7 @@ def read_image_list(path: Path, problems: TableProblems | None = None) -> list[s
             found.add(
                 ValueError(
                     f"Expected every image once in '{path}' but {len(again)} are repeated, first "
-                    f"'{shorten(again.iloc[0])}' on line {again.index[0] + 1}. Download it again."
+                    f"'{shorten_cell(again.iloc[0])}' on line {again.index[0] + 1}. Download it again."
                 )
             )
     return list(dict.fromkeys(names))
-
-
-def index_images(root: Path, folders: Iterable[str] = ("", "images*", "images*/images")) -> dict[str, Path]:
-    """Find every file in the image folders, by name; the first folder that holds a name wins.
-
-    Args:
-        root: The data set's folder.
-        folders: Glob patterns of the folders below it; their subfolders are not searched.
-    """
-    found: dict[str, Path] = {}
-    for pattern in folders:
-        for folder in sorted(root.glob(pattern)) if pattern else [root]:
-            if folder.is_dir():
-                for entry in folder.iterdir():
-                    found.setdefault(entry.name, entry)
-    return found

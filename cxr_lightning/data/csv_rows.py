@@ -41,7 +41,7 @@ def csv_rows(path: Path) -> Iterator[list[str]]:
         yield from _bounded_rows(csv.reader(_bounded_lines(file), strict=True))
 
 
-def first_line(path: Path) -> str:
+def first_header_line(path: Path) -> str:
     """The first line of a text file without blanks at its ends; raises as :func:`csv_rows` does."""
     with TextIOWrapper(open_regular(path), encoding="utf-8-sig") as file:
         return next(_bounded_lines(file), "").strip()

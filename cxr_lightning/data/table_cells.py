@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cxr_lightning.data.table_problems import TableProblems, collector, describe_words, quoted_names, shorten
+from cxr_lightning.data.table_problems import TableProblems, collector, describe_words, quoted_names, shorten_cell
 from cxr_lightning.utils.paths import escapes_root, name_problem
 
 _AGE = re.compile(r"(\d{1,3})([YMD]?)")
@@ -95,7 +95,7 @@ def check_image_names(
 
 def _first_name(names: pd.Series) -> str:
     """The first of some names, shortened, and its line."""
-    return f"{shorten(str(names.iloc[0]))!r} on line {names.index[0] + 2}"
+    return f"{shorten_cell(str(names.iloc[0]))!r} on line {names.index[0] + 2}"
 
 
 def _is_unsafe(name: str, relative: bool) -> bool:

@@ -128,7 +128,7 @@ def describe_words(words: pd.Series, known: Collection[str] = ()) -> str:
     for word, (count, first) in zip(lines.index[:MAX_WORDS], lines.to_numpy()[:MAX_WORDS], strict=True):
         number = f"{count} times, first " if count > 1 else ""
         hint = did_you_mean(str(word), known)
-        shown = repr(shorten(word)) if word else "'' (empty)"
+        shown = repr(shorten_cell(word)) if word else "'' (empty)"
         found.append(f"{shown} {number}on line {first + 2}{f' ({hint})' if hint else ''}")
     more = f", and {len(lines) - MAX_WORDS} other words" if len(lines) > MAX_WORDS else ""
     return ", ".join(found) + more
@@ -137,9 +137,9 @@ def describe_words(words: pd.Series, known: Collection[str] = ()) -> str:
 def quoted_names(names: Sequence[str]) -> str:
     """Names in quotation marks, comma separated; of more than thirty the first and their number."""
     more = f" and {len(names) - _SHOWN_NAMES} others" if len(names) > _SHOWN_NAMES else ""
-    return ", ".join(f"'{shorten(name)}'" for name in names[:_SHOWN_NAMES]) + more
+    return ", ".join(f"'{shorten_cell(name)}'" for name in names[:_SHOWN_NAMES]) + more
 
 
-def shorten(text: str) -> str:
+def shorten_cell(text: str) -> str:
     """The first letters of a cell, with dots if there are more."""
     return text if len(text) <= _SHOWN_LETTERS else f"{text[:_SHOWN_LETTERS]}..."

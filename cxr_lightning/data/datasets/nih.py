@@ -10,9 +10,9 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from cxr_lightning.data.csv_reader import index_images, read_table
+from cxr_lightning.data.csv_reader import read_table
 from cxr_lightning.data.csv_rows import table_digests
-from cxr_lightning.data.datasets.base import DatasetLayout, check_data_root, complete_columns, usable_rows
+from cxr_lightning.data.datasets.base import DatasetLayout, check_data_root, complete_columns, index_images, usable_rows
 from cxr_lightning.data.datasets.nih_lists import BOX_LIST, SPLIT_LISTS, SplitLists, read_boxes, read_split_lists
 from cxr_lightning.data.manifest import MANIFEST_COLUMNS, Manifest, is_synthetic
 from cxr_lightning.data.splits import guess_splits

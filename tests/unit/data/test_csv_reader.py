@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from cxr_lightning.data.csv_reader import index_images, read_header, read_image_list, read_table
+from cxr_lightning.data.csv_reader import read_header, read_image_list, read_table
+from cxr_lightning.data.datasets.base import index_images
 from cxr_lightning.data.manifest import check_table, names_sha256, preview
 from cxr_lightning.data.table_cells import check_image_names, parse_age, parse_targets
 from cxr_lightning.data.table_problems import TableProblems

@@ -7,6 +7,7 @@ import warnings
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from importlib.util import find_spec
 from io import BytesIO, StringIO
 from pathlib import Path
@@ -566,6 +567,7 @@ def test_data_without_pixels_is_refused() -> None:
     assert caught.value.code == "no_pixels"
 
 
+@cache
 def bombs() -> dict[str, bytes]:
     many = dataset_of(RAMP)
     many.Rows, many.Columns = 60_000, 60_000
