@@ -1,5 +1,6 @@
 """Finding names, their order, and how label files spell them."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from cxr_lightning.utils.plain_text import hidden_characters, visible
@@ -41,6 +42,10 @@ WALKTHROUGH_LABELS: tuple[str, ...] = (
 """The same findings in the order of the Keras walk-through's output units."""
 
 NO_FINDING = "No Finding"
+MAX_LABELS = 1_000
+"""Maximum number of labels; PadChest, with the most of the known data sets, has 193."""
+MAX_LABEL_LETTERS = 200
+_SHOWN_LETTERS = 80
 _SEPARATOR = "|"
 BOX_LIST_SPELLING = {"Infiltrate": "Infiltration"}
 """Finding names of NIH's box list that differ from those of its label file, and the latter."""
@@ -53,21 +58,29 @@ def check_labels(labels: Sequence[str]) -> tuple[str, ...]:
         labels: Finding names in output order.
 
     Raises:
-        ValueError: If the labels are one string or empty, or a label is empty, not a string, or duplicated, or has
-            characters that do not show themselves.
+        ValueError: If the labels are one string, none or too many, or a label is empty, not a string, too long,
+            duplicated, or has characters that do not show themselves.
     """
     if isinstance(labels, str):  # a string is a sequence too: of its characters
-        raise ValueError(f"Expected a list of labels but got the text {labels!r}. Write `labels` as [{labels}].")
+        text = labels[:_SHOWN_LETTERS]
+        raise ValueError(f"Expected a list of labels but got the text {text!r}. Write `labels` as [{text}].")
+    if len(labels) > MAX_LABELS:
+        raise ValueError(f"Expected at most {MAX_LABELS:,} labels but got {len(labels):,}. Name fewer in `labels`.")
     names = tuple(labels)
     if not names:
         raise ValueError("Expected at least one label but got none. Name the findings in `labels`.")
+    if long := [name for name in names if isinstance(name, str) and len(name) > MAX_LABEL_LETTERS]:
+        raise ValueError(
+            f"Expected labels of at most {MAX_LABEL_LETTERS} characters but got one of {len(long[0]):,}, "
+            f"'{long[0][:_SHOWN_LETTERS]}...'. Shorten it in `labels`."
+        )
     invalid = [name for name in names if not isinstance(name, str) or not name.strip()]
     if invalid:
         raise ValueError(f"Expected every label to be a non-empty name but got {invalid[:5]}. Correct `labels`.")
     if hidden := [f"'{visible(name)}'" for name in names if hidden_characters(name)]:
         shown = ", ".join(hidden[:5])
         raise ValueError(f"Expected labels without control or invisible characters but got {shown}. Rename them.")
-    duplicated = sorted({name for name in names if names.count(name) > 1})
+    duplicated = sorted(name for name, count in Counter(names).items() if count > 1)
     if duplicated:
         raise ValueError(f"Expected every label once but got {duplicated[:5]} more than once. Correct `labels`.")
     return names

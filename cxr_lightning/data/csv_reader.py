@@ -1,17 +1,24 @@
-"""Strict readers of text tables and image folders: nothing is guessed, shifted or dropped in silence."""
+"""Strict readers of text tables: nothing is guessed, shifted or dropped in silence."""
 
 import csv
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from types import MappingProxyType
 
 import pandas as pd
 
-from cxr_lightning.data.table_problems import TableProblems, collector, quoted_names
+from cxr_lightning.data.csv_rows import TableTooLargeError, csv_rows, first_header_line
+from cxr_lightning.data.table_problems import TableProblems, collector, quoted_names, shorten_cell
 from cxr_lightning.utils.paths import file_problem, is_lfs_pointer
+from cxr_lightning.utils.regular_files import FileTooLargeError, NotRegularFileError
 from cxr_lightning.utils.suggestions import did_you_mean
 
 _OTHER_DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+_SHOWN_COLUMNS = 30
+_MAX_SUGGESTIONS = 5
+"""Number of columns that are not there for which a message suggests others."""
 _NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -57,41 +64,67 @@ def _read_columns(
     is_download: bool,
     problems: TableProblems,
 ) -> pd.DataFrame:
-    first, rows = _parse(path, settings.get("", ""))
-    header = fix_header(first) if fix_header else first
-    while header and not header[-1]:  # commas at a line's end add nothing
-        header.pop()
-    for row in rows:
-        while len(row) > len(header) and not row[-1].strip():
+    with closing(_parse(path, settings.get("", ""))) as rows:
+        first = next(rows)
+        header = fix_header(first) if fix_header else first
+        while header and not header[-1]:  # commas at a line's end add nothing
+            header.pop()
+        counts = Counter(header)
+        positions = {name: position for position, name in enumerate(header) if counts[name] == 1}
+        positions = {column: positions[column] for column in columns if column in positions}
+        if not positions:
+            check_delimiter(first, columns, path)
+        if len(positions) < len(columns):
+            problems.add(_column_error(header, columns, path, settings, is_download))
+        return _read_cells(rows, positions, len(header), path, problems)
+
+
+def _read_cells(
+    rows: Iterable[list[str]], positions: Mapping[str, int], width: int, path: Path, problems: TableProblems
+) -> pd.DataFrame:
+    """The columns at some positions of the rows that have a table's width."""
+    cells: dict[str, list[str]] = {column: [] for column in positions}
+    places = [(cells[column].append, position) for column, position in positions.items()]
+    lines, wrong = [], [0, 0, 0]  # number of lines that differ, the first one, and its number of fields
+    known: dict[str, str] = {}  # one text for equal cells: most are
+    for line, row in enumerate(rows):
+        while len(row) > width and not row[-1].strip():
             row.pop()
-    positions = {column: header.index(column) for column in columns if header.count(column) == 1}
-    if not positions:
-        check_delimiter(first, columns, path)
-    if len(positions) < len(columns):
-        problems.add(_column_error(header, columns, path, settings, is_download))
-    wrong = [line for line, row in enumerate(rows) if row and len(row) != len(header)]
-    if wrong:
+        if not row:
+            continue
+        if len(row) != width:
+            wrong = [wrong[0] + 1, *(wrong[1:] if wrong[0] else (line + 2, len(row)))]
+            continue
+        lines.append(line)
+        for append, position in places:
+            text = row[position].strip()
+            append(known.setdefault(text, text))
+    if wrong[0]:
         error = ValueError(
-            f"Expected {len(header)} fields on every line of '{path}', as in its header, but {len(wrong)} differ, "
-            f"first line {wrong[0] + 2} with {len(rows[wrong[0]])}. Correct the lines or quote fields that hold commas."
+            f"Expected {width} fields on every line of '{path}', as in its header, but {wrong[0]} differ, "
+            f"first line {wrong[1]} with {wrong[2]}. Correct the lines or quote fields that hold commas."
         )
         problems.add(error, "rows")
-    fitting = [line for line, row in enumerate(rows) if row and len(row) == len(header)]
-    cells = [[rows[line][position].strip() for position in positions.values()] for line in fitting]
-    return pd.DataFrame(cells, index=fitting, columns=list(positions), dtype=object)
+    return pd.DataFrame(cells, index=lines, columns=list(positions), dtype=object)
 
 
 def read_header(path: Path, setting: str = "") -> list[str]:
     """Read the column names of a CSV file; ``setting`` is the one that names it, for the messages."""
-    return _parse(path, setting)[0]
+    with closing(_parse(path, setting)) as rows:
+        return next(rows)
 
 
-def _parse(path: Path, setting: str = "") -> tuple[list[str], list[list[str]]]:
-    """The cells of the first line and of the others; ``setting`` is the one that names the file."""
+def _parse(path: Path, setting: str = "") -> Generator[list[str], None, None]:
+    """The cells of each line, of which there is at least one; ``setting`` is the one that names the file."""
     try:
-        # newline="" as the csv module asks; utf-8-sig drops the mark that spreadsheets put first.
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = list(csv.reader(file, strict=True))
+        rows = csv_rows(path)
+        header = next(rows, [])
+        if not header:
+            raise ValueError(f"Expected text from the first line of '{path}' on but that is empty. Download it again.")
+        if is_lfs_pointer(header[0].encode()):
+            raise ValueError(f"Expected a table or list in '{path}' but it is a Git-LFS pointer. Run `git lfs pull`.")
+        yield [name.strip() for name in header]
+        yield from rows
     except (FileNotFoundError, NotADirectoryError):
         found = file_problem(path) if path.is_symlink() else "there is none"
         raise FileNotFoundError(
@@ -100,6 +133,12 @@ def _parse(path: Path, setting: str = "") -> tuple[list[str], list[list[str]]]:
     except IsADirectoryError:
         advice = f"Set `{setting}` to the name of a file" if setting else "Put a file there"
         raise ValueError(f"Expected a file at '{path}' but that is a folder. {advice}.") from None
+    except (NotRegularFileError, FileTooLargeError) as error:
+        raise ValueError(f"Expected a table or list in '{path}' but {error.strerror}. Correct its name.") from None
+    except TableTooLargeError as error:
+        raise ValueError(
+            f"Expected a table in '{path}' but {error}. Use the part of it that has the images and labels."
+        ) from None
     except OSError as error:
         raise OSError(f"Expected a file at '{path}' but it cannot be read ({error.strerror}). Check it.") from error
     except (UnicodeDecodeError, csv.Error) as error:
@@ -108,11 +147,6 @@ def _parse(path: Path, setting: str = "") -> tuple[list[str], list[list[str]]]:
         raise ValueError(
             f"Expected UTF-8 comma-separated text in '{path}' but it cannot be read ({error}). Export it again as CSV."
         ) from error
-    if not lines or not lines[0]:
-        raise ValueError(f"Expected text from the first line of '{path}' on but that is empty. Download it again.")
-    if is_lfs_pointer(lines[0][0].encode()):
-        raise ValueError(f"Expected a table or list in '{path}' but it is a Git-LFS pointer. Run `git lfs pull`.")
-    return [name.strip() for name in lines[0]], lines[1:]
 
 
 def _describe_folder(path: Path, setting: str) -> str:
@@ -144,8 +178,7 @@ def check_delimiter(header: Sequence[str], columns: Sequence[str], path: Path) -
 
 def _check_quoted_delimiter(path: Path) -> None:
     """Refuse a table whose quoted cells are separated by something other than commas, which the csv module rejects."""
-    with path.open(encoding="utf-8-sig") as file:
-        line = file.readline().strip()
+    line = first_header_line(path)
     for delimiter, noun in _OTHER_DELIMITERS.items():
         if f'"{delimiter}"' in line:
             raise _delimiter_error(line, noun, path)
@@ -162,15 +195,21 @@ def _column_error(
     header: Sequence[str], columns: Sequence[str], path: Path, settings: Mapping[str, str], is_download: bool
 ) -> Exception:
     """The error about all columns that are not there, or are there twice."""
-    missing = [column for column in columns if column not in header]
-    wrong = [*missing, *(column for column in columns if header.count(column) > 1)]
-    found = [f"'{column}' is there {header.count(column)} times" for column in wrong if column in header]
+    counts = Counter(header)
+    missing = [column for column in columns if not counts[column]]
+    again = [column for column in columns if counts[column] > 1]
+    wrong = [*missing, *again]
+    found = [f"'{column}' is there {counts[column]} times" for column in again[:_SHOWN_COLUMNS]]
     if missing:
-        others = [name for name in header if name not in columns]
-        hints = [did_you_mean(column, others) if column in settings else "" for column in missing]
+        others = list(counts.keys() - set(columns))
+        named = [column if column in settings else "" for column in missing[:_MAX_SUGGESTIONS]]
+        hints = [did_you_mean(column, others) if column else "" for column in named]
+        hints += [""] * (len(missing) - len(hints))
         shown = [f"'{name}'{f' ({hint})' if hint else ''}" for name, hint in zip(missing, hints, strict=True)]
-        absent = f"{', '.join(shown)} {'are' if len(missing) > 1 else 'is'} not there and "
-        found.insert(0, f"{absent if any(hints) or len(wrong) > 1 else ''}the columns are {list(header[:30])}")
+        more = f" and {len(shown) - _SHOWN_COLUMNS} others" if len(shown) > _SHOWN_COLUMNS else ""
+        absent = f"{', '.join(shown[:_SHOWN_COLUMNS])}{more} {'are' if len(missing) > 1 else 'is'} not there and "
+        listed = [shorten_cell(name) for name in header[:_SHOWN_COLUMNS]]
+        found.insert(0, f"{absent if any(hints) or len(wrong) > 1 else ''}the columns are {listed}")
     expected = f"one column '{wrong[0]}'" if len(wrong) == 1 else f"the columns {quoted_names(wrong)}, each once,"
     advice = _column_advice(wrong, settings, is_download)
     return ValueError(f"Expected {expected} in '{path}' but {'; '.join(found)}. {advice}.")
@@ -197,31 +236,14 @@ def read_image_list(path: Path, problems: TableProblems | None = None) -> list[s
         ValueError: If it lists none, or one twice.
     """
     with collector(problems) as found:
-        header, rows = _parse(path)
-        names = pd.Series([line[0].strip() if line else "" for line in [header, *rows]], dtype=object)
+        names = pd.Series([line[0].strip() if line else "" for line in _parse(path)], dtype=object)
         names = names[names != ""]
         again = names[names.duplicated()]
         if len(again):
             found.add(
                 ValueError(
-                    f"Expected every image once in '{path}' but {len(again)} are repeated, first '{again.iloc[0]}' on "
-                    f"line {again.index[0] + 1}. Download it again."
+                    f"Expected every image once in '{path}' but {len(again)} are repeated, first "
+                    f"'{shorten_cell(again.iloc[0])}' on line {again.index[0] + 1}. Download it again."
                 )
             )
     return list(dict.fromkeys(names))
-
-
-def index_images(root: Path, folders: Iterable[str] = ("", "images*", "images*/images")) -> dict[str, Path]:
-    """Find every file in the image folders, by name; the first folder that holds a name wins.
-
-    Args:
-        root: The data set's folder.
-        folders: Glob patterns of the folders below it; their subfolders are not searched.
-    """
-    found: dict[str, Path] = {}
-    for pattern in folders:
-        for folder in sorted(root.glob(pattern)) if pattern else [root]:
-            if folder.is_dir():
-                for entry in folder.iterdir():
-                    found.setdefault(entry.name, entry)
-    return found

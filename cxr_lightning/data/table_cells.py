@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cxr_lightning.data.table_problems import TableProblems, collector, describe_words, quoted_names
+from cxr_lightning.data.table_problems import TableProblems, collector, describe_words, quoted_names, shorten_cell
 from cxr_lightning.utils.paths import escapes_root, name_problem
 from cxr_lightning.utils.plain_text import visible
 
@@ -14,8 +14,6 @@ _AGE = re.compile(r"(\d{1,3})([YMD]?)")
 _YEARS_PER_UNIT = {"": 1.0, "Y": 1.0, "M": 1 / 12, "D": 1 / 365.25}
 _MAX_AGE = 120
 """Years; a higher age is taken for an error of the file."""
-_SHOWN_LETTERS = 80
-"""Number of a name's first letters that a message shows."""
 _TARGET_VALUES = {"": math.nan, "0": 0.0, "0.0": 0.0, "1": 1.0, "1.0": 1.0}
 
 
@@ -98,9 +96,7 @@ def check_image_names(
 
 def _first_name(names: pd.Series) -> str:
     """The first of some names, shortened, and its line."""
-    name = str(names.iloc[0])
-    dots = "..." if len(name) > _SHOWN_LETTERS else ""
-    return f"'{visible(name[:_SHOWN_LETTERS])}'{dots} on line {names.index[0] + 2}"
+    return f"'{visible(shorten_cell(str(names.iloc[0])))}' on line {names.index[0] + 2}"
 
 
 def _is_unsafe(name: str, relative: bool) -> bool:

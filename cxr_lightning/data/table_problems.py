@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # the manifest's own checks use this module
 
 MAX_WORDS = 20
 """Number of different words of a column that a message lists."""
+_SHOWN_NAMES, _SHOWN_LETTERS = 30, 80
 
 
 class DataProblemsError(ValueError):
@@ -122,16 +123,23 @@ def describe_words(words: pd.Series, known: Collection[str] = ()) -> str:
         >>> describe_words(pd.Series(["Maas", "x", "Maas"]), ["Mass"])
         "'Maas' 2 times, first on line 2 (Did you mean 'Mass'?), 'x' on line 3"
     """
+    lines = words.index.to_series().groupby(words.to_numpy(), sort=False).agg(["size", "min"])
     found = []
-    for word, lines in words.index.to_series().groupby(words.to_numpy(), sort=False):
-        number = f"{len(lines)} times, first " if len(lines) > 1 else ""
+    for word, (count, first) in zip(lines.index[:MAX_WORDS], lines.to_numpy()[:MAX_WORDS], strict=True):
+        number = f"{count} times, first " if count > 1 else ""
         hint = did_you_mean(str(word), known)
-        shown = repr(word) if word else "'' (empty)"
-        found.append(f"{shown} {number}on line {lines.min() + 2}{f' ({hint})' if hint else ''}")
-    more = f", and {len(found) - MAX_WORDS} other words" if len(found) > MAX_WORDS else ""
-    return ", ".join(found[:MAX_WORDS]) + more
+        shown = repr(shorten_cell(word)) if word else "'' (empty)"
+        found.append(f"{shown} {number}on line {first + 2}{f' ({hint})' if hint else ''}")
+    more = f", and {len(lines) - MAX_WORDS} other words" if len(lines) > MAX_WORDS else ""
+    return ", ".join(found) + more
 
 
 def quoted_names(names: Sequence[str]) -> str:
-    """Names in quotation marks, comma separated."""
-    return ", ".join(f"'{name}'" for name in names)
+    """Names in quotation marks, comma separated; of more than thirty the first and their number."""
+    more = f" and {len(names) - _SHOWN_NAMES} others" if len(names) > _SHOWN_NAMES else ""
+    return ", ".join(f"'{shorten_cell(name)}'" for name in names[:_SHOWN_NAMES]) + more
+
+
+def shorten_cell(text: str) -> str:
+    """The first letters of a cell, with dots if there are more."""
+    return text if len(text) <= _SHOWN_LETTERS else f"{text[:_SHOWN_LETTERS]}..."

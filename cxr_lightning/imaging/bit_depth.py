@@ -1,7 +1,13 @@
 """Pixel values of any bit depth to 8 bits, by the range that nearly all of the values are in."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
+
+_PART_SIZE = 1 << 20
+"""Number of values that are computed at once: temporary arrays stay small, whatever an image's size is."""
 
 
 def unsigned_to_8_bits(values: NDArray[np.integer], bits: int) -> NDArray[np.uint8]:
@@ -25,7 +31,8 @@ def unsigned_to_8_bits(values: NDArray[np.integer], bits: int) -> NDArray[np.uin
     limit = (1 << bits) - 1
     if limit - low >= high:
         return scale_to_8_bits(values, effective_bits(high, bits))
-    return 255 - scale_to_8_bits(limit - values.astype(np.int64), effective_bits(limit - low, bits))
+    bits = effective_bits(limit - low, bits)
+    return by_parts(lambda part: 255 - scale_to_8_bits(limit - part.astype(np.int64), bits), values)
 
 
 def signed_to_8_bits(values: NDArray[np.integer], bits: int) -> NDArray[np.uint8]:
@@ -42,14 +49,14 @@ def signed_to_8_bits(values: NDArray[np.integer], bits: int) -> NDArray[np.uint8
         >>> signed_to_8_bits(np.array([-128, 0, 127]), 8), signed_to_8_bits(np.array([0, 4095]), 16)
         (array([  0, 128, 255], dtype=uint8), array([  0, 255], dtype=uint8))
     """
-    values = values.astype(np.int64)
+    values = values.astype(np.int64) if values.dtype.kind == "u" else values
     low, high = robust_range(values)
     if low >= 0:
         return unsigned_to_8_bits(values.clip(min=0), max(1, bits - 1))
     if high < 0:
         return 255 - unsigned_to_8_bits((-1 - values).clip(min=0), max(1, bits - 1))
     bits = effective_bits(2 * max(high, -1 - low) + 1, bits)
-    return scale_to_8_bits(values + (1 << (bits - 1)), bits)
+    return by_parts(lambda part: scale_to_8_bits(part.astype(np.int64) + (1 << (bits - 1)), bits), values)
 
 
 def robust_range(values: NDArray[np.integer]) -> tuple[int, int]:
@@ -89,4 +96,18 @@ def scale_to_8_bits(values: NDArray[np.integer], bits: int) -> NDArray[np.uint8]
     No value lies halfway between two results, so the direction of rounding does not matter.
     """
     limit = (1 << bits) - 1
-    return ((values.astype(np.int64).clip(0, limit) * 255 + limit // 2) // limit).astype(np.uint8)
+    return by_parts(lambda part: (part.astype(np.int64).clip(0, limit) * 255 + limit // 2) // limit, values)
+
+
+def by_parts(function: Callable[[NDArray[Any]], NDArray[Any]], values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Compute a function of every single value, in parts of an array.
+
+    Args:
+        function: From some of the values, ``(N,)``, to numbers in [0, 255], ``(N,)``.
+        values: Any shape.
+    """
+    flat = values.reshape(-1)
+    result = np.empty(flat.size, np.uint8)
+    for start in range(0, flat.size, _PART_SIZE):
+        result[start : start + _PART_SIZE] = function(flat[start : start + _PART_SIZE])
+    return result.reshape(values.shape)

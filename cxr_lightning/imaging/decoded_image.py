@@ -7,6 +7,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from cxr_lightning.utils.regular_files import FileTooLargeError, NotRegularFileError
+
 MAX_PIXELS = 80_000_000
 """Larger images are refused before they are decoded; the largest detectors give about 20 million pixels."""
 
@@ -55,7 +57,11 @@ class ImageRejectedError(ValueError):
 
     @classmethod
     def from_os_error(cls, path: Path | str, error: OSError) -> Self:
-        """Build the rejection of a file that the operating system does not let us read."""
+        """Build the rejection of a file that is none, is too large, or that the system does not let us read."""
+        if isinstance(error, FileTooLargeError):
+            return cls.from_reason(path, str(error.strerror), code="too_large")
+        if isinstance(error, NotRegularFileError | IsADirectoryError):
+            return cls.from_reason(path, "it is no regular file", code="no_file")
         reason = f"it cannot be read ({error.strerror or error})"
         remedy = "Check that it is there, its permissions and its disk."
         return cls.from_reason(path, reason, remedy, code="unreadable", permanent=False)
@@ -86,7 +92,18 @@ def color_fraction(channels: NDArray[np.integer]) -> float:
         >>> color_fraction(np.array([[[9, 9, 9], [90, 9, 9]]]))
         0.5
     """
-    return float((np.ptp(channels, axis=-1) >= _MIN_COLOR_DIFFERENCE).mean())
+    return count_colored(channels) / max(1, channels[..., 0].size)
+
+
+def count_colored(channels: NDArray[np.integer]) -> int:
+    """Number of the pixels that are not gray.
+
+    Args:
+        channels: ``(H, W, 3)``.
+    """
+    red, green, blue = (channels[..., number] for number in range(3))
+    highest, lowest = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
+    return int((highest - lowest >= _MIN_COLOR_DIFFERENCE).sum())
 
 
 def check_size(width: int, height: int, path: Path | str) -> None:

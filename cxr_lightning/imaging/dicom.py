@@ -7,7 +7,6 @@ What a file states about its patient is neither kept nor quoted. Which files are
 import logging
 import threading
 import warnings
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,35 +15,18 @@ from numpy.typing import NDArray
 
 from cxr_lightning.imaging.bit_depth import unsigned_to_8_bits
 from cxr_lightning.imaging.decoded_image import DecodedImage, ImageRejectedError, check_size, color_fraction
-from cxr_lightning.imaging.dicom_checks import (
-    check_chest_radiograph,
-    check_decoder,
-    check_inflated_size,
-    code_string,
-)
+from cxr_lightning.imaging.dicom_checks import check_chest_radiograph, check_decoder, code_string
 from cxr_lightning.imaging.dicom_frame_size import frame_size
+from cxr_lightning.imaging.dicom_inflate import read_elements
 from cxr_lightning.imaging.dicom_window import display_values
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-_PREAMBLE = 128
 _QUOTING_PACKAGES = ("pydicom", "pylibjpeg", "openjpeg", "libjpeg", "rle")
 """Packages whose log messages and warnings may quote the file's values."""
 _NULL_HANDLER = logging.NullHandler()
 _LOCK = threading.Lock()
-_FIRST_GROUPS = (b"\x08\x00", b"\x02\x00")
-"""Groups that a file without preamble begins with, in little endian."""
-
-
-def is_dicom(head: bytes) -> bool:
-    """Whether a file's first 256 bytes are those of a DICOM file, with or without its preamble."""
-    if head[_PREAMBLE : _PREAMBLE + 4] == b"DICM":
-        return True
-    element, length = head[2:4], int.from_bytes(head[4:8], "little")
-    known = element in (b"\x00\x00", b"\x01\x00", b"\x05\x00", b"\x08\x00", b"\x16\x00", b"\x18\x00")
-    explicit = head[4:6] in (b"UL", b"OB", b"CS", b"UI", b"SH")
-    return head[:2] in _FIRST_GROUPS and known and (explicit or 0 < length < len(head))
 
 
 def decode_dicom(content: bytes, path: Path | str, *, force: bool = False) -> DecodedImage:
@@ -101,12 +83,10 @@ def _silence_packages() -> None:
 
 
 def _read_dataset(content: bytes, path: Path | str) -> "Dataset":
-    from pydicom import dcmread
     from pydicom.dataset import FileMetaDataset
     from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-    check_inflated_size(content, path)
-    dataset = dcmread(BytesIO(content), force=True)
+    dataset = read_elements(content, path)
     if "TransferSyntaxUID" not in getattr(dataset, "file_meta", ()):  # a file without a preamble
         implicit, _ = dataset.original_encoding
         dataset.file_meta = FileMetaDataset()
@@ -129,6 +109,7 @@ def _decode_pixels(dataset: "Dataset", path: Path | str) -> DecodedImage:
     # Undeclared bits belong to an overlay (in old files), or the declaration is wrong and they are part of the values.
     masked = bool(dataset.PixelRepresentation) or _has_overlay(dataset)
     stored = pixel_array(dataset, index=0, correct_unused_bits=masked)
+    del dataset.PixelData  # it is as large as the array
     view = _view_position(dataset)
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
         stored = apply_color_lut(stored, dataset)[..., :3]
@@ -155,8 +136,8 @@ def _has_overlay(dataset: "Dataset") -> bool:
 
 def _luminance(colors: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Luminance of RGB pixels ``(H, W, 3)`` by the weights of ITU-R 601, ``(H, W)``."""
-    weighted: NDArray[np.float64] = colors.astype(np.float64) @ [0.299, 0.587, 0.114]
-    return weighted.round().astype(np.uint8)
+    rows = [(row.astype(np.float64) @ [0.299, 0.587, 0.114]).round().astype(np.uint8) for row in colors]
+    return np.stack(rows)
 
 
 def _to_upright(gray: NDArray[np.uint8], dataset: "Dataset") -> NDArray[np.uint8]:

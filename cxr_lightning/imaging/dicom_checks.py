@@ -5,19 +5,14 @@ about the patient.
 """
 
 import re
-import zlib
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cxr_lightning.imaging.decoded_image import MAX_PIXELS, ImageRejectedError, check_size
+from cxr_lightning.imaging.decoded_image import ImageRejectedError, check_size
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-_DEFLATED = "1.2.840.10008.1.2.1.99"
-_MAX_INFLATED_BYTES = 4 * MAX_PIXELS
-"""Maximum size of a deflated file after inflating it."""
 _RADIOGRAPH_MODALITIES = frozenset({"", "CR", "DX", "RG", "DR", "OT", "SC"})
 """Modalities that a radiograph may have; the last three are not the standard's for it but occur in practice."""
 _QUOTED_MODALITIES = frozenset(
@@ -103,26 +98,6 @@ def check_decoder(dataset: "Dataset", path: Path | str) -> None:
     reason = f"it is {_GPL_DECODED[syntax]} in DICOM, whose decoder pylibjpeg-libjpeg (GPL) is not installed"
     remedy = "Install the extra: uv sync --extra dicom-gpl. Or export the image uncompressed or as JPEG 2000."
     raise ImageRejectedError.from_reason(path, reason, remedy, code="dicom_support", permanent=False)
-
-
-def check_inflated_size(content: bytes, path: Path | str) -> None:
-    """Refuse a file that is compressed as a whole and far larger than an image once it is inflated.
-
-    Raises:
-        ImageRejectedError: If it is.
-    """
-    if _DEFLATED.encode() not in content[:4096]:
-        return
-    start = content.find(b"DICM") + 4
-    group_length = int.from_bytes(content[start + 8 : start + 12], "little")
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    rest = BytesIO(content[start + 12 + group_length :])
-    size = 0
-    while chunk := rest.read(1 << 16):
-        size += len(inflater.decompress(chunk, _MAX_INFLATED_BYTES))
-        if size > _MAX_INFLATED_BYTES or inflater.unconsumed_tail:
-            reason = f"it is compressed and larger than {_MAX_INFLATED_BYTES:,} bytes when it is not"
-            raise ImageRejectedError.from_reason(path, reason, code="too_large")
 
 
 def code_string(dataset: "Dataset", name: str) -> str:

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_lightning.imaging.bit_depth import effective_bits, scale_to_8_bits, signed_to_8_bits, unsigned_to_8_bits
+from cxr_lightning.imaging.bit_depth import (
+    by_parts,
+    effective_bits,
+    scale_to_8_bits,
+    signed_to_8_bits,
+    unsigned_to_8_bits,
+)
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -33,11 +39,14 @@ def display_values(stored: NDArray[Any], dataset: "Dataset") -> NDArray[np.uint8
         DICOM PS3.3, C.7.6.3 (pixels), C.11.1 and C.11.2 (tables); PS3.4, N.2 (their order).
     """
     _delete_unusable(dataset)
+    inverted = dataset.PhotometricInterpretation == "MONOCHROME1"
+    if dataset.get("PixelPaddingValue") is None:
+        return _gray_values(stored, dataset, inverted)
     padding = _padding_mask(stored, dataset)
     visible = stored[~padding]
     # Padding is replaced by the median of the other values, so that it moves neither end of the scale.
-    values = np.where(padding, int(np.median(visible)) if visible.size else 0, stored).astype(np.int64)
-    inverted = dataset.PhotometricInterpretation == "MONOCHROME1"
+    values = stored.copy()
+    values[padding] = int(np.median(visible)) if visible.size else 0
     return np.where(padding, np.uint8(0), _gray_values(values, dataset, inverted))
 
 
@@ -67,9 +76,7 @@ def _first_number(values: Any) -> float | None:  # noqa: ANN401  # a number, sev
 
 def _padding_mask(stored: NDArray[Any], dataset: "Dataset") -> NDArray[np.bool_]:
     """Which pixels the detector did not record, ``(H, W)``."""
-    value = dataset.get("PixelPaddingValue")
-    if value is None:
-        return np.zeros(stored.shape, bool)
+    value = dataset.PixelPaddingValue
     limit = dataset.get("PixelPaddingRangeLimit")
     # Some files write the 16 bits as unsigned though the pixels are signed, or the reverse.
     dtype: Any = np.int16 if stored.dtype.kind == "i" else np.uint16
@@ -78,7 +85,18 @@ def _padding_mask(stored: NDArray[Any], dataset: "Dataset") -> NDArray[np.bool_]
     return mask
 
 
-def _gray_values(values: NDArray[np.int64], dataset: "Dataset", inverted: bool) -> NDArray[np.uint8]:
+def _gray_values(values: NDArray[Any], dataset: "Dataset", inverted: bool) -> NDArray[np.uint8]:
+    if dataset.get("ModalityLUTSequence") or dataset.get("VOILUTSequence") or "WindowCenter" in dataset:
+        return by_parts(lambda part: _looked_up_values(part.astype(np.int64), dataset, inverted), values)
+    # Without a window, a rescaling changes nothing of the displayed image but its direction.
+    inverted ^= float(dataset.get("RescaleSlope", 1)) < 0
+    to_8_bits = signed_to_8_bits if dataset.PixelRepresentation else unsigned_to_8_bits
+    gray = to_8_bits(values, int(dataset.BitsStored))
+    return 255 - gray if inverted else gray
+
+
+def _looked_up_values(values: NDArray[np.int64], dataset: "Dataset", inverted: bool) -> NDArray[np.uint8]:
+    """Gray values by the file's tables or window."""
     modality, interest = (dataset.get(name) for name in ("ModalityLUTSequence", "VOILUTSequence"))
     slope = float(dataset.get("RescaleSlope", 1))
     intercept = float(dataset.get("RescaleIntercept", 0))
@@ -87,13 +105,7 @@ def _gray_values(values: NDArray[np.int64], dataset: "Dataset", inverted: bool) 
         return _scale_by_table(_look_up(rescaled.round().astype(np.int64), interest[0]), interest[0], inverted)
     if "WindowCenter" in dataset:
         return _apply_window(rescaled, dataset, inverted)
-    if modality:
-        return _scale_by_table(rescaled.astype(np.int64), modality[0], inverted)
-    # Without a window, a rescaling changes nothing of the displayed image but its direction.
-    inverted ^= slope < 0
-    to_8_bits = signed_to_8_bits if dataset.PixelRepresentation else unsigned_to_8_bits
-    gray = to_8_bits(values, int(dataset.BitsStored))
-    return 255 - gray if inverted else gray
+    return _scale_by_table(rescaled.astype(np.int64), modality[0], inverted)
 
 
 def _look_up(values: NDArray[np.int64], table: "Dataset") -> NDArray[np.int64]:
@@ -114,7 +126,7 @@ def _table_entries(table: "Dataset") -> NDArray[np.int64]:
 
 
 def _scale_by_table(looked_up: NDArray[np.int64], table: "Dataset", inverted: bool) -> NDArray[np.uint8]:
-    """Scale entries of a table by the table's bit depth, ``(H, W)``."""
+    """Scale entries of a table by the table's bit depth."""
     bits = effective_bits(int(_table_entries(table).max()), int(table.LUTDescriptor[2]))
     return scale_to_8_bits((1 << bits) - 1 - looked_up if inverted else looked_up, bits)
 

@@ -1,33 +1,22 @@
 """Image files to gray uint8 arrays, or the reason why a file cannot be read."""
 
-import struct
 from collections.abc import Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
-from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION, TiffImageFile
+from PIL import Image
 
-from cxr_lightning.imaging.bit_depth import robust_range, signed_to_8_bits, unsigned_to_8_bits
-from cxr_lightning.imaging.decoded_image import DecodedImage, ImageRejectedError, check_size, color_fraction
-from cxr_lightning.imaging.dicom import decode_dicom, is_dicom
-from cxr_lightning.imaging.signatures import (
-    CUT_OFF_PNG,
-    IMAGE_FORMATS,
-    PNG_SIGNATURE,
-    SIGNATURE_BYTES,
-    UNKNOWN_FORMAT,
-    check_regular_file,
-    identify_non_image,
-)
+from cxr_lightning.imaging.decoded_image import DecodedImage, ImageRejectedError
+from cxr_lightning.imaging.decoder import decode_here
+from cxr_lightning.imaging.isolated import decode_isolated
+from cxr_lightning.imaging.plain_files import is_plain
+from cxr_lightning.imaging.signatures import MAX_IMAGE_BYTES, SIGNATURE_BYTES, identify_non_image, is_dicom
+from cxr_lightning.utils.regular_files import read_limited
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 BadImagePolicy = Literal["error", "skip"]
-
-_WIDE_GRAY_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 
 
 def read_gray(path: Path) -> NDArray[np.uint8]:
@@ -49,8 +38,7 @@ def read_image(path: Path, *, force: bool = False) -> DecodedImage:
         ImageRejectedError: If it cannot be read, is no image, is damaged or too large.
     """
     try:
-        check_regular_file(path)
-        content = path.read_bytes()
+        content = read_limited(path, MAX_IMAGE_BYTES)
     except OSError as error:
         raise ImageRejectedError.from_os_error(path, error) from error
     except MemoryError as error:
@@ -64,24 +52,11 @@ def decode_image(content: bytes, path: Path | str, *, force: bool = False) -> De
     if found := identify_non_image(head, len(content)):
         raise found.rejection(path)
     try:
-        if is_dicom(head):
-            return decode_dicom(content, path, force=force)
-        with Image.open(BytesIO(content), formats=IMAGE_FORMATS) as image:
-            check_size(*image.size, path)
-            ImageOps.exif_transpose(image, in_place=True)
-            return DecodedImage(_to_gray(image), _color_fraction(image))
-    except ImageRejectedError:
-        raise
+        if is_dicom(head) or not is_plain(content):
+            return decode_isolated(content, path, force=force)
+        return decode_here(content, path)
     except MemoryError as error:
         raise _memory_rejection(path) from error
-    except UnidentifiedImageError as error:
-        unidentified = CUT_OFF_PNG if content.startswith(PNG_SIGNATURE) else UNKNOWN_FORMAT
-        raise unidentified.rejection(path) from error
-    except Image.DecompressionBombError as error:
-        raise ImageRejectedError.from_reason(path, f"it is too large: {error}", code="too_large") from error
-    except (OSError, SyntaxError, ValueError, struct.error, EOFError) as error:
-        reason = f"it cannot be decoded ({error})"
-        raise ImageRejectedError.from_reason(path, reason, "Download or export it again.") from error
 
 
 def resize(pixels: NDArray[np.uint8], size: int, interpolation: Interpolation = "bilinear") -> NDArray[np.uint8]:
@@ -99,6 +74,11 @@ def resize(pixels: NDArray[np.uint8], size: int, interpolation: Interpolation = 
         return pixels
     method = Image.Resampling[interpolation.upper()]
     return np.asarray(Image.fromarray(pixels).resize((size, size), method))
+
+
+def _memory_rejection(path: Path | str) -> ImageRejectedError:
+    reason, remedy = "there is not enough memory for it", "Stop other programs, or use a machine with more."
+    return ImageRejectedError.from_reason(path, reason, remedy, code="no_memory", permanent=False)
 
 
 class RejectedImagesError(ValueError):
@@ -131,33 +111,3 @@ class RejectedImagesError(ValueError):
         message = f"{self.found}.{where} Replace them" if several else str(rejections[0]).removesuffix(".")
         remedy = f", or set {skip} to go on without {'them' if several else 'it'}" if skip else ""
         super().__init__(f"{message}{remedy}.")
-
-
-def _memory_rejection(path: Path | str) -> ImageRejectedError:
-    reason, remedy = "there is not enough memory for it", "Stop other programs, or use a machine with more."
-    return ImageRejectedError.from_reason(path, reason, remedy, code="no_memory", permanent=False)
-
-
-def _to_gray(image: ImageFile.ImageFile) -> NDArray[np.uint8]:
-    if image.mode in _WIDE_GRAY_MODES:
-        # convert("L") would clip 16-bit values at 255.
-        values = np.asarray(image).astype(np.int64)
-        gray = signed_to_8_bits(values, 16) if robust_range(values)[0] < 0 else unsigned_to_8_bits(values, 16)
-        return 255 - gray if _white_is_zero(image) else gray
-    if image.mode == "F":
-        raise ValueError("floating-point pixels have no fixed range")
-    if image.mode == "P":
-        return np.asarray(image.convert("RGB").convert("L"))
-    return np.asarray(image.convert("L"))
-
-
-def _white_is_zero(image: ImageFile.ImageFile) -> bool:
-    """Whether a TIFF stores white as zero; Pillow itself inverts those of up to 8 bits."""
-    return isinstance(image, TiffImageFile) and image.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == 0
-
-
-def _color_fraction(image: ImageFile.ImageFile) -> float:
-    """Fraction of the pixels that are not gray."""
-    if image.mode in (*_WIDE_GRAY_MODES, "F", "L", "LA", "La", "1"):
-        return 0.0
-    return color_fraction(np.asarray(image.convert("RGB")))

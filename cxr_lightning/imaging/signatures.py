@@ -1,20 +1,14 @@
 """What a file is by its first and last bytes, without decoding it."""
 
-import stat
-import struct
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image, UnidentifiedImageError
-
 from cxr_lightning.imaging.decoded_image import MAX_PIXELS, ImageRejectedError
-from cxr_lightning.imaging.dicom import is_dicom
 from cxr_lightning.utils.paths import is_lfs_pointer
-
-IMAGE_FORMATS = ("PNG", "JPEG", "TIFF", "JPEG2000", "BMP", "GIF", "WEBP", "PPM")
-"""Formats that are read beside DICOM; not all of Pillow's: for some (EPS) it starts another program on the content."""
+from cxr_lightning.utils.regular_files import check_file_size, open_regular
 
 MAX_IMAGE_BYTES = 8 * MAX_PIXELS
 """Larger files are refused before they are read: room for 16-bit colors and as much again."""
@@ -24,6 +18,22 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"IEND\xaeB`\x82"
 SIGNATURE_BYTES = 256
 """Number of bytes at a file's start that identify what it is."""
+_PREAMBLE = 128
+_FIRST_GROUPS = (b"\x08\x00", b"\x02\x00")
+"""Groups that a DICOM file without preamble begins with, in little endian."""
+_SIGNATURES = {
+    "PNG": rb"\x89PNG\r\n\x1a\n",
+    "JPEG": rb"\xff\xd8\xff",
+    "TIFF": rb"II\*\0|MM\0\*|II\0\*|MM\*\0|II\+\0|MM\0\+",
+    "JPEG2000": rb"\xff\x4f\xff\x51|\0\0\0\x0cjP  \r\n\x87\n",
+    "BMP": rb"BM",
+    "GIF": rb"GIF8[79]a",
+    "WEBP": rb"RIFF.{4}WEBPVP8[ XL]",
+    "PPM": rb"(P[1-6]|Pf|PyP)[\t-\r ]|P0CMYK|PyRGBA|PyCMYK",
+}
+"""What the files of a format begin with by Pillow's readers, as a pattern."""
+IMAGE_FORMATS = tuple(_SIGNATURES)
+"""Formats that are read beside DICOM; not all of Pillow's: for some (EPS) it starts another program on the content."""
 
 
 class NonImage(NamedTuple):
@@ -67,47 +77,41 @@ def find_unreadable(paths: Sequence[Path]) -> list[ImageRejectedError]:
 
 def _inspect(path: Path) -> ImageRejectedError | None:
     try:
-        check_regular_file(path)
-        with path.open("rb") as file:
+        check_file_size(path, MAX_IMAGE_BYTES)
+        with open_regular(path) as file:
             head = file.read(SIGNATURE_BYTES)
             size = file.seek(0, 2)
             file.seek(max(0, size - 64))
             tail = file.read()
-    except ImageRejectedError as rejection:
-        return rejection
     except OSError as error:
         return ImageRejectedError.from_os_error(path, error)
     found = identify_non_image(head, size)
     if not found and head.startswith(PNG_SIGNATURE):
         found = None if _PNG_END in tail else CUT_OFF_PNG
-    elif not found and not is_dicom(head) and not _is_identified(path):
+    elif not found and not is_dicom(head) and not image_format(head):
         found = UNKNOWN_FORMAT
     return found.rejection(path) if found else None
 
 
-def _is_identified(path: Path) -> bool:
-    try:
-        with Image.open(path, formats=IMAGE_FORMATS):
-            return True
-    except UnidentifiedImageError:
-        return False
-    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError):
-        return True  # an image, but damaged or too large: decoding gives the better message
+def is_dicom(head: bytes) -> bool:
+    """Whether a file's first 256 bytes are those of a DICOM file, with or without its preamble."""
+    if head[_PREAMBLE : _PREAMBLE + 4] == b"DICM":
+        return True
+    element, length = head[2:4], int.from_bytes(head[4:8], "little")
+    known = element in (b"\x00\x00", b"\x01\x00", b"\x05\x00", b"\x08\x00", b"\x16\x00", b"\x18\x00")
+    explicit = head[4:6] in (b"UL", b"OB", b"CS", b"UI", b"SH")
+    return head[:2] in _FIRST_GROUPS and known and (explicit or 0 < length < len(head))
 
 
-def check_regular_file(path: Path) -> None:
-    """Refuse a path that is no regular file, or a file that is too large to be read into memory.
+def image_format(head: bytes) -> str:
+    r"""Which of ``IMAGE_FORMATS`` a file's first bytes are of; empty if none.
 
-    Raises:
-        ImageRejectedError: If it is refused.
-        OSError: If the file is not there, or may not be looked at.
+    Example:
+        >>> image_format(b"GIF89a..."), image_format(b"P5\n16 16 255"), image_format(b"Patient,Age")
+        ('GIF', 'PPM', '')
     """
-    found = path.stat()
-    if not stat.S_ISREG(found.st_mode):
-        raise ImageRejectedError.from_reason(path, "it is no regular file", code="no_file")
-    if found.st_size > MAX_IMAGE_BYTES:
-        reason = f"it has {found.st_size:,} bytes, more than {MAX_IMAGE_BYTES:,}"
-        raise ImageRejectedError.from_reason(path, reason, code="too_large")
+    found = (name for name, pattern in _SIGNATURES.items() if re.match(pattern, head, re.DOTALL))
+    return next(found, "")
 
 
 def identify_non_image(head: bytes, size: int) -> NonImage | None:

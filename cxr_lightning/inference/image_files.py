@@ -1,12 +1,12 @@
 """Find the image files that a command line names by files, folders and patterns."""
 
 import os
-import stat
 from collections.abc import Iterator, Sequence
 from glob import glob, has_magic
 from pathlib import Path
 
-from cxr_lightning.imaging.dicom import is_dicom
+from cxr_lightning.imaging.signatures import SIGNATURE_BYTES, is_dicom
+from cxr_lightning.utils.regular_files import open_regular
 
 IMAGE_SUFFIXES = frozenset(
     {
@@ -84,9 +84,7 @@ def _looks_like_image(path: Path) -> bool:
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return True
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would wait for its writer
-            return False
-        with path.open("rb") as file:
-            return is_dicom(file.read(256))
+        with open_regular(path) as file:
+            return is_dicom(file.read(SIGNATURE_BYTES))
     except OSError as error:
         return isinstance(error, PermissionError)

@@ -25,7 +25,7 @@ from cxr_lightning.utils.typed_values import Count, TypedValues
 
 _MARKER_FILE = "phantom.json"
 _IMAGE_FOLDER = "images"
-_MAX_MARKER_BYTES = _MAX_TABLE_BYTES = 1_000_000_000
+_MAX_RECORD_BYTES = 1 << 26
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +124,7 @@ class _Marker(TypedValues):
 def _read_marker(folder: Path) -> _Marker | None:
     """Content of the marker file; None if it is missing or unreadable."""
     try:
-        return _Marker.model_validate(parse_json(read_limited(folder / _MARKER_FILE, _MAX_MARKER_BYTES)))
+        return _Marker.model_validate(parse_json(read_limited(folder / _MARKER_FILE, _MAX_RECORD_BYTES)))
     except (OSError, ValueError):
         return None
 
@@ -143,4 +143,4 @@ def _is_complete(folder: Path, spec: PhantomSpec, marker: _Marker) -> bool:
 
 
 def _sha256(path: Path) -> str:
-    return hashlib.sha256(read_limited(path, _MAX_TABLE_BYTES)).hexdigest()
+    return hashlib.sha256(read_limited(path, _MAX_RECORD_BYTES)).hexdigest()

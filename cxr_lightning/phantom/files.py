@@ -57,8 +57,9 @@ def read_planted_boxes(path: Path, identity: str) -> tuple[PhantomBox, ...] | No
             file.seek(-len(_PNG_END), os.SEEK_END)
             if file.read() != _PNG_END:
                 return None
-        with Image.open(path) as image:
-            if image.format != "PNG" or image.mode != "L" or image.info.get(_IDENTITY_KEY) != identity:
+            file.seek(0)
+            image = Image.open(file, formats=["PNG"])
+            if image.mode != "L" or image.info.get(_IDENTITY_KEY) != identity:
                 return None
             return tuple(PhantomBox(*values) for values in _BOXES.validate_python(parse_json(image.info[_BOXES_KEY])))
     except (OSError, ValueError, KeyError, TypeError, SyntaxError):

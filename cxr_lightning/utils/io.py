@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Literal, TextIO
 
+from cxr_lightning.utils.regular_files import open_regular
 from cxr_lightning.utils.write_errors import errors_name_file
 
 _TEMPORARY_NAME = re.compile(r"\..+\.\d+-[0-9a-f]{8}\.tmp")
@@ -90,7 +91,7 @@ def remove_temporary_files(folder: Path) -> None:
 
 def file_sha256(path: Path) -> str:
     """The sha256 of a file's bytes."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

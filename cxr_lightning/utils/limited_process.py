@@ -5,29 +5,18 @@ that process alone, and takes no more memory and time than the limits allow.
 """
 
 import atexit
-import json
-import math
 import os
 import signal
 import subprocess
-import sys
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
-from importlib import import_module
+from dataclasses import astuple, dataclass, field
 from tempfile import TemporaryFile
 from threading import Lock, Timer
 from typing import IO
 
+from cxr_lightning.utils.limited_server import FAILED, LAST_ANSWER, OUT_OF_MEMORY, read_frame, serve, write_frame
 from cxr_lightning.utils.subprocesses import WORKER_VARIABLES, helper_command
 
-try:
-    import resource
-except ImportError:  # Windows, where only the time is limited
-    resource = None  # type: ignore[assignment]
-
-_LENGTH_BYTES = 8
-_ANSWERED, _FAILED = b"a", b"f"
 _WALL_FACTOR = 4
 """Ratio of the time on the clock to the processor time after which a call is ended: the machine may be busy."""
 
@@ -39,10 +28,12 @@ class Limits:
     Attributes:
         memory: Bytes of memory of the process, with the libraries that it imports.
         seconds: Seconds of processor time.
+        file_bytes: Bytes of each file that it writes, what it prints among them; None for any number.
     """
 
     memory: int
     seconds: int
+    file_bytes: int | None = None
 
 
 class LimitedCallError(ValueError):
@@ -88,20 +79,10 @@ class LimitedFunction:
         Raises:
             LimitedCallError: If it raises an exception, exceeds a limit, or its process ends.
         """
-        process = self._take()
-        try:
-            answer = process.exchange(task, self.limits)
-        except BaseException as error:
-            process.kill()
-            if isinstance(error, _ProcessEndedError):
-                raise process.reason(self.limits) from None
-            raise
-        with self._lock:
-            self._idle.append(process)
-        if answer[:1] == _FAILED:
-            content = json.loads(answer[1:])
-            raise LimitedCallError(content["reason"], exceeds_limits=content["exceeds_limits"])
-        return answer[1:]
+        if process := self._take():
+            with suppress(_OutOfMemoryError):  # earlier tasks may have left it too little
+                return self._call(process, task)
+        return self._call(_Process(self.module, self.function, self.limits), task)
 
     def close(self) -> None:
         """End the processes that are kept."""
@@ -109,17 +90,42 @@ class LimitedFunction:
             while self._idle:
                 self._idle.pop().kill()
 
-    def _take(self) -> "_Process":
+    def _call(self, process: "_Process", task: bytes) -> bytes:
+        try:
+            answer = process.exchange(task, self.limits)
+        except BaseException as error:
+            process.kill()
+            if isinstance(error, _ProcessEndedError):
+                raise process.reason(self.limits) from None
+            raise
+        if answer[:1] in (LAST_ANSWER, OUT_OF_MEMORY):
+            process.kill()
+        else:
+            with self._lock:
+                self._idle.append(process)
+        if answer[:1] == OUT_OF_MEMORY:
+            raise _OutOfMemoryError(
+                f"it takes more than {self.limits.memory >> 20:,} MiB of memory", exceeds_limits=True
+            )
+        if answer[:1] == FAILED:
+            raise LimitedCallError(answer[1:].decode())
+        return answer[1:]
+
+    def _take(self) -> "_Process | None":
         with self._lock:
             while self._idle:
                 process = self._idle.pop()
                 if process.is_alive():
                     return process
                 process.kill()
-        return _Process(self.module, self.function, self.limits)
+        return None
 
     def _forget(self) -> None:
         self._idle, self._lock = [], Lock()
+
+
+class _OutOfMemoryError(LimitedCallError):
+    """The memory did not suffice."""
 
 
 class _ProcessEndedError(Exception):
@@ -133,7 +139,7 @@ class _Process:
         self._stderr: IO[bytes] = TemporaryFile()  # noqa: SIM115  # a full pipe would block the process
         self._timed_out = False
         self._process = subprocess.Popen(
-            helper_command(__name__, serve.__name__, module, function, limits.memory, limits.seconds),
+            helper_command(serve.__module__, serve.__name__, module, function, *astuple(limits)),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
@@ -147,13 +153,15 @@ class _Process:
         """Send a task and return the answer."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
+        self._stderr.seek(0)  # for the process too, whose file it is
+        self._stderr.truncate()
         timer = Timer(_WALL_FACTOR * limits.seconds, self._time_out)
         timer.daemon = True
         timer.start()
         try:
             with suppress(BrokenPipeError):  # then there is no answer either
-                _write_frame(self._process.stdin, task)
-            answer = _read_frame(self._process.stdout)
+                write_frame(self._process.stdin, task)
+            answer = read_frame(self._process.stdout)
         finally:
             timer.cancel()
         if answer is None:
@@ -188,67 +196,3 @@ class _Process:
         self._stderr.seek(0)
         lines = self._stderr.read().decode(errors="replace").strip().splitlines()
         return f" ({lines[-1][:200]})" if lines else ""
-
-
-def serve(module: str, name: str, memory: int, seconds: int) -> None:
-    """Answer the tasks on stdin until it ends; runs in the process of a :class:`LimitedFunction`.
-
-    Args:
-        module: Module that holds the function.
-        name: Name of the function.
-        memory: See :class:`Limits`.
-        seconds: See :class:`Limits`.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the program that waits for the answer decides
-    tasks, answers = sys.stdin.buffer, os.fdopen(os.dup(sys.stdout.fileno()), "wb")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints is no answer
-    function: Callable[[bytes], bytes] = getattr(import_module(module), name)
-    _limit_memory(memory)
-    while (task := _read_frame(tasks)) is not None:
-        _limit_time(seconds)
-        answer = _answer(function, task, memory)
-        del task
-        _write_frame(answers, answer)
-
-
-def _answer(function: Callable[[bytes], bytes], task: bytes, memory: int) -> bytes:
-    try:
-        return _ANSWERED + function(task)
-    except MemoryError:
-        reason, exceeds_limits = f"it takes more than {memory >> 20:,} MiB of memory", True
-    except Exception as error:
-        text = " ".join(str(error).split())[:200]
-        reason, exceeds_limits = f"{type(error).__name__}{': ' if text else ''}{text}", False
-    return _FAILED + json.dumps({"reason": reason, "exceeds_limits": exceeds_limits}).encode()
-
-
-def _limit_memory(memory: int) -> None:
-    if resource is None:
-        return
-    with suppress(ValueError, OSError):  # a lower limit is set already, or the system has none of this kind
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
-
-
-def _limit_time(seconds: int) -> None:
-    """Have the system end this process when it has used some more seconds."""
-    if resource is None:
-        return
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    with suppress(ValueError, OSError):
-        limit = math.ceil(usage.ru_utime + usage.ru_stime) + seconds
-        resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.getrlimit(resource.RLIMIT_CPU)[1]))
-
-
-def _write_frame(stream: IO[bytes], content: bytes) -> None:
-    stream.write(len(content).to_bytes(_LENGTH_BYTES))
-    stream.write(content)
-    stream.flush()
-
-
-def _read_frame(stream: IO[bytes]) -> bytes | None:
-    """The next frame; None at the stream's end, or where it is cut off."""
-    head = stream.read(_LENGTH_BYTES)
-    length = int.from_bytes(head)
-    content = stream.read(length)
-    return content if len(head) == _LENGTH_BYTES and len(content) == length else None

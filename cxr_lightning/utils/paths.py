@@ -50,7 +50,7 @@ def name_problem(name: str, folder: Path) -> str:
     longest = max(len(part.encode()) for part in name.split("/"))
     if longest > MAX_NAME_BYTES:
         return f"has a file or folder name of {longest:,} bytes where {MAX_NAME_BYTES} are possible"
-    length = len(str(folder.absolute() / name).encode())
+    length = len(f"{folder.absolute()}/{name}".encode())
     return f"makes a path of {length:,} bytes where {MAX_PATH_BYTES:,} are possible" if length > MAX_PATH_BYTES else ""
 
 

@@ -6,8 +6,8 @@ A path is checked again once it is open, since it may have become something else
 import errno
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 _BLOCK_BYTES = 1 << 24
 _FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY", "O_BINARY"))
@@ -22,7 +22,7 @@ class FileTooLargeError(OSError):
     """A file with more bytes than its reader takes; ``strerror`` is a clause."""
 
 
-def open_regular(path: str | Path) -> BinaryIO:
+def open_regular(path: str | Path) -> BufferedReader:
     """Open a regular file to read its bytes.
 
     Args:

@@ -4,6 +4,8 @@ import re
 from collections.abc import Collection
 from difflib import get_close_matches
 
+_MAX_LETTERS, _MAX_KNOWN = 200, 10_000
+"""Beyond these bounds nothing is suggested: to compare texts takes the time of the product of their lengths."""
 _SUGGESTIONS = re.compile(r"Did you mean ([^?]*)\?")
 
 
@@ -21,7 +23,9 @@ def did_you_mean(name: str, known: Collection[str], prefix: str = "") -> str:
         >>> did_you_mean("x", ["data", "model"])
         ''
     """
-    folded = {candidate.lower(): candidate for candidate in known}
+    if len(name) > _MAX_LETTERS or len(known) > _MAX_KNOWN:
+        return ""
+    folded = {candidate.lower(): candidate for candidate in known if len(candidate) <= _MAX_LETTERS}
     close = get_close_matches(name.lower(), list(folded), n=1)
     return f"Did you mean '{prefix}{folded[close[0]]}'?" if close else ""
 

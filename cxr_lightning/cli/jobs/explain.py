@@ -1,5 +1,6 @@
 """The job of cxr explain."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -68,7 +69,8 @@ def explain_images(
 def _check_files(paths: Mapping[Path, list[Path]]) -> None:
     """Refuse images that do not exist, and output files that exist or share a name."""
     files = [path for image_paths in paths.values() for path in image_paths]
-    if conflicts := [path for path in files if path.exists() or files.count(path) > 1]:
+    counts = Counter(files)
+    if conflicts := [path for path in files if path.exists() or counts[path] > 1]:
         raise ValueError(
             f"Expected new files of different names but '{conflicts[0]}' exists already or would be written twice."
         )

@@ -1,7 +1,7 @@
 """The protocol of a data set's layout, and functions that several layouts use."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar
@@ -180,3 +180,19 @@ def usable_rows(table: pd.DataFrame, path: Path, problems: TableProblems, *, rel
     alone = is_blank(named["patient_id"])
     named = named.assign(patient_id=named["patient_id"].mask(alone, named["image_id"]))
     return named.drop_duplicates("image_id")
+
+
+def index_images(root: Path, folders: Iterable[str] = ("", "images*", "images*/images")) -> dict[str, Path]:
+    """Find every file in the image folders, by name; the first folder that holds a name wins.
+
+    Args:
+        root: The data set's folder.
+        folders: Glob patterns of the folders below it; their subfolders are not searched.
+    """
+    found: dict[str, Path] = {}
+    for pattern in folders:
+        for folder in sorted(root.glob(pattern)) if pattern else [root]:
+            if folder.is_dir():
+                for entry in folder.iterdir():
+                    found.setdefault(entry.name, entry)
+    return found

@@ -2,19 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
 import pandas as pd
 
 from cxr_lightning.data.csv_reader import read_header, read_table
+from cxr_lightning.data.csv_rows import table_digests
 from cxr_lightning.data.datasets.base import DatasetLayout, check_data_root, read_label_columns, usable_rows
 from cxr_lightning.data.manifest import MANIFEST_COLUMNS, Manifest, is_synthetic
 from cxr_lightning.data.splits import STATED_SPLITS
 from cxr_lightning.data.table_cells import check_image_names
 from cxr_lightning.data.table_problems import TableProblems, describe_words
 from cxr_lightning.labels import check_labels
-from cxr_lightning.utils.io import file_sha256
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class CsvLayout(DatasetLayout):
             labels=chosen,
             source=self.name,
             synthetic=is_synthetic(root, table["path"]),
-            files={path.name: file_sha256(path)},
+            files=table_digests({path.name: path}),
             split_notes=notes,
         )
         problems.check(manifest)
@@ -143,9 +144,11 @@ class CsvLayout(DatasetLayout):
         inside = root.resolve()
         if self.follow_links:
             return table
-        below = pd.Series(
-            [(root / name).resolve().is_relative_to(inside) for name in table["image_id"]], table.index, dtype=bool
-        )
+        is_below = cache(lambda path: path.resolve().is_relative_to(inside))
+        paths = [root / name for name in table["image_id"]]
+        # A folder is resolved once for all of its images.
+        found = [is_below(path if path == root or path.is_symlink() else path.parent) for path in paths]
+        below = pd.Series(found, table.index, dtype=bool)
         if not below.all():
             wrong = table["image_id"][~below]
             error = ValueError(

@@ -10,14 +10,14 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from cxr_lightning.data.csv_reader import index_images, read_table
-from cxr_lightning.data.datasets.base import DatasetLayout, check_data_root, complete_columns, usable_rows
+from cxr_lightning.data.csv_reader import read_table
+from cxr_lightning.data.csv_rows import table_digests
+from cxr_lightning.data.datasets.base import DatasetLayout, check_data_root, complete_columns, index_images, usable_rows
 from cxr_lightning.data.datasets.nih_lists import BOX_LIST, SPLIT_LISTS, SplitLists, read_boxes, read_split_lists
 from cxr_lightning.data.manifest import MANIFEST_COLUMNS, Manifest, is_synthetic
 from cxr_lightning.data.splits import guess_splits
 from cxr_lightning.data.table_problems import TableProblems, describe_words
 from cxr_lightning.labels import NIH_LABELS, NO_FINDING, check_labels, split_findings
-from cxr_lightning.utils.io import file_sha256
 
 LABEL_FILES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
 _FINDINGS = "Finding Labels"
@@ -29,6 +29,8 @@ _FIELDS = {
     "Patient Gender": "sex",
     "View Position": "view_position",
 }
+_MAX_UNKNOWN = 20
+"""Number of unknown names of one cell that are told; there are 14 findings."""
 logger = logging.getLogger(__name__)
 
 
@@ -86,7 +88,7 @@ class NIHLayout(DatasetLayout):
             labels=chosen,
             source=self.name,
             synthetic=is_synthetic(folder, table["path"]),
-            files={file.name: file_sha256(file) for file in read if file.is_file()},
+            files=table_digests({file.name: file for file in read}),
             split_notes=lists.notes if "rows" in problems.unknown else lists.compare(table["image_id"], path),
             boxes=boxes,
         )
@@ -129,35 +131,46 @@ def _read_labels(path: Path, labels: Sequence[str], problems: TableProblems) -> 
     )
     table = complete_columns(raw.rename(columns=_FIELDS), list(_FIELDS.values()), problems)
     findings = _decode_cells(raw[_FINDINGS], path, problems) if _FINDINGS in raw else {}
+    found = raw[_FINDINGS].map(findings.__getitem__) if findings else None
     for label in labels:
-        present = {text: np.float32(label in names) for text, names in findings.items()}
-        table[label] = raw[_FINDINGS].map(present).reindex(table.index) if findings else np.float32(np.nan)
+        present = {names: np.float32(label in names) for names in set(findings.values())}
+        table[label] = np.float32(np.nan) if found is None else found.map(present.__getitem__).reindex(table.index)
     if _FINDINGS not in raw:
         problems.unknown.add("labels")
     return usable_rows(table, path, problems).reset_index(drop=True)
 
 
-def _decode_cells(cells: pd.Series, path: Path, problems: TableProblems) -> dict[str, set[str]]:
+def _decode_cells(cells: pd.Series, path: Path, problems: TableProblems) -> dict[str, frozenset[str]]:
     """The findings in each different cell; names that are no findings are a problem."""
-    allowed = {NO_FINDING, *NIH_LABELS}
-    names = {text: split_findings(text) for text in cells.unique()}
-    unknown = cells.map({text: [name for name in found if name not in allowed] for text, found in names.items()})
-    words = unknown[unknown.map(len) > 0].explode()
+    allowed = frozenset({NO_FINDING, *NIH_LABELS})
+    findings: dict[str, frozenset[str]] = {}
+    kinds: dict[frozenset[str], frozenset[str]] = {}  # one set for equal ones: texts may be many
+    unknown: dict[str, list[str]] = {}
+    contradictions = set()
+    for text in cells.unique():
+        names = split_findings(text)
+        found = allowed.intersection(names)
+        findings[text] = kinds.setdefault(found, found)
+        if NO_FINDING in found and len(names) > 1:
+            contradictions.add(text)
+        if len(found) < len(set(names)):
+            unknown[text] = [name for name in names if name not in allowed][:_MAX_UNKNOWN]
     where = f"column '{_FINDINGS}' of '{path}'"
-    if len(words):
+    if unknown:
+        words = cells[cells.isin(unknown)].map(unknown).explode()
         error = ValueError(
             f"Expected NIH's finding names or '{NO_FINDING}' in {where} but {words.index.nunique()} cells hold unknown "
             f"findings: {describe_words(words, allowed)}. Correct the cells."
         )
         problems.add(error, "labels")
-    contradictory = cells[cells.map({text: NO_FINDING in found and len(found) > 1 for text, found in names.items()})]
+    contradictory = cells[cells.isin(contradictions)]
     if len(contradictory):
         error = ValueError(
             f"Expected findings or '{NO_FINDING}' alone in {where} but {len(contradictory)} cells hold '{NO_FINDING}' "
             f"beside other findings: {describe_words(contradictory)}. Correct the cells."
         )
         problems.add(error, "labels")
-    return {text: set(found) for text, found in names.items()}
+    return findings
 
 
 def _splits(table: pd.DataFrame, lists: SplitLists, problems: TableProblems) -> pd.Series:

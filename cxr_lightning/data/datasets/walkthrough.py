@@ -7,12 +7,17 @@ from typing import ClassVar
 
 import pandas as pd
 
-from cxr_lightning.data.csv_reader import index_images
-from cxr_lightning.data.datasets.base import DatasetLayout, check_data_root, read_label_columns, usable_rows
+from cxr_lightning.data.csv_rows import table_digests
+from cxr_lightning.data.datasets.base import (
+    DatasetLayout,
+    check_data_root,
+    index_images,
+    read_label_columns,
+    usable_rows,
+)
 from cxr_lightning.data.manifest import MANIFEST_COLUMNS, Manifest, is_synthetic, preview
 from cxr_lightning.data.table_problems import TableProblems
 from cxr_lightning.labels import WALKTHROUGH_LABELS, check_labels
-from cxr_lightning.utils.io import file_sha256
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,7 @@ class WalkthroughLayout(DatasetLayout):
             labels=chosen,
             source=self.name,
             synthetic=is_synthetic(root, table["path"]),
-            files={name: file_sha256(root / name) for name in files.values() if (root / name).is_file()},
+            files=table_digests({name: root / name for name in files.values()}),
         )
         problems.check(manifest)
         return manifest

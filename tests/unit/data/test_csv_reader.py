@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from cxr_lightning.data.csv_reader import index_images, read_header, read_image_list, read_table
+from cxr_lightning.data.csv_reader import read_header, read_image_list, read_table
+from cxr_lightning.data.datasets.base import index_images
 from cxr_lightning.data.manifest import check_table, names_sha256, preview
 from cxr_lightning.data.table_cells import check_image_names, parse_age, parse_targets
 from cxr_lightning.data.table_problems import TableProblems
@@ -230,7 +231,7 @@ def test_an_image_name_that_leads_out_is_refused(name: str) -> None:
         ("a\0.png", r"'a\\x00\.png' on line 7, which has the control character '\\x00'"),
         ("a\n.png", r"'a\\n\.png' on line 7, which has the control character"),
         ("\x7f", r"which has the control character '\\x7f'"),
-        ("x" * 5000, r"'x{80}'\.\.\. on line 7, which has a file or folder name of 5,000 bytes"),
+        ("x" * 5000, r"'x{80}\.\.\.' on line 7, which has a file or folder name of 5,000 bytes"),
         ("ß" * 128 + ".png", r"which has a file or folder name of 260 bytes where 255 are possible"),
     ],
 )

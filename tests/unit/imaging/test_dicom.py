@@ -7,6 +7,7 @@ import warnings
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from importlib.util import find_spec
 from io import BytesIO, StringIO
 from pathlib import Path
@@ -44,6 +45,7 @@ from cxr_lightning.data.data_check import DataRequest
 from cxr_lightning.data.datamodule import ChestXRayDataModule
 from cxr_lightning.data.datasets.csv_table import CsvLayout
 from cxr_lightning.imaging.decoded_image import DecodedImage, ImageRejectedError
+from cxr_lightning.imaging.decoder import decode_here
 from cxr_lightning.imaging.dicom_frame_size import frame_size
 from cxr_lightning.imaging.quality_flags import find_quality_flags
 from cxr_lightning.imaging.reader import decode_image, read_image
@@ -468,7 +470,7 @@ def test_the_error_for_a_decoder_under_the_gpl_names_its_extra(syntax: UID, monk
     found.PixelData = encapsulate([bytes(64)])
     found["PixelData"].is_undefined_length = True
     with pytest.raises(ImageRejectedError, match=r"GPL.*is not installed.*uv sync --extra dicom-gpl") as caught:
-        gray_of(found)
+        decode_here(content_of(found), "x.dcm")
     assert "\n" not in str(caught.value)
     assert not caught.value.permanent
 
@@ -565,6 +567,7 @@ def test_data_without_pixels_is_refused() -> None:
     assert caught.value.code == "no_pixels"
 
 
+@cache
 def bombs() -> dict[str, bytes]:
     many = dataset_of(RAMP)
     many.Rows, many.Columns = 60_000, 60_000
@@ -602,7 +605,7 @@ def test_bombs_are_refused_before_they_are_decoded(name: str, monkeypatch: pytes
 
     monkeypatch.setattr("pydicom.pixels.pixel_array", decode)
     with pytest.raises(ImageRejectedError) as caught:
-        decode_image(bombs()[name], "bomb.dcm")
+        decode_here(bombs()[name], "bomb.dcm")
     assert caught.value.code == ("damaged" if name == "mismatch" else "too_large")
     if name == "mismatch":
         assert "its header says 16x16 pixels but the data has 2000x1000" in str(caught.value)
@@ -654,7 +657,7 @@ def test_a_decoder_that_fails_prints_nothing(capfd: pytest.CaptureFixture[str]) 
 def test_a_rejection_has_no_cause_that_quotes_the_header() -> None:
     content = content_of(dataset_of(RAMP, NumberOfFrames=7)).replace(b"IS\x02\x007 ", b"IS\x02\x00DO")
     with pytest.raises(ImageRejectedError, match="cannot be decoded") as caught:
-        decode_image(content, "x.dcm")
+        decode_here(content, "x.dcm")
     assert "DO" not in "".join(traceback.format_exception(caught.value)).replace("DOE", "")
 
 
@@ -686,7 +689,7 @@ def test_lateral_views_by_header(tags: dict[str, Any], lateral: bool) -> None:
 def test_without_pydicom_the_remedy_is_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pydicom", None)
     with pytest.raises(ImageRejectedError, match="uv sync --extra dicom") as caught:
-        decode_image(bytes(128) + b"DICM" + bytes(200), "x.dcm")
+        decode_here(bytes(128) + b"DICM" + bytes(200), "x.dcm")
     assert not caught.value.permanent
 
 

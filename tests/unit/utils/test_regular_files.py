@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from cxr_lightning.utils import regular_files
 from cxr_lightning.utils.regular_files import FileTooLargeError, NotRegularFileError, open_regular, read_limited
 
 
@@ -41,7 +40,7 @@ def test_a_path_that_becomes_a_pipe_while_it_is_opened_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = pipe(tmp_path / "x")
-    monkeypatch.setattr(regular_files.os, "stat", lambda _: os.lstat(__file__))
+    monkeypatch.setattr("os.stat", lambda _: os.lstat(__file__))
     with pytest.raises(NotRegularFileError):
         open_regular(path)
 

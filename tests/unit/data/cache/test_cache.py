@@ -23,6 +23,7 @@ from PIL import Image
 from cxr_lightning.data.cache import CacheSpec, ImageMap, PreparedImages, build, prepare_images, request, store
 from cxr_lightning.data.cache.decode import decode_images
 from cxr_lightning.imaging.reader import read_gray, resize
+from cxr_lightning.utils.regular_files import read_limited
 
 SIZE = 24
 
@@ -400,14 +401,13 @@ def test_an_image_that_cannot_be_read_now_is_looked_at_again_next_time(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = [*files(root), "gone.png"]
-    read_bytes = Path.read_bytes
 
-    def fail(path: Path) -> bytes:
+    def fail(path: Path, max_bytes: int) -> bytes:
         if path.name == "05.png":
             raise OSError(errno.EIO, "Input/output error")
-        return read_bytes(path)
+        return read_limited(path, max_bytes)
 
-    monkeypatch.setattr(Path, "read_bytes", fail)
+    monkeypatch.setattr("cxr_lightning.imaging.reader.read_limited", fail)
     with pytest.raises(ValueError, match=r"gone\.png' but it cannot be read \(No such file or directory\)"):
         prepared(root, names)
     found = prepared(root, names, on_bad_image="skip")

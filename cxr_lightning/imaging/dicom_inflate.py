@@ -1,0 +1,53 @@
+"""Deflated DICOM files, which are inflated up to a limit."""
+
+import zlib
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cxr_lightning.imaging.decoded_image import MAX_PIXELS, ImageRejectedError
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+_MAX_INFLATED_BYTES = 4 * MAX_PIXELS
+"""Maximum size of a deflated file after inflating it."""
+
+
+def read_elements(content: bytes, path: Path | str) -> "Dataset":
+    """Read the elements of a DICOM file; of a deflated one, up to a size.
+
+    Args:
+        content: The file's bytes.
+        path: Shown in messages.
+
+    Raises:
+        ImageRejectedError: If it is deflated, and larger than an image when it is inflated.
+    """
+    from pydicom import dcmread
+    from pydicom.dataset import FileDataset
+    from pydicom.filereader import _read_file_meta_info, read_dataset, read_preamble
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+    file = BytesIO(content)
+    preamble = read_preamble(file, force=True)
+    # pydicom's own function, so that no file is deflated for pydicom alone: it would inflate it without a limit.
+    meta = _read_file_meta_info(file)
+    if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+        return dcmread(BytesIO(content), force=True)
+    inflated = BytesIO(_inflate(file.read(), path))
+    elements = read_dataset(inflated, is_implicit_VR=False, is_little_endian=True)
+    dataset = FileDataset(inflated, elements, preamble, meta, is_implicit_VR=False, is_little_endian=True)
+    dataset.set_original_encoding(False, True)
+    return dataset
+
+
+def _inflate(content: bytes, path: Path | str) -> bytes:
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    inflated = inflater.decompress(content, _MAX_INFLATED_BYTES)
+    if inflater.unconsumed_tail or len(inflated) == _MAX_INFLATED_BYTES:
+        reason = f"it is compressed and larger than {_MAX_INFLATED_BYTES:,} bytes when it is not"
+        raise ImageRejectedError.from_reason(path, reason, code="too_large")
+    if not inflater.eof:
+        raise zlib.error("cut off")
+    return inflated
