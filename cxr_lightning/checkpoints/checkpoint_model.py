@@ -13,7 +13,7 @@ from cxr_lightning.checkpoints.metadata_model import StoredValues
 from cxr_lightning.models.settings_model import check_recorded_settings
 from cxr_lightning.utils.checked_loading import refuse_class_names
 from cxr_lightning.utils.file_names import EPOCH_KEY, METADATA_KEY, REFERENCE_KEY
-from cxr_lightning.utils.torch_io import is_plain, tensors_within, values_within
+from cxr_lightning.utils.torch_io import is_plain_tensor, tensors_within, values_within
 from cxr_lightning.utils.typed_values import Count, Fraction, describe_errors
 
 _PLAIN = (Mapping, list, tuple, str, int, float, NoneType)
@@ -72,7 +72,7 @@ class CheckpointEntries(StoredValues):
         entries = (self.state_dict, self.loops, self.callbacks, self.optimizer_states, self.lr_schedulers)
         image = self.reference and self.reference.image
         for tensor in tensors_within([*entries, image, self.model_extra]):
-            if not is_plain(tensor):
+            if not is_plain_tensor(tensor):
                 raise ValueError(f"expected plain tensors, not {tuple(tensor.shape)} of {tensor.layout}")
         return self
 

@@ -86,7 +86,7 @@ def tensors_within(content: object) -> Iterator[Tensor]:
     return (value for value in values_within(content) if isinstance(value, Tensor))
 
 
-def is_plain(tensor: Tensor) -> bool:
+def is_plain_tensor(tensor: Tensor) -> bool:
     """Whether a tensor is dense, neither quantized nor without data, and not larger than its data."""
     if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
         return False

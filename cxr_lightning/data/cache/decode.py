@@ -54,7 +54,12 @@ def decode_images(
     tasks = [json.dumps({**settings, "images": plain[start::processes]}) for start in range(processes)]
 
     def on_line(line: str) -> None:
-        result = json.loads(line)
+        try:
+            result = json.loads(line)
+        except ValueError:
+            raise ChildProcessError(
+                f"Expected an answer of a worker process but got {line[:100]!r}. Start again: what was finished is kept."
+            ) from None
         if "failed" in result:
             raise OSError(*result["failed"])
         on_result(result)
