@@ -14,7 +14,6 @@ from cxr_lightning.app.run_identity import settings_of
 from cxr_lightning.app.train_settings import read_train_settings
 from cxr_lightning.training.run_folder import (
     explain_new_run,
-    finished_result,
     is_finished_as,
     last_checkpoint,
     locked_run_folder,
@@ -25,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 _JOB = "cxr_lightning.app.train_job:run_training"
 _SHOW = "cxr_lightning.app.train_job:show_outcome"
+_FINISHED_RESULT = "cxr_lightning.training.summary_model:finished_result"
 """Imported after the checks, since torch and Lightning take seconds."""
 
 
@@ -50,7 +50,8 @@ def run_train_program(config: DictConfig, *, show: bool = True) -> float | None:
         ckpt_path = settings.ckpt_path
         if settings.resume == "auto":
             if is_finished_as(folder, settings_of(config)):
-                return finished_result(folder)
+                result: float | None = resolve_name(_FINISHED_RESULT)(folder)
+                return result
             last = last_checkpoint(folder)
             ckpt_path = None if last is None else str(last)
             if is_rank_zero() and last is None and (reason := explain_new_run(folder, settings_of(config))):

@@ -15,7 +15,6 @@ from cxr_lightning.training.run_settings import (
     is_same_length,
     read_settings,
 )
-from cxr_lightning.training.summary_model import read_summary
 from cxr_lightning.utils.file_names import (
     CHECKPOINT_FOLDER,
     LAST_CHECKPOINT,
@@ -103,13 +102,6 @@ def has_checkpoint(ckpt_path: Path) -> bool:
 def is_finished(folder: Path) -> bool:
     """Whether the run in a folder has finished."""
     return (folder / SUMMARY_FILE).is_file()
-
-
-def finished_result(folder: Path) -> float | None:
-    """Best value of the monitored metric of a finished run, as in a sweep that is started again; None without one."""
-    logger.info("finished already: %s", folder)
-    best: float | None = read_summary(folder / SUMMARY_FILE)["monitor"]["best"]
-    return best
 
 
 def is_finished_as(folder: Path, settings: RunSettings) -> bool:

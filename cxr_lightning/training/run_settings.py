@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from cxr_lightning.training.run_limits import number_in
-from cxr_lightning.training.summary_model import read_stored_settings
 from cxr_lightning.utils.command_line import pasteable_override
 from cxr_lightning.utils.file_names import SETTINGS_FILE
 from cxr_lightning.utils.io import atomic_write_text
+from cxr_lightning.utils.json_values import parse_json
+from cxr_lightning.utils.regular_files import read_limited
 
 LENGTH_SETTINGS = (
     "trainer.max_epochs",
@@ -67,6 +68,8 @@ _COUNTS_OR_FRACTIONS = ("trainer.limit_*_batches", "trainer.overfit_batches", "t
 """Settings of which 1 is a number of batches, and 1.0 is all of them."""
 
 _MAX_NAMED = 8
+_MAX_BYTES = 10_000_000
+"""Maximum size of settings.json; it takes thousands."""
 
 
 @dataclass(frozen=True)
@@ -180,8 +183,14 @@ def write_settings(folder: Path, settings: RunSettings) -> None:
 
 def read_settings(folder: Path) -> RunSettings | None:
     """The recorded settings of the run in a folder; None if there are none that can be read."""
-    stored = read_stored_settings(folder / SETTINGS_FILE)
-    return None if stored is None else RunSettings(dict(stored.compared), dict(stored.length))
+    try:
+        content = parse_json(read_limited(folder / SETTINGS_FILE, _MAX_BYTES))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(content, dict):
+        return None
+    compared, length = content.get("compared"), content.get("length")
+    return RunSettings(compared, length) if isinstance(compared, dict) and isinstance(length, dict) else None
 
 
 def plain_settings(settings: RunSettings) -> dict[str, Any]:

@@ -1,17 +1,21 @@
-"""The types of summary.json and settings.json, and their reading: files of a run that may have been changed since."""
+"""The types of summary.json, and its reading: a file of a run that may have been changed since."""
 
+import logging
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import JsonValue, ValidationError
+from pydantic import ValidationError
 
 from cxr_lightning.checkpoints.metadata_model import StoredValues, TrainingData
+from cxr_lightning.utils.file_names import SUMMARY_FILE
 from cxr_lightning.utils.json_values import parse_json
 from cxr_lightning.utils.regular_files import read_limited
 from cxr_lightning.utils.typed_values import Count, Fraction, Number, describe_errors
 
+logger = logging.getLogger(__name__)
+
 _MAX_BYTES = 100_000_000
-"""Maximum size of such a file; an epoch takes about 100 bytes."""
+"""Maximum size of the file; an epoch takes about 100 bytes."""
 
 
 class MonitoredMetric(StoredValues):
@@ -67,15 +71,6 @@ class RunSummary(StoredValues):
     """Versions of Python and of packages."""
 
 
-class StoredRunSettings(StoredValues):
-    """The settings of a run, by dotted key."""
-
-    compared: dict[str, JsonValue]
-    """Settings that determine what is learned."""
-    length: dict[str, JsonValue]
-    """Settings of how long it trains."""
-
-
 def read_summary(path: Path) -> dict[str, Any]:
     """Read a summary.json.
 
@@ -98,16 +93,15 @@ def read_summary(path: Path) -> dict[str, Any]:
     return summary
 
 
-def read_stored_settings(path: Path) -> StoredRunSettings | None:
-    """Read a settings.json.
+def finished_result(folder: Path) -> float | None:
+    """Best value of the monitored metric of a finished run, as in a sweep that is started again; None without one.
 
     Args:
-        path: The file.
+        folder: The run's folder.
 
-    Returns:
-        Its settings; None if there are none that can be read.
+    Raises:
+        ValueError: If its summary.json is none.
     """
-    try:
-        return StoredRunSettings.model_validate(parse_json(read_limited(path, _MAX_BYTES)))
-    except (OSError, ValueError):  # a ValidationError is one
-        return None
+    logger.info("finished already: %s", folder)
+    best: float | None = read_summary(folder / SUMMARY_FILE)["monitor"]["best"]
+    return best

@@ -58,7 +58,7 @@ def decode_images(
             result = json.loads(line)
         except ValueError:
             raise ChildProcessError(
-                f"Expected an answer of a worker process but got {line[:100]!r}. Start again: what was finished is kept."
+                f"Expected an answer of a worker process but got {line[:80]!r}. Start again: what was finished is kept."
             ) from None
         if "failed" in result:
             raise OSError(*result["failed"])

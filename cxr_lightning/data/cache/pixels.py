@@ -2,6 +2,7 @@
 
 import mmap
 import os
+import weakref
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -125,10 +126,11 @@ class _MappedFile:
     def __init__(self, path: Path, num_rows: int, image_size: int, identity: tuple[int, int] | None) -> None:
         self.path, self.num_bytes = path, num_rows * image_size**2
         try:
-            self._file = open_regular(path)
+            file = open_regular(path)
         except OSError as error:
             raise self._replaced(error.strerror or str(error)) from error
-        self.descriptor = self._file.fileno()
+        weakref.finalize(self, file.close)
+        self.descriptor = file.fileno()
         if identity is not None and _identity(os.fstat(self.descriptor)) != identity:
             raise self._replaced("it is another file")
         self.check_length()
