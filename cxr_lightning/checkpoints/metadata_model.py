@@ -1,10 +1,10 @@
 """The types of a model file's metadata: each key's type, meaning and rule. Keys that are not named here are kept."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue, ValidationInfo, field_validator, model_validator
 
-from cxr_lightning.imaging.reader import Interpolation
+from cxr_lightning.imaging.reader import BadImagePolicy, Interpolation
 from cxr_lightning.metrics.calibration import CalibrationMethod
 from cxr_lightning.models.settings_model import ImageSize, Labels, ModelSettings
 from cxr_lightning.utils.file_names import METADATA_FORMAT
@@ -53,7 +53,7 @@ class LayoutRecord(StoredValues):
 
 
 class DataSettings(StoredValues):
-    """The arguments of the data module, which checks the other keys."""
+    """The arguments of the data module; those of later versions are kept."""
 
     root: str
     """Folder of the data set."""
@@ -63,6 +63,30 @@ class DataSettings(StoredValues):
     """Finding names of the data, in output order."""
     split: str
     """How the data were divided, such as official."""
+    seed: int = 0
+    """Number that draws splits and subsets."""
+    val_fraction: Fraction = None
+    """Fraction of the images for validation, where the files leave it open."""
+    test_fraction: Fraction = None
+    """Fraction of the images for testing, where they are divided at random."""
+    drop_leaked: bool = False
+    """Whether patients that are in a later split too were dropped."""
+    views: list[str] | None = None
+    """View positions that were kept; null for all."""
+    on_missing: Literal["error", "skip"] = "error"
+    """What was done with images that are not on disk."""
+    subset: bool = False
+    """Whether only a part of the images was drawn."""
+    subset_images: list[Count] | tuple[Count, ...] | None = None
+    """Requested number of images of each split of a part."""
+    on_bad_image: BadImagePolicy = "error"
+    """What was done with images that cannot be used."""
+    image_size: ImageSize | None = None
+    """Side of the images in pixels."""
+    interpolation: Interpolation = "bilinear"
+    """Interpolation with which images were resized."""
+    batch_size: Count | None = None
+    """Number of images in a batch."""
 
 
 class TrainingData(StoredValues):

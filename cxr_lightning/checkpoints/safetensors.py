@@ -91,9 +91,9 @@ def read_safetensors(path: str) -> dict[str, Any]:
         }
         if image is not None:
             content[REFERENCE_KEY] = {"image": image, "probabilities": probabilities}
-        check_content(content, path)
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise _refusal(path, error) from error
+    check_content(content, path)
     return content
 
 

@@ -123,6 +123,7 @@ class _StoredFinding(TypedValues):
     calibrated: Fraction
     threshold: Number
     prevalence: Fraction
+    above: bool | None = None
 
 
 class _StoredResult(TypedValues):

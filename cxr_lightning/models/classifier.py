@@ -254,7 +254,7 @@ class ChestXRayClassifier(CheckedLoading, pl.LightningModule):  # type: ignore[m
         read_entries(self, checkpoint)
 
     @classmethod
-    def check_content(cls, content: Mapping[Any, Any], path: str) -> None:
+    def check_loaded(cls, content: Mapping[Any, Any], path: str) -> None:
         """Check a checkpoint's content before a model is built from it."""
-        super().check_content(content, path)
+        super().check_loaded(content, path)
         check_recorded_settings(content.get("hyper_parameters"), path)

@@ -38,7 +38,7 @@ def data_title(data: Mapping[str, Any], split: str = "test", images: int | None 
     """
     kind = f"SYNTHETIC DATA ({data['source']})" if data["synthetic"] else f"data: {data['source']}"
     subset = ", subset" if data["subset"] else ""
-    count = data["splits"][split]["images"] if images is None else images
+    count = data["splits"].get(split, {"images": 0})["images"] if images is None else images  # empty ones are absent
     return f"{kind}{subset}; {count:,} {split} images"
 
 

@@ -14,6 +14,8 @@ from torch.optim import Optimizer
 
 from cxr_lightning.utils.trainer_callbacks import callbacks_of
 
+_STATES = ("loops", "callbacks", "optimizer_states", "lr_schedulers")
+"""Entries of a checkpoint without which no training can go on."""
 _ELEMENTWISE = (
     *(optim.Adadelta, optim.Adagrad, optim.Adam, optim.Adamax, optim.AdamW, optim.ASGD, optim.NAdam, optim.RAdam),
     *(optim.RMSprop, optim.Rprop, optim.SGD),
@@ -35,7 +37,7 @@ def check_progress(path: str, content: Mapping[str, Any], trainer: pl.Trainer) -
     Raises:
         ValueError: If a state has another structure than the trainer's own.
     """
-    missing = [key for key in ("loops", "callbacks", "lr_schedulers") if content.get(key) is None]
+    missing = [key for key in _STATES if content.get(key) is None]
     if missing:
         raise _refusal(path, f"it has no {missing[0]}")
     fresh_loop = trainer.fit_loop.state_dict()
@@ -69,7 +71,7 @@ def check_optimization(path: str, content: Mapping[str, Any], trainer: pl.Traine
             place = f"{key}.{number}"
             problem = structure_problem(saved, owner.state_dict(), place)
             if problem is None and isinstance(owner, Optimizer):
-                problem = _averages_problem(saved["state"], owner, f"{place}.state")
+                problem = _averages_problem(saved.get("state"), owner, f"{place}.state")
             elif problem is None:
                 problem = _replaced_method(saved, owner, place)
             if problem is not None:
@@ -154,9 +156,11 @@ def _shown(value: object) -> str:
     return f"{value!r:.80}" if isinstance(value, str | int | float | bool | None) else _kind(value)
 
 
-def _averages_problem(saved: Mapping[Any, Any], optimizer: Optimizer, place: str) -> str | None:
+def _averages_problem(saved: object, optimizer: Optimizer, place: str) -> str | None:
     """Describe what is no number or, in torch's elementwise optimizers, no average of the parameter's shape."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    if not isinstance(saved, Mapping):
+        return f"it has no `{place}`"
     if not all(isinstance(values, Mapping) for values in saved.values()) or not set(saved) <= set(
         range(len(parameters))
     ):

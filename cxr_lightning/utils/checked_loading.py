@@ -40,7 +40,7 @@ class CheckedLoading:
 
     @classmethod
     def load_from_checkpoint(cls, checkpoint_path: str | Path, *args: Any, **kwargs: Any) -> Self:  # noqa: ANN401
-        """Lightning's, with a local file that is loaded without running code from it.
+        """Load a local checkpoint as Lightning does, without running code from it.
 
         Args:
             checkpoint_path: The file.
@@ -55,13 +55,13 @@ class CheckedLoading:
         content = load_safely(path)
         if not isinstance(content, Mapping):
             raise ValueError(f"Expected a checkpoint in '{path}' but it holds {type(content).__name__}.")
-        cls.check_content(content, path)
+        cls.check_loaded(content, path)
         loaded: Self = super().load_from_checkpoint(path, *args, **{**kwargs, "weights_only": True})  # type: ignore[misc]
         return loaded
 
     @classmethod
-    def check_content(cls, content: Mapping[Any, Any], path: str) -> None:
-        """Check a checkpoint's content before anything is made of it.
+    def check_loaded(cls, content: Mapping[Any, Any], path: str) -> None:
+        """Check a checkpoint's content before Lightning makes anything of it.
 
         Args:
             content: The content.

@@ -20,15 +20,18 @@ from safetensors.torch import load_file, save_file
 
 from cxr_lightning.app.errors import USER_ERRORS, one_line
 from cxr_lightning.app.sweep_jobs import read_leaderboard
+from cxr_lightning.checkpoints.checkpoint_model import check_content
 from cxr_lightning.checkpoints.initial_weights import read_initial_weights
+from cxr_lightning.checkpoints.metadata import parse_description
 from cxr_lightning.checkpoints.onnx_check import answer_check
 from cxr_lightning.inference.onnx_backend import OnnxBackend
 from cxr_lightning.inference.predictor import load_model
+from cxr_lightning.inference.results import read_result
 from cxr_lightning.inference.results_folder import read_results
 from cxr_lightning.training.run_settings import RunSettings, describe_differences, is_same_length, read_settings
 from cxr_lightning.training.trained_run import TrainedRun
 from cxr_lightning.utils.file_names import METADATA_KEY
-from tests.altered_values import STRANGERS, TENSORS, altered
+from tests.altered_values import STRANGERS, TENSORS, altered, places, replaced
 from tests.run_summaries import run_summary
 
 FILES = Path(__file__).parents[1] / "data" / "version_0_1"
@@ -225,3 +228,46 @@ def test_an_onnx_file_whose_description_was_altered_is_one_line(tmp_path: Path) 
     onnx.save(program, tmp_path / "x.onnx")
     with pytest.raises(ValueError, match=r"^Expected a model that `cxr export` wrote in .* in its description"):
         OnnxBackend(tmp_path / "x.onnx")
+
+
+def refused(read: Callable[[], object]) -> bool:
+    try:
+        read()
+    except ValueError:
+        return True
+    return False
+
+
+def not_refused(content: dict[str, Any], read: Callable[[Any], object]) -> set[str]:
+    """The places of a content at which a mapping that belongs nowhere is taken; lists and mappings count once."""
+    taken = set()
+    for place in places(content):
+        if not refused(lambda place=place: read(replaced(content, place, {"stranger": [{}]}))):  # type: ignore[misc]
+            taken.add(".".join(str(key) for key in place if not isinstance(key, int)))
+    return taken
+
+
+def test_a_wrong_type_is_refused_wherever_a_type_is_known(tmp_path: Path) -> None:
+    def write_summary(content: Any) -> object:
+        (tmp_path / "summary.json").write_text(json.dumps(content))
+        return TrainedRun.read(tmp_path)
+
+    def write_result(content: Any) -> object:
+        return read_result(json.dumps(content).encode())
+
+    def describe(content: Any) -> object:
+        return parse_description(json.dumps(content))
+
+    def check_checkpoint(content: Any) -> None:
+        check_content(content, "x.ckpt")
+
+    assert not_refused(run_summary(), write_summary) == {"run_folder"}
+    assert not_refused(RESULT, write_result) == set()
+    description = json.loads(HEADER[METADATA_KEY])
+    own = {key: description[key] for key in ("labels", "image_size", "interpolation", "hyper_parameters")}
+    assert not_refused(own, lambda content: describe({**description, **content})) == set()
+    part = {key: CHECKPOINT[key] for key in ("hyper_parameters", "cxr_lightning_reference", "epoch", "global_step")}
+    assert not_refused(part, lambda content: check_checkpoint({**CHECKPOINT, **content})) == set()
+    metadata = {METADATA_KEY: CHECKPOINT[METADATA_KEY]}
+    open_keys = not_refused(metadata, lambda content: check_checkpoint({**CHECKPOINT, **content}))
+    assert open_keys == {f"{METADATA_KEY}.data.settings.source.label_file"}  # the layout checks its own options
