@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from cxr_lightning.checkpoints.metadata_model import ModelDescription, ModelMetadata
 from cxr_lightning.utils.file_names import METADATA_FORMAT, METADATA_KEY
 from cxr_lightning.utils.json_values import parse_json, to_json
+from cxr_lightning.utils.paths import file_problem
 from cxr_lightning.utils.typed_values import describe_errors
 
 if TYPE_CHECKING:  # it brings Lightning, which reading metadata does not need
@@ -73,7 +74,7 @@ def check_metadata(metadata: object, path: str) -> None:
 
 def exported_description(path: str) -> str | None:
     """The description in a safetensors file that this package exported, as JSON; None for any other file."""
-    if Path(path).suffix != ".safetensors":
+    if Path(path).suffix != ".safetensors" or file_problem(path):  # a pipe would be waited for
         return None
     try:
         with safe_open(path, framework="np") as file:

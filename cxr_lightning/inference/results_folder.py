@@ -1,11 +1,14 @@
 """A folder of results, written image by image, in which an interrupted prediction can be resumed."""
 
+import errno
 import json
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from io import FileIO
 from itertools import count
+from os.path import lexists
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,8 +20,8 @@ from cxr_lightning.inference.results import Result, read_result
 from cxr_lightning.utils.csv_files import TableWriter
 from cxr_lightning.utils.io import atomic_write_text
 from cxr_lightning.utils.json_values import parse_json
-from cxr_lightning.utils.regular_files import open_regular, read_limited
-from cxr_lightning.utils.write_errors import errors_name_file
+from cxr_lightning.utils.regular_files import open_own, open_regular, read_limited
+from cxr_lightning.utils.write_errors import errors_name_file, is_disk_full
 
 RESULTS_FILE, TABLE_FILE, ABOUT_FILE = "results.jsonl", "results.csv", "about.json"
 _MAX_LINE_BYTES = 1 << 20
@@ -58,19 +61,37 @@ class ResultsFolder:
         self.done: set[Path] = set()
         self._labels: list[str] = about["labels"]
         path = folder / RESULTS_FILE
-        if path.exists() and not resume:
+        if lexists(path) and not resume:
             raise ValueError(
                 f"Expected no results in '{folder}' yet but there are. Add --resume, or give another --out."
             )
-        folder.mkdir(parents=True, exist_ok=True)
-        if path.exists():
-            self._check_about(about)
-            _drop_incomplete_line(path)
+        self._file = self._open(path, about)
+        if path.stat().st_size:
+            _drop_incomplete_line(self._file)
             self.done = {absolute_path(result.path) for result in read_results(path) if finished(result)}
-        else:
-            with atomic_write_text(folder / ABOUT_FILE) as file:
-                file.write(json.dumps(about, indent=2) + "\n")
-        self._file = path.open("ab", buffering=0)
+
+    def _open(self, path: Path, about: Mapping[str, Any]) -> FileIO:
+        """The file of results, after its provenance is compared or written.
+
+        Raises:
+            OSError: If there cannot be such a folder or file.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if lexists(path):
+                self._check_about(about)
+            else:
+                with atomic_write_text(self.folder / ABOUT_FILE) as file:
+                    file.write(json.dumps(about, indent=2) + "\n")
+            if (self.folder / TABLE_FILE).is_dir():
+                raise IsADirectoryError(errno.EISDIR, f"{TABLE_FILE} is a folder")
+            return open_own(path)
+        except OSError as error:
+            if error.errno is None or is_disk_full(error):  # with a message that is complete
+                raise
+            raise OSError(
+                f"Expected to write results in '{self.folder}' but got: {error.strerror}. Give another --out."
+            ) from error
 
     def _check_about(self, about: Mapping[str, Any]) -> None:
         try:
@@ -119,12 +140,11 @@ class ResultsFolder:
             table.writerows(map(results_row, read_results(self.folder / RESULTS_FILE)))
 
 
-def _drop_incomplete_line(path: Path) -> None:
+def _drop_incomplete_line(file: FileIO) -> None:
     """Remove an incomplete last line."""
-    with path.open("rb+") as file:
-        start = max(0, file.seek(0, os.SEEK_END) - _MAX_LINE_BYTES)
-        file.seek(start)
-        file.truncate(start + file.read().rfind(b"\n") + 1)
+    start = max(0, file.seek(0, os.SEEK_END) - _MAX_LINE_BYTES)
+    file.seek(start)
+    file.truncate(start + file.read(_MAX_LINE_BYTES).rfind(b"\n") + 1)
 
 
 def read_results(path: Path) -> Iterator[Result]:

@@ -6,12 +6,15 @@ A path is checked again once it is open, since it may have become something else
 import errno
 import os
 import stat
-from io import BufferedReader
+from io import BufferedReader, FileIO
 from pathlib import Path
 
-_BLOCK_BYTES = 1 << 24
-_FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY", "O_BINARY"))
+_MAX_UNSTATED_BYTES = 1 << 24
+"""Maximum number of bytes that a file may have beyond the size that the system gives for it."""
+_NOT_WAITING = sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_NOCTTY", "O_BINARY"))
 """Flags with which opening a pipe does not wait for its writer; those that the system has."""
+_FLAGS = os.O_RDONLY | _NOT_WAITING
+_OWN_FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | _NOT_WAITING
 
 
 class NotRegularFileError(OSError):
@@ -65,11 +68,33 @@ def read_limited(path: str | Path, max_bytes: int) -> bytes:
         if size > max_bytes:
             raise _too_large(path, f"it has {size:,} bytes, more than {max_bytes:,}")
         content = file.read(size)
-        while block := file.read(min(_BLOCK_BYTES, max_bytes + 1 - len(content))):  # files of /proc state no size
-            content += block
-            if len(content) > max_bytes:
-                raise _too_large(path, f"it has more than {max_bytes:,} bytes")
-    return content
+        more = file.read(_MAX_UNSTATED_BYTES + 1)  # files of /proc state no size
+    if len(more) > _MAX_UNSTATED_BYTES or len(content) + len(more) > max_bytes:
+        raise _too_large(path, f"it has more than {min(max_bytes, size + _MAX_UNSTATED_BYTES):,} bytes")
+    return content + more if more else content
+
+
+def open_own(path: str | Path) -> FileIO:
+    """Open a file of this program's to read it and to add to its end; it is made if it is absent.
+
+    A link is refused: what somebody has put in the file's place would be written to.
+
+    Args:
+        path: The file.
+
+    Raises:
+        NotRegularFileError: If it is a link, a pipe, a socket or a device.
+        OSError: If it is a folder, or cannot be opened.
+    """
+    if Path(path).is_symlink():
+        raise NotRegularFileError(errno.ELOOP, "it is a link", str(path))
+    descriptor = os.open(path, _OWN_FLAGS, 0o666)
+    try:
+        _check_mode(os.fstat(descriptor).st_mode, path)
+        return FileIO(descriptor, "rb+")
+    except BaseException:
+        os.close(descriptor)
+        raise
 
 
 def check_file_size(path: str | Path, max_bytes: int) -> None:

@@ -1,5 +1,6 @@
 """Load PyTorch files without running code from them."""
 
+import json
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -8,6 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cxr_lightning.utils.limited_process import LimitedCallError, LimitedFunction, Limits
+
+_handle_pickle_task = LimitedFunction(
+    "cxr_lightning.utils.pickle_check", "handle_pickle_task", Limits(memory=1 << 30, seconds=10)
+)
 _MAX_VALUES = 1_000_000
 """Maximum number of values in a file, lists and tensors among them; the state of a long training has thousands."""
 _MAX_DEPTH = 60
@@ -25,6 +31,7 @@ def load_safely(path: str) -> Any:  # noqa: ANN401  # whatever plain values the 
     """
     try:
         _refuse_bomb(path)
+        _refuse_unsafe_pickle(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
         _check_values(content)
     except OSError:
@@ -45,6 +52,16 @@ def _refuse_bomb(path: str) -> None:
         unpacked = sum(member.file_size for member in archive.infolist())
     if unpacked > Path(path).stat().st_size:
         raise ValueError(f"it unpacks to {unpacked:,} bytes")
+
+
+def _refuse_unsafe_pickle(path: str) -> None:
+    """Refuse what would take much memory or time once torch reads it."""
+    try:
+        refusal = json.loads(_handle_pickle_task(json.dumps({"file": str(Path(path).absolute())}).encode()))["refused"]
+    except LimitedCallError as error:
+        refusal = str(error)
+    if refusal:
+        raise ValueError(refusal)
 
 
 def _check_values(content: object) -> None:

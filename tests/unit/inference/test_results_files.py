@@ -1,0 +1,70 @@
+"""The files of a results folder are this program's own: links, pipes and folders in their place are one line."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from cxr_lightning.checkpoints.metadata import exported_description
+from cxr_lightning.inference.results import Result
+from cxr_lightning.inference.results_folder import ABOUT_FILE, RESULTS_FILE, TABLE_FILE, ResultsFolder
+from cxr_lightning.utils.regular_files import FileTooLargeError, read_limited
+
+ABOUT = {"labels": ["Mass"], "model": "0"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder of results that can be resumed."""
+    path = tmp_path / "out"
+    path.mkdir()
+    (path / ABOUT_FILE).write_text(json.dumps(ABOUT))
+    return path
+
+
+def test_a_link_in_the_place_of_results_is_refused_and_its_file_stays(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("precious")
+    (folder / RESULTS_FILE).symlink_to(tmp_path / "victim")
+    with pytest.raises(OSError, match=r"^Expected to write results in '.*' but got: it is a link\. Give another --out"):
+        ResultsFolder(folder, ABOUT, resume=True)
+    assert (tmp_path / "victim").read_text() == "precious"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes")
+def test_pipes_are_not_waited_for(folder: Path, tmp_path: Path) -> None:
+    os.mkfifo(folder / RESULTS_FILE)
+    with pytest.raises(OSError, match=r"^Expected to write results in '.*' but got: it is no regular file"):
+        ResultsFolder(folder, ABOUT, resume=True)
+    os.mkfifo(tmp_path / "x.safetensors")
+    assert exported_description(str(tmp_path / "x.safetensors")) is None
+
+
+@pytest.mark.parametrize("name", [RESULTS_FILE, TABLE_FILE])
+def test_a_folder_in_the_place_of_a_file_is_found_at_the_start(folder: Path, name: str) -> None:
+    (folder / name).mkdir()
+    with pytest.raises(OSError, match=r"^Expected to write results in"):
+        ResultsFolder(folder, ABOUT, resume=True)
+
+
+@pytest.mark.parametrize("out", ["/dev/full", "/dev/null/x", "file", "x" * 300])
+def test_no_folder_can_be_there(out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    with pytest.raises(OSError, match=r"^Expected to write results in '.*' but got: .*\. Give another --out"):
+        ResultsFolder(Path(out), ABOUT)
+
+
+def test_an_incomplete_line_is_dropped_and_results_are_added(folder: Path) -> None:
+    (folder / RESULTS_FILE).write_text('{"file": "a.png", "status": "ok"')
+    with ResultsFolder(folder, ABOUT, resume=True) as results:
+        results.add(Result(Path("b.png")))
+    (line,) = (folder / RESULTS_FILE).read_text().splitlines()
+    assert json.loads(line)["file"] == "b.png"
+
+
+@pytest.mark.skipif(not Path("/proc/self/pagemap").exists(), reason="it is a file of Linux")
+def test_a_file_that_states_no_size_is_read_up_to_a_limit() -> None:
+    with pytest.raises(FileTooLargeError, match="more than 16,777,216 bytes"):
+        read_limited("/proc/self/pagemap", 1 << 30)
+    assert read_limited("/proc/self/status", 1 << 20).startswith(b"Name:")

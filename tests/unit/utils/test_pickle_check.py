@@ -1,0 +1,106 @@
+"""The pickle of a PyTorch file is read before torch reads it: it fills no memory, takes no minutes, names no code."""
+
+import io
+import json
+import pickletools
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from cxr_lightning.utils.pickle_check import handle_pickle_task
+from cxr_lightning.utils.torch_io import load_safely
+
+
+def call(module: str, name: str, *arguments: bytes) -> bytes:
+    """Opcodes that call a function."""
+    return f"c{module}\n{name}\n".encode() + b"(" + b"".join(arguments) + b"tR"
+
+
+def text(value: str) -> bytes:
+    content = value.encode()
+    return b"X" + len(content).to_bytes(4, "little") + content
+
+
+def number(value: int) -> bytes:
+    content = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
+    return b"\x8a" + bytes([len(content)]) + content
+
+
+def nested_hex() -> bytes:
+    value = text("v" * 1000)
+    for _ in range(22):
+        value = call("_codecs", "encode", value, text("hex"))
+    return value
+
+
+def colliding_keys() -> bytes:
+    return b"}(" + b"".join(number((2**61 - 1) * key) + b"N" for key in range(60_000)) + b"u"
+
+
+def with_value(path: Path, value: bytes) -> Path:
+    """A PyTorch file whose content has one more key."""
+    buffer = io.BytesIO()
+    torch.save({"weight": torch.ones(2)}, buffer)
+    with zipfile.ZipFile(buffer) as source, zipfile.ZipFile(path, "w") as target:
+        for member in source.infolist():
+            content = source.read(member)
+            if member.filename.endswith("data.pkl"):
+                content = content[:-1] + text("more") + value + b"s."
+                pickletools.dis(content, io.StringIO())
+            target.writestr(member.filename, content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (nested_hex, "it names '_codecs.encode', which is no tensor or plain value"),
+        (lambda: call("builtins", "bytearray", number(3 * 10**9)), "it names 'builtins.bytearray'"),
+        (lambda: call("os", "system", text("true")), "it names 'os.system'"),
+        (lambda: call("torch.hub", "load", text("x")), "it names 'torch.hub.load'"),
+        (lambda: call("torch", "load", text("x")), "it names 'torch.load'"),
+        (colliding_keys, "it takes more than 10 s"),
+    ],
+    ids=["encoded often", "bytearray", "os", "hub", "load", "colliding keys"],
+)
+def test_what_takes_memory_or_time_or_names_code_is_refused(
+    value: Callable[[], bytes], reason: str, tmp_path: Path
+) -> None:
+    path = with_value(tmp_path / "x.pt", value())
+    with pytest.raises(ValueError, match="cannot be loaded safely") as error:
+        load_safely(str(path))
+    assert reason in str(error.value)
+
+
+def refusal(path: Path) -> str:
+    answer: str = json.loads(handle_pickle_task(json.dumps({"file": str(path)}).encode()))["refused"]
+    return answer
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_tensors_of_every_kind_and_plain_values_are_read(zipped: bool, tmp_path: Path) -> None:
+    dtypes = (torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int64, torch.uint8, torch.bool)
+    content = {
+        "tensors": {str(dtype): torch.zeros(3, dtype=dtype) for dtype in dtypes},
+        "state": OrderedDict(weight=torch.nn.Parameter(torch.ones(2, 2))),
+        "more": [1, 2.5, "x", None, True, (1, 2), {3}, torch.Size([1, 2]), torch.float32, torch.device("cpu")],
+    }
+    torch.save(content, tmp_path / "x.pt", _use_new_zipfile_serialization=zipped)
+    assert refusal(tmp_path / "x.pt") == ""
+    assert load_safely(str(tmp_path / "x.pt"))["more"] == content["more"]
+
+
+def test_two_pickles_in_a_file_are_refused(tmp_path: Path) -> None:
+    path = with_value(tmp_path / "x.pt", b"N")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("other/data.pkl", b"N.")
+    assert refusal(path) == "it holds 2 pickles, or a name twice"
+
+
+def test_a_pickle_that_is_cut_off_is_damaged(tmp_path: Path) -> None:
+    (tmp_path / "x.pt").write_bytes(b"\x80\x02}q\x00")
+    assert refusal(tmp_path / "x.pt") == "it is damaged (EOFError)"
