@@ -26,7 +26,7 @@ _SET_AT_START = (
 )
 """Settings that Hydra sets when it has read all files."""
 _GIVEN = "hydra.job.override_dirname"
-"""What the command line gives, repeated by Hydra."""
+"""The overrides of the command line, repeated by Hydra."""
 _UNSET: tuple[object, ...] = (MISSING, None, {}, [])
 _OF_LINES = ("hydra.help", "hydra.hydra_help")
 """Sections with texts of several lines."""

@@ -13,7 +13,7 @@ from omegaconf.grammar_parser import parse
 _OF_KEYS = {"hydra": ("hydra",), "oc.select": (), "oc.deprecated": (), "oc.dict.keys": (), "oc.dict.values": ()}
 """Resolvers whose first argument is a key, and where that key is."""
 _DECODED = re.compile(r"\$\{oc\.env:\w+(,[\w.+-]*)?\}")
-"""What OmegaConf's ``oc.decode`` may be given: else it would look for references in what others make."""
+"""The argument that OmegaConf's ``oc.decode`` may have: in others it would look for references again."""
 _PLAIN = re.compile(r"\$\{(\.*)([a-zA-Z_][a-zA-Z_0-9]*(?:\.[a-zA-Z_][a-zA-Z_0-9]*)*)\}")
 """A value that is one reference, by names alone; most are, and parsing takes long."""
 _MAX_SHOWN = 120
@@ -21,7 +21,7 @@ _MAX_SHOWN = 120
 
 @dataclass(frozen=True)
 class Reference:
-    """What a value refers to.
+    """A reference of a value to another one.
 
     Attributes:
         dots: Number of dots before the keys; 0 from the root.

@@ -21,7 +21,7 @@ _OF_ONE_KEY = {
 }
 """Resolvers that look for folders or make them, and the only key whose value they may be."""
 _GIVEN, _GIVEN_IN_ONE = ("hydra", "overrides"), ("hydra", "job", "override_dirname")
-"""Where Hydra repeats what was given."""
+"""Keys in which Hydra repeats the overrides of the command line."""
 
 Path = tuple[Any, ...]
 """Keys and indices from the root to a value."""
@@ -148,7 +148,7 @@ class _Sizes:
         return self.size_of(current)
 
     def _target(self, path: Path, reference: Reference) -> Path | None:
-        """Where a reference leads without further ones on its way; None if it does not."""
+        """The path to which a reference leads without further ones on its way; None if it does not."""
         current: Path = path[: max(len(path) - reference.dots, 0)] if reference.dots else ()
         for key in reference.keys:
             child = self._child(current, self._value(current), key)

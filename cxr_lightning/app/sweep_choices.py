@@ -1,4 +1,4 @@
-"""What a sweep's overrides choose, so that every choice of files is composed and checked before the first job."""
+"""The choices of a sweep's overrides, so that each choice of files is composed and checked before the first job."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,7 +30,7 @@ def parse_overrides(texts: Sequence[str]) -> list[Override]:
 
 
 def sweeper_overrides(config: DictConfig, given: Sequence[Override]) -> list[Override]:
-    """What a sweeper's own parameters set in its jobs, beside what the command line sets.
+    """Parse the overrides that a sweeper's own parameters make of its jobs, beside those of the command line.
 
     Args:
         config: The composed configuration, with Hydra's.
@@ -61,7 +61,9 @@ def check_number_of_jobs(config: DictConfig, overrides: Sequence[Override]) -> N
     targets = [OmegaConf.select(config, f"hydra.sweeper.{key}_target_") for key in ("", "sampler.")]
     is_grid = targets[0] == BASIC_SWEEPER or targets[1] == GRID
     counts: Mapping[str, int] = {one.get_key_element(): _count(one) for one in overrides if is_grid or _is_listed(one)}
-    jobs = math.prod(counts.values()) if is_grid else max(counts.values(), default=1)
+    jobs = max(counts.values(), default=1)  # lists are made of all values, also where another one is empty
+    if is_grid:
+        jobs = max(jobs, math.prod(counts.values()))
     if jobs > MAX_JOBS:
         largest = max(counts, key=lambda key: counts[key])
         raise ValueError(

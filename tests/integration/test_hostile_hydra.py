@@ -172,6 +172,7 @@ COMMANDS = [
         "seed=int(interval(1,1000000000))",
     ],
     ["-m", *(f"+x{number}=range(1,1000000000)" for number in range(50))],
+    ["-m", "data.seed=range(1,1)", "seed=range(1,1000000000)"],
     ["hydra.job.id=x"],
     ["hydra/launcher=submitit_slurm", "hydra.launcher.comment=${hydra.run.dir}"],
     ["hydra.searchpath=[structured://shutil]"],
