@@ -24,17 +24,19 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from cxr_lightning.app.hydra_settings import check_hydra_settings
+from cxr_lightning.app.hydra_settings import check_hydra_files, check_hydra_settings
 from cxr_lightning.app.references import check_references, plain_content
 from cxr_lightning.app.yaml_files import parse_yaml, read_text
 
 MAX_FILES = 500
-"""Bound of the files of one configuration, each as often as others name it."""
+"""Maximum number of files of one configuration, each as often as others name it."""
+MAX_CHARACTERS = 1_000_000
+"""Maximum number of characters of all files that are read; YAML is parsed at some 50,000 in a second."""
 MAX_FOLDERS = 20
-_MAX_NAME = 200
-"""Bound of the characters of a choice in a defaults list."""
+_MAX_NAME_LENGTH = 200
+"""Maximum number of characters of a choice in a defaults list."""
 _MAX_JOINED_NAMES = 8
-"""Bound of the choices that are joined from several others."""
+"""Maximum number of choices that are joined from several others."""
 _LOADER = "ConfigLoaderImpl"
 _FROM_SETTINGS = "hydra.searchpath"
 """Start of Hydra's name for who named a folder of configuration files, where a setting did."""
@@ -105,7 +107,9 @@ class CheckedConfigLoader(ConfigLoaderImpl):
 
     def _compose_config_from_defaults_list(self, defaults: list[ResultDefault], repo: Any) -> DictConfig:  # noqa: ANN401
         config: DictConfig = super()._compose_config_from_defaults_list(defaults, repo)
-        check_references(plain_content(config))  # before overrides, which resolve what they replace
+        content = plain_content(config)
+        check_hydra_files(content)
+        check_references(content)  # before overrides, which resolve what they replace
         return config
 
 
@@ -129,14 +133,25 @@ class _BoundedRepository(ConfigRepository):
         if len(named) > MAX_FOLDERS:
             raise ValueError(f"Expected at most {MAX_FOLDERS} folders in 'hydra.searchpath' but got {len(named)}.")
         super().initialize_sources(config_search_path)
+        lengths: dict[Path, int] = {}
         self.sources = [
-            _BoundedSource(source.provider, f"file://{source.path}") if source.scheme() == "file" else source
+            _BoundedSource(source.provider, f"file://{source.path}", lengths) if source.scheme() == "file" else source
             for source in self.sources
         ]
 
 
 class _BoundedSource(FileConfigSource):
-    """A folder of configuration files, each of which is read within bounds."""
+    """A folder of configuration files, which are read within bounds.
+
+    Args:
+        provider: Who named the folder.
+        path: The folder as a URL.
+        lengths: Numbers of characters of the files that have been read, from all folders.
+    """
+
+    def __init__(self, provider: str, path: str, lengths: dict[Path, int]) -> None:
+        super().__init__(provider, path)
+        self.lengths = lengths
 
     def load_config(self, config_path: str) -> ConfigResult:
         """Load a file.
@@ -146,6 +161,12 @@ class _BoundedSource(FileConfigSource):
         """
         path = Path(self.path, self._normalize_file_name(config_path)).resolve()
         text = read_text(path)
+        self.lengths[path] = len(text)
+        if sum(self.lengths.values()) > MAX_CHARACTERS:
+            raise ValueError(
+                f"Expected at most {MAX_CHARACTERS:,} characters of settings in all files but there are more, the last "
+                f"of them in '{path}'. Name fewer files."
+            )
         content = parse_yaml(text, path)
         if isinstance(content, list):
             raise ValueError(f"Expected a mapping of settings in '{path}' but it is a list. Correct it.")
@@ -190,10 +211,10 @@ class _CountingRepository(CachingConfigRepository):
         names += [default.group or ""] if isinstance(default, GroupDefault) else []
         names += [default.path or ""] if isinstance(default, ConfigDefault) else []
         for name in filter(None, [*names, default.package]):
-            if len(name) > _MAX_NAME or name.count("${") > 2:
+            if len(name) > _MAX_NAME_LENGTH or name.count("${") > 2:
                 raise ValueError(
-                    f"Expected names of at most {_MAX_NAME} characters with two ${{...}} in the defaults list of "
-                    f"'{config_path}' but got {name[:50]!r}... Correct it."
+                    f"Expected names of at most {_MAX_NAME_LENGTH} characters with two ${{...}} in the defaults list "
+                    f"of '{config_path}' but got {name[:50]!r}... Correct it."
                 )
             self.joined_names += name.count("${") == 2
         if self.joined_names > _MAX_JOINED_NAMES:

@@ -27,7 +27,7 @@ from cxr_lightning.utils.paths import refuse_url
 
 @dataclass(frozen=True)
 class FirstJob:
-    """What a command line starts.
+    """The job that a command line starts, or the first one of its sweep.
 
     Attributes:
         config: The composed configuration, with Hydra's; of a sweep that of its first job.

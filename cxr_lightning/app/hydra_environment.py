@@ -4,24 +4,26 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-_COUNT, _SWITCH = r"[0-9]{1,3}", r"[01]"
+from cxr_lightning.app.hydra_folders import check_no_folder
+
+_UP_TO_999, _ZERO_OR_ONE = r"[0-9]{1,3}", r"[01]"
 
 VARIABLES: Mapping[str, str] = {
-    "OMP_NUM_THREADS": _COUNT,
-    "MKL_NUM_THREADS": _COUNT,
-    "OPENBLAS_NUM_THREADS": _COUNT,
-    "NUMEXPR_NUM_THREADS": _COUNT,
-    "VECLIB_MAXIMUM_THREADS": _COUNT,
+    "OMP_NUM_THREADS": _UP_TO_999,
+    "MKL_NUM_THREADS": _UP_TO_999,
+    "OPENBLAS_NUM_THREADS": _UP_TO_999,
+    "NUMEXPR_NUM_THREADS": _UP_TO_999,
+    "VECLIB_MAXIMUM_THREADS": _UP_TO_999,
     "CUDA_VISIBLE_DEVICES": r"[0-9A-Za-z,-]{0,500}",
     "CUDA_DEVICE_ORDER": r"PCI_BUS_ID|FASTEST_FIRST",
-    "CUDA_LAUNCH_BLOCKING": _SWITCH,
+    "CUDA_LAUNCH_BLOCKING": _ZERO_OR_ONE,
     "CUBLAS_WORKSPACE_CONFIG": r":4096:8|:16:8",
     "NCCL_DEBUG": r"VERSION|WARN|INFO",
-    "NCCL_P2P_DISABLE": _SWITCH,
-    "NCCL_IB_DISABLE": _SWITCH,
+    "NCCL_P2P_DISABLE": _ZERO_OR_ONE,
+    "NCCL_IB_DISABLE": _ZERO_OR_ONE,
     "NCCL_SOCKET_IFNAME": r"[\w^=,.-]{1,100}",
-    "PYTORCH_ENABLE_MPS_FALLBACK": _SWITCH,
-    "TQDM_DISABLE": _SWITCH,
+    "PYTORCH_ENABLE_MPS_FALLBACK": _ZERO_OR_ONE,
+    "TQDM_DISABLE": _ZERO_OR_ONE,
 }
 """Variables, and their values as regular expressions. None is a path or names code."""
 
@@ -47,3 +49,4 @@ def check_environment(variables: Mapping[Any, Any] | None) -> None:
                 f"Expected a value of {name} in 'hydra.job.env_set' like {pattern} but got {str(value)[:50]!r}. "
                 "Correct it, or set it in the environment of the program."
             )
+        check_no_folder(f"hydra.job.env_set.{name}", str(value))

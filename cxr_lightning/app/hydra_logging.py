@@ -1,10 +1,11 @@
 """Which logging a configuration may ask for: to the console, and to ``.log`` files in the run's own folder."""
 
-import os
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
+
+from cxr_lightning.app.hydra_folders import OUTPUT_FOLDER, check_no_folder, check_visible, shown_folders
 
 LOG_SUFFIX = ".log"
 _CONSOLE_HANDLERS = ("logging.StreamHandler", "cxr_lightning.utils.console_log.ConsoleHandler")
@@ -25,21 +26,21 @@ _STREAMS = ("ext://sys.stdout", "ext://sys.stderr")
 _ENCODINGS = (None, "utf-8", "utf8", "UTF-8", "ascii")
 _STYLES = ("%", "$")
 _MAX_BACKUPS = 100
-_MAX_FORMAT = 2_000
+_MAX_FORMAT_LENGTH = 2_000
+"""Maximum number of characters of a format, of lines or of dates."""
 _OBJECT = re.compile(r"[a-z]+://.*", re.DOTALL)
 """A value that Python's ``logging.config`` replaces by an object."""
-_WIDE = re.compile(r"%\(\w*\)[-#0 +]*(\d{4,}|\d*\.\d{4,})")
-"""A field of a format that is padded to thousands of characters."""
+_WIDE = re.compile(r"%(\(\w*\))?[-#0 +_^]*(\d{4,}|\d*\.\d{4,})")
+"""A field of a format, of lines or of dates, that is padded to thousands of characters."""
 _WORD = re.compile(r"[\w.-]+")
 
 
-def check_logging(key: str, section: Mapping[Any, Any] | None, *, folders: Sequence[str]) -> None:
+def check_logging(key: str, section: Mapping[Any, Any] | None) -> None:
     """Refuse settings of Python's ``logging.config`` that call other code, or write into other folders than the run's.
 
     Args:
         key: Dotted key of the section.
-        section: Its resolved values.
-        folders: The folders of the run and of its sweep.
+        section: Its resolved values, with the names of :mod:`cxr_lightning.app.hydra_folders`.
 
     Raises:
         ValueError: If they do.
@@ -53,12 +54,15 @@ def check_logging(key: str, section: Mapping[Any, Any] | None, *, folders: Seque
                 f"Expected plain text as '{path}' but got {value!r}. Other code is not run from a configuration: a "
                 f"stream is {' or '.join(_STREAMS)}."
             )
+        check_visible(path, value)
+        if not path.endswith(".filename"):
+            check_no_folder(path, value)
     for name, formatter in _nodes(f"{key}.formatters", section.get("formatters")):
         _check_formatter(name, formatter)
     for name, filter_ in _nodes(f"{key}.filters", section.get("filters")):
         _check_keys(name, filter_, {"name"})
     for name, handler in _nodes(f"{key}.handlers", section.get("handlers")):
-        _check_handler(name, handler, folders)
+        _check_handler(name, handler)
     for name, logger in _nodes(f"{key}.loggers", section.get("loggers")):
         _check_keys(name, logger, _LOGGER_KEYS)
     if section.get("root") is not None:
@@ -75,12 +79,16 @@ def _check_formatter(key: str, formatter: Mapping[Any, Any]) -> None:
         if "class" in formatter:
             _check_name(f"{key}.class", formatter["class"], _FORMATTERS)
     _check_name(f"{key}.style", formatter.get("style", "%"), _STYLES)
-    text = formatter.get("format")
-    if text is not None and (not isinstance(text, str) or len(text) > _MAX_FORMAT or _WIDE.search(text)):
-        raise ValueError(f"Expected a format of a line as '{key}.format' but got {str(text)[:50]!r}. Correct it.")
+    for name in ("format", "datefmt"):
+        text = formatter.get(name)
+        if text is not None and (not isinstance(text, str) or len(text) > _MAX_FORMAT_LENGTH or _WIDE.search(text)):
+            raise ValueError(
+                f"Expected a format of at most {_MAX_FORMAT_LENGTH:,} characters, without wide fields, as "
+                f"'{key}.{name}' but got {str(text)[:50]!r}. Correct it."
+            )
 
 
-def _check_handler(key: str, handler: Mapping[Any, Any], folders: Sequence[str]) -> None:
+def _check_handler(key: str, handler: Mapping[Any, Any]) -> None:
     kind = handler.get("class", handler.get("()"))
     _check_name(f"{key}.class", kind, _HANDLERS)
     if kind in _CONSOLE_HANDLERS:
@@ -89,18 +97,19 @@ def _check_handler(key: str, handler: Mapping[Any, Any], folders: Sequence[str])
             _check_name(f"{key}.stream", handler["stream"], _STREAMS)
     elif kind in _FILE_HANDLERS:
         _check_keys(key, handler, _HANDLER_KEYS | _FILE_KEYS)
-        _check_file(key, handler, folders)
+        _check_file(key, handler)
     else:
         _check_keys(key, handler, _HANDLER_KEYS)
 
 
-def _check_file(key: str, handler: Mapping[Any, Any], folders: Sequence[str]) -> None:
+def _check_file(key: str, handler: Mapping[Any, Any]) -> None:
     name = str(handler.get("filename"))
-    path = PurePath(os.path.normpath(name))
-    if str(path.parent) not in folders or not _is_log_name(path.name):
-        shown = next((name.replace(folder, "FOLDER") for folder in folders if folder in name), name)
+    path = PurePath(name)
+    check_no_folder(f"{key}.filename", path.name)
+    if path.parent != PurePath(OUTPUT_FOLDER) or not _is_log_name(path.name):
         raise ValueError(
-            f"Expected a {LOG_SUFFIX} file in the run's own folder as '{key}.filename' but got '{shown}'. Write "
+            f"Expected a {LOG_SUFFIX} file in the run's own folder as '{key}.filename' but got "
+            f"'{shown_folders(name)}'. Write "
             f"${{hydra.runtime.output_dir}}/NAME{LOG_SUFFIX}."
         )
     _check_name(f"{key}.mode", handler.get("mode", "a"), ("a",))

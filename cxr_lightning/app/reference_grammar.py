@@ -13,13 +13,15 @@ from omegaconf.grammar_parser import parse
 _OF_KEYS = {"hydra": ("hydra",), "oc.select": (), "oc.deprecated": (), "oc.dict.keys": (), "oc.dict.values": ()}
 """Resolvers whose first argument is a key, and where that key is."""
 _DECODED = re.compile(r"\$\{oc\.env:\w+(,[\w.+-]*)?\}")
-"""What OmegaConf's ``oc.decode`` may be given: else it would look for references in what others make."""
+"""The argument that OmegaConf's ``oc.decode`` may have: in others it would look for references again."""
+_PLAIN = re.compile(r"\$\{(\.*)([a-zA-Z_][a-zA-Z_0-9]*(?:\.[a-zA-Z_][a-zA-Z_0-9]*)*)\}")
+"""A value that is one reference, by names alone; most are, and parsing takes long."""
 _MAX_SHOWN = 120
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What a value refers to.
+    """A reference of a value to another one.
 
     Attributes:
         dots: Number of dots before the keys; 0 from the root.
@@ -32,7 +34,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class References:
-    """What is between the braces of a value.
+    """The references and the calls of functions in a value.
 
     Attributes:
         references: What it refers to.
@@ -71,6 +73,8 @@ class _HiddenReferenceError(ValueError):
 
 @lru_cache(maxsize=4096)
 def _parse(text: str) -> References:
+    if plain := _PLAIN.fullmatch(text):
+        return References((Reference(len(plain[1]), tuple(plain[2].split("."))),), (), is_one=True)
     tree: Any = parse(text)
     references: list[Reference] = []
     resolvers: list[str] = []

@@ -1,18 +1,18 @@
 """References between settings, ``${other}``: how much they make of a configuration, before any of them is resolved."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from omegaconf import OmegaConf
 
 from cxr_lightning.app.reference_grammar import Reference, parse_references
-from cxr_lightning.app.yaml_files import MAX_LEVELS, MAX_REFERENCES, check_reference
+from cxr_lightning.app.yaml_files import MAX_LEVELS, MAX_REFERENCE_CHARACTERS, MAX_REFERENCES, check_reference
 
 MAX_SIZE = 4_000_000
-"""Bound of the characters of a configuration in which every reference is replaced by what it refers to."""
+"""Maximum number of characters of a configuration in which every reference is replaced by what it refers to."""
 MAX_CHAIN = 2 * MAX_LEVELS
-"""Bound of the nodes and references on the way to a value."""
+"""Maximum number of nodes and references on the way to a value."""
+_MAX_DIGITS = 10
 _OF_ONE_KEY = {
     "run_folder": ("hydra", "run", "dir"),
     "from_rank_zero": ("hydra", "run", "dir"),
@@ -21,7 +21,7 @@ _OF_ONE_KEY = {
 }
 """Resolvers that look for folders or make them, and the only key whose value they may be."""
 _GIVEN, _GIVEN_IN_ONE = ("hydra", "overrides"), ("hydra", "job", "override_dirname")
-"""Where Hydra repeats what was given."""
+"""Keys in which Hydra repeats the overrides of the command line."""
 
 Path = tuple[Any, ...]
 """Keys and indices from the root to a value."""
@@ -54,14 +54,18 @@ class _Sizes:
         known: Sizes by path.
         chains: Number of nodes and references from a path to its furthest value.
         active: Paths whose size is being found, each within the one before, and the longest chain below it so far.
-        references: Number of values that refer to others.
+        children: Keys of mappings by path and by text.
+        references: Number of references so far.
+        characters: Number of characters of the values that refer to others so far.
     """
 
     content: dict[Any, Any]
     known: dict[Path, int] = field(default_factory=dict)
     chains: dict[Path, int] = field(default_factory=dict)
     active: dict[Path, int] = field(default_factory=dict)
+    children: dict[Path, dict[str, Any]] = field(default_factory=dict)
     references: int = 0
+    characters: int = 0
 
     def size_of(self, path: Path) -> int:
         """Size of the value at a path that exists."""
@@ -104,13 +108,17 @@ class _Sizes:
     def _size_referred(self, path: Path, text: str) -> int:
         if "${" not in text:
             return 0
-        self.references += 1
-        if self.references > MAX_REFERENCES:
+        self.characters += len(text)
+        if self.characters > MAX_REFERENCE_CHARACTERS:
             raise ValueError(
-                f"Expected at most {MAX_REFERENCES:,} values with ${{...}} but there are more. Write less."
+                f"Expected at most {MAX_REFERENCE_CHARACTERS:,} characters in all values with ${{...}} but there are "
+                "more. Write less."
             )
         check_reference(text, f"in '{_dotted(path)}'")
         found = parse_references(text, _dotted(path))
+        self.references += len(found.references) + len(found.resolvers)
+        if self.references > MAX_REFERENCES:
+            raise ValueError(f"Expected at most {MAX_REFERENCES:,} references ${{...}} but there are more. Write less.")
         for name in found.resolvers:
             if path != _OF_ONE_KEY.get(name, path) and path[: len(_GIVEN)] != _GIVEN and path != _GIVEN_IN_ONE:
                 raise ValueError(
@@ -133,17 +141,17 @@ class _Sizes:
                 if target is None:
                     return self.size_of(current)
                 current = target
-            child = next(_children(value, key), None)
+            child = self._child(current, value, key)
             if child is None:
                 return 0
             current = (*current, child)
         return self.size_of(current)
 
     def _target(self, path: Path, reference: Reference) -> Path | None:
-        """Where a reference leads without further ones on its way; None if it does not."""
+        """The path to which a reference leads without further ones on its way; None if it does not."""
         current: Path = path[: max(len(path) - reference.dots, 0)] if reference.dots else ()
         for key in reference.keys:
-            child = next(_children(self._value(current), key), None)
+            child = self._child(current, self._value(current), key)
             if child is None:
                 return None
             current = (*current, child)
@@ -155,13 +163,14 @@ class _Sizes:
             value = value[key]
         return value
 
-
-def _children(value: object, key: str) -> Iterator[Any]:
-    """The key or index of a node's child that a text names."""
-    if isinstance(value, dict):
-        yield from (name for name in value if str(name) == key)
-    elif isinstance(value, list) and key.isdecimal() and int(key) < len(value):
-        yield int(key)
+    def _child(self, path: Path, value: object, key: str) -> Any:  # noqa: ANN401  # any key of YAML
+        """The key or index of a node's child that a text names; None if it has none."""
+        if isinstance(value, dict):
+            if path not in self.children:
+                self.children[path] = {str(name): name for name in reversed(value)}  # the first of the same text counts
+            return self.children[path].get(key)
+        is_index = isinstance(value, list) and key.isdecimal() and len(key) < _MAX_DIGITS and int(key) < len(value)
+        return int(key) if is_index else None
 
 
 def plain_content(config: Any) -> dict[Any, Any]:  # noqa: ANN401  # a DictConfig with any values

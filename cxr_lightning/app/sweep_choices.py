@@ -1,4 +1,4 @@
-"""What a sweep's overrides choose, so that every choice of files is composed and checked before the first job."""
+"""The choices of a sweep's overrides, so that each choice of files is composed and checked before the first job."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,13 +7,16 @@ from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, RangeSweep
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from omegaconf import DictConfig, OmegaConf
 
-from cxr_lightning.app.hydra_targets import BASIC_SWEEPER, MAX_JOBS
+from cxr_lightning.app.hydra_target_lists import BASIC_SWEEPER, GRID
 
+MAX_JOBS = 10_000
+"""Maximum number of jobs of a sweep."""
+_MAX_SHOWN = 10**12
 _MAX_TEXTS = 50
-"""Bound of the alternatives of a setting that are composed before the start; each job's are when it starts."""
+"""Maximum number of alternatives of a setting that are composed before the start; each job's are when it starts."""
 
 
 def parse_overrides(texts: Sequence[str]) -> list[Override]:
@@ -27,7 +30,7 @@ def parse_overrides(texts: Sequence[str]) -> list[Override]:
 
 
 def sweeper_overrides(config: DictConfig, given: Sequence[Override]) -> list[Override]:
-    """What a sweeper's own parameters set in its jobs, beside what the command line sets.
+    """Parse the overrides that a sweeper's own parameters make of its jobs, beside those of the command line.
 
     Args:
         config: The composed configuration, with Hydra's.
@@ -55,17 +58,22 @@ def check_number_of_jobs(config: DictConfig, overrides: Sequence[Override]) -> N
     Raises:
         ValueError: If there are more than ``MAX_JOBS``.
     """
-    is_grid = OmegaConf.select(config, "hydra.sweeper._target_") == BASIC_SWEEPER
-    counts: Mapping[str, float] = {
-        one.get_key_element(): _count(one) for one in overrides if is_grid or _is_listed(one)
-    }
-    jobs = math.prod(counts.values()) if is_grid else max(counts.values(), default=1)
+    targets = [OmegaConf.select(config, f"hydra.sweeper.{key}_target_") for key in ("", "sampler.")]
+    is_grid = targets[0] == BASIC_SWEEPER or targets[1] == GRID
+    counts: Mapping[str, int] = {one.get_key_element(): _count(one) for one in overrides if is_grid or _is_listed(one)}
+    jobs = max(counts.values(), default=1)  # lists are made of all values, also where another one is empty
+    if is_grid:
+        jobs = max(jobs, math.prod(counts.values()))
     if jobs > MAX_JOBS:
         largest = max(counts, key=lambda key: counts[key])
-        number = f"{jobs:,.0f}" if jobs < math.inf else "no end of them"
         raise ValueError(
-            f"Expected a sweep of at most {MAX_JOBS:,} jobs but got {number}: {counts[largest]:,.0f} values of "
-            f"'{largest}'. Give fewer values."
+            f"Expected a sweep of at most {MAX_JOBS:,} jobs but got {_shown(jobs)}: {_shown(counts[largest])} values "
+            f"of '{largest}'. Give fewer values."
+        )
+    trials = OmegaConf.select(config, "hydra.sweeper.n_trials")
+    if trials is not None and int(trials) > MAX_JOBS:
+        raise ValueError(
+            f"Expected at most {MAX_JOBS:,} as 'hydra.sweeper.n_trials' but got {int(trials):,}. Lower it."
         )
 
 
@@ -103,24 +111,31 @@ def _alternatives(override: Override) -> Iterator[str]:
     yield from (f"{key}={text}" for text in (texts if is_group else texts[:_MAX_TEXTS]))
 
 
+def _shown(number: int) -> str:
+    return f"{number:,}" if number < _MAX_SHOWN else f"more than {_MAX_SHOWN:,}"
+
+
 def _is_listed(override: Override) -> bool:
     """Whether any sweeper makes a list of an override's values; Optuna draws from most ranges without one."""
     value = override.value()
     return override.is_choice_sweep() or (isinstance(value, RangeSweep) and value.shuffle)
 
 
-def _count(override: Override) -> float:
-    """Number of an override's values, without listing those of a range."""
-    if not override.is_sweep_override() or override.is_interval_sweep():
+def _count(override: Override) -> int:
+    """Number of an override's values, without listing those of a range; an interval of integers is a range."""
+    if not override.is_sweep_override():
         return 1
     value = override.value()
+    if isinstance(value, IntervalSweep):
+        start, end = value.start, value.end
+        return max(0, end - start) if isinstance(start, int) and isinstance(end, int) else 1
     if not isinstance(value, RangeSweep):
         return sum(1 for _ in override.sweep_iterator())
     numbers = [number for number in (value.start, value.stop, value.step) if number is not None]
     if len(numbers) < 3 or not all(map(math.isfinite, numbers)) or value.step == 0:
         raise ValueError(f"Expected a range with an end and a step but got '{override.input_line}'. Correct it.")
-    start, stop, step = map(Decimal, numbers)
-    return max(0, math.ceil((stop - start) / step))
+    first, stop, step = map(Decimal, numbers)
+    return max(0, math.ceil((stop - first) / step))
 
 
 def _is_number(text: str) -> bool:

@@ -28,12 +28,14 @@ class TargetKind:
         bases: Classes, as ``module:name``; a target is a subclass of one of them.
         modules: Public modules of other libraries from which it may come.
         factories: Functions of this package that may be named instead.
+        classes: Classes of other libraries that may be named, where not all of a module may.
     """
 
     name: str
     bases: tuple[str, ...]
     modules: tuple[str, ...] = ()
     factories: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
 
 
 _KINDS = {
@@ -62,7 +64,14 @@ _KINDS = {
         ("pytorch_lightning.callbacks",),
         ("cxr_lightning.training.callbacks.snapshots",),
     ),
-    "logger.*": TargetKind("logger", ("pytorch_lightning.loggers:Logger",), ("pytorch_lightning.loggers",)),
+    "logger.*": TargetKind(
+        "logger",
+        ("pytorch_lightning.loggers:Logger",),
+        classes=tuple(
+            f"pytorch_lightning.loggers.{name}"  # those of conf/logger; others send data away too
+            for name in ("TensorBoardLogger", "CSVLogger", "WandbLogger")
+        ),
+    ),
 }
 """Kinds by key; ``*`` stands for one name."""
 
@@ -70,6 +79,7 @@ _ANY_KIND = TargetKind(
     "part of one of " + ", ".join(sorted({key.partition(".")[0] for key in _KINDS})),
     tuple(base for kind in _KINDS.values() for base in kind.bases),
     tuple(module for kind in _KINDS.values() for module in kind.modules if module != "pytorch_lightning"),
+    classes=tuple(name for kind in _KINDS.values() for name in kind.classes),
 )
 """The kind of a node within another one, such as the base of a loss."""
 
@@ -126,8 +136,9 @@ def arguments_of_target(key: str, target: object) -> Arguments:
 
 def _trusted_name(kind: TargetKind, key: str, target: object) -> str:
     """The name of a target, if it is in a package from which its kind may come."""
-    if not isinstance(target, str) or not is_within(target, (_PACKAGE, *kind.modules, *trusted_packages())):
-        known = ", ".join((_PACKAGE, *kind.modules))
+    packages = (_PACKAGE, *kind.modules, *trusted_packages())
+    if not isinstance(target, str) or not (target in kind.classes or is_within(target, packages)):
+        known = ", ".join((_PACKAGE, *kind.modules, *kind.classes))
         is_dotted = isinstance(target, str) and "." in target
         shown = "null" if target is None else repr(target)
         raise ValueError(

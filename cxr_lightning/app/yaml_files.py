@@ -3,8 +3,6 @@
 Every file that Hydra composes and every record of a run goes through :func:`load_yaml`.
 """
 
-import os
-import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,16 +11,20 @@ import yaml
 from omegaconf._utils import get_yaml_loader
 from yaml.events import AliasEvent, CollectionStartEvent, Event, MappingEndEvent, ScalarEvent, SequenceEndEvent
 
+from cxr_lightning.utils.regular_files import FileTooLargeError, NotRegularFileError, read_limited
+
 MAX_BYTES = 250_000
 MAX_NODES = 20_000
-"""Bound of the entries of a file, each as often as aliases repeat it; a long text counts as several."""
+"""Maximum number of entries of a file, each as often as aliases repeat it; a long text counts as several."""
 MAX_LEVELS = 40
 MAX_ALIASES = 100
-MAX_WORD = 1_000
-"""Bound of the characters of a value without quotes or blanks, which could be a number."""
+MAX_WORD_LENGTH = 1_000
+"""Maximum number of characters of a value without quotes or blanks, which could be a number."""
 MAX_REFERENCES = 1_000
-MAX_REFERENCE = 4_000
-"""Bound of the characters of a value that refers to others."""
+MAX_REFERENCE_LENGTH = 4_000
+"""Maximum number of characters of a value that refers to others."""
+MAX_REFERENCE_CHARACTERS = 50_000
+"""Maximum number of characters of all values that refer to others; OmegaConf parses some 30,000 in a second."""
 MAX_NESTED_REFERENCES = 10
 _CHARACTERS_OF_A_NODE = 100
 _TAGS = frozenset(f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq"))
@@ -51,14 +53,12 @@ def read_text(path: Path) -> str:
         ValueError: If it is no regular file, is too large or is not UTF-8.
         OSError: If it cannot be read.
     """
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
-    with os.fdopen(descriptor, "rb") as file:
-        state = os.fstat(file.fileno())
-        if not stat.S_ISREG(state.st_mode):
-            raise ValueError(f"Expected a regular file of settings but '{path}' is none. Name a YAML file.")
-        content = file.read(MAX_BYTES + 1)
-    if len(content) > MAX_BYTES:
-        raise ValueError(f"Expected at most {MAX_BYTES:,} bytes of settings but '{path}' has more. Shorten it.")
+    try:
+        content = read_limited(path, MAX_BYTES)
+    except (NotRegularFileError, IsADirectoryError) as error:
+        raise ValueError(f"Expected a regular file of settings but '{path}' is none. Name a YAML file.") from error
+    except FileTooLargeError as error:
+        raise ValueError(f"Expected a file of settings as '{path}' but {error.strerror}. Shorten it.") from error
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -96,15 +96,16 @@ def parse_yaml(text: str, path: Path) -> Any:  # noqa: ANN401  # any YAML value
 
 @dataclass
 class _Bounds:
-    """What of a file's YAML has been read so far.
+    """Counts of the parts of a file's YAML that have been read so far.
 
     Attributes:
         path: The file.
-        open: Of each collection that is not over: its anchor, and the number of its nodes.
+        open: The anchor, and the number of nodes before it, of each collection that is not over.
         sizes: Number of nodes by anchor; None as long as that node is not over.
         nodes: Number of all nodes.
         aliases: Number of aliases.
         references: Number of values that refer to others.
+        characters: Number of characters of those.
     """
 
     path: Path
@@ -113,6 +114,7 @@ class _Bounds:
     nodes: int = 0
     aliases: int = 0
     references: int = 0
+    characters: int = 0
 
     def count(self, event: Event) -> None:
         """Count a part of the file.
@@ -149,11 +151,19 @@ class _Bounds:
             self.sizes[event.anchor] = size
         is_word = event.style is None and len(event.value.split(maxsplit=1)) == 1
         self._require(
-            not is_word or len(event.value) <= MAX_WORD, f"words of at most {MAX_WORD:,} characters", "has a longer one"
+            not is_word or len(event.value) <= MAX_WORD_LENGTH,
+            f"words of at most {MAX_WORD_LENGTH:,} characters",
+            "has a longer one",
         )
         if "${" in event.value:
             self.references += 1
             self._require(self.references <= MAX_REFERENCES, f"at most {MAX_REFERENCES:,} references", "has more")
+            self.characters += len(event.value)
+            self._require(
+                self.characters <= MAX_REFERENCE_CHARACTERS,
+                f"at most {MAX_REFERENCE_CHARACTERS:,} characters in all values with ${{...}}",
+                "has more",
+            )
             check_reference(event.value, f"in '{self.path}'")
 
     def _check_tag(self, tag: str | None) -> None:
@@ -174,10 +184,10 @@ def check_reference(text: str, place: str) -> None:
     Raises:
         ValueError: If it is.
     """
-    if len(text) > MAX_REFERENCE:
+    if len(text) > MAX_REFERENCE_LENGTH:
         raise ValueError(
-            f"Expected at most {MAX_REFERENCE:,} characters in a value with ${{...}} {place} but {text[:50]!r}... has "
-            f"{len(text):,}. Shorten it."
+            f"Expected at most {MAX_REFERENCE_LENGTH:,} characters in a value with ${{...}} {place} but "
+            f"{text[:50]!r}... has {len(text):,}. Shorten it."
         )
     depth = 0
     for position, character in enumerate(text):

@@ -29,6 +29,7 @@ SLURM = "defaults:\n- override /hydra/launcher: submitit_slurm\nhydra:\n  launch
 JOBLIB = SLURM.replace("submitit_slurm", "joblib")
 SEARCH = "hydra:\n  mode: MULTIRUN\n  sweeper:\n    params: {%s}\n"
 LOGGING = "hydra:\n  job_logging: {%s}\n"
+OPTUNA = "defaults:\n- override /hydra/sweeper: optuna\nhydra:\n  sweeper: {%s}\n"
 HANDLER = "hydra:\n  job_logging:\n    handlers:\n      file: {class: logging.FileHandler, filename: %s}\n"
 
 FILES = {
@@ -84,7 +85,41 @@ FILES = {
         "defaults:\n- override /hydra/sweeper: optuna\n- override /hydra/sweeper/sampler: nsgaii\n"
         "hydra:\n  sweeper: {sampler: {constraints_func: {_target_: shutil.copy}}}\n"
     ),
+    "pickles of a study": OPTUNA.replace("sweeper: optuna", "sweeper: optuna\n- override /hydra/sweeper/sampler: cmaes")
+    % "storage: 'sqlite:///FOLDER/search.db'",
     "record": "hydra: {output_subdir: FOLDER}\n",
+    # what Hydra sets later, and what is not known before
+    "job's id": HANDLER % "'${hydra.runtime.output_dir}/${hydra.job.id}.log'" + "  job: {id: /../../../WRITTEN}\n",
+    "job's number": "hydra: {job: {num: 3}}\n",
+    "output folder": "hydra: {runtime: {output_dir: FOLDER}}\n",
+    "choices": "hydra: {runtime: {choices: {model: x}}}\n",
+    "overrides": "hydra: {overrides: {task: [seed=2]}}\n",
+    "job's folder in a name": HANDLER % "'${hydra.runtime.output_dir}/${hydra.sweep.subdir}.log'",
+    "through a link": HANDLER % "'${hydra.runtime.output_dir}/link/../x.log'",
+    "folder in a script": SLURM % "comment: '${hydra.run.dir}'" + '  run: {dir: "x\\ntouch WRITTEN"}\n',
+    "folder in a script, indirectly": SLURM % "comment: '${paths.output_dir}'",
+    "job's folder in a script": SLURM % "comment: '${hydra:sweep.subdir}'",
+    "folder in an environment": "hydra: {job: {env_set: {CUDA_VISIBLE_DEVICES: '${hydra.sweep.subdir}'}}}\n",
+    # characters that do not show themselves
+    **{
+        f"hidden in {key}": f"hydra: {text}\n"
+        for key, text in {
+            "run.dir": '{run: {dir: "x\\e[2J"}}',
+            "sweep.dir": '{sweep: {dir: "x\\ny"}}',
+            "subdir": '{sweep: {subdir: "x\\u202ey"}}',
+            "job.name": '{job: {name: "x\\ry"}}',
+            "verbose": '{verbose: ["x\\ny"]}',
+            "help": '{help: {template: "\\e[2J"}}',
+            "a format": '{job_logging: {formatters: {brief: {format: "%(message)s\\e[2J"}}}}',
+            "a date": '{job_logging: {formatters: {brief: {datefmt: "\\n"}}}}',
+            "a name": '{job_logging: {loggers: {"x\\ny": {level: INFO}}}}',
+        }.items()
+    },
+    "hidden in a format, indirectly": 'x: "\\e[2J"\n' + LOGGING % "formatters: {brief: {format: '${x}'}}",
+    "invisible letter": SLURM % 'comment: "a\\u3164b"',
+    "hidden in a storage": OPTUNA % 'storage: "sqlite:///a\\rb"',
+    "wide date": LOGGING % "formatters: {brief: {datefmt: '%99999Y'}}",
+    "long date": LOGGING % f"formatters: {{brief: {{datefmt: '{'y ' * 2000}'}}}}",
     # sweeps
     "parameter": SEARCH % "debug: 'fast,job'",
     "parameter of Hydra": SEARCH % "'+hydra.callbacks.x._target_': shutil.copy",
@@ -117,6 +152,7 @@ FILES = {
     "separator": "hydra: {job: {config: {override_dirname: {kv_sep: '\\g<9>'}}}}\n",
     "no settings": "hydra: {job: x}\n",
     "tree": "defaults:\n- /tree/t0@a\n- /tree/t0@b\n",
+    "large files": "defaults:\n" + "".join(f"- /large/f{number}\n" for number in range(6)),
     "names": "defaults:\n" + "".join(f"- optional n{number}: ${{data}}${{data}}\n" for number in range(30)),
 }
 COMMANDS = [
@@ -126,6 +162,19 @@ COMMANDS = [
     ["-m", "seed=range(1,1000)", "data.seed=range(1,1000)"],
     ["-m", "hydra/sweeper=optuna", "seed=shuffle(range(1,1000000000))"],
     ["-m", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=1000000"],
+    ["-m", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=99999", "seed=1,2"],
+    ["-m", "hydra/sweeper=optuna", "hydra/sweeper/sampler=grid", "seed=range(1,200)", "data.seed=range(1,200)"],
+    [
+        "-m",
+        "hydra/sweeper=optuna",
+        "hydra/sweeper/sampler=grid",
+        "hydra.sweeper.direction=maximize",
+        "seed=int(interval(1,1000000000))",
+    ],
+    ["-m", *(f"+x{number}=range(1,1000000000)" for number in range(50))],
+    ["-m", "data.seed=range(1,1)", "seed=range(1,1000000000)"],
+    ["hydra.job.id=x"],
+    ["hydra/launcher=submitit_slurm", "hydra.launcher.comment=${hydra.run.dir}"],
     ["hydra.searchpath=[structured://shutil]"],
     ["+hydra.job.env_set.PYTHONPATH=/x"],
     ["+b0=xxxxxxxxxx", *(f"+b{number}='${{b{number - 1}}}${{b{number - 1}}}'" for number in range(1, 30))],
@@ -148,6 +197,11 @@ def end(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *ar
     return line
 
 
+def make_huge(path: Path) -> None:
+    path.touch()
+    os.truncate(path, 10**12)
+
+
 @pytest.fixture(scope="module")
 def conf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("hostile") / "conf"
@@ -156,6 +210,9 @@ def conf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number in range(25):
         children = f"defaults:\n- t{number + 1}@a\n- t{number + 1}@b\n" if number < 24 else "x: 1\n"
         (folder / f"tree/t{number}.yaml").write_text(children)
+    (folder / "large").mkdir()
+    for number in range(6):
+        (folder / f"large/f{number}.yaml").write_text(f"#{'x' * 200_000}\nx: 1\n")
     job = "# @package _global_\nhydra:\n  job_logging:\n    handlers:\n      x: {class: shutil.copy}\n"
     (folder / "debug/job.yaml").write_text(job)
     train = (folder / "train.yaml").read_text()
@@ -200,7 +257,7 @@ def test_only_regular_files_of_text_are_read(
         lambda path: path.symlink_to("/dev/zero"),
         lambda path: path.write_bytes(b"a: \xff\n"),
         lambda path: path.write_bytes(b"a: \x00\n"),
-        lambda path: os.truncate(os.open(path, os.O_CREAT | os.O_WRONLY), 10**12),
+        make_huge,
     ):
         make(file)
         end(monkeypatch, capsys, "--config-path", str(conf), "experiment=odd", f"paths.log_dir={tmp_path}")
@@ -236,6 +293,9 @@ def test_results_of_jobs_are_not_read_from_a_folder_that_is_there(
         ["+hydra.job.env_set.OMP_NUM_THREADS=1", "+hydra.job.env_set.CUDA_VISIBLE_DEVICES='0,1'"],
         ["hydra.job_logging.handlers.file.filename='${paths.output_dir}/other.log'"],
         ["+hydra.callbacks.result._target_=hydra.experimental.callbacks.LogJobReturnCallback"],
+        ["hparams_search=optuna", "hydra.sweeper.storage='sqlite:///${hydra.sweep.dir}/search.db'"],
+        ["hydra/sweeper=optuna", "hydra/sweeper/sampler=cmaes", "hydra/launcher=joblib"],
+        ["hydra/launcher=submitit_slurm", "hydra.launcher.comment='a study (2)'"],
         ["experiment=evil", '+seed_of_environment="${oc.decode:${oc.env:CXR_SEED,1}}"'],
     ],
     ids=str,

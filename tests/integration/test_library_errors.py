@@ -32,10 +32,6 @@ CASES: dict[str, tuple[Sequence[str], Sequence[str]]] = {
         ],
         ["4 are wrong", "`trainer` needs", "torch_xla", "`optimizer.momentum`", "`logger.mine`", "ModelPruning"],
     ),
-    "no package": (
-        ["+logger.mine={_target_: pytorch_lightning.loggers.CometLogger}"],
-        ["`logger.mine`", "comet", "Install it"],
-    ),
     "no class": (
         ["trainer._target_=null", "loss._target_=none"],
         ["2 are wrong", "'trainer._target_' but got null. Name one", "'loss._target_' but got 'none'. Name one"],

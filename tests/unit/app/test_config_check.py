@@ -354,7 +354,7 @@ def test_settings_that_cannot_work_are_refused_by_name(overrides: str) -> None:
         ("scheduler._target_=torch.optim.swa_utils.get_swa_avg_fn", "learning-rate schedule of"),
         ("trainer._target_=pytorch_lightning.seed_everything", "is none"),
         ("trainer.strategy={_target_:pytorch_lightning.callbacks.Timer}", "strategy of"),
-        ("+logger.x._target_=pytorch_lightning.loggers.logger.rank_zero_experiment", "is none"),
+        ("+logger.x._target_=pytorch_lightning.loggers.logger.rank_zero_experiment", "a logger of"),
         ("data.source._target_=cxr_lightning.data.csv_reader.read_table", "is none"),
         ("model._target_=pytorch_lightning.LightningModule", "model of"),
         ("+callbacks.x={_target_:pytorch_lightning.callbacks.LambdaCallback,setup:{_target_:builtins.exec}}", "part"),
