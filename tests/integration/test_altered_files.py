@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from cxr_lightning.app.errors import USER_ERRORS, one_line
 from cxr_lightning.app.sweep_jobs import read_leaderboard
 from cxr_lightning.checkpoints.initial_weights import read_initial_weights
-from cxr_lightning.checkpoints.onnx_check import answer_check
+from cxr_lightning.checkpoints.onnx_check import handle_onnx_check
 from cxr_lightning.inference.onnx_backend import OnnxBackend
 from cxr_lightning.inference.predictor import load_model
 from cxr_lightning.inference.results_folder import read_results
@@ -115,7 +115,7 @@ def use_onnx(draw: st.DataObject, folder: Path) -> None:
     description, _ = draw.draw(altered(json.loads(entry.value)))
     entry.value = json.dumps(description)
     with used_or_one_line():
-        answer = json.loads(answer_check(program.SerializeToString()))["refused"]
+        answer = json.loads(handle_onnx_check(program.SerializeToString()))["refused"]
         assert "\n" not in answer
 
 
