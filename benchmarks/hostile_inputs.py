@@ -161,9 +161,9 @@ def main() -> None:
                 outcome = run(command, Path(temporary))
                 held = outcome.status in (1, 3) and outcome.seconds < MAX_SECONDS and outcome.memory < MAX_BYTES
                 line = outcome.line.replace(temporary, "").replace(str(ROOT), "").replace("|", "\\|")[:110]
-                verdict = "" if held else f"FAILED, status {outcome.status}: "
+                failure = "" if held else f"FAILED, status {outcome.status}: "
                 print(
-                    f"| {name} | {outcome.seconds:.1f} | {outcome.memory / 1e6:.0f} | {verdict}`{line}` |", flush=True
+                    f"| {name} | {outcome.seconds:.1f} | {outcome.memory / 1e6:.0f} | {failure}`{line}` |", flush=True
                 )
 
 

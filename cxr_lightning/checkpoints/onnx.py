@@ -153,9 +153,9 @@ def check_onnx_installed() -> None:
         ImportError: If it is not installed.
     """
     try:
-        import onnx  # noqa: F401
-        import onnxruntime  # noqa: F401
-        import onnxscript  # noqa: F401
+        import onnx  # noqa: F401  # of an optional extra
+        import onnxruntime  # noqa: F401  # of an optional extra
+        import onnxscript  # noqa: F401  # of an optional extra
     except ImportError as error:
         raise ImportError(
             f"Expected the packages of the extra onnx but '{error.name}' is not installed. Run: uv sync --extra onnx."
@@ -163,7 +163,7 @@ def check_onnx_installed() -> None:
 
 
 def _compare(exported: ExportedNetwork, path: Path, names: list[str], size: int) -> dict[str, float]:
-    from onnxruntime import InferenceSession
+    from onnxruntime import InferenceSession  # of an optional extra
 
     session = InferenceSession(str(path), providers=["CPUExecutionProvider"])
     generator = np.random.default_rng(0)

@@ -13,7 +13,7 @@ from cxr_lightning.utils.file_names import METADATA_KEY, ONNX_IMAGES, ONNX_PROBA
 
 _OUTPUTS = (ONNX_RAW_PROBABILITIES, ONNX_PROBABILITIES)
 _NUMBERS = ("tensor(float)", "tensor(double)")
-_MAX_BATCH, _BATCH_PIXELS = 16, 16 * 224**2
+_MAX_BATCH, _BATCH_PIXELS = 16, 4 * 224**2
 _TOLERANCE = 1e-4
 """Accepted difference of an image's probability, alone and among others: sums of float32 are grouped otherwise."""
 _MAX_ROUNDING = 1e-5
@@ -25,39 +25,50 @@ class OnnxRefusedError(ValueError):
 
 
 def max_batch(image_size: int) -> int:
-    """Number of images that are computed at once: as many pixels as 16 images of 224 x 224, at least one image.
+    """Number of images that are computed at once: as many pixels as 4 images of 224 x 224, at least one image.
+
+    No other number is computed but this and one image alone. The check runs both, so that memory and time are known
+    however an output's size grows with the number of images. More at once would not be quicker on the processor.
 
     Args:
         image_size: Side of the images in pixels.
 
     Example:
-        >>> max_batch(224), max_batch(512), max_batch(2048)
-        (16, 3, 1)
+        >>> max_batch(64), max_batch(224), max_batch(512)
+        (16, 4, 1)
     """
     return max(1, min(_MAX_BATCH, _BATCH_PIXELS // image_size**2))
 
 
-def answer_check(content: bytes) -> bytes:
+def handle_onnx_check(content: bytes) -> bytes:
     """Check a file; runs in the limited process.
 
     Args:
         content: The file's bytes.
 
     Returns:
-        JSON with the reason, as a clause, why it is ``refused``; empty if it is not.
+        JSON with the reason, as a clause, why it is ``refused``, empty if it is not; and whether that is ``permanent``,
+        so that no other machine or moment would give another result.
     """
     try:
         check_onnx(content)
     except OnnxRefusedError as error:
-        return json.dumps({"refused": str(error)}).encode()
+        return _result(str(error))
     except MemoryError:
         raise
     except Exception as error:  # onnx's and onnxruntime's errors have no common base class
         if "allocate" in str(error) or "bad_alloc" in str(error):
             raise MemoryError from error
-        reason = " ".join(str(error).split())[:200]
-        return json.dumps({"refused": f"it is damaged ({type(error).__name__}: {reason})"}).encode()
-    return json.dumps({"refused": ""}).encode()
+        return _result(f"it cannot be run ({_description_of(error)})", permanent=False)
+    return _result("")
+
+
+def _result(refused: str, *, permanent: bool = True) -> bytes:
+    return json.dumps({"refused": refused, "permanent": permanent}).encode()
+
+
+def _description_of(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 def check_onnx(content: bytes) -> None:
@@ -69,17 +80,24 @@ def check_onnx(content: bytes) -> None:
     Raises:
         OnnxRefusedError: If it is refused.
     """
-    from onnx import load_model_from_string
-    from onnx.checker import check_model
-
-    model = load_model_from_string(content)
-    if problem := graph_problem(model):
-        raise OnnxRefusedError(problem)
-    check_model(model)
-    del model
+    _check_graph(content)
     session = open_session(content, threads=1)
     description = read_description(session)
     _check_probabilities(session, len(description.labels), description.image_size)
+
+
+def _check_graph(content: bytes) -> None:
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # of onnx, an optional extra
+    from onnx import load_model_from_string
+    from onnx.checker import ValidationError, check_model
+
+    try:
+        model = load_model_from_string(content)
+        if problem := graph_problem(model):
+            raise OnnxRefusedError(problem)
+        check_model(model)
+    except (DecodeError, ValidationError) as error:
+        raise OnnxRefusedError(f"it is damaged ({_description_of(error)})") from error
 
 
 def open_session(content: bytes, *, threads: int = 0) -> Any:  # noqa: ANN401  # onnxruntime has no types
@@ -89,7 +107,7 @@ def open_session(content: bytes, *, threads: int = 0) -> Any:  # noqa: ANN401  #
         content: The file's bytes.
         threads: Number of threads; 0 for one per core.
     """
-    from onnxruntime import InferenceSession, SessionOptions
+    from onnxruntime import InferenceSession, SessionOptions  # of an optional extra
 
     options = SessionOptions()
     options.intra_op_num_threads = threads
@@ -144,16 +162,22 @@ def as_probabilities(values: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def _check_probabilities(session: Any, labels: int, size: int) -> None:  # noqa: ANN401  # see above
-    """Run the largest batch and each kind of image alone; both give the same probabilities."""
-    generator = np.random.default_rng(0)
-    images: NDArray[np.uint8] = generator.integers(0, 256, (max_batch(size), 1, size, size), dtype=np.uint8)
-    images[:1], images[1:2] = 0, 255
-    together = session.run(list(_OUTPUTS), {ONNX_IMAGES: images})
-    for number in range(min(3, len(images))):
-        alone = session.run(list(_OUTPUTS), {ONNX_IMAGES: images[number : number + 1]})
-        for all_values, values in zip(together, alone, strict=True):
-            if all_values.shape != (len(images), labels) or values.shape != (1, labels):
-                raise OnnxRefusedError(f"it computes {all_values.shape} values for {len(images)} images")
-            as_probabilities(all_values)
+    """Run each kind of image alone and the largest batch of them; both give the same probabilities."""
+    kinds: NDArray[np.uint8] = np.random.default_rng(0).integers(0, 256, (3, 1, size, size), dtype=np.uint8)
+    kinds[0], kinds[1] = 0, 255
+    alone = [_run(session, kinds[number : number + 1], labels) for number in range(len(kinds))]
+    if (batch := max_batch(size)) == 1:
+        return
+    together = _run(session, np.resize(kinds, (batch, *kinds.shape[1:])), labels)
+    for number in range(batch):
+        for all_values, values in zip(together, alone[number % len(kinds)], strict=True):
             if not np.allclose(all_values[number], values[0], rtol=0, atol=_TOLERANCE, equal_nan=True):
                 raise OnnxRefusedError("its probabilities of an image depend on the other images")
+
+
+def _run(session: Any, images: NDArray[np.uint8], labels: int) -> list[NDArray[np.float64]]:  # noqa: ANN401  # see above
+    outputs = session.run(list(_OUTPUTS), {ONNX_IMAGES: images})
+    for values in outputs:
+        if values.shape != (len(images), labels):
+            raise OnnxRefusedError(f"it computes {values.shape} values for {len(images)} images")
+    return [as_probabilities(values) for values in outputs]

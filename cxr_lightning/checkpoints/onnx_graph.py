@@ -41,7 +41,12 @@ _SIZED = {
 }
 """Operators of whose output some inputs decide the size: the number of the first of these."""
 KNOWN_OPERATORS = frozenset({*_ELEMENTWISE, *_LAYERS, *_SHAPES, *_MOVES, *_SIZED})
-"""Operators of ONNX of which networks consist; none has a graph of its own, reads a file or draws random numbers."""
+"""Operators of ONNX of which networks consist; none has a graph of its own, reads a file or draws random numbers.
+
+Dropout and BatchNormalization do in training, which is refused.
+"""
+_ATTRIBUTE_FIELDS = frozenset({"name", "type", "doc_string", "f", "i", "s", "t", "floats", "ints", "strings"})
+"""Fields of an attribute: its name, and numbers, texts and tensors as the known operators have them."""
 
 
 def graph_problem(model: "ModelProto") -> str:
@@ -65,12 +70,30 @@ def _problems(model: "ModelProto") -> Iterator[str]:
     for node in graph.node:
         if node.domain not in _DOMAINS or node.op_type not in KNOWN_OPERATORS:
             yield f"it uses the operator {f'{node.domain}.{node.op_type}'.lstrip('.')[:80]!r}, which is not allowed"
-        if any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute):
-            yield f"its operator {node.op_type} has a graph of its own"
+        yield from _attribute_problems(node)
+        if _is_of_training(node):
+            yield f"its operator {node.op_type} is in training mode"
     for tensor in _tensors(graph):
         if tensor.external_data or tensor.data_location:
             yield f"its tensor {tensor.name[:80]!r} is in another file"
     yield from _sizes_of_pixels(graph.node, [value.name for value in graph.input])
+
+
+def _attribute_problems(node: "NodeProto") -> Iterator[str]:
+    for attribute in node.attribute:
+        for field in {field.name for field, _ in attribute.ListFields()} - _ATTRIBUTE_FIELDS:
+            what = "a graph of its own" if field in ("g", "graphs") else f"an attribute of the kind {field!r}"
+            yield f"its operator {node.op_type} has {what}"
+
+
+def _is_of_training(node: "NodeProto") -> bool:
+    """Whether it draws random numbers or depends on the other images, as in training."""
+    if node.op_type == "Dropout":
+        return any(node.input[2:])  # whether it is training
+    if node.op_type == "BatchNormalization":
+        trains = any(attribute.name == "training_mode" and attribute.i for attribute in node.attribute)
+        return trains or any(node.output[1:])  # the statistics of the batch
+    return False
 
 
 def _tensors(graph: "GraphProto") -> Iterator["TensorProto"]:
@@ -79,7 +102,6 @@ def _tensors(graph: "GraphProto") -> Iterator["TensorProto"]:
         for attribute in node.attribute:
             if attribute.HasField("t"):
                 yield attribute.t
-            yield from attribute.tensors
 
 
 def _sizes_of_pixels(nodes: Iterable["NodeProto"], inputs: Iterable[str]) -> Iterator[str]:

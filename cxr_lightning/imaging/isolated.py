@@ -5,14 +5,15 @@ from pathlib import Path
 
 import numpy as np
 
-from cxr_lightning.imaging.decoded_image import DecodedImage, ImageRejectedError
+from cxr_lightning.imaging.decoded_image import MAX_PIXELS, DecodedImage, ImageRejectedError
 from cxr_lightning.imaging.signatures import SIGNATURE_BYTES, UNKNOWN_FORMAT, image_format, is_dicom
 from cxr_lightning.utils.limited_process import LimitedCallError, LimitedFunction, Limits
 
 _WORKER = "cxr_lightning.imaging.isolated_worker"
-_LIMITS = Limits(memory=1 << 30, seconds=10, file_bytes=1 << 24)
-_decode = LimitedFunction(_WORKER, "answer_decode", _LIMITS)
-_decode_forced = LimitedFunction(_WORKER, "answer_decode_forced", _LIMITS)
+_MAX_HEADER_BYTES = 1 << 20
+_LIMITS = Limits(memory=1 << 30, seconds=10, file_bytes=1 << 24, answer_bytes=MAX_PIXELS + _MAX_HEADER_BYTES)
+_decode = LimitedFunction(_WORKER, "handle_image", _LIMITS)
+_decode_forced = LimitedFunction(_WORKER, "handle_image_forced", _LIMITS)
 
 
 def decode_isolated(content: bytes, path: Path | str, *, force: bool = False) -> DecodedImage:

@@ -10,7 +10,7 @@ from cxr_lightning.imaging.decoded_image import ImageRejectedError
 from cxr_lightning.imaging.decoder import decode_here
 
 
-def answer_decode(content: bytes) -> bytes:
+def handle_image(content: bytes) -> bytes:
     """Decode an image file.
 
     Args:
@@ -23,8 +23,8 @@ def answer_decode(content: bytes) -> bytes:
     return _answer(content, force=False)
 
 
-def answer_decode_forced(content: bytes) -> bytes:
-    """Like :func:`answer_decode`, also for DICOM files that are no chest radiographs by their header."""
+def handle_image_forced(content: bytes) -> bytes:
+    """Do as :func:`handle_image`, also for DICOM files that are no chest radiographs by their header."""
     return _answer(content, force=True)
 
 

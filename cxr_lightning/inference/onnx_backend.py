@@ -1,6 +1,6 @@
 """Exported ONNX files, run by onnxruntime on the processor. No torch is imported."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from cxr_lightning.checkpoints.onnx_check import (
     open_session,
     read_description,
 )
-from cxr_lightning.checkpoints.onnx_verdicts import MAX_ONNX_BYTES, refusal_of
+from cxr_lightning.checkpoints.onnx_check_results import MAX_ONNX_BYTES, refusal_of
 from cxr_lightning.imaging.reader import Interpolation
 from cxr_lightning.inference.backend import out_of_memory
 from cxr_lightning.metrics.ranking import FloatArray
@@ -62,10 +62,16 @@ class OnnxBackend:
 
     def probabilities(self, images: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray | None]:
         """See :class:`~cxr_lightning.inference.backend.Backend`."""
-        step = max_batch(self.image_size)
-        parts = [self._run(images[start : start + step]) for start in range(0, len(images), step)]
+        parts = [self._run(part) for part in self._parts(images)]
         raw, calibrated = (np.concatenate(values) for values in zip(*parts, strict=True))
         return raw, calibrated
+
+    def _parts(self, images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+        """Batches of the sizes that were checked: the largest one, and the rest one by one."""
+        step = max_batch(self.image_size)
+        full = len(images) - len(images) % step
+        yield from (images[start : start + step] for start in range(0, full, step))
+        yield from (images[number : number + 1] for number in range(full, len(images)))
 
     def _run(self, images: NDArray[np.uint8]) -> list[FloatArray]:
         names = [ONNX_RAW_PROBABILITIES, ONNX_PROBABILITIES]
@@ -85,7 +91,7 @@ class OnnxBackend:
 
 def _check_installed(path: Path) -> None:
     try:
-        import onnx  # noqa: F401  # for the check
+        import onnx  # noqa: F401  # of an optional extra, for the check
         import onnxruntime  # noqa: F401
     except ImportError as error:
         raise ImportError(

@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import zlib
 from collections.abc import Sequence
 from dataclasses import astuple
@@ -13,14 +12,19 @@ from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 from pydantic import TypeAdapter
 
+from cxr_lightning.imaging.plain_files import is_plain, png_texts
 from cxr_lightning.phantom.boxes import PhantomBox
 from cxr_lightning.utils.io import atomic_write_bytes
 from cxr_lightning.utils.json_values import parse_json
-from cxr_lightning.utils.regular_files import open_regular
+from cxr_lightning.utils.regular_files import read_limited
 
 _IDENTITY_KEY, _BOXES_KEY = "Phantom", "Boxes"
 _BOXES = TypeAdapter(list[tuple[str, float, float, float, float]])
 _PNG_END = b"IEND\xaeB`\x82"
+_GRAY_HEADER = b"\x08\x00"
+"""Bit depth and color type of an 8-bit gray PNG, behind its width and height."""
+_MAX_BYTES = 1 << 26
+"""Maximum size of an image file of the set, whose pixels take a byte each at most."""
 
 
 def write_phantom_image(path: Path, pixels: NDArray[np.uint8], boxes: Sequence[PhantomBox], identity: str) -> None:
@@ -53,14 +57,12 @@ def read_planted_boxes(path: Path, identity: str) -> tuple[PhantomBox, ...] | No
         identity: Name of the set and row, as for `write_phantom_image`.
     """
     try:
-        with open_regular(path) as file:
-            file.seek(-len(_PNG_END), os.SEEK_END)
-            if file.read() != _PNG_END:
-                return None
-            file.seek(0)
-            image = Image.open(file, formats=["PNG"])
-            if image.mode != "L" or image.info.get(_IDENTITY_KEY) != identity:
-                return None
-            return tuple(PhantomBox(*values) for values in _BOXES.validate_python(parse_json(image.info[_BOXES_KEY])))
-    except (OSError, ValueError, KeyError, TypeError, SyntaxError):
+        content = read_limited(path, _MAX_BYTES)
+        if content[24:26] != _GRAY_HEADER or not content.endswith(_PNG_END) or not is_plain(content):
+            return None
+        texts = png_texts(content)
+        if texts.get(_IDENTITY_KEY) != identity:
+            return None
+        return tuple(PhantomBox(*values) for values in _BOXES.validate_python(parse_json(texts[_BOXES_KEY])))
+    except (OSError, ValueError, KeyError, TypeError):
         return None

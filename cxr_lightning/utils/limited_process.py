@@ -9,16 +9,27 @@ import os
 import signal
 import subprocess
 from contextlib import suppress
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from tempfile import TemporaryFile
 from threading import Lock, Timer
 from typing import IO
+from weakref import WeakSet
 
-from cxr_lightning.utils.limited_server import FAILED, LAST_ANSWER, OUT_OF_MEMORY, read_frame, serve, write_frame
+from cxr_lightning.utils.limited_server import (
+    ANSWERED,
+    LAST_ANSWER,
+    OUT_OF_MEMORY,
+    FrameTooLongError,
+    read_frame,
+    serve,
+    write_frame,
+)
 from cxr_lightning.utils.subprocesses import WORKER_VARIABLES, helper_command
 
 _WALL_FACTOR = 4
 """Ratio of the time on the clock to the processor time after which a call is ended: the machine may be busy."""
+_SECONDS_TO_END = 5
+"""Seconds that a process has to end once it has closed its answers."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +40,13 @@ class Limits:
         memory: Bytes of memory of the process, with the libraries that it imports.
         seconds: Seconds of processor time.
         file_bytes: Bytes of each file that it writes, what it prints among them; None for any number.
+        answer_bytes: Bytes of its answer.
     """
 
     memory: int
     seconds: int
     file_bytes: int | None = None
+    answer_bytes: int = 1 << 20
 
 
 class LimitedCallError(ValueError):
@@ -66,12 +79,10 @@ class LimitedFunction:
     _lock: Lock = field(default_factory=Lock)
 
     def __post_init__(self) -> None:
-        atexit.register(self.close)
-        if hasattr(os, "register_at_fork"):  # a forked process must not use its parent's pipes
-            os.register_at_fork(after_in_child=self._forget)
+        _FUNCTIONS.add(self)
 
     def __call__(self, task: bytes) -> bytes:
-        """Call the function.
+        """Call the function; what fails in a process that was kept is tried once more in a new one.
 
         Args:
             task: Its argument.
@@ -80,8 +91,12 @@ class LimitedFunction:
             LimitedCallError: If it raises an exception, exceeds a limit, or its process ends.
         """
         if process := self._take():
-            with suppress(_OutOfMemoryError):  # earlier tasks may have left it too little
+            try:
                 return self._call(process, task)
+            except _OutOfTimeError:
+                raise
+            except LimitedCallError:  # earlier tasks may have left it too little memory, or a library in disorder
+                pass
         return self._call(_Process(self.module, self.function, self.limits), task)
 
     def close(self) -> None:
@@ -98,17 +113,16 @@ class LimitedFunction:
             if isinstance(error, _ProcessEndedError):
                 raise process.reason(self.limits) from None
             raise
-        if answer[:1] in (LAST_ANSWER, OUT_OF_MEMORY):
-            process.kill()
-        else:
+        if answer[:1] == ANSWERED:
             with self._lock:
                 self._idle.append(process)
+        else:
+            process.kill()
         if answer[:1] == OUT_OF_MEMORY:
-            raise _OutOfMemoryError(
-                f"it takes more than {self.limits.memory >> 20:,} MiB of memory", exceeds_limits=True
-            )
-        if answer[:1] == FAILED:
-            raise LimitedCallError(answer[1:].decode())
+            reason = f"it takes more than {self.limits.memory >> 20:,} MiB of memory"
+            raise LimitedCallError(reason, exceeds_limits=True)
+        if answer[:1] not in (ANSWERED, LAST_ANSWER):
+            raise LimitedCallError(answer[1:].decode(errors="replace"))
         return answer[1:]
 
     def _take(self) -> "_Process | None":
@@ -124,8 +138,27 @@ class LimitedFunction:
         self._idle, self._lock = [], Lock()
 
 
-class _OutOfMemoryError(LimitedCallError):
-    """The memory did not suffice."""
+_FUNCTIONS: WeakSet[LimitedFunction] = WeakSet()
+"""The functions in use, whose processes end with this process."""
+
+
+@atexit.register
+def _close_all() -> None:
+    for function in list(_FUNCTIONS):
+        function.close()
+
+
+def _forget_all() -> None:
+    for function in list(_FUNCTIONS):
+        function._forget()
+
+
+if hasattr(os, "register_at_fork"):  # a forked process must not use its parent's pipes
+    os.register_at_fork(after_in_child=_forget_all)
+
+
+class _OutOfTimeError(LimitedCallError):
+    """The time did not suffice."""
 
 
 class _ProcessEndedError(Exception):
@@ -138,8 +171,9 @@ class _Process:
     def __init__(self, module: str, function: str, limits: Limits) -> None:
         self._stderr: IO[bytes] = TemporaryFile()  # noqa: SIM115  # a full pipe would block the process
         self._timed_out = False
+        served_limits = (limits.memory, limits.seconds, limits.file_bytes)
         self._process = subprocess.Popen(
-            helper_command(serve.__module__, serve.__name__, module, function, *astuple(limits)),
+            helper_command(serve.__module__, serve.__name__, module, function, *served_limits),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
@@ -161,13 +195,21 @@ class _Process:
         try:
             with suppress(BrokenPipeError):  # then there is no answer either
                 write_frame(self._process.stdin, task)
-            answer = read_frame(self._process.stdout)
+            answer = read_frame(self._process.stdout, len(ANSWERED) + limits.answer_bytes)
+        except FrameTooLongError:
+            raise LimitedCallError(f"its answer has more than {limits.answer_bytes:,} bytes") from None
         finally:
             timer.cancel()
         if answer is None:
-            self._process.wait()
+            self._wait_for_end()
             raise _ProcessEndedError
         return answer
+
+    def _wait_for_end(self) -> None:
+        try:
+            self._process.wait(_SECONDS_TO_END)
+        except subprocess.TimeoutExpired:
+            raise LimitedCallError("the process that reads it gave no answer") from None
 
     def _time_out(self) -> None:
         self._timed_out = True
@@ -177,7 +219,7 @@ class _Process:
         """Why the process ended without an answer."""
         code = self._process.returncode
         if self._timed_out or code == -getattr(signal, "SIGXCPU", 0):
-            return LimitedCallError(f"it takes more than {limits.seconds} s", exceeds_limits=True)
+            return _OutOfTimeError(f"it takes more than {limits.seconds} s", exceeds_limits=True)
         if code < 0:
             return LimitedCallError(f"the library that reads it ended with signal {-code}")
         return LimitedCallError(f"the process that reads it ended with status {code} and no answer{self._last_line}")

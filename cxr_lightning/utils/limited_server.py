@@ -21,6 +21,12 @@ _LENGTH_BYTES = 8
 _MAX_HELD_FRACTION = 0.33
 """Fraction of the memory limit above which what a process still holds would be missing for the next task."""
 _MEMORY_FILE = Path("/proc/self/statm")
+_RESIDENT, _DATA = 1, 5
+"""Places in that file of what the process holds in memory, and of what the limit counts."""
+
+
+class FrameTooLongError(ValueError):
+    """An answer with more bytes than are accepted."""
 
 
 def serve(module: str, name: str, memory: int, seconds: int, file_bytes: int | None) -> None:
@@ -39,11 +45,15 @@ def serve(module: str, name: str, memory: int, seconds: int, file_bytes: int | N
     function: Callable[[bytes], bytes] = getattr(import_module(module), name)
     _limit_memory(memory)
     _limit_files(file_bytes)
+    at_first = _memory(_DATA)
     while (task := read_frame(tasks)) is not None:
         _limit_time(seconds)
         answer = _answer(function, task, memory)
         del task
         write_frame(answers, answer)
+        del answer
+        held = min(max(0, _memory(_DATA) - at_first), int(_MAX_HELD_FRACTION * memory))
+        _limit_memory(memory + held)  # the next task has as much as the first
 
 
 def _answer(function: Callable[[bytes], bytes], task: bytes, memory: int) -> bytes:
@@ -54,13 +64,13 @@ def _answer(function: Callable[[bytes], bytes], task: bytes, memory: int) -> byt
     except Exception as error:
         text = " ".join(str(error).split())[:200]
         return FAILED + f"{type(error).__name__}{': ' if text else ''}{text}".encode(errors="replace")
-    return (LAST_ANSWER if _held_memory() > _MAX_HELD_FRACTION * memory else ANSWERED) + answer
+    return (LAST_ANSWER if _memory(_RESIDENT) > _MAX_HELD_FRACTION * memory else ANSWERED) + answer
 
 
-def _held_memory() -> int:
-    """Bytes of memory that this process holds, which it may have freed; 0 where the system does not tell."""
+def _memory(place: int) -> int:
+    """Bytes of memory of this process, which it may have freed; 0 where the system does not tell."""
     try:
-        return int(_MEMORY_FILE.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return int(_MEMORY_FILE.read_text().split()[place]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, AttributeError):
         return 0
 
@@ -70,7 +80,7 @@ def _limit_memory(memory: int) -> None:
         return
     with suppress(ValueError, OSError):  # a lower limit is set already, or the system has none of this kind
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+        resource.setrlimit(resource.RLIMIT_DATA, (memory, resource.getrlimit(resource.RLIMIT_DATA)[1]))
 
 
 def _limit_files(file_bytes: int | None) -> None:
@@ -97,9 +107,15 @@ def write_frame(stream: IO[bytes], content: bytes) -> None:
     stream.flush()
 
 
-def read_frame(stream: IO[bytes]) -> bytes | None:
-    """What the other side wrote next; None at the stream's end, or where it is cut off."""
+def read_frame(stream: IO[bytes], max_bytes: int | None = None) -> bytes | None:
+    """Read what the other side wrote next; None at the stream's end, or where it is cut off.
+
+    Raises:
+        FrameTooLongError: If it has more than ``max_bytes`` bytes; they are not read.
+    """
     head = stream.read(_LENGTH_BYTES)
     length = int.from_bytes(head)
+    if max_bytes is not None and length > max_bytes:
+        raise FrameTooLongError
     content = stream.read(length)
     return content if len(head) == _LENGTH_BYTES and len(content) == length else None

@@ -23,7 +23,7 @@ from cxr_lightning.app.sweep_jobs import read_leaderboard
 from cxr_lightning.checkpoints.checkpoint_model import check_content
 from cxr_lightning.checkpoints.initial_weights import read_initial_weights
 from cxr_lightning.checkpoints.metadata import parse_description
-from cxr_lightning.checkpoints.onnx_check import answer_check
+from cxr_lightning.checkpoints.onnx_check import handle_onnx_check
 from cxr_lightning.inference.onnx_backend import OnnxBackend
 from cxr_lightning.inference.predictor import load_model
 from cxr_lightning.inference.results import read_result
@@ -118,7 +118,7 @@ def use_onnx(draw: st.DataObject, folder: Path) -> None:
     description, _ = draw.draw(altered(json.loads(entry.value)))
     entry.value = json.dumps(description)
     with used_or_one_line():
-        answer = json.loads(answer_check(program.SerializeToString()))["refused"]
+        answer = json.loads(handle_onnx_check(program.SerializeToString()))["refused"]
         assert "\n" not in answer
 
 

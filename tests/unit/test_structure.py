@@ -37,8 +37,8 @@ STRANGERS = ({"metrics", "losses"}, {"report", "data"})
 """Packages that do not know each other."""
 MAX_LINES = 260
 MAX_INNER_IMPORTS = 10
-EXTRAS = ("onnx", "onnxruntime", "onnxscript", "pydicom", "wandb")
-"""Packages of optional extras, which are imported where they are used."""
+EXTRAS = ("google", "onnx", "onnxruntime", "onnxscript", "pydicom", "wandb")
+"""Packages of optional extras, which are imported where they are used; google.protobuf is of onnx."""
 VERB_SETTINGS = "CONTEXT_SETTINGS"
 """A constant that every verb of ``cxr`` may have."""
 

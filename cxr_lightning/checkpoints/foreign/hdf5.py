@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from cxr_lightning.utils.limited_process import LimitedCallError, LimitedFunction, Limits
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-_answer_task = LimitedFunction(
-    "cxr_lightning.checkpoints.foreign.hdf5_worker", "answer_task", Limits(memory=400 << 20, seconds=15)
+_call_worker = LimitedFunction(
+    "cxr_lightning.checkpoints.foreign.hdf5_worker",
+    "handle_hdf5_task",
+    Limits(memory=400 << 20, seconds=15, answer_bytes=64 << 20),
 )
 
 
@@ -70,7 +72,7 @@ def read_arrays(path: Path, names: Sequence[str], *, display_path: Path | None =
 def _run_worker(display_path: Path, task: dict[str, Any]) -> dict[str, Any]:
     """Have :mod:`~cxr_lightning.checkpoints.foreign.hdf5_worker` do a task, and return its answer."""
     try:
-        answer: dict[str, Any] = json.loads(_answer_task(json.dumps(task).encode()))
+        answer: dict[str, Any] = json.loads(_call_worker(json.dumps(task).encode()))
     except LimitedCallError as error:
         raise ValueError(_refusal(display_path, str(error))) from None
     if "refused" in answer:

@@ -138,7 +138,7 @@ def extract_arrays(path: Path, names: list[str], out: Path) -> None:
                 np.lib.format.write_array(member, np.asarray(file[name][()], dtype=np.float32), allow_pickle=False)
 
 
-def answer_task(task: bytes) -> bytes:
+def handle_hdf5_task(task: bytes) -> bytes:
     """List the content of a file, or write some of its datasets to another file.
 
     Args:

@@ -1,6 +1,8 @@
 import csv
 import json
 import logging
+import struct
+import zlib
 from pathlib import Path
 
 import pytest
@@ -108,10 +110,16 @@ def test_interrupted_build_is_finished_and_good_images_are_kept(copy: Path, fres
     assert paths[2].stat().st_mtime_ns == kept
 
 
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
 def test_damaged_set_is_repaired(copy: Path, fresh: Path) -> None:
     paths = sorted((copy / "images").iterdir())
     paths[3].write_bytes(paths[4].read_bytes())  # whole, but another row's
     paths[5].write_bytes(b"")
+    image = paths[6].read_bytes()
+    paths[6].write_bytes(image[:33] + _chunk(b"tEXt", b"Raw profile type exif\0x") + image[33:])
     table = copy / "Data_Entry_2017_v2020.csv"
     table.write_text(table.read_text().replace("No Finding", "Hernia", 1))
     build_phantom(copy.parent, SPEC, workers=1)

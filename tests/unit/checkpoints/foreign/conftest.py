@@ -33,4 +33,4 @@ def keras_file(tmp_path: Path) -> Callable[..., Path]:
 def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Read HDF5 in this process: the same code without another process."""
 
-    monkeypatch.setattr(hdf5, "_answer_task", hdf5_worker.answer_task)
+    monkeypatch.setattr(hdf5, "_call_worker", hdf5_worker.handle_hdf5_task)
