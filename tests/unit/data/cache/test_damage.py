@@ -343,7 +343,7 @@ def test_a_request_that_is_made_during_a_comparison_stays(cache: Cache, monkeypa
         os.utime(marker, ns=(1, 1))  # as if it had been made again
         return compare(*arguments)
 
-    marker, compare = cache.folder / ".verify", build.other_corrupted_files
+    marker, compare = cache.folder / ".verify", request.other_corrupted_files
     marker.touch()
     monkeypatch.setattr(build, "other_corrupted_files", request_meanwhile)
     cache.prepare()
