@@ -12,6 +12,7 @@ import pytorch_lightning as pl
 from torch import Tensor, optim
 from torch.optim import Optimizer
 
+from cxr_lightning.utils.plain_text import one_line_reason, shorten
 from cxr_lightning.utils.trainer_callbacks import callbacks_of
 
 _ELEMENTWISE = (
@@ -129,7 +130,7 @@ def explain_restoring(error: Exception, path: str) -> ValueError:
         error: The exception.
         path: The checkpoint.
     """
-    text = " ".join(str(error).split())[:200]
+    text = one_line_reason(error)
     return _refusal(path, f"it cannot be restored ({type(error).__name__}{': ' if text else ''}{text})")
 
 
@@ -151,7 +152,7 @@ def _kind(value: object) -> str:
 
 
 def _shown(value: object) -> str:
-    return f"{value!r:.80}" if isinstance(value, str | int | float | bool | None) else _kind(value)
+    return shorten(repr(value)) if isinstance(value, str | int | float | bool | None) else _kind(value)
 
 
 def _averages_problem(saved: Mapping[Any, Any], optimizer: Optimizer, place: str) -> str | None:

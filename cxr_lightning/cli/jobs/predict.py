@@ -25,8 +25,8 @@ from cxr_lightning.utils.io import file_sha256
 from cxr_lightning.utils.output import output_may_end
 from cxr_lightning.utils.progress import progress_bar
 from cxr_lightning.utils.signals import Stopped
-from cxr_lightning.utils.terminal import say_error
-from cxr_lightning.utils.text_tables import terminal
+from cxr_lightning.utils.terminal import say, say_error
+from cxr_lightning.utils.text_tables import show_table
 from cxr_lightning.utils.unexpected import message_of
 from cxr_lightning.utils.versions import versions
 from cxr_lightning.utils.write_errors import FREE_DISK_SPACE, is_disk_full
@@ -215,12 +215,11 @@ def _heatmap_names(result: Result, all_labels: Sequence[str]) -> dict[str, str]:
 def _print_tables(results: list[Result], total: int, model: Predictor) -> None:
     if not results:
         return
-    console = terminal()
     if model.synthetic:
-        console.print("SYNTHETIC DATA: the model was trained on synthetic images", style="bold")
+        say("SYNTHETIC DATA: the model was trained on synthetic images")
     if total > _MAX_DETAILED_IMAGES:
-        console.print(overview_table(results, total))
+        show_table(overview_table(results, total))
         return
     for result in results:
         if not result.rejected:
-            console.print(finding_table(result, model.operating_point))
+            show_table(finding_table(result, model.operating_point))
