@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from benchmarks.paired_timing import describe_machine
 from cxr_lightning.data.cache import ImageMap
 from cxr_lightning.data.cache.pixels import RowChecksums
-from cxr_lightning.data.cache.read_record import ReadRecord
+from cxr_lightning.data.cache.verified_rows import VerifiedRows
 from cxr_lightning.data.dataloader import DistributedShardSampler, EpochSampler, build_image_loader
 from cxr_lightning.data.dataset import ChestXRayDataset, ImageStore
 from cxr_lightning.models.classifier import ChestXRayClassifier
@@ -61,7 +61,7 @@ def main() -> None:
 
     def checked() -> ImageMap:
         files = [str(number) for number in range(parsed.images)]
-        rows = RowChecksums(files, checksums, ReadRecord(parsed.images))
+        rows = RowChecksums(files, checksums, VerifiedRows(parsed.images))
         return ImageMap(path, range(parsed.images), SIZE, None, rows)
 
     cases: dict[str, Callable[[], ImageStore]] = {

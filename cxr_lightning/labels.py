@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from cxr_lightning.utils.plain_text import hidden_characters, visible
+from cxr_lightning.utils.plain_text import hidden_characters, shorten, visible
 
 NIH_LABELS: tuple[str, ...] = (
     "Atelectasis",
@@ -45,7 +45,6 @@ NO_FINDING = "No Finding"
 MAX_LABELS = 1_000
 """Maximum number of labels; PadChest, with the most of the known data sets, has 193."""
 MAX_LABEL_LETTERS = 200
-_SHOWN_LETTERS = 80
 _SEPARATOR = "|"
 BOX_LIST_SPELLING = {"Infiltrate": "Infiltration"}
 """Finding names of NIH's box list that differ from those of its label file, and the latter."""
@@ -62,8 +61,8 @@ def check_labels(labels: Sequence[str]) -> tuple[str, ...]:
             duplicated, or has characters that do not show themselves.
     """
     if isinstance(labels, str):  # a string is a sequence too: of its characters
-        text = labels[:_SHOWN_LETTERS]
-        raise ValueError(f"Expected a list of labels but got the text {text!r}. Write `labels` as [{text}].")
+        text = shorten(labels)
+        raise ValueError(f"Expected a list of labels but got the text '{text}'. Write `labels` as [{text}].")
     if len(labels) > MAX_LABELS:
         raise ValueError(f"Expected at most {MAX_LABELS:,} labels but got {len(labels):,}. Name fewer in `labels`.")
     names = tuple(labels)
@@ -72,7 +71,7 @@ def check_labels(labels: Sequence[str]) -> tuple[str, ...]:
     if long := [name for name in names if isinstance(name, str) and len(name) > MAX_LABEL_LETTERS]:
         raise ValueError(
             f"Expected labels of at most {MAX_LABEL_LETTERS} characters but got one of {len(long[0]):,}, "
-            f"'{long[0][:_SHOWN_LETTERS]}...'. Shorten it in `labels`."
+            f"'{shorten(long[0])}'. Shorten it in `labels`."
         )
     invalid = [name for name in names if not isinstance(name, str) or not name.strip()]
     if invalid:

@@ -27,6 +27,7 @@ from omegaconf.errors import OmegaConfBaseException
 from cxr_lightning.app.hydra_settings import check_hydra_files, check_hydra_settings
 from cxr_lightning.app.references import check_references, plain_content
 from cxr_lightning.app.yaml_files import parse_yaml, read_text
+from cxr_lightning.utils.plain_text import one_line_reason, shorten
 
 MAX_FILES = 500
 """Maximum number of files of one configuration, each as often as others name it."""
@@ -83,7 +84,7 @@ class CheckedConfigLoader(ConfigLoaderImpl):
         try:
             config = super().load_configuration(config_name, overrides, run_mode, from_shell, validate_sweep_overrides)
         except _CONFUSED as error:
-            reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            reason = f"{type(error).__name__}: {one_line_reason(error)}"
             raise ValueError(f"Expected settings that Hydra can compose but: {reason}. Correct them.") from error
         check_references(plain_content(config))
         check_hydra_settings(config)
@@ -214,7 +215,7 @@ class _CountingRepository(CachingConfigRepository):
             if len(name) > _MAX_NAME_LENGTH or name.count("${") > 2:
                 raise ValueError(
                     f"Expected names of at most {_MAX_NAME_LENGTH} characters with two ${{...}} in the defaults list "
-                    f"of '{config_path}' but got {name[:50]!r}... Correct it."
+                    f"of '{config_path}' but got '{shorten(name, 50)}'. Correct it."
                 )
             self.joined_names += name.count("${") == 2
         if self.joined_names > _MAX_JOINED_NAMES:

@@ -25,7 +25,7 @@ from cxr_lightning.utils.distributed import is_rank_zero
 from cxr_lightning.utils.file_names import PREDICTIONS_FILE
 from cxr_lightning.utils.json_values import nan_to_null
 from cxr_lightning.utils.terminal import say
-from cxr_lightning.utils.text_tables import terminal, text_cell
+from cxr_lightning.utils.text_tables import show_table
 
 
 def write_evaluation(settings: EvaluateSettings) -> float | None:
@@ -127,10 +127,9 @@ def _reason_not_fitted(settings: EvaluateSettings) -> Statement:
 
 def _print_evaluation(evaluation: Evaluation, folder: Path) -> None:
     """Print the table, the warnings and the path of the report."""
-    console = terminal()
     for table in evaluation_tables(evaluation):
-        console.print(table)
+        show_table(table)
     for warning in evaluation.warnings:
-        console.print(text_cell(f"note: {sentence(warning)}"))
-    console.print(text_cell(verdict(evaluation)))
+        say(f"note: {sentence(warning)}")
+    say(verdict(evaluation))
     say(f"report: {folder / 'report.html'}")

@@ -13,6 +13,7 @@ from hydra.errors import InstantiationException
 from cxr_lightning.app.errors import explain_error, is_refusal, raising_module
 from cxr_lightning.app.unknown_names import HYDRA_KEYS
 from cxr_lightning.utils.command_line import hydra_value
+from cxr_lightning.utils.plain_text import shorten
 from cxr_lightning.utils.plugins import is_within, trusted_packages
 
 TRAINER_KEY = "trainer"
@@ -119,7 +120,7 @@ def _settings_named(text: str, part: Part) -> str:
     named = named or [
         name for name, value in settings.items() if any(_place(word, text) >= 0 for word in _words(value))
     ]
-    shown = [f"`{part.key}.{name}` ({hydra_value(settings[name])[:_MAX_SHOWN]})" for name in named]
+    shown = [f"`{part.key}.{name}` ({shorten(hydra_value(settings[name]), _MAX_SHOWN)})" for name in named]
     return " or ".join(shown) or f"`{part.key}`"
 
 

@@ -10,6 +10,8 @@ from omegaconf.errors import GrammarParseError
 from omegaconf.grammar.gen.OmegaConfGrammarParser import OmegaConfGrammarParser
 from omegaconf.grammar_parser import parse
 
+from cxr_lightning.utils.plain_text import shorten
+
 _OF_KEYS = {"hydra": ("hydra",), "oc.select": (), "oc.deprecated": (), "oc.dict.keys": (), "oc.dict.values": ()}
 """Resolvers whose first argument is a key, and where that key is."""
 _DECODED = re.compile(r"\$\{oc\.env:\w+(,[\w.+-]*)?\}")
@@ -63,8 +65,7 @@ def parse_references(text: str, key: str) -> References:
         reason = str(error).partition("\n")[0]
         raise ValueError(f"Expected ${{...}} of OmegaConf's grammar in '{key}' but: {reason}. Correct it.") from error
     except _HiddenReferenceError as error:
-        shown = text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
-        raise ValueError(f"Expected {error} in '{key}' but got {shown}. Write it out.") from error
+        raise ValueError(f"Expected {error} in '{key}' but got {shorten(text, _MAX_SHOWN)}. Write it out.") from error
 
 
 class _HiddenReferenceError(ValueError):

@@ -12,7 +12,10 @@ from cxr_lightning.training.run_settings import is_compared
 from cxr_lightning.training.summary_model import read_summary
 from cxr_lightning.utils.command_line import override_key
 from cxr_lightning.utils.file_names import ERROR_FILE, SUMMARY_FILE
+from cxr_lightning.utils.regular_files import read_limited
 from cxr_lightning.utils.terminal import say
+
+_MAX_ERROR_BYTES = 100_000
 
 
 def show_sweep(folder: Path) -> Leaderboard:
@@ -70,6 +73,15 @@ def _read_job(folder: Path, sweep: Path) -> SweepJob:
     overrides = [] if record is None else read_overrides(record)
     settings = {override_key(override): override.partition("=")[2] for override in overrides}
     if not path.is_file():
-        message = error.read_text(encoding="utf-8").strip() if error.is_file() else ""
-        return SweepJob(name, settings, None, message)
+        return SweepJob(name, settings, None, _read_error(error))
     return SweepJob(name, settings, read_summary(path))
+
+
+def _read_error(path: Path) -> str:
+    """The message of a failed job; empty if there is none."""
+    try:
+        return read_limited(path, _MAX_ERROR_BYTES).decode("utf-8", errors="replace").strip()
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        return f"its {path.name} cannot be read: {error.strerror}"

@@ -50,7 +50,7 @@ from cxr_lightning.utils.file_names import SETTINGS_KEY
 from cxr_lightning.utils.json_values import null_to_nan
 from cxr_lightning.utils.progress import can_draw_bars
 from cxr_lightning.utils.terminal import say
-from cxr_lightning.utils.text_tables import TextTable, terminal
+from cxr_lightning.utils.text_tables import TextTable, show_table
 from cxr_lightning.utils.trainer_callbacks import callbacks_of
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def run_training(config: DictConfig, settings: TrainSettings, folder: Path, ckpt
 def show_outcome(outcome: TrainingOutcome) -> None:
     """Print the table of the test, the run's folder, and the next command, which a sweep has at its end."""
     if outcome.table is not None:
-        terminal().print(outcome.table)
+        show_table(outcome.table)
     if outcome.folder is not None:
         say(f"run folder: {outcome.folder}")
     if outcome.checkpoint is not None and HydraConfig.get().mode != RunMode.MULTIRUN:

@@ -13,6 +13,7 @@ from cxr_lightning.checkpoints.metadata_model import StoredValues
 from cxr_lightning.models.settings_model import check_recorded_settings
 from cxr_lightning.utils.checked_loading import refuse_class_names
 from cxr_lightning.utils.file_names import EPOCH_KEY, METADATA_KEY, REFERENCE_KEY
+from cxr_lightning.utils.plain_text import shorten
 from cxr_lightning.utils.torch_io import is_plain_tensor, tensors_within, values_within
 from cxr_lightning.utils.typed_values import Count, Fraction, describe_errors
 
@@ -63,7 +64,7 @@ class CheckpointEntries(StoredValues):
         """Refuse what is no tensor, except where torch's modules keep other values."""
         for name, value in state.items():
             if not isinstance(value, Tensor) and not name.endswith(_EXTRA_STATE):
-                raise ValueError(f"expected a tensor as {name[:100]!r}, not {type(value).__name__}")
+                raise ValueError(f"expected a tensor as '{shorten(name)}', not {type(value).__name__}")
         return state
 
     @model_validator(mode="after")

@@ -11,6 +11,7 @@ from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.models.version_0_1 import current_names
 from cxr_lightning.utils.file_names import METADATA_KEY
 from cxr_lightning.utils.paths import file_problem, refuse_url
+from cxr_lightning.utils.plain_text import one_line_reason
 from cxr_lightning.utils.torch_io import load_safely
 
 
@@ -64,7 +65,7 @@ def load_classifier(path: str) -> ChestXRayClassifier:
         model = ChestXRayClassifier(**settings)
         _load(model, content)
     except (TypeError, ValueError, KeyError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = one_line_reason(error, 300)
         raise ValueError(
             f"Expected a model of this version of cxr_lightning in '{path}' but it cannot be built "
             f"({type(error).__name__}: {reason}). Copy the file again, or install the version that wrote it."

@@ -21,6 +21,7 @@ from cxr_lightning.models.version_0_1 import current_names
 from cxr_lightning.utils.file_names import METADATA_KEY, REFERENCE_KEY
 from cxr_lightning.utils.io import atomic_path
 from cxr_lightning.utils.json_values import parse_json
+from cxr_lightning.utils.plain_text import one_line_reason
 from cxr_lightning.utils.versions import versions
 
 _SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
@@ -98,7 +99,7 @@ def read_safetensors(path: str) -> dict[str, Any]:
 
 
 def _refusal(path: str, error: Exception) -> ValueError:
-    reason = " ".join(str(error).split())[:200]
+    reason = one_line_reason(error)
     return ValueError(
         f"Expected a model that `cxr export` wrote in '{path}' but it is none, or is damaged "
         f"({type(error).__name__}: {reason}). Export it again."

@@ -12,6 +12,7 @@ from cxr_lightning.models.version_0_1 import current_names
 from cxr_lightning.models.weights import IMAGENET
 from cxr_lightning.utils.file_names import METADATA_KEY
 from cxr_lightning.utils.paths import file_problem, refuse_url
+from cxr_lightning.utils.plain_text import shorten
 from cxr_lightning.utils.torch_io import load_safely
 
 MAX_WEIGHT_BYTES = 400_000_000
@@ -114,7 +115,7 @@ def _bytes(tensor: Tensor) -> int:
 
 def _too_large(name: str, tensor: Tensor, path: str) -> ValueError:
     return ValueError(
-        f"Expected the weights of a network in '{path}' but '{name[:80]}' claims {_bytes(tensor):,} bytes."
+        f"Expected the weights of a network in '{path}' but '{shorten(name)}' claims {_bytes(tensor):,} bytes."
     )
 
 

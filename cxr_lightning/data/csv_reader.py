@@ -10,8 +10,9 @@ from types import MappingProxyType
 import pandas as pd
 
 from cxr_lightning.data.csv_rows import TableTooLargeError, csv_rows, first_header_line
-from cxr_lightning.data.table_problems import TableProblems, collector, quoted_names, shorten_cell
+from cxr_lightning.data.table_problems import TableProblems, collector, quoted_names
 from cxr_lightning.utils.paths import file_problem, is_lfs_pointer
+from cxr_lightning.utils.plain_text import shorten
 from cxr_lightning.utils.regular_files import FileTooLargeError, NotRegularFileError
 from cxr_lightning.utils.suggestions import did_you_mean
 
@@ -186,7 +187,7 @@ def _check_quoted_delimiter(path: Path) -> None:
 
 def _delimiter_error(line: str, noun: str, path: Path) -> ValueError:
     return ValueError(
-        f"Expected commas between the columns of '{path}' but its first line has {noun}: {line[:80]!r}. "
+        f"Expected commas between the columns of '{path}' but its first line has {noun}: '{shorten(line)}'. "
         "Export it again as CSV with commas."
     )
 
@@ -208,7 +209,7 @@ def _column_error(
         shown = [f"'{name}'{f' ({hint})' if hint else ''}" for name, hint in zip(missing, hints, strict=True)]
         more = f" and {len(shown) - _SHOWN_COLUMNS} others" if len(shown) > _SHOWN_COLUMNS else ""
         absent = f"{', '.join(shown[:_SHOWN_COLUMNS])}{more} {'are' if len(missing) > 1 else 'is'} not there and "
-        listed = [shorten_cell(name) for name in header[:_SHOWN_COLUMNS]]
+        listed = [shorten(name) for name in header[:_SHOWN_COLUMNS]]
         found.insert(0, f"{absent if any(hints) or len(wrong) > 1 else ''}the columns are {listed}")
     expected = f"one column '{wrong[0]}'" if len(wrong) == 1 else f"the columns {quoted_names(wrong)}, each once,"
     advice = _column_advice(wrong, settings, is_download)
@@ -243,7 +244,7 @@ def read_image_list(path: Path, problems: TableProblems | None = None) -> list[s
             found.add(
                 ValueError(
                     f"Expected every image once in '{path}' but {len(again)} are repeated, first "
-                    f"'{shorten_cell(again.iloc[0])}' on line {again.index[0] + 1}. Download it again."
+                    f"'{shorten(again.iloc[0])}' on line {again.index[0] + 1}. Download it again."
                 )
             )
     return list(dict.fromkeys(names))

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cxr_lightning.data.table_problems import joined_error, shorten_cell
-from cxr_lightning.utils.plain_text import hidden_characters, visible
+from cxr_lightning.data.table_problems import joined_error
+from cxr_lightning.utils.plain_text import hidden_characters, shorten, visible
 
 SPLITS = ("train", "val", "test")
 MANIFEST_COLUMNS = ("image_id", "patient_id", "path", "split", "view_position", "sex", "age")
@@ -195,4 +195,4 @@ def names_sha256(names: Sequence[str] | pd.Series) -> str:
 
 def preview(names: Sequence[object] | NDArray[np.object_]) -> str:
     """The first five names, comma separated, with dots if there are more."""
-    return ", ".join(shorten_cell(str(name)) for name in names[:5]) + (", ..." if len(names) > 5 else "")
+    return ", ".join(shorten(str(name)) for name in names[:5]) + (", ..." if len(names) > 5 else "")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from cxr_lightning.data.table_problems import TableProblems, collector, describe_words, quoted_names, shorten_cell
+from cxr_lightning.data.table_problems import TableProblems, collector, describe_words, quoted_names
 from cxr_lightning.utils.paths import escapes_root, name_problem
-from cxr_lightning.utils.plain_text import visible
+from cxr_lightning.utils.plain_text import shorten
 
 _AGE = re.compile(r"(\d{1,3})([YMD]?)")
 _YEARS_PER_UNIT = {"": 1.0, "Y": 1.0, "M": 1 / 12, "D": 1 / 365.25}
@@ -96,7 +96,7 @@ def check_image_names(
 
 def _first_name(names: pd.Series) -> str:
     """The first of some names, shortened, and its line."""
-    return f"'{visible(shorten_cell(str(names.iloc[0])))}' on line {names.index[0] + 2}"
+    return f"'{shorten(str(names.iloc[0]))}' on line {names.index[0] + 2}"
 
 
 def _is_unsafe(name: str, relative: bool) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from cxr_lightning.utils.plain_text import shorten
 from cxr_lightning.utils.suggestions import did_you_mean
 
 if TYPE_CHECKING:  # the manifest's own checks use this module
@@ -15,7 +16,7 @@ if TYPE_CHECKING:  # the manifest's own checks use this module
 
 MAX_WORDS = 20
 """Number of different words of a column that a message lists."""
-_SHOWN_NAMES, _SHOWN_LETTERS = 30, 80
+_SHOWN_NAMES = 30
 
 
 class DataProblemsError(ValueError):
@@ -128,7 +129,7 @@ def describe_words(words: pd.Series, known: Collection[str] = ()) -> str:
     for word, (count, first) in zip(lines.index[:MAX_WORDS], lines.to_numpy()[:MAX_WORDS], strict=True):
         number = f"{count} times, first " if count > 1 else ""
         hint = did_you_mean(str(word), known)
-        shown = repr(shorten_cell(word)) if word else "'' (empty)"
+        shown = f"'{shorten(word)}'" if word else "'' (empty)"
         found.append(f"{shown} {number}on line {first + 2}{f' ({hint})' if hint else ''}")
     more = f", and {len(lines) - MAX_WORDS} other words" if len(lines) > MAX_WORDS else ""
     return ", ".join(found) + more
@@ -137,9 +138,4 @@ def describe_words(words: pd.Series, known: Collection[str] = ()) -> str:
 def quoted_names(names: Sequence[str]) -> str:
     """Names in quotation marks, comma separated; of more than thirty the first and their number."""
     more = f" and {len(names) - _SHOWN_NAMES} others" if len(names) > _SHOWN_NAMES else ""
-    return ", ".join(f"'{shorten_cell(name)}'" for name in names[:_SHOWN_NAMES]) + more
-
-
-def shorten_cell(text: str) -> str:
-    """The first letters of a cell, with dots if there are more."""
-    return text if len(text) <= _SHOWN_LETTERS else f"{text[:_SHOWN_LETTERS]}..."
+    return ", ".join(f"'{shorten(name)}'" for name in names[:_SHOWN_NAMES]) + more

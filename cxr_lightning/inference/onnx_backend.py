@@ -20,6 +20,7 @@ from cxr_lightning.inference.backend import out_of_memory
 from cxr_lightning.metrics.ranking import FloatArray
 from cxr_lightning.utils.file_names import ONNX_IMAGES, ONNX_PROBABILITIES, ONNX_RAW_PROBABILITIES
 from cxr_lightning.utils.paths import file_problem
+from cxr_lightning.utils.plain_text import one_line_reason
 from cxr_lightning.utils.regular_files import read_limited
 
 
@@ -49,7 +50,7 @@ class OnnxBackend:
             self._session = open_session(content)
             description = read_description(self._session)
         except Exception as error:  # onnxruntime's errors have no common base class
-            reason = " ".join(str(error).split())[:300]
+            reason = one_line_reason(error, 300)
             raise ValueError(
                 f"Expected a model that `cxr export` wrote in '{path}' but it is none, or is damaged: {reason}. "
                 "Export it again."

@@ -12,7 +12,7 @@ from cxr_lightning.data.csv_reader import check_delimiter, read_header, read_tab
 from cxr_lightning.data.manifest import MANIFEST_COLUMNS, preview
 from cxr_lightning.inference.predictions import Predictions, check_probabilities, predictions_of
 from cxr_lightning.metrics.ranking import FloatArray
-from cxr_lightning.utils.csv_files import read_lossless, write_lossless
+from cxr_lightning.utils.csv_files import lossless_cell, read_lossless, write_lossless
 from cxr_lightning.utils.io import atomic_write_text
 from cxr_lightning.utils.paths import file_problem
 
@@ -54,24 +54,27 @@ def _targets_text(value: float) -> str:
 def read_predictions(path: Path) -> Predictions:
     """Read a file that :func:`write_predictions` wrote.
 
+    Its columns may be in another order, or some of them be deleted; names are then read as they are.
+
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If a column is missing or duplicated, an image is duplicated, or a cell holds no valid number.
     """
-    columns = _own_columns(_header(path))
-    header = list(columns)
-    labels = tuple(name.removeprefix(_RAW) for name in header if name.startswith(_RAW))
-    names = [_CALIBRATED + label for label in labels if _CALIBRATED + label in header]
+    header = _header(path)
+    columns = _columns(header)
+    labels = tuple(name.removeprefix(_RAW) for name in columns if name.startswith(_RAW))
+    names = [_CALIBRATED + label for label in labels if _CALIBRATED + label in columns]
     required = [_RAW + label for label in labels] + [_TARGET + label for label in labels]
-    absent = [name for name in (IMAGE_COLUMN, PATIENT_COLUMN, *(required or [f"{_RAW}<label>"])) if name not in header]
+    absent = [name for name in (IMAGE_COLUMN, PATIENT_COLUMN, *(required or [f"{_RAW}<label>"])) if name not in columns]
     if absent:
         raise ValueError(
             f"Expected a predictions file of evaluate.py in '{path}' but it has no column {preview(absent)}. "
             f"Score the file with 'evaluate.py predictions=...' first and give the predictions.csv of that report."
         )
-    wanted = [IMAGE_COLUMN, PATIENT_COLUMN, *required, *names]
-    raw = read_table(path, [columns[name] for name in wanted]).set_axis(wanted, axis="columns")
-    raw[[IMAGE_COLUMN, PATIENT_COLUMN]] = raw[[IMAGE_COLUMN, PATIENT_COLUMN]].map(read_lossless)
+    read = [IMAGE_COLUMN, PATIENT_COLUMN, *required, *names]
+    raw = read_table(path, [columns[name] for name in read]).set_axis(read, axis="columns")
+    if _is_own(header):
+        raw[[IMAGE_COLUMN, PATIENT_COLUMN]] = raw[[IMAGE_COLUMN, PATIENT_COLUMN]].map(read_lossless)
     _refuse_duplicates(raw[IMAGE_COLUMN], path)
     targets = np.stack([_targets(raw[_TARGET + label], path) for label in labels], axis=1)
     probabilities = _probabilities(raw, [_RAW + label for label in labels], labels, path)
@@ -100,9 +103,8 @@ def join_predictions(path: Path, table: pd.DataFrame, *, allow_missing: bool = F
         ValueError: If rows are duplicated, unknown or missing, no label is known, or a number is no probability.
     """
     header = _header(path)
-    is_own = _is_own(header)
     # With both columns in a file, `<label>` is the ground truth, so `prob_<label>` comes last and counts.
-    known = _own_columns(header) if is_own else {name: name for name in header}
+    known = _columns(header)
     columns = {label: known[name] for label in _labels_of(table) for name in (label, _RAW + label) if name in known}
     if not columns:
         raise ValueError(
@@ -110,7 +112,7 @@ def join_predictions(path: Path, table: pd.DataFrame, *, allow_missing: bool = F
             f"but its columns are {header[:30]}. Rename the columns."
         )
     raw = read_table(path, [IMAGE_COLUMN, *columns.values()])
-    if is_own:
+    if _is_own(header):
         raw[IMAGE_COLUMN] = raw[IMAGE_COLUMN].map(read_lossless)
     _refuse_duplicates(raw[IMAGE_COLUMN], path)
     images = table["image_id"].astype(str)
@@ -142,16 +144,28 @@ def _header(path: Path) -> list[str]:
     return header
 
 
-def _own_columns(header: Sequence[str]) -> dict[str, str]:
-    """The columns of a file that :func:`write_predictions` wrote, by their names before they were escaped."""
-    return {read_lossless(name): name for name in header}
+def _columns(header: Sequence[str]) -> dict[str, str]:
+    """A file's columns by their names; in one that :func:`write_predictions` wrote, by those before the escaping."""
+    is_own = _is_own(header)
+    return {read_lossless(name) if is_own else name: name for name in header}
 
 
 def _is_own(header: Sequence[str]) -> bool:
-    """Whether :func:`write_predictions` wrote a file: it has the patients, and the targets of what is predicted."""
-    names = _own_columns(header)
+    r"""Whether :func:`write_predictions` wrote a file: its columns are exactly those, spelled and ordered as there.
+
+    Other people's names are never taken for escaped ones: ``dir\x01.png`` may be an image of theirs.
+    """
+    names = [read_lossless(name) for name in header]
     labels = [name.removeprefix(_RAW) for name in names if name.startswith(_RAW)]
-    return PATIENT_COLUMN in names and bool(labels) and all(_TARGET + label in names for label in labels)
+    return bool(labels) and any(
+        list(header) == [lossless_cell(name) for name in _column_names(labels, prefixes)]
+        for prefixes in ((_RAW, _TARGET), (_RAW, _CALIBRATED, _TARGET))
+    )
+
+
+def _column_names(labels: Sequence[str], prefixes: Sequence[str]) -> list[str]:
+    """Names of the columns, in their order, before they are escaped."""
+    return [IMAGE_COLUMN, PATIENT_COLUMN, *(prefix + label for prefix in prefixes for label in labels)]
 
 
 def _labels_of(table: pd.DataFrame) -> list[str]:

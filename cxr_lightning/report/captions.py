@@ -1,10 +1,10 @@
 """Captions and file names of heat maps."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from cxr_lightning.explain.results import Explanation, Overlay
 from cxr_lightning.report.formats import format_probability
-from cxr_lightning.utils.safe_names import safe_name
+from cxr_lightning.utils.safe_names import safe_name, safe_names
 
 GRADCAM_FOLDER = "gradcam"
 """Name of the folder with the figures of heat maps, beside the page."""
@@ -59,15 +59,16 @@ def overlay_file_names(gallery: Sequence[Overlay]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def heatmap_file_name(image_id: str, label: str, *, path: str = "") -> str:
-    """File name of one image's heat map, such as ``00000001_000_Mass.png``.
+def heatmap_file_names(image_id: str, labels: Iterable[str], *, path: str = "") -> dict[str, str]:
+    """File names of one image's heat maps by finding, such as ``00000001_000_Mass.png``.
 
     Args:
         image_id: The image's name without its suffix.
-        label: The finding.
+        labels: All findings of the model, so that a finding's name does not depend on which are drawn.
         path: The image's path, where images of the same name are told apart by it.
     """
-    return f"{safe_name(image_id, path)}_{safe_name(label)}.png"
+    stem = safe_name(image_id, path)
+    return {label: f"{stem}_{name}.png" for label, name in safe_names(labels).items()}
 
 
 def heatmap_row_file_name(image_id: str) -> str:

@@ -1,25 +1,23 @@
 """Comparison of two models: a table for the terminal and a CSV file."""
 
-import math
 from collections.abc import Iterator
-from decimal import Decimal
 from pathlib import Path
 
 from rich import box
 
 from cxr_lightning.evaluation.comparison import AurocDifference, Comparison
-from cxr_lightning.report.formats import format_number, format_signed
+from cxr_lightning.report.formats import csv_number, format_number, format_signed
 from cxr_lightning.report.wording import NOT_FOR_CLINICAL_USE
 from cxr_lightning.utils.csv_files import TableWriter
 from cxr_lightning.utils.io import atomic_write_text
-from cxr_lightning.utils.text_tables import TextTable, terminal
+from cxr_lightning.utils.text_tables import TextTable, show_table
 
 _COLUMNS = ("finding", "first", "second", "difference", "low", "high", "p", "p_holm")
 
 
 def show_comparison(comparison: Comparison) -> None:
     """Print the table of a comparison."""
-    terminal().print(comparison_table(comparison))
+    show_table(comparison_table(comparison))
 
 
 def comparison_title(comparison: Comparison) -> str:
@@ -77,8 +75,4 @@ def _rows(comparison: Comparison) -> Iterator[list[object]]:
         difference = result.difference
         values = (result.first, result.second, difference.value, difference.low, difference.high)
         p_values = (result.p_value, result.adjusted_p_value)
-        yield [name, *map(_csv_number, (*values, *p_values))]
-
-
-def _csv_number(value: float) -> Decimal | str:
-    return "n/a" if math.isnan(value) else Decimal(format_number(value, 6))
+        yield [name, *map(csv_number, (*values, *p_values))]

@@ -14,7 +14,8 @@ from cxr_lightning.metrics.calibration import ReliabilityCurve
 from cxr_lightning.metrics.ranking import FloatArray
 from cxr_lightning.report.formats import format_estimate, format_number
 from cxr_lightning.report.small_multiples import format_panel, small_multiples
-from cxr_lightning.report.theme import BLUE, MUTED, ORANGE, PAPER, shorten
+from cxr_lightning.report.theme import BLUE, MUTED, ORANGE, PAPER
+from cxr_lightning.utils.plain_text import shorten
 
 _CELLS = 400  # cells per axis; consecutive points in the same cell are drawn once
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")

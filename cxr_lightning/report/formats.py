@@ -1,6 +1,7 @@
 """Formats of numbers and texts in tables, figures and pages; ``n/a`` for what is undefined."""
 
 import math
+from decimal import Decimal
 from html import escape
 
 from cxr_lightning.metrics.bootstrap import Estimate
@@ -26,6 +27,16 @@ def format_number(value: float, digits: int = 3) -> str:
         ('0.812', 'n/a')
     """
     return "n/a" if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def csv_number(value: float) -> Decimal | str:
+    """A number as a cell of a CSV file, with six significant digits; ``n/a`` where it is undefined.
+
+    Example:
+        >>> print(csv_number(0.8123456789), csv_number(1e-9), csv_number(float("nan")))
+        0.812346 1E-9 n/a
+    """
+    return Decimal(f"{value:.6g}") if math.isfinite(value) else "n/a" if math.isnan(value) else str(value)
 
 
 def format_estimate(estimate: Estimate, digits: int = 3) -> str:

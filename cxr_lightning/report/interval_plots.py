@@ -11,7 +11,8 @@ from cxr_lightning.evaluation.results import Evaluation
 from cxr_lightning.metrics.bootstrap import Estimate
 from cxr_lightning.metrics.ranking import top_labels
 from cxr_lightning.report.formats import format_estimate, format_number
-from cxr_lightning.report.theme import BLUE, MUTED, ORANGE, RULE, WIDTH, figure_style, new_figure, shorten
+from cxr_lightning.report.theme import BLUE, MUTED, ORANGE, RULE, WIDTH, figure_style, new_figure
+from cxr_lightning.utils.plain_text import shorten
 
 _LEFT, _RIGHT, _TOP, _BOTTOM, _ROW_HEIGHT = 2.5, 1.75, 0.62, 0.5, 0.25  # inches
 
@@ -56,7 +57,7 @@ def _draw_rows(evaluation: Evaluation, name: str, rows: Sequence[_Row]) -> Figur
         _draw_references(axes, evaluation)
         for position, row in enumerate(rows):
             _draw_row(axes, position, row)
-        axes.set_yticks(range(len(rows)), [shorten(row.name) for row in rows])
+        axes.set_yticks(range(len(rows)), [shorten(row.name, 30) for row in rows])
         for tick, row in zip(axes.get_yticklabels(), rows, strict=True):
             tick.set_fontweight("normal" if row.estimate else "bold")
         axes.tick_params(axis="y", length=0)

@@ -10,13 +10,14 @@ from rich import box
 from cxr_lightning.evaluation.leaderboard import Leaderboard, LeaderboardEntry
 from cxr_lightning.report.figure_export import save_png
 from cxr_lightning.report.formats import format_number
-from cxr_lightning.report.theme import BLUE, MUTED, ORANGE, figure_style, shorten
+from cxr_lightning.report.theme import BLUE, MUTED, ORANGE, figure_style
 from cxr_lightning.report.wording import DIFFERENT_VALIDATION, NOT_FOR_CLINICAL_USE, sweep_title
 from cxr_lightning.utils.csv_files import TableWriter
 from cxr_lightning.utils.file_names import SWEEP_FILES
 from cxr_lightning.utils.io import atomic_write_text
+from cxr_lightning.utils.plain_text import shorten
 from cxr_lightning.utils.terminal import say
-from cxr_lightning.utils.text_tables import TextTable, terminal, text_cell
+from cxr_lightning.utils.text_tables import TextTable, show_table
 
 _CSV_FILE, _FIGURE_FILE = SWEEP_FILES
 _MAX_DRAWN_ENTRIES = 30
@@ -26,9 +27,9 @@ _MAX_LINE_LENGTH, _MAX_TITLE_LENGTH = 52, 100
 def show_leaderboard(board: Leaderboard, folder: Path) -> None:
     """Print a sweep's leaderboard, and write it into the sweep's folder."""
     write_leaderboard(board, folder)
-    terminal().print(leaderboard_table(board))
+    show_table(leaderboard_table(board))
     if not board.same_validation:
-        terminal().print(text_cell(f"note: {DIFFERENT_VALIDATION}"))
+        say(f"note: {DIFFERENT_VALIDATION}")
     say(f"leaderboard: {folder / _CSV_FILE}")
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from cxr_lightning.report.theme import shorten
 from cxr_lightning.utils.io import atomic_write_bytes
+from cxr_lightning.utils.plain_text import shorten
 
 _MAX_TITLE_LENGTH = 110
 _TRAIN, _VAL = "#1f5fa8", "#c8501e"

@@ -9,6 +9,7 @@ from cxr_lightning.evaluation.label_result import LabelResult, OperatingPoint
 from cxr_lightning.evaluation.results import Evaluation
 from cxr_lightning.metrics.bootstrap import Estimate
 from cxr_lightning.metrics.report_metric import ReportMetric
+from cxr_lightning.report.formats import csv_number
 from cxr_lightning.utils.csv_files import TableWriter
 from cxr_lightning.utils.io import atomic_write_text
 
@@ -49,10 +50,10 @@ def _row(result: LabelResult, metrics: Sequence[ReportMetric], rules: Iterable[s
     cells: dict[str, Cell] = {
         "n": result.n,
         "positives": result.positives,
-        "prevalence": _cell(result.prevalence),
+        "prevalence": csv_number(result.prevalence),
         **{key: cell for metric in metrics for key, cell in _estimate(metric, result.metrics[metric.name]).items()},
-        "calibrated_brier": _cell(calibration.brier if calibration else math.nan),
-        "calibrated_ece": _cell(calibration.ece if calibration else math.nan),
+        "calibrated_brier": csv_number(calibration.brier if calibration else math.nan),
+        "calibrated_ece": csv_number(calibration.ece if calibration else math.nan),
     }
     for rule in rules:
         cells |= {f"{rule} {name}": value for name, value in _point(operating_point(result, rule)).items()}
@@ -64,20 +65,16 @@ def _point(point: OperatingPoint | None) -> Mapping[str, Cell]:
     """Cells of an operating point; PPV and NPV are those at the prevalence in the evaluated images."""
     values = point.at[0] if point and point.at else None
     return {
-        "threshold": _cell(point.threshold if point else math.nan),
-        "calibrated threshold": _cell(point.calibrated_threshold if point else math.nan),
-        "sensitivity": _cell(point.sensitivity.value if point else math.nan),
-        "specificity": _cell(point.specificity.value if point else math.nan),
-        "ppv": _cell(values.ppv if values else math.nan),
-        "npv": _cell(values.npv if values else math.nan),
+        "threshold": csv_number(point.threshold if point else math.nan),
+        "calibrated threshold": csv_number(point.calibrated_threshold if point else math.nan),
+        "sensitivity": csv_number(point.sensitivity.value if point else math.nan),
+        "specificity": csv_number(point.specificity.value if point else math.nan),
+        "ppv": csv_number(values.ppv if values else math.nan),
+        "npv": csv_number(values.npv if values else math.nan),
     }
 
 
 def _estimate(metric: ReportMetric, estimate: Estimate) -> dict[str, Cell]:
     """Cells of a metric: its value, and the ends of its interval where it has one."""
     ends = {"_low": estimate.low, "_high": estimate.high} if metric.interval else {}
-    return {f"{metric.name}{ending}": _cell(value) for ending, value in {"": estimate.value, **ends}.items()}
-
-
-def _cell(value: float) -> Cell:
-    return Decimal(f"{value:.6g}") if math.isfinite(value) else "n/a" if math.isnan(value) else str(value)
+    return {f"{metric.name}{ending}": csv_number(value) for ending, value in {"": estimate.value, **ends}.items()}

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from cxr_lightning.explain.results import Overlay
 from cxr_lightning.report.captions import alternative_text, target_name
 from cxr_lightning.report.formats import format_probability
-from cxr_lightning.report.theme import figure_style, shorten
+from cxr_lightning.report.theme import figure_style
 from cxr_lightning.report.wording import NOT_FOR_CLINICAL_USE
 from cxr_lightning.utils.coordinates import IMAGE_EXTENT
+from cxr_lightning.utils.plain_text import shorten
 
 Colors = NDArray[np.float64]
 
@@ -69,7 +70,7 @@ def overlay_row_figure(overlays: Sequence[Overlay], title: str, *, synthetic: bo
             _panel(figure, (_MARGIN, bottom + _MARGIN), _SMALL_PANEL, _gray_colors(row[0]), replace(row[0], boxes=()))
             for column, overlay in enumerate(row, start=1):
                 left = _MARGIN + column * step
-                _line(figure, (left, top), shorten(overlay.label), 9, bold=True, width=_SMALL_PANEL)
+                _line(figure, (left, top), shorten(overlay.label, 30), 9, bold=True, width=_SMALL_PANEL)
                 facts = f"probability {format_probability(overlay.probability)}"
                 _line(figure, (left, top + 0.19), facts, 8, width=_SMALL_PANEL)
                 _map_panel(figure, (left, bottom + _MARGIN), _SMALL_PANEL, overlay)
@@ -103,7 +104,7 @@ def blend_heatmap(gray: Colors, heatmap: NDArray[np.float32]) -> Colors:
 def _headings(figure: Figure, overlay: Overlay, title: str, synthetic: bool) -> None:
     facts = f"probability {format_probability(overlay.probability)}, target {target_name(overlay)}"
     _title_lines(figure, title, synthetic)
-    _line(figure, (_MARGIN, 0.42), f"{shorten(overlay.label)}, {shorten(overlay.kind)}", 11, bold=True)
+    _line(figure, (_MARGIN, 0.42), f"{shorten(overlay.label, 30)}, {shorten(overlay.kind, 30)}", 11, bold=True)
     _line(figure, (_MARGIN, 0.65), f"{facts}, image {shorten(overlay.image_id, 40)}", 9)
 
 

@@ -9,7 +9,8 @@ from matplotlib.lines import Line2D
 
 from cxr_lightning.evaluation.label_result import LabelResult
 from cxr_lightning.evaluation.results import Evaluation
-from cxr_lightning.report.theme import MUTED, figure_style, new_figure, shorten
+from cxr_lightning.report.theme import MUTED, figure_style, new_figure
+from cxr_lightning.utils.plain_text import shorten
 
 _COLUMNS = 4
 _LEFT, _RIGHT, _TOP, _BOTTOM = 0.62, 0.14, 0.95, 0.5  # inches

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from cxr_lightning.evaluation.results import Evaluation
 from cxr_lightning.report.wording import NOT_FOR_CLINICAL_USE, evaluation_title
-from cxr_lightning.utils.plain_text import visible
+from cxr_lightning.utils.plain_text import shorten
 
 INK, MUTED, RULE, PAPER = "#1b1f24", "#5c6570", "#d3d8de", "#ffffff"
 BLUE, ORANGE = "#1f5fa8", "#c8501e"
@@ -48,17 +48,6 @@ def figure_style() -> Iterator[None]:
         mpl.rcParams.update(_RC)
         warnings.filterwarnings("ignore", "Glyph .* missing")  # a name in another script; in SVG it stays text
         yield
-
-
-def shorten(text: str, limit: int = 30) -> str:
-    """Put text on one line, with hidden characters as escapes, and cut it after ``limit`` characters.
-
-    Example:
-        >>> shorten("Pleural Thickening", 10)
-        'Pleural T…'
-    """
-    line = " ".join(visible(text).split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
 def new_figure(evaluation: Evaluation, name: str, width: float, height: float) -> Figure:

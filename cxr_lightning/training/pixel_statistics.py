@@ -12,6 +12,7 @@ from cxr_lightning.data.datamodule import ChestXRayDataModule
 from cxr_lightning.models.preprocess import featurewise_statistics
 from cxr_lightning.utils.file_names import STATISTICS_FILE
 from cxr_lightning.utils.io import atomic_write_text
+from cxr_lightning.utils.regular_files import FileTooLargeError, NotRegularFileError, read_limited
 from cxr_lightning.utils.typed_values import TypedValues, describe_errors
 
 logger = logging.getLogger(__name__)
@@ -62,12 +63,12 @@ def shared_training_statistics(datamodule: ChestXRayDataModule, folder: Path) ->
 
 def _read_statistics(path: Path) -> StoredStatistics | None:
     """Read what another process or an earlier start has computed; None if it did not, or the file is damaged."""
-    if not path.is_file():
-        return None
-    with path.open("rb") as file:
-        content = file.read(_MAX_FILE_BYTES)
     try:
-        return StoredStatistics.model_validate_json(content)
+        return StoredStatistics.model_validate_json(read_limited(path, _MAX_FILE_BYTES))
+    except FileNotFoundError:
+        return None
+    except (FileTooLargeError, NotRegularFileError) as error:
+        logger.warning("'%s' is damaged and computed again: %s", path, error.strerror)
     except ValidationError as error:
         logger.warning("'%s' is damaged and computed again: in it, %s", path, describe_errors(error))
-        return None
+    return None

@@ -12,6 +12,7 @@ import pytorch_lightning as pl
 from torch import Tensor, optim
 from torch.optim import Optimizer
 
+from cxr_lightning.utils.plain_text import one_line_reason, shorten
 from cxr_lightning.utils.trainer_callbacks import callbacks_of
 
 _STATES = ("loops", "callbacks", "optimizer_states", "lr_schedulers")
@@ -131,7 +132,7 @@ def explain_restoring(error: Exception, path: str) -> ValueError:
         error: The exception.
         path: The checkpoint.
     """
-    text = " ".join(str(error).split())[:200]
+    text = one_line_reason(error)
     return _refusal(path, f"it cannot be restored ({type(error).__name__}{': ' if text else ''}{text})")
 
 
@@ -153,7 +154,7 @@ def _kind(value: object) -> str:
 
 
 def _shown(value: object) -> str:
-    return f"{value!r:.80}" if isinstance(value, str | int | float | bool | None) else _kind(value)
+    return shorten(repr(value)) if isinstance(value, str | int | float | bool | None) else _kind(value)
 
 
 def _averages_problem(saved: object, optimizer: Optimizer, place: str) -> str | None:

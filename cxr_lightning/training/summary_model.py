@@ -29,7 +29,7 @@ class MonitoredMetric(StoredValues):
     """The best value; null where it was never defined."""
 
 
-class TestResult(StoredValues):
+class ScoresOnTest(StoredValues):
     """AUROC on the test images."""
 
     macro_auroc: Fraction
@@ -57,7 +57,7 @@ class RunSummary(StoredValues):
     """The metric by which epochs were compared."""
     best_checkpoint: str | None
     """Path of the checkpoint that was tested."""
-    test: TestResult | None
+    test: ScoresOnTest | None
     """Results on the test images; null without a test."""
     seconds: Number
     """Duration of the run in seconds."""

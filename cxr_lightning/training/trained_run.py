@@ -1,5 +1,6 @@
 """A finished training: its folder, its summary and its best checkpoint."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from cxr_lightning.training.summary_model import read_summary
 from cxr_lightning.utils.file_names import CURVE_FILE, SUMMARY_FILE
 from cxr_lightning.utils.json_values import null_to_nan
 from cxr_lightning.utils.plain_text import visible
+from cxr_lightning.utils.regular_files import read_limited
+
+_MAX_CURVE_BYTES = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -65,12 +69,11 @@ class TrainedRun:
 
     def _repr_html_(self) -> str:
         title = html_text(data_title(self.summary["data"]))
-        curve = self.folder / CURVE_FILE
         picture = ""
-        if curve.is_file():
+        with suppress(OSError):  # a run without a validation has no curve, and somebody's folder may hold anything
+            curve = png_url(read_limited(self.folder / CURVE_FILE, _MAX_CURVE_BYTES))
             picture = (
-                f'<img alt="Loss and AUROC by epoch: {title}" src="{png_url(curve.read_bytes())}" '
-                'style="max-width: 100%; width: 46rem">'
+                f'<img alt="Loss and AUROC by epoch: {title}" src="{curve}" style="max-width: 100%; width: 46rem">'
             )
         folder = html_text(str(_short(self.folder)))
         return f"<p><strong>{title}</strong></p>{picture}<p>{folder}. {NOT_FOR_CLINICAL_USE}</p>"

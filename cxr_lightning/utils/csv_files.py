@@ -9,8 +9,8 @@ from typing import TextIO
 from cxr_lightning.utils.plain_text import hex_escape, is_hidden, visible
 
 _FORMULA_STARTS = ("=", "+", "-", "@")
-_ESCAPE = re.compile(r"\\(\\|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
-"""An escape of :func:`lossless_cell`."""
+_ESCAPE = re.compile(r"\\(\\|x[0-9a-f]{2}|u[0-9a-f]{4}|U00(?:10|0[0-9a-f])[0-9a-f]{4})")
+"""An escape of :func:`lossless_cell`; numbers of no character are none."""
 
 
 class TableWriter:

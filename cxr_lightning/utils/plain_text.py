@@ -31,6 +31,35 @@ def visible(text: str) -> str:
     return "".join(escape(character) if is_hidden(character) else character for character in text)
 
 
+def shorten(text: str, limit: int = 80) -> str:
+    r"""The beginning of a text as one line, with hidden characters as escapes, and ``…`` where more was.
+
+    Args:
+        text: The text, which may be very long.
+        limit: Maximum number of characters.
+
+    Example:
+        >>> print(shorten("Pleural Thickening", 10), shorten("a\nb"))
+        Pleural T… a\nb
+    """
+    line = visible(text[: limit + 1])
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def one_line_reason(error: BaseException, limit: int = 200) -> str:
+    r"""The message of a library's error as one short line, for parentheses in a message of this package.
+
+    Args:
+        error: The error.
+        limit: Maximum number of characters.
+
+    Example:
+        >>> one_line_reason(ValueError("bad header:\n   magic\x1b[2J"))
+        'bad header: magic\\x1b[2J'
+    """
+    return shorten(" ".join(str(error).split()), limit)
+
+
 def hidden_characters(text: str) -> str:
     """The characters of a text that do not show themselves, in their order; names of findings and images have none."""
     return "" if visible(text) == text else "".join(filter(is_hidden, text))

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from cxr_lightning.utils.plain_text import visible
 from cxr_lightning.utils.signals import raise_if_stopped
-from cxr_lightning.utils.text_tables import terminal
+from cxr_lightning.utils.text_tables import error_console
 
 LOG_INTERVAL_SECONDS = 60.0
 """Time between two log messages."""
@@ -82,7 +82,7 @@ def progress_bar(description: str, total: int, *, shown: bool = True) -> Iterato
         total: Number of images.
         shown: Whether anything is shown.
     """
-    console = terminal(stderr=True)
+    console = error_console()
     if shown and not can_draw_bars(console):
         yield _ProgressLog(description, total).advance
         return

@@ -9,14 +9,13 @@ from rich.text import Text
 
 from cxr_lightning.utils.plain_text import visible
 
+_PLAIN: dict[str, Any] = {"markup": False, "emoji": False, "highlight": False}
+"""Nothing is taken for markup, emoji codes or to be colored."""
 
-def terminal(*, stderr: bool = False) -> Console:
-    """The console of standard output or standard error; it takes nothing for markup, emoji codes or to be colored.
 
-    Args:
-        stderr: Whether it is that of standard error.
-    """
-    return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+def error_console() -> Console:
+    """The console of standard error, for bars of progress; it takes nothing for markup, emoji codes or a color."""
+    return Console(stderr=True, **_PLAIN)
 
 
 def text_cell(text: object, style: StyleType = "") -> Text:
@@ -47,6 +46,11 @@ class TextTable(Table):
     def add_row(self, *cells: RenderableType | None, **options: Any) -> None:  # noqa: ANN401  # rich's
         """Add a row; texts are shown as they are."""
         super().add_row(*map(_shown, cells), **options)
+
+
+def show_table(table: TextTable) -> None:
+    """Print a table on standard output; for lines there is :func:`~cxr_lightning.utils.terminal.say`."""
+    Console(**_PLAIN).print(table)
 
 
 def _shown(cell: RenderableType | None) -> Any:  # noqa: ANN401  # as rich's own signatures differ

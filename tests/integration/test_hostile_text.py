@@ -24,7 +24,7 @@ from tests.conftest import SMALL, newest, start, without_figures
 
 FINDINGS = (
     *("[red]x[/nope]", "=1+1", "a$b$", "$\\frac{", "<script>alert(1)</script>", "../x", "..:x", "-5"),
-    *("@f, \"g\" 'h'", "\uff1d2", "long " * 60),
+    *("@f, \"g\" 'h'", "\uff1d2", "long " * 39),
 )
 IMAGES = ("=1+1", "[red]x[bold]", "a$b$", "<b>&amp;", "-5", "@x", "'=q", "\uff0b1", "it's", "n" * 200)
 PATIENTS = ("=p+1", "'=q", "-5", "@x", "[red]p[/nope]", "<script>alert(1)</script>", "../p", "a$b$", "''=", "\\x1b")

@@ -57,8 +57,30 @@ OUTLETS = ("utils/terminal.py", "utils/text_tables.py")
 """Modules through which text and tables go to the terminal; every other one uses them."""
 CSV_OUTLETS = ("utils/csv_files.py", "phantom/tables.py")
 """Modules that write CSV: for all data, and the synthetic set's own tables, which are read again."""
-PIPED = ("utils/subprocesses.py", "checkpoints/foreign/hdf5_worker.py")
+PIPED = ("utils/subprocesses.py",)
 """Functions in processes of their own, whose output this package reads."""
+
+READERS = ("utils/regular_files.py", "utils/json_values.py")
+"""Modules by which files that other people may have written are opened and parsed; every other one uses them."""
+OTHER_READERS = (
+    "app/source_names.py",  # the source of this package and of trusted ones
+    "app/yaml_files.py",
+    "checkpoints/foreign/hdf5.py",  # here and below: answers of processes of this package, and their tasks
+    "checkpoints/foreign/hdf5_worker.py",
+    "checkpoints/onnx_verdicts.py",
+    "data/cache/decode.py",
+    "data/datasets/registry.py",  # a copy of plain values
+    "imaging/isolated.py",
+    "inference/results_folder.py",  # the end of a file that it writes itself
+    "phantom/worker.py",
+    "report/html_page.py",  # files of this package
+    "training/run_settings.py",  # a copy of plain values
+    "utils/helper_program.py",
+    "utils/io.py",  # a folder
+    "utils/limited_server.py",  # of the system
+    "utils/subprocesses.py",
+)
+"""Modules that open or parse what nobody else has written, or as their docstrings say."""
 
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 VERBS = sorted((PACKAGE / "cli" / "verbs").glob("[!_]*.py"))
@@ -97,6 +119,28 @@ def called_names(path: Path) -> set[str]:
     """The dotted names of what a module calls, such as ``print`` and ``csv.writer``."""
     calls = (node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
     return {ast.unparse(function) for function in calls if isinstance(function, ast.Name | ast.Attribute)}
+
+
+def reads_by_itself(path: Path) -> bool:
+    """Whether a module opens a file to read it, reads one whole by its path, or parses JSON."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.Call):
+            continue
+        function = ast.unparse(node.func)
+        modes = [
+            value.value
+            for value in (*node.args, *(keyword.value for keyword in node.keywords if keyword.arg == "mode"))
+            if isinstance(value, ast.Constant) and isinstance(value.value, str) and len(value.value) <= 3
+        ]
+        if function in ("json.loads", "json.load") or function.endswith((".read_text", ".read_bytes")):
+            return True
+        if function in ("open", "io.open") and not any(set(mode) & set("wax") for mode in modes):
+            return True
+        if function == "os.open" and "O_WRONLY" not in ast.unparse(node):
+            return True
+        if function.endswith(".open") and (any("r" in mode for mode in modes) or not (node.args or node.keywords)):
+            return True
+    return False
 
 
 def part(dotted: str) -> str | None:
@@ -166,6 +210,31 @@ def test_what_is_imported_by_name_exists_and_keeps_the_order(path: Path) -> None
 
 def test_only_few_modules_open_files_to_write() -> None:
     assert {id_of(path) for path in MODULES if opens_for_writing(path)} == set(WRITERS)
+
+
+def test_files_are_read_and_json_is_parsed_in_one_way() -> None:
+    assert {id_of(path) for path in MODULES if reads_by_itself(path)} == {*READERS, *OTHER_READERS}
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("path.open('rb')", True),
+        ("path.open()", True),
+        ("open(path)", True),
+        ("open(path, mode='r')", True),
+        ("path.read_bytes()", True),
+        ("json.load(file)", True),
+        ("path.open('xb')", False),
+        ("open(path, 'w')", False),
+        ("os.open(os.devnull, os.O_WRONLY)", False),
+        ("Image.open(buffer)", False),
+        ("read_limited(path, 9)", False),
+    ],
+)
+def test_reading_is_recognized(tmp_path: Path, code: str, expected: bool) -> None:
+    (tmp_path / "module.py").write_text(code)
+    assert reads_by_itself(tmp_path / "module.py") is expected
 
 
 def test_the_synthetic_set_knows_nothing_of_data_sets() -> None:

@@ -14,6 +14,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+from cxr_lightning.utils.plain_text import one_line_reason
+
 _MAX_OBJECTS = 50_000
 _MAX_DEPTH = 40
 _MAX_BYTES = 1 << 30
@@ -159,5 +161,5 @@ def handle_hdf5_task(task: bytes) -> bytes:
     except MemoryError:
         raise
     except Exception as error:  # a damaged file makes the library raise almost anything
-        content = {"refused": f"it is damaged ({' '.join(str(error).split())[:200]})"}
+        content = {"refused": f"it is damaged ({one_line_reason(error)})"}
     return json.dumps(content).encode()

@@ -3,9 +3,7 @@
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +19,7 @@ from cxr_lightning.checkpoints.foreign.keras_config import (
 from cxr_lightning.checkpoints.foreign.keras_layouts import read_keras_layers
 from cxr_lightning.checkpoints.foreign.keras_mapping import map_weights, to_torch_layout
 from cxr_lightning.utils.paths import escapes_root
+from cxr_lightning.utils.plain_text import one_line_reason
 
 WEIGHTS_MEMBER = "model.weights.h5"
 """Name of the HDF5 file in a ``.keras`` archive."""
@@ -32,14 +31,12 @@ _MAX_COMPRESSION_RATIO = 20
 _COMPRESSION_ALLOWANCE = 65_536
 
 
-def read_keras_hdf5(
-    path: Path, config: Mapping[str, Any] | None = None, *, display_path: Path | None = None
-) -> ForeignWeights:
+def read_keras_hdf5(path: Path, config_text: str | None = None, *, display_path: Path | None = None) -> ForeignWeights:
     """Read the network in a Keras HDF5 file.
 
     Args:
         path: The file.
-        config: The model's configuration, if it is stored elsewhere.
+        config_text: The model's configuration, if it is stored elsewhere; empty if there is none.
         display_path: Path that messages name instead, if the file was unpacked from another.
 
     Raises:
@@ -47,9 +44,10 @@ def read_keras_hdf5(
     """
     shown = display_path or path
     contents = list_contents(path, display_path=shown)
-    if config is None:
-        config = parse_keras_config(str(contents.attributes[""].get("model_config", "")))
+    if config_text is None:
+        config_text = str(contents.attributes[""].get("model_config", ""))
     try:
+        config = parse_keras_config(config_text)
         layers = read_keras_layers(contents)
         mapping = map_weights(layers, contents.shapes)
         check_keras_config(config)
@@ -94,9 +92,9 @@ def read_keras_archive(path: Path) -> ForeignWeights:
             unpacked = Path(folder) / WEIGHTS_MEMBER
             _unpack(archive, weights, unpacked, path)
             text = archive.read(config).decode("utf-8", errors="replace") if config is not None else ""
-            return read_keras_hdf5(unpacked, parse_keras_config(text) or {}, display_path=path)
+            return read_keras_hdf5(unpacked, text, display_path=path)
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError) as error:
-        raise ValueError(_refusal(path, f"it is damaged ({' '.join(str(error).split())[:200]})")) from error
+        raise ValueError(_refusal(path, f"it is damaged ({one_line_reason(error)})")) from error
 
 
 def _find_members(archive: zipfile.ZipFile, path: Path) -> tuple[zipfile.ZipInfo, zipfile.ZipInfo | None]:

@@ -1,6 +1,5 @@
 """Configuration of a Keras model: what it states about the network beyond the weights, and what cannot be converted."""
 
-import json
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -8,6 +7,8 @@ from typing import Any
 
 from cxr_lightning.checkpoints.foreign.hdf5 import HDF5Contents
 from cxr_lightning.checkpoints.foreign.keras_mapping import KERAS_BATCH_NORM_EPSILON
+from cxr_lightning.utils.json_values import parse_json
+from cxr_lightning.utils.plain_text import one_line_reason
 
 KerasConfig = Mapping[str, Any]
 
@@ -19,11 +20,18 @@ _MAX_EPSILON = 0.1
 
 
 def parse_keras_config(text: str) -> KerasConfig | None:
-    """Parse a configuration's JSON text; None if it cannot be parsed or is no object."""
-    try:
-        parsed = json.loads(text)
-    except (ValueError, RecursionError):
+    """Parse a configuration's JSON text; None if there is none, or it is no object.
+
+    Raises:
+        ValueError: If it cannot be parsed, so that nobody knows what the model does; the message is a clause that
+            begins with "its".
+    """
+    if not text:
         return None
+    try:
+        parsed = parse_json(text)
+    except ValueError as error:
+        raise ValueError(f"its configuration cannot be read ({one_line_reason(error)})") from error
     return parsed if isinstance(parsed, Mapping) else None
 
 

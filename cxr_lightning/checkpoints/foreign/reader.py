@@ -10,6 +10,7 @@ from cxr_lightning.checkpoints.foreign.pytorch import read_foreign_safetensors, 
 from cxr_lightning.checkpoints.metadata import exported_description
 from cxr_lightning.utils.file_names import FOREIGN_SUFFIXES
 from cxr_lightning.utils.paths import file_problem, is_lfs_pointer, refuse_url
+from cxr_lightning.utils.regular_files import open_regular
 
 
 def is_foreign_file(path: str) -> bool:
@@ -31,7 +32,7 @@ def read_foreign_weights(path: str | Path) -> ForeignWeights:
     file = Path(path)
     if problem := file_problem(file):
         raise FileNotFoundError(f"Expected a weights file at '{file}' but {problem}. Check the path.")
-    with file.open("rb") as stream:
+    with open_regular(file) as stream:
         head = stream.read(512)
     if is_lfs_pointer(head):
         raise ValueError(f"Expected weights in '{file}' but it is a Git-LFS pointer. Run `git lfs pull`.")

@@ -11,7 +11,7 @@ from cxr_lightning.imaging.reader import read_gray, resize
 from cxr_lightning.metrics.ranking import top_labels
 from cxr_lightning.models.backbones.base import TargetLayer
 from cxr_lightning.models.untrained import untrained_among
-from cxr_lightning.report.captions import heatmap_file_name, heatmap_row_file_name
+from cxr_lightning.report.captions import heatmap_file_names, heatmap_row_file_name
 from cxr_lightning.report.report_folder import write_overlay, write_overlay_row
 from cxr_lightning.report.wording import model_title
 from cxr_lightning.utils.paths import file_problem
@@ -51,7 +51,8 @@ def explain_images(
             "had no positives or no negatives. Leave them out."
         )
     labels = labels or _best_labels(model.val_auroc_by_label, top, model_file)
-    paths = {image: [out / heatmap_file_name(image.stem, label) for label in labels] for image in images}
+    names = {image: heatmap_file_names(image.stem, [*model.labels, *labels]) for image in images}
+    paths = {image: [out / names[image][label] for label in labels] for image in images}
     rows = {image: out / heatmap_row_file_name(image.stem) for image in images}
     _check_files({image: [*paths[image], rows[image]] for image in images})
     title = model_title(bool(model.metadata.get("data", {}).get("synthetic")))
@@ -69,8 +70,8 @@ def explain_images(
 def _check_files(paths: Mapping[Path, list[Path]]) -> None:
     """Refuse images that do not exist, and output files that exist or share a name."""
     files = [path for image_paths in paths.values() for path in image_paths]
-    counts = Counter(files)
-    if conflicts := [path for path in files if path.exists() or counts[path] > 1]:
+    counts = Counter(str(path).casefold() for path in files)  # some file systems ignore case
+    if conflicts := [path for path in files if path.exists() or counts[str(path).casefold()] > 1]:
         raise ValueError(
             f"Expected new files of different names but '{conflicts[0]}' exists already or would be written twice."
         )

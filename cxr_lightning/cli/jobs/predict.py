@@ -1,7 +1,7 @@
 """The job of cxr predict."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from cxr_lightning.inference.image_files import absolute_path
 from cxr_lightning.inference.predictor import Predictor, load_model
 from cxr_lightning.inference.results import Result
 from cxr_lightning.inference.results_folder import ResultsFolder, result_line, results_header, results_row
-from cxr_lightning.report.captions import heatmap_file_name
+from cxr_lightning.report.captions import heatmap_file_names
 from cxr_lightning.report.prediction_tables import finding_table, overview_table
 from cxr_lightning.report.report_folder import write_overlay
 from cxr_lightning.report.wording import model_title
@@ -25,8 +25,8 @@ from cxr_lightning.utils.io import file_sha256
 from cxr_lightning.utils.output import output_may_end
 from cxr_lightning.utils.progress import progress_bar
 from cxr_lightning.utils.signals import Stopped
-from cxr_lightning.utils.terminal import say_error
-from cxr_lightning.utils.text_tables import terminal
+from cxr_lightning.utils.terminal import say, say_error
+from cxr_lightning.utils.text_tables import show_table
 from cxr_lightning.utils.unexpected import message_of
 from cxr_lightning.utils.versions import versions
 from cxr_lightning.utils.write_errors import FREE_DISK_SPACE, is_disk_full
@@ -83,7 +83,7 @@ def predict_files(
         GradCam(model.classifier.network)  # refuses a network without a target layer before anything is predicted
 
     def is_finished(result: Result) -> bool:
-        files = [heatmaps / name for name in _heatmap_names(result).values()] if gradcam else []
+        files = [heatmaps / name for name in _heatmap_names(result, model.labels).values()] if gradcam else []
         return not result.rejected and all(file.is_file() for file in files)
 
     paths = [
@@ -197,29 +197,29 @@ def _try_to_draw(folder: Path, model: Predictor, result: Result, pixels: NDArray
 def _draw(folder: Path, model: Predictor, result: Result, pixels: NDArray[np.uint8]) -> None:
     folder.mkdir(exist_ok=True)
     title = model_title(model.synthetic)
-    names = _heatmap_names(result)
+    names = _heatmap_names(result, model.labels)
     overlays = explain_image(model.classifier.network, model.labels, result.path.name, pixels, list(names))
     for overlay, name in zip(overlays, names.values(), strict=True):
         write_overlay(overlay, folder / name, title)
 
 
-def _heatmap_names(result: Result) -> dict[str, str]:
+def _heatmap_names(result: Result, all_labels: Sequence[str]) -> dict[str, str]:
     """File names of heat maps by finding: those that reach their operating points, or the most probable one."""
     highest = () if result.most_probable is None else (result.most_probable,)
     labels = [finding.label for finding in (result.above or highest)[:_MAX_HEATMAPS]]
     # Files with the same name in two folders are different images.
-    return {label: heatmap_file_name(result.path.stem, label, path=str(result.path)) for label in labels}
+    names = heatmap_file_names(result.path.stem, all_labels, path=str(result.path))
+    return {label: names[label] for label in labels}
 
 
 def _print_tables(results: list[Result], total: int, model: Predictor) -> None:
     if not results:
         return
-    console = terminal()
     if model.synthetic:
-        console.print("SYNTHETIC DATA: the model was trained on synthetic images", style="bold")
+        say("SYNTHETIC DATA: the model was trained on synthetic images")
     if total > _MAX_DETAILED_IMAGES:
-        console.print(overview_table(results, total))
+        show_table(overview_table(results, total))
         return
     for result in results:
         if not result.rejected:
-            console.print(finding_table(result, model.operating_point))
+            show_table(finding_table(result, model.operating_point))

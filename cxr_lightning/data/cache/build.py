@@ -12,17 +12,24 @@ from cxr_lightning.data.cache.decode import DecodeResult, decode_images
 from cxr_lightning.data.cache.index_lines import IndexEntry
 from cxr_lightning.data.cache.pixels import file_identity
 from cxr_lightning.data.cache.prepared_images import PreparedImages
-from cxr_lightning.data.cache.read_record import ReadRecord
-from cxr_lightning.data.cache.request import CacheRequest, corrupted_files, read_states, rejected_files, stale_files
+from cxr_lightning.data.cache.request import (
+    CacheRequest,
+    corrupted_files,
+    other_corrupted_files,
+    read_states,
+    rejected_files,
+    stale_files,
+)
 from cxr_lightning.data.cache.store import (
     PIXELS_FILE,
     CacheIndex,
     CacheSpec,
     CacheWriter,
-    is_verification_requested,
     read_index,
+    requested_verification,
     withdraw_verification,
 )
+from cxr_lightning.data.cache.verified_rows import VerifiedRows
 from cxr_lightning.imaging.decoded_image import ImageRejectedError
 from cxr_lightning.imaging.reader import BadImagePolicy, RejectedImagesError
 from cxr_lightning.imaging.signatures import find_unreadable
@@ -75,7 +82,8 @@ def prepare_images(
     workers = usable_cores() if workers is None else check_workers(workers)
     states = read_states(spec.root, files)
     folder = cache_dir / spec.folder_name
-    request = CacheRequest(folder, spec, states, on_bad_image, verify or is_verification_requested(folder))
+    requested = requested_verification(folder)
+    request = CacheRequest(folder, spec, states, on_bad_image, verify or requested is not None, requested)
     with _explain_os_errors(folder):
         return _prepare(request, workers, progress)
 
@@ -90,14 +98,30 @@ def _prepare(request: CacheRequest, workers: int, progress: bool) -> PreparedIma
             index = read_index(request.folder, spec)
             num_decoded = _update(request, index, workers, progress)
     rejected = _check_rejected(request, index)
-    if request.verify:
-        withdraw_verification(request.folder)
+    if request.requested is not None:
+        _finish_verification(request, index, request.requested)
     entries = [index.entries[file] for file in request.states]
     rows = {entry.file: entry.row for entry in entries if entry.row is not None}
     checksums = {entry.file: entry.crc32 for entry in entries if entry.crc32 is not None}
-    record = ReadRecord(max(rows.values(), default=-1) + 1)
+    verified_rows = VerifiedRows(max(rows.values(), default=-1) + 1)
     identity = file_identity(request.folder / PIXELS_FILE) if rows else None
-    return PreparedImages(request.folder, spec.image_size, rows, checksums, record, rejected, num_decoded, identity)
+    return PreparedImages(
+        request.folder, spec.image_size, rows, checksums, verified_rows, rejected, num_decoded, identity
+    )
+
+
+def _finish_verification(request: CacheRequest, index: CacheIndex, requested: int) -> None:
+    """Compare also the rows that this run does not read; the request for it ends if they are as they were written."""
+    if others := other_corrupted_files(request, index):
+        logger.warning(
+            "%s images in '%s' that are not used here have changed since they were written, first '%s'; "
+            "cxr prepare --verify prepares them again",
+            f"{len(others):,}",
+            request.folder,
+            others[0],
+        )
+    else:
+        withdraw_verification(request.folder, requested)
 
 
 def _check_rejected(request: CacheRequest, index: CacheIndex) -> dict[str, ImageRejectedError]:

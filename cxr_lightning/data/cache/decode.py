@@ -13,6 +13,7 @@ from typing import Any
 
 from cxr_lightning.imaging.decoded_image import ImageRejectedError
 from cxr_lightning.imaging.reader import Interpolation, read_gray, resize
+from cxr_lightning.utils.plain_text import shorten
 from cxr_lightning.utils.subprocesses import run_in_processes
 
 _MIN_PER_PROCESS = 32
@@ -58,7 +59,8 @@ def decode_images(
             result = json.loads(line)
         except ValueError:
             raise ChildProcessError(
-                f"Expected an answer of a worker process but got {line[:80]!r}. Start again: what was finished is kept."
+                f"Expected an answer of a worker process but got '{shorten(line)}'. Start again: what was "
+                "finished is kept."
             ) from None
         if "failed" in result:
             raise OSError(*result["failed"])

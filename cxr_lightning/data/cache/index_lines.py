@@ -5,7 +5,6 @@ what is before it: a damaged name, row or number is recognized, and no image get
 """
 
 import json
-import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -15,6 +14,7 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationE
 
 from cxr_lightning.imaging.reader import Interpolation
 from cxr_lightning.utils.paths import MAX_PATH_BYTES, escapes_root
+from cxr_lightning.utils.plain_text import hidden_characters
 from cxr_lightning.utils.typed_values import describe_errors
 
 MAX_LINE_BYTES = 100_000
@@ -23,13 +23,11 @@ _MAX_TEXT_LENGTH = 2000
 _MAX_ROW = 1_000_000_000
 _MAX_INT64 = 2**63 - 1
 _CHECKSUM_KEY = b', "line_crc32": '
-_NOT_PLAIN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-"""Control characters, and parts of characters as in file names of another encoding."""
 
 
 def _plain_text(text: str) -> str:
-    if _NOT_PLAIN.search(text):
-        raise ValueError("expected no control characters")
+    if hidden_characters(text):
+        raise ValueError("expected no control or invisible characters")
     return text
 
 

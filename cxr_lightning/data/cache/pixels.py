@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr_lightning.data.cache.index_lines import IndexEntry
-from cxr_lightning.data.cache.read_record import ReadRecord
 from cxr_lightning.data.cache.store import PIXELS_FILE, request_verification
+from cxr_lightning.data.cache.verified_rows import VerifiedRows
 from cxr_lightning.utils.regular_files import open_regular
 
 
@@ -25,12 +25,12 @@ class RowChecksums:
     Attributes:
         files: The image file of each row, ``N`` of them.
         crc32: ``(N,)`` uint32, checksum of each row's pixels.
-        record: Which rows were compared already.
+        verified_rows: Which rows were compared already.
     """
 
     files: Sequence[str]
     crc32: NDArray[np.uint32]
-    record: ReadRecord
+    verified_rows: VerifiedRows
 
 
 class ImageMap:
@@ -59,6 +59,7 @@ class ImageMap:
         self.image_size = image_size
         self._rows = np.asarray(rows, dtype=np.int64)
         self._checksums = checksums
+        self._left = 0
         self._mapped: _MappedFile | None = None
 
     def __len__(self) -> int:
@@ -94,10 +95,10 @@ class ImageMap:
         self, mapped: "_MappedFile", checksums: RowChecksums, indices: Sequence[int], rows: NDArray[np.int64]
     ) -> None:
         """Compare the rows that are new with their checksums."""
-        verified, size = checksums.record.verified, self.image_size**2
+        verified, size = checksums.verified_rows.mask, self.image_size**2
         new = np.flatnonzero(~verified[rows]).tolist()
-        if not new and verified[self._rows].all():
-            self._checksums = None  # nothing is left to compare
+        if not new and self._all_compared(verified):
+            self._checksums = None
         damaged = []
         for position in new:
             found = zlib.crc32(mapped.read(rows[position] * size, size))
@@ -114,6 +115,14 @@ class ImageMap:
                 f"{len(rows):,} that were read have changed: {row} has checksum {found:08x}, not "
                 f"{checksums.crc32[number]:08x}. {_repair(self.path.parent)}"
             )
+
+    def _all_compared(self, verified: NDArray[np.bool_]) -> bool:
+        """Whether nothing is left to compare; looks at one image that was left, and at all only once it is compared."""
+        if not verified[self._rows[self._left]]:
+            return False
+        left = ~verified[self._rows]
+        self._left = int(left.argmax())
+        return not left.any()
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the map out: each process makes its own."""
@@ -145,7 +154,7 @@ class _MappedFile:
 
     def check_length(self) -> None:
         """Check that the file still has all bytes of the map."""
-        # Quicker than fstat; the position that it sets, which forked processes share, is never used.
+        # Quicker than fstat; the position that it sets, which forked processes share, is not used by pread.
         length = os.lseek(self.descriptor, 0, os.SEEK_END)
         if length < self.num_bytes:
             raise OSError(
@@ -155,7 +164,11 @@ class _MappedFile:
 
     def read(self, start: int, num_bytes: int) -> bytes:
         """Read a part of the file without the map."""
-        content = os.pread(self.descriptor, num_bytes, start)
+        if hasattr(os, "pread"):
+            content = os.pread(self.descriptor, num_bytes, start)
+        else:  # on Windows, where no process shares the descriptor and its position with another
+            os.lseek(self.descriptor, start, os.SEEK_SET)
+            content = os.read(self.descriptor, num_bytes)
         if len(content) < num_bytes:
             self.check_length()
         return content

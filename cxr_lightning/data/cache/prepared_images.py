@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from cxr_lightning.data.cache.pixels import ImageMap, RowChecksums
-from cxr_lightning.data.cache.read_record import ReadRecord
 from cxr_lightning.data.cache.store import PIXELS_FILE
+from cxr_lightning.data.cache.verified_rows import VerifiedRows
 from cxr_lightning.imaging.decoded_image import ImageRejectedError
 
 
@@ -21,7 +21,7 @@ class PreparedImages:
         image_size: Side in pixels, S.
         rows: Row in the file of pixels, by image file relative to the data set's folder.
         checksums: Checksum of each row, by image file.
-        record: Which rows of the file were compared with their checksums since.
+        verified_rows: Which rows of the file were compared with their checksums since.
         rejected: Images that cannot be used, by image file.
         num_decoded: Number of images that were decoded in this call.
         identity: Identity of the file of pixels; None if there is none.
@@ -31,7 +31,7 @@ class PreparedImages:
     image_size: int
     rows: dict[str, int]
     checksums: dict[str, int]
-    record: ReadRecord
+    verified_rows: VerifiedRows
     rejected: dict[str, ImageRejectedError]
     num_decoded: int = 0
     identity: tuple[int, int] | None = None
@@ -39,6 +39,6 @@ class PreparedImages:
     def images(self, files: Sequence[str]) -> ImageMap:
         """Some of the images, in the order of ``files``."""
         crc32 = np.array([self.checksums[file] for file in files], dtype=np.uint32)
-        checksums = RowChecksums(list(files), crc32, self.record)
+        checksums = RowChecksums(list(files), crc32, self.verified_rows)
         rows = [self.rows[file] for file in files]
         return ImageMap(self.folder / PIXELS_FILE, rows, self.image_size, self.identity, checksums)

@@ -31,6 +31,7 @@ class CacheRequest:
         states: The requested image files, as they are on disk now.
         on_bad_image: ``error`` or ``skip``.
         verify: Compare all pixels with their checksums.
+        requested: When a run that found damaged pixels has requested that, before this one began; None if none did.
     """
 
     folder: Path
@@ -38,6 +39,7 @@ class CacheRequest:
     states: FileStates
     on_bad_image: BadImagePolicy
     verify: bool
+    requested: int | None = None
 
 
 def rejected_files(request: CacheRequest, index: CacheIndex) -> dict[str, ImageRejectedError]:
@@ -95,3 +97,10 @@ def corrupted_files(request: CacheRequest, index: CacheIndex) -> list[str]:
     if not request.verify and not find_corrupted(request.folder, few, request.spec.image_size):
         return []
     return find_corrupted(request.folder, entries, request.spec.image_size)
+
+
+def other_corrupted_files(request: CacheRequest, index: CacheIndex) -> list[str]:
+    """Image files of the same cache that were not requested, still exist, and whose prepared pixels are damaged."""
+    entries = [entry for entry in index.entries.values() if entry.row is not None and entry.file not in request.states]
+    damaged = find_corrupted(request.folder, entries, request.spec.image_size) if entries else []
+    return [file for file in damaged if (request.spec.root / file).exists()]

@@ -170,15 +170,24 @@ def request_verification(folder: Path) -> bool:
     return True
 
 
-def is_verification_requested(folder: Path) -> bool:
-    """Whether a run has found damaged pixels that were not prepared again since."""
-    return os.path.lexists(folder / _VERIFY_FILE)
+def requested_verification(folder: Path) -> int | None:
+    """When a run has last requested verification, by the clock of the file system; None without a request."""
+    try:
+        return (folder / _VERIFY_FILE).lstat().st_mtime_ns
+    except OSError:
+        return None
 
 
-def withdraw_verification(folder: Path) -> None:
-    """Forget a request for verification, once it was done."""
-    with suppress(OSError):  # of a folder that one may only read
-        (folder / _VERIFY_FILE).unlink(missing_ok=True)
+def withdraw_verification(folder: Path, requested: int) -> None:
+    """Forget a request for verification, once it was done; one that was made in the meantime stays.
+
+    Args:
+        folder: The cache's folder.
+        requested: From :func:`requested_verification`, before the comparison began.
+    """
+    if requested_verification(folder) == requested:
+        with suppress(OSError):  # of a folder that one may only read
+            (folder / _VERIFY_FILE).unlink(missing_ok=True)
 
 
 class CacheWriter:

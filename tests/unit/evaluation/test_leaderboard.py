@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,24 @@ def test_configurations_are_ranked_by_their_mean_over_seeds(sweep: Path) -> None
     assert [(job.name, job.error) for job in board.failed] == [("11", "Expected luck.")]
     assert (board.monitor, board.jobs, board.synthetic, board.same_validation) == ("val/auroc", 6, True, True)
     assert board.sources == ("phantom",)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "endless", "bytes"])
+def test_the_message_of_a_failed_job_is_read_within_bounds(kind: str, sweep: Path) -> None:
+    path = sweep / "11/error.txt"
+    if kind == "bytes":
+        path.write_bytes(b"\xff")
+    elif kind == "pipe":
+        path.unlink()
+        os.mkfifo(path)
+    else:
+        os.truncate(path, 10 << 40)
+    expected = {
+        "pipe": "its error.txt cannot be read: it is no regular file",
+        "endless": "its error.txt cannot be read: it has 10,995,116,277,760 bytes, more than 100,000",
+        "bytes": "\ufffd",
+    }
+    assert [job.error for job in read_leaderboard(sweep).failed] == [expected[kind]]
 
 
 def test_lower_is_better_where_that_is_monitored(tmp_path: Path) -> None:

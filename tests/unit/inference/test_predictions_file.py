@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from cxr_lightning.inference.predictions import Predictions, predictions_of
 from cxr_lightning.inference.predictions_file import join_predictions, read_predictions, write_predictions
-from cxr_lightning.utils.csv_files import starts_formula
+from cxr_lightning.utils.csv_files import lossless_cell, read_lossless, starts_formula
 from cxr_lightning.utils.plain_text import visible
 
 HOSTILE = ("=1+1", "<script>alert(1)</script>", "@x", 'a "quoted", name')
@@ -114,6 +114,35 @@ def test_a_column_prob_label_wins_over_a_column_label_which_then_is_the_truth(tm
         rows = [",".join(cells[name].format(n=n) for name in header.split(",")) for n in range(4)]
         found, _ = join_predictions(write(tmp_path / "p.csv", header, *rows), table_of())
         assert found.probabilities.ravel().tolist() == [0.0, 0.1, 0.2, 0.3]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Image Index,prob_Mass,Patient ID,target_Mass",  # another order
+        "Image Index,Patient ID,prob_Mass,target_Mass,remark",  # another column
+        r"Image Index,Patient ID,prob_Mass,prob_\x4dass,target_Mass,target_\x4dass",  # no spelling of evaluate.py
+    ],
+)
+def test_names_in_other_peoples_files_are_never_decoded(tmp_path: Path, header: str) -> None:
+    names = header.split(",")
+    values = {"Image Index": r"dir\x01.png", "Patient ID": "'=1", "prob_Mass": "0.5", "target_Mass": "1"}
+    line = ",".join(values.get(name, "0") for name in names)
+    path = write(tmp_path / "p.csv", header, line)
+    table = table_of(1, ("Mass",)).assign(image_id=r"dir\x01.png")
+    assert join_predictions(path, table)[0].probabilities.tolist() == [[0.5]]
+    found = read_predictions(path)
+    assert (found.image_ids.tolist(), found.patient_ids.tolist()) == ([r"dir\x01.png"], ["'=1"])
+    assert found.labels == (("Mass", r"\x4dass") if r"prob_\x4dass" in names else ("Mass",))
+
+
+def test_an_escape_of_no_character_is_text(tmp_path: Path) -> None:
+    name = r"\Uffffffff.png"
+    path = write(tmp_path / "p.csv", "Image Index,Patient ID,prob_Mass,target_Mass", f"{name},1,0.5,1")
+    assert read_predictions(path).image_ids.tolist() == [name]
+    assert read_lossless(r"\U0010ffff") == "\U0010ffff"
+    for text in (name, r"\U00110000", "\U0010ffff"):
+        assert read_lossless(lossless_cell(text)) == text
 
 
 def test_missing_images_stop_it_unless_that_is_allowed_and_are_counted(tmp_path: Path) -> None:

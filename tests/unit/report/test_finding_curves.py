@@ -17,7 +17,7 @@ from cxr_lightning.metrics.calibration import ReliabilityCurve
 from cxr_lightning.report.figure_export import save_png, to_svg
 from cxr_lightning.report.finding_curves import draw_reliability, draw_roc, thin_curve
 from cxr_lightning.report.report_folder import FIGURES
-from cxr_lightning.report.theme import shorten
+from cxr_lightning.utils.plain_text import shorten
 
 Draw = Callable[[Evaluation], Figure]
 

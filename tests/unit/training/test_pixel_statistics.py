@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -49,5 +50,11 @@ def test_damaged_statistics_are_computed_again(tmp_path: Path, content: str, cap
     (tmp_path / "statistics.json").write_text(content)
     with caplog.at_level(logging.WARNING):
         assert statistics(tmp_path)["mean"] == 100.0
-    assert "statistics.json' is damaged and computed again: in it, " in caplog.text
+    assert "statistics.json' is damaged and computed again: " in caplog.text
     assert statistics(tmp_path)["mean"] == 100.0
+
+
+def test_a_pipe_in_their_place_is_not_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    os.mkfifo(tmp_path / "statistics.json")
+    assert statistics(tmp_path)["mean"] == 100.0
+    assert "it is no regular file" in caplog.text

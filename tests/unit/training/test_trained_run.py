@@ -1,6 +1,7 @@
 """A finished training that is read from its folder."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -33,3 +34,19 @@ def test_a_damaged_summary_is_one_line_with_the_file(content: bytes, tmp_path: P
     assert type(caught.value) is ValueError
     assert f"'{path}'" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["picture", "none", "pipe", "endless"])
+def test_a_curve_is_shown_where_there_is_one(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "summary.json").write_text(json.dumps(run_summary()))
+    curve = tmp_path / "loss_curve.png"
+    if kind == "picture":
+        curve.write_bytes(b"\x89PNG")
+    elif kind == "pipe":
+        os.mkfifo(curve)
+    elif kind == "endless":
+        curve.touch()
+        os.truncate(curve, 10 << 40)
+    page = TrainedRun.read(tmp_path)._repr_html_()
+    assert ("<img" in page) == (kind == "picture")
+    assert "<strong>" in page

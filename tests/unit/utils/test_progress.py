@@ -52,7 +52,7 @@ def test_results_stay_in_their_file_while_a_bar_is_on_the_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     terminal = Console(file=Terminal(), force_terminal=True)
-    monkeypatch.setattr(progress, "terminal", lambda **_: terminal)
+    monkeypatch.setattr(progress, "error_console", lambda: terminal)
     with progress_bar("predicting", 3) as advance:
         sys.stdout.write('{"result": 1}\n')
         advance(2)

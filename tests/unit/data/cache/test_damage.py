@@ -8,6 +8,7 @@ import shutil
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from cxr_lightning.data.cache import CacheSpec, PreparedImages, prepare_images, request, store
+from cxr_lightning.data.cache import CacheSpec, PreparedImages, build, prepare_images, request, store
 from cxr_lightning.data.cache.index_lines import IndexEntry, can_be_read_back, parse_entry
 from cxr_lightning.data.dataloader import DistributedShardSampler, build_image_loader
 from cxr_lightning.data.dataset import ChestXRayDataset
@@ -199,6 +200,7 @@ def test_a_line_is_of_the_right_types_or_refused(key: str, value: object) -> Non
         ("file", "images/../../a.png"),
         ("file", ""),
         ("file", "\udcff.png"),
+        ("file", "a\u202eb.png"),
         ("file", ["a"]),
         ("reason", "it has a row as well"),
         ("other", 1),
@@ -322,6 +324,61 @@ def test_damaged_rows_are_counted_named_and_prepared_again(cache: Cache, way: st
     assert cache.prepare().num_decoded == 0  # the next start compares a few again
 
 
+@pytest.mark.usefixtures("check_one")
+def test_a_request_ends_only_once_all_rows_were_compared(cache: Cache) -> None:
+    """A run that reads some of the images does not take from the others the comparison that they need."""
+    invert(cache, 9)
+    with pytest.raises(OSError, match="row 9"):
+        cache.read()
+    some = prepare_images(NAMES[20:30], cache.spec, cache.cache_dir, workers=1, progress=False)
+    assert some.num_decoded == 0
+    assert (cache.folder / ".verify").exists()
+    assert cache.prepare().num_decoded == 1
+    assert not (cache.folder / ".verify").exists()
+
+
+@pytest.mark.usefixtures("check_one")
+def test_a_request_that_is_made_during_a_comparison_stays(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    def request_meanwhile(*arguments: Any) -> list[str]:
+        os.utime(marker, ns=(1, 1))  # as if it had been made again
+        return compare(*arguments)
+
+    marker, compare = cache.folder / ".verify", request.other_corrupted_files
+    marker.touch()
+    monkeypatch.setattr(build, "other_corrupted_files", request_meanwhile)
+    cache.prepare()
+    assert marker.exists()
+    monkeypatch.undo()
+    cache.prepare()
+    assert not marker.exists()
+
+
+def test_rows_are_read_and_compared_on_systems_without_pread(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "pread")  # as on Windows
+    np.testing.assert_array_equal(cache.read(), PIXELS)
+
+
+class CountedMask(np.ndarray[Any, np.dtype[np.bool_]]):
+    """Counts how many rows it was asked about."""
+
+    asked = 0
+
+    def __getitem__(self, key: Any) -> Any:  # as of numpy
+        CountedMask.asked += np.size(key)
+        return super().__getitem__(key)
+
+
+def test_the_state_of_all_rows_is_not_asked_for_in_every_batch(cache: Cache) -> None:
+    prepared = cache.prepare()
+    prepared.verified_rows.mask = np.zeros(COUNT, np.bool_).view(CountedMask)
+    images = prepared.images(NAMES)
+    images.read([0, 1])
+    CountedMask.asked = 0
+    for _ in range(100):
+        images.read([0, 1])
+    assert CountedMask.asked <= 100 * 3 + COUNT
+
+
 def inverted_crc(row: int) -> str:
     return f"{zlib.crc32((255 - PIXELS[row]).tobytes()):08x}"
 
@@ -359,21 +416,23 @@ def test_rows_are_compared_once_in_all_processes_and_errors_arrive_as_one_line(c
     assert "have changed: row 30" in message_of(caught.value)
 
 
-def test_the_record_is_shared_with_processes_that_are_not_forked(cache: Cache) -> None:
+def test_verified_rows_are_shared_with_processes_that_are_not_forked(cache: Cache) -> None:
     prepared = cache.prepare()
     process = multiprocessing.get_context("spawn").Process(target=prepared.images(NAMES).read, args=([3, 4],))
     process.start()
     process.join()
     assert process.exitcode == 0
-    assert np.flatnonzero(prepared.record.verified).tolist() == [3, 4]
+    assert np.flatnonzero(prepared.verified_rows.mask).tolist() == [3, 4]
 
 
 @pytest.mark.usefixtures("check_one")
-def test_without_shared_memory_each_process_keeps_its_own_record(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_shared_memory_each_process_keeps_its_own_verified_rows(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("cxr_lightning.data.cache.read_record.RawArray", refuse)
+    monkeypatch.setattr("cxr_lightning.data.cache.verified_rows.RawArray", refuse)
     np.testing.assert_array_equal(cache.read(), PIXELS)
     invert(cache, 7)
     with pytest.raises(OSError, match="row 7"):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class ReadRecord:
+class VerifiedRows:
     """A byte per row, in memory that is shared with processes that are forked or started with it.
 
     A copy that reaches another process in another way, or is made where no memory can be shared, is that process's own:
@@ -18,6 +18,9 @@ class ReadRecord:
 
     Args:
         num_rows: Number of rows.
+
+    Attributes:
+        mask: ``(num_rows,)`` bool, true where a row was compared; it never becomes false again.
     """
 
     def __init__(self, num_rows: int) -> None:
@@ -26,12 +29,12 @@ class ReadRecord:
     def _attach(self, shared: "Array[c_ubyte] | None", num_rows: int) -> None:
         self._shared = shared
         own = np.zeros(num_rows, dtype=np.bool_)
-        self.verified: NDArray[np.bool_] = own if shared is None else np.frombuffer(memoryview(shared), dtype=np.bool_)
+        self.mask: NDArray[np.bool_] = own if shared is None else np.frombuffer(memoryview(shared), dtype=np.bool_)
 
     def __getstate__(self) -> dict[str, Any]:
         """Pass on the shared memory to a process that is being started; a plain copy starts from nothing."""
         shared = None if get_spawning_popen() is None else self._shared
-        return {"shared": shared, "num_rows": len(self.verified)}
+        return {"shared": shared, "num_rows": len(self.mask)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Attach to the shared memory."""
