@@ -4,7 +4,7 @@ An ONNX file is a program. Loops, functions, other files, random numbers and siz
 that memory and time depend on the number of images alone.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ _ELEMENTWISE = (
 _LAYERS = (
     *("Attention", "AveragePool", "Conv", "ConvInteger", "ConvTranspose", "Einsum", "Gemm", "GlobalAveragePool"),
     *("GlobalMaxPool", "MatMul", "MatMulInteger", "MaxPool", "QLinearConv", "QLinearMatMul", "ArgMax", "ArgMin"),
+)
+_REDUCTIONS = (
     *("ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin"),
     *("ReduceProd", "ReduceSum", "ReduceSumSquare"),
 )
@@ -33,10 +35,11 @@ _SHAPES = ("Shape", "Size")
 """Operators whose output depends on the size of their input alone."""
 _MOVES = (
     *("Concat", "Constant", "DepthToSpace", "Flatten", "Gather", "GatherElements", "GatherND", "ScatterElements"),
-    *("ScatterND", "SpaceToDepth", "Split", "Squeeze", "Transpose", "Unsqueeze"),
+    *("ScatterND", "SpaceToDepth", "Transpose"),
 )
 _SIZED = {
     **dict.fromkeys(("Expand", "Pad", "Reshape", "Slice", "Tile", "TopK", "Resize", "Upsample", "OneHot"), 1),
+    **dict.fromkeys(("Split", "Squeeze", "Unsqueeze", *_REDUCTIONS), 1),
     **dict.fromkeys(("ConstantOfShape", "EyeLike", "Range"), 0),
 }
 """Operators of whose output some inputs decide the size: the number of the first of these."""
@@ -45,6 +48,9 @@ KNOWN_OPERATORS = frozenset({*_ELEMENTWISE, *_LAYERS, *_SHAPES, *_MOVES, *_SIZED
 
 Dropout and BatchNormalization do in training, which is refused.
 """
+_DIVISIONS = ("Div", "Mod")
+_FLOATS = (1, 10, 11, 16)
+"""Types of floating-point numbers in ONNX."""
 _ATTRIBUTE_FIELDS = frozenset({"name", "type", "doc_string", "f", "i", "s", "t", "floats", "ints", "strings"})
 """Fields of an attribute: its name, and numbers, texts and tensors as the known operators have them."""
 
@@ -77,6 +83,7 @@ def _problems(model: "ModelProto") -> Iterator[str]:
         if tensor.external_data or tensor.data_location:
             yield f"its tensor {tensor.name[:80]!r} is in another file"
     yield from _sizes_of_pixels(graph.node, [value.name for value in graph.input])
+    yield from _divisions_of_pixels(model)
 
 
 def _attribute_problems(node: "NodeProto") -> Iterator[str]:
@@ -104,11 +111,33 @@ def _tensors(graph: "GraphProto") -> Iterator["TensorProto"]:
                 yield attribute.t
 
 
-def _sizes_of_pixels(nodes: Iterable["NodeProto"], inputs: Iterable[str]) -> Iterator[str]:
+def _sizes_of_pixels(nodes: Sequence["NodeProto"], inputs: Iterable[str]) -> Iterator[str]:
     """Operators whose output's size depends on values of the pixels: an image could then exhaust the memory."""
-    of_pixels = set(inputs)
-    for node in nodes:  # in the order of their computation
+    of_pixels = _of_pixels(nodes, inputs)
+    for node in nodes:
         if (first := _SIZED.get(node.op_type)) is not None and not of_pixels.isdisjoint(node.input[first:]):
             yield f"the size of its operator {node.op_type} depends on pixels"
-        if node.op_type not in _SHAPES and not of_pixels.isdisjoint(node.input):
-            of_pixels.update(node.output)
+
+
+def _divisions_of_pixels(model: "ModelProto") -> Iterator[str]:
+    """Divisions of whole numbers that depend on pixels: by zero, or with an overflow, the system ends the program."""
+    from onnx.shape_inference import infer_shapes  # of an extra
+
+    nodes = [node for node in model.graph.node if node.op_type in _DIVISIONS]
+    dependent = _of_pixels(model.graph.node, [value.name for value in model.graph.input])
+    if dependent.isdisjoint(name for node in nodes for name in node.output):
+        return
+    graph = infer_shapes(model).graph
+    types = {value.name: value.type.tensor_type.elem_type for value in (*graph.value_info, *graph.output)}
+    for node in nodes:
+        if not dependent.isdisjoint(node.output) and types.get(node.output[0]) not in _FLOATS:
+            yield f"its operator {node.op_type} divides whole numbers that depend on pixels"
+
+
+def _of_pixels(nodes: Iterable["NodeProto"], inputs: Iterable[str]) -> set[str]:
+    """Names of the values that depend on values of the pixels."""
+    found = set(inputs)
+    for node in nodes:  # in the order of their computation
+        if node.op_type not in _SHAPES and not found.isdisjoint(node.input):
+            found.update(node.output)
+    return found

@@ -122,6 +122,30 @@ def batch_normalization(*outputs: str, **attributes: Any) -> Change:
     return lambda model: model.graph.node.append(helper.make_node("BatchNormalization", inputs, outputs, **attributes))
 
 
+def split_of_pixels(model: ModelProto) -> None:
+    model.graph.node.append(helper.make_node("Cast", ["images"], ["numbers"], to=TensorProto.INT64))
+    model.graph.node.append(helper.make_node("ReduceMax", ["numbers"], ["sizes"], keepdims=0))
+    model.graph.node.append(helper.make_node("Split", ["images", "sizes"], ["part", "rest"]))
+    model.graph.node.append(helper.make_node("Shape", ["part"], ["shape_of_part"]))
+    add("ConstantOfShape", "shape_of_part")(model)
+
+
+def axes_of_pixels(operator: str) -> Change:
+    def change(model: ModelProto) -> None:
+        model.graph.node.append(helper.make_node("Cast", ["images"], ["axes"], to=TensorProto.INT64))
+        add(operator, "images", "axes")(model)
+
+    return change
+
+
+def division(operator: str, kind: int) -> Change:
+    def change(model: ModelProto) -> None:
+        model.graph.node.append(helper.make_node("Cast", ["images"], ["numbers"], to=kind))
+        add(operator, constant(model, "one", np.ones(1, helper.tensor_dtype_to_np_dtype(kind))), "numbers")(model)
+
+    return change
+
+
 REFUSED_GRAPHS: dict[str, tuple[Change, str]] = {
     "loop": (loop, "uses the operator 'Loop', which is not allowed"),
     "graph of its own": (hidden_graph, "has a graph of its own"),
@@ -144,6 +168,11 @@ REFUSED_GRAPHS: dict[str, tuple[Change, str]] = {
     ),
     "sparse constant": (sparse_constant, "its operator Constant has an attribute of the kind 'sparse_tensor'"),
     "sparse tensors": (list_of_sparse_tensors, "has an attribute of the kind 'sparse_tensors'"),
+    "parts of pixels": (split_of_pixels, "the size of its operator Split depends on pixels"),
+    "axes of pixels": (axes_of_pixels("Unsqueeze"), "the size of its operator Unsqueeze depends on pixels"),
+    "sum over pixels": (axes_of_pixels("ReduceSum"), "the size of its operator ReduceSum depends on pixels"),
+    "division": (division("Div", TensorProto.INT64), "its operator Div divides whole numbers that depend on pixels"),
+    "remainder": (division("Mod", TensorProto.UINT8), "its operator Mod divides whole numbers that depend on pixels"),
     "other file": (other_file, "is in another file"),
     "long description": (lambda model: model.metadata_props.add(key="x", value="x" * 10_000_001), "its metadata has"),
 }
@@ -342,3 +371,9 @@ def test_the_check_imports_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_division_of_floats_is_no_danger() -> None:
+    model = onnx.load(FILE)
+    division("Div", TensorProto.FLOAT)(model)
+    assert graph_problem(model) == ""
