@@ -37,6 +37,7 @@ def test_a_log_in_the_output_folder_is_accepted(system: type[PurePath]) -> None:
         f"{RUN_FOLDER}/x.log",
         f"{SWEEP_FOLDER}/x.log",
     ],
+    ids=range(8),  # the folders' stand-ins are drawn anew in each process
 )
 def test_other_files_are_refused(name: str, system: type[PurePath]) -> None:
     with pytest.raises(ValueError, match="own folder"):
