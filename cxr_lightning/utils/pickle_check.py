@@ -12,6 +12,8 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from cxr_lightning.utils.regular_files import open_regular
+
 _MAX_PICKLE_BYTES = 256 << 20
 """Maximum size of the pickle, which holds no tensors' numbers; that of a large training has a few megabytes."""
 _LEGACY_PICKLES = 5
@@ -82,12 +84,17 @@ def read_pickles(path: Path) -> None:
     Raises:
         UnsafePickleError: If it is refused.
     """
-    if not zipfile.is_zipfile(path):
-        with path.open("rb") as file:
-            for _ in range(_LEGACY_PICKLES):
-                _read_pickle(file)
-        return
-    with zipfile.ZipFile(path) as archive:
+    with open_regular(path) as file:
+        if zipfile.is_zipfile(file):
+            _read_archive(file)
+            return
+        file.seek(0)
+        for _ in range(_LEGACY_PICKLES):
+            _read_pickle(file)
+
+
+def _read_archive(file: BinaryIO) -> None:
+    with zipfile.ZipFile(file) as archive:
         names = archive.namelist()
         pickles = [name for name in names if name.endswith("data.pkl")]
         if len(set(names)) != len(names) or len(pickles) != 1:

@@ -49,7 +49,6 @@ WRITERS = (
     "checkpoints/foreign/hdf5_worker.py",
     "checkpoints/foreign/keras.py",
     "data/cache/store.py",
-    "inference/results_folder.py",
 )
 """Modules that open files to write: atomically, in a temporary folder or a pipe, or line by line."""
 
@@ -64,21 +63,21 @@ READERS = ("utils/regular_files.py", "utils/json_values.py")
 """Modules by which files that other people may have written are opened and parsed; every other one uses them."""
 OTHER_READERS = (
     "app/source_names.py",  # the source of this package and of trusted ones
-    "app/yaml_files.py",
     "checkpoints/foreign/hdf5.py",  # here and below: answers of processes of this package, and their tasks
     "checkpoints/foreign/hdf5_worker.py",
-    "checkpoints/onnx_verdicts.py",
+    "checkpoints/onnx_check_results.py",
     "data/cache/decode.py",
     "data/datasets/registry.py",  # a copy of plain values
     "imaging/isolated.py",
-    "inference/results_folder.py",  # the end of a file that it writes itself
     "phantom/worker.py",
     "report/html_page.py",  # files of this package
     "training/run_settings.py",  # a copy of plain values
     "utils/helper_program.py",
     "utils/io.py",  # a folder
     "utils/limited_server.py",  # of the system
+    "utils/pickle_check.py",
     "utils/subprocesses.py",
+    "utils/torch_io.py",
 )
 """Modules that open or parse what nobody else has written, or as their docstrings say."""
 
