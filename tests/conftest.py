@@ -281,11 +281,13 @@ def died(run: Run, *settings: str) -> None:
 @contextmanager
 def full_disk(size: int) -> Iterator[Callable[[], None]]:
     """Within the block, once what it gives was called, no file grows beyond a size."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    limits, writes = resource.getrlimit(resource.RLIMIT_FSIZE), sys.dont_write_bytecode
+    sys.dont_write_bytecode = True  # Python 3.11 would keep a compiled module that was cut off
     try:
         yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        sys.dont_write_bytecode = writes
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,9 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
+from cxr_lightning.app.errors import describe_refused
 from cxr_lightning.app.unknown_names import describe_unknown_choice, describe_unknown_key, join_problems
 from cxr_lightning.app.written_arguments import written_arguments
 from cxr_lightning.utils.command_line import override_key
@@ -66,7 +68,7 @@ def compose_checked(name: str, overrides: Sequence[str], *, return_hydra_config:
             config = compose(name, given, return_hydra_config=True)
         except OverrideParseException:
             raise
-        except (HydraException, ValueError, AssertionError) as error:
+        except (HydraException, OmegaConfBaseException, ValueError, AssertionError) as error:
             culprit = _find_culprit(error, given)
             if culprit is None:
                 raise _explained(error) from error
@@ -114,6 +116,8 @@ def _is_no_choice(override: str) -> bool:
 
 def _explained(error: Exception) -> Exception:
     """An error about a file of the configuration, or that Hydra does not describe, as one for users."""
+    if isinstance(error, InterpolationResolutionError):  # it is told as that of any setting
+        return error
     if isinstance(error, MissingConfigException) and "/" in str(error.missing_cfg_file):
         file = re.match(r"In '([^']+)'", str(error))
         where = f" It is in '{file[1]}'." if file and "/" in file[1] and not file[1].startswith("hydra/") else ""
@@ -123,9 +127,7 @@ def _explained(error: Exception) -> Exception:
         return ValueError(f"Expected another value in '{found[1]}' ({reason}). Correct it.")
     if found := _UNFIT_FILE.match(str(error)):
         return ValueError(f"Expected known keys and values in '{found[1]}' but: {found[2]}. Correct them.")
-    if isinstance(error, AssertionError):
-        return ValueError(f"Expected settings that Hydra can compose but: {error}. Correct what is set below 'hydra'.")
-    return error
+    return ValueError(describe_refused(error))
 
 
 def _problems(wrong: Sequence[tuple[str, Exception]], config: DictConfig) -> Iterator[str]:

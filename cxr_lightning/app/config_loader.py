@@ -24,9 +24,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from cxr_lightning.app.hydra_folders import check_visible
 from cxr_lightning.app.hydra_settings import check_hydra_files, check_hydra_settings
 from cxr_lightning.app.references import check_references, plain_content
 from cxr_lightning.app.yaml_files import parse_yaml, read_text
+from cxr_lightning.utils.command_line import override_key
 from cxr_lightning.utils.plain_text import one_line_reason, shorten
 
 MAX_FILES = 500
@@ -41,6 +43,8 @@ _MAX_JOINED_NAMES = 8
 _LOADER = "ConfigLoaderImpl"
 _FROM_SETTINGS = "hydra.searchpath"
 """Start of Hydra's name for who named a folder of configuration files, where a setting did."""
+_KEYS_OF_STORAGE = ("hydra.sweeper.storage", "hydra.sweeper", "hydra")
+"""Keys of the command line that set where a search is stored; a choice of ``hydra/sweeper`` does not."""
 _CONFUSED = (AttributeError, KeyError, IndexError, TypeError, AssertionError, RecursionError, re.error)
 """Exceptions of Hydra and OmegaConf for settings of a shape that they do not expect."""
 
@@ -87,7 +91,8 @@ class CheckedConfigLoader(ConfigLoaderImpl):
             reason = f"{type(error).__name__}: {one_line_reason(error)}"
             raise ValueError(f"Expected settings that Hydra can compose but: {reason}. Correct them.") from error
         check_references(plain_content(config))
-        check_hydra_settings(config)
+        is_storage_given = any(override_key(override) in _KEYS_OF_STORAGE for override in overrides)
+        check_hydra_settings(config, is_job=run_mode == RunMode.RUN, is_storage_given=is_storage_given)
         return config
 
     def _parse_overrides_and_create_caching_repo(
@@ -171,6 +176,8 @@ class _BoundedSource(FileConfigSource):
         content = parse_yaml(text, path)
         if isinstance(content, list):
             raise ValueError(f"Expected a mapping of settings in '{path}' but it is a list. Correct it.")
+        if (wrong := next((key for key in content or {} if not isinstance(key, str)), None)) is not None:
+            raise ValueError(f"Expected names of settings in '{path}' but got {wrong!r}. Correct it, or quote it.")
         try:
             config = OmegaConf.create(content or {})
         except (OmegaConfBaseException, RecursionError) as error:
@@ -191,11 +198,19 @@ class _CountingRepository(CachingConfigRepository):
         """Load a file, or give it again.
 
         Raises:
+            ValueError: If its defaults list is none.
             HydraException: If there are more files than a configuration has.
         """
         self.files += 1
         is_new = f"config_path={config_path}" not in self.cache
-        found = super().load_config(config_path)
+        try:
+            found = super().load_config(config_path)
+        except ValueError as error:
+            if str(error).startswith("Expected"):
+                raise
+            raise ValueError(
+                f"Expected names of files as 'defaults' in '{config_path}' but: {error}. Correct it."
+            ) from error
         if found is not None and is_new:
             for default in found.defaults_list or []:
                 self._check_default(default, config_path)
@@ -212,6 +227,7 @@ class _CountingRepository(CachingConfigRepository):
         names += [default.group or ""] if isinstance(default, GroupDefault) else []
         names += [default.path or ""] if isinstance(default, ConfigDefault) else []
         for name in filter(None, [*names, default.package]):
+            check_visible(f"{config_path}: defaults", name)
             if len(name) > _MAX_NAME_LENGTH or name.count("${") > 2:
                 raise ValueError(
                     f"Expected names of at most {_MAX_NAME_LENGTH} characters with two ${{...}} in the defaults list "

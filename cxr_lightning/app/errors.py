@@ -28,10 +28,15 @@ USER_ERRORS = (
 )
 """Exceptions whose message is all that is shown: of a wrong setting, file or installation. Any other is a bug, and
 becomes an ``UnexpectedError``."""
+_OF_COMPOSITION = (HydraException, OmegaConfBaseException)
+_NAMED = re.compile(r"(?:[Ii]n|override|full_key:) '?([\w/.@-]*\w)'?")
+"""Part of the messages of Hydra and OmegaConf that names a file or a setting."""
 _REFUSALS = frozenset({"lightning_fabric.utilities.exceptions.MisconfigurationException", "wandb.errors.errors.Error"})
 """Libraries' own classes of exceptions for settings that they refuse; by name, since their import takes seconds."""
 _NO_METRIC = "Early stopping conditioned on metric"
 """Start of Lightning's message about a monitored metric that is not logged."""
+_NO_LOG = "Unable to configure "
+"""Start of the messages of Python's logging about its settings."""
 _ONE_VALUE = "Expected more than 1 value per channel when training"
 """Start of torch's message about a batch that has no variance."""
 _OUT_OF_MEMORY = re.compile(r"MemoryError|out of memory|not enough memory", re.IGNORECASE)
@@ -69,6 +74,11 @@ def explain_error(error: Exception) -> Exception:
     if isinstance(error, RuntimeError | MemoryError) and _OUT_OF_MEMORY.search(f"{type(error).__name__}: {text}"):
         return MemoryError(
             f"Expected more memory but there is none left ({text[:200]}). Lower the batch size, or stop other programs."
+        )
+    if isinstance(error, ValueError) and text.startswith(_NO_LOG) and not isinstance(error.__cause__, OSError):
+        reason = message_of(error.__cause__ or error)
+        return ValueError(
+            f"Expected 'hydra.job_logging' that Python's logging takes but: {text} ({reason}). Correct it."
         )
     return explain_lost_process(error) if isinstance(error, RuntimeError | ConnectionError | EOFError) else error
 
@@ -154,6 +164,23 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, HydraException) and isinstance(
         error.__cause__, ValueError | OSError | ImportError | TypeError
     ):
-        return message_of(error.__cause__)  # instantiate() wraps what a constructor raised
-    text = message_of(error)
-    return text.partition("Config search path:")[0].strip() if isinstance(error, HydraException) else text
+        return one_line(error.__cause__)  # instantiate() wraps what a constructor raised
+    return describe_refused(error) if isinstance(error, _OF_COMPOSITION) else message_of(error)
+
+
+def describe_refused(error: BaseException) -> str:
+    """The message, on one line, of an exception of Hydra or OmegaConf about settings, with what to do.
+
+    Args:
+        error: The exception, or another one whose message may be ours already.
+
+    Example:
+        >>> describe_refused(HydraException("In 'experiment/x': no such thing."))
+        "Expected settings that Hydra can compose but: In 'experiment/x': no such thing. Correct 'experiment/x'."
+    """
+    text = message_of(error).partition("Config search path:")[0].strip()
+    if text.startswith("Expected"):
+        return text
+    found = _NAMED.search(text)
+    culprit = "your settings" if found is None else f"'{found[1]}'"
+    return f"Expected settings that Hydra can compose but: {text.rstrip('.?')}. Correct {culprit}."

@@ -6,10 +6,18 @@ from pathlib import PurePath
 from typing import Any
 
 from cxr_lightning.app.hydra_folders import OUTPUT_FOLDER, check_no_folder, check_visible, shown_folders
+from cxr_lightning.app.hydra_log_values import (
+    MAX_HANDLERS,
+    check_file_values,
+    check_formatter_values,
+    check_logger_values,
+    check_section_values,
+)
 
 LOG_SUFFIX = ".log"
 _CONSOLE_HANDLERS = ("logging.StreamHandler", "cxr_lightning.utils.console_log.ConsoleHandler")
-_FILE_HANDLERS = ("logging.FileHandler", "logging.handlers.RotatingFileHandler")
+_ROTATING_HANDLER = "logging.handlers.RotatingFileHandler"
+_FILE_HANDLERS = ("logging.FileHandler", _ROTATING_HANDLER)
 _HANDLERS = (*_CONSOLE_HANDLERS, *_FILE_HANDLERS, "logging.NullHandler")
 _FORMATTERS = ("logging.Formatter",)
 _COLORED_FORMATTER = "colorlog.ColoredFormatter"
@@ -21,7 +29,8 @@ _LOGGER_KEYS = frozenset({"level", "propagate", "handlers", "filters"})
 _FORMATTER_KEYS = frozenset({"class", "format", "datefmt", "style", "validate"})
 _COLORED_KEYS = frozenset({"()", "format", "datefmt", "style", "log_colors", "secondary_log_colors", "reset"})
 _HANDLER_KEYS = frozenset({"class", "level", "formatter", "filters"})
-_FILE_KEYS = frozenset({"filename", "mode", "encoding", "delay", "maxBytes", "backupCount"})
+_FILE_KEYS = frozenset({"filename", "mode", "encoding", "delay"})
+_ROTATING_KEYS = frozenset({"maxBytes", "backupCount"})
 _STREAMS = ("ext://sys.stdout", "ext://sys.stderr")
 _ENCODINGS = (None, "utf-8", "utf8", "UTF-8", "ascii")
 _STYLES = ("%", "$")
@@ -48,6 +57,7 @@ def check_logging(key: str, section: Mapping[Any, Any] | None) -> None:
     if section is None:
         return
     _check_keys(key, section, _SECTION_KEYS)
+    check_section_values(key, section)
     for path, value in _texts(key, section):
         if _OBJECT.fullmatch(value) and not (path.endswith(".stream") and value in _STREAMS):
             raise ValueError(
@@ -61,13 +71,18 @@ def check_logging(key: str, section: Mapping[Any, Any] | None) -> None:
         _check_formatter(name, formatter)
     for name, filter_ in _nodes(f"{key}.filters", section.get("filters")):
         _check_keys(name, filter_, {"name"})
-    for name, handler in _nodes(f"{key}.handlers", section.get("handlers")):
+        if not isinstance(filter_.get("name", ""), str):
+            raise ValueError(f"Expected the name of a logger as '{name}.name' but got {filter_['name']!r}. Correct it.")
+    handlers = list(_nodes(f"{key}.handlers", section.get("handlers")))
+    if len(handlers) > MAX_HANDLERS:
+        raise ValueError(f"Expected at most {MAX_HANDLERS} in '{key}.handlers' but got {len(handlers)}. Remove some.")
+    for name, handler in handlers:
         _check_handler(name, handler)
-    for name, logger in _nodes(f"{key}.loggers", section.get("loggers")):
+        check_logger_values(name, handler, section)
+    root = {} if section["root"] is None else {"root": section["root"]}
+    for name, logger in (*_nodes(f"{key}.loggers", section.get("loggers")), *_nodes(key, root)):
         _check_keys(name, logger, _LOGGER_KEYS)
-    if section.get("root") is not None:
-        for name, logger in _nodes(key, {"root": section["root"]}):
-            _check_keys(name, logger, _LOGGER_KEYS)
+        check_logger_values(name, logger, section)
 
 
 def _check_formatter(key: str, formatter: Mapping[Any, Any]) -> None:
@@ -86,6 +101,7 @@ def _check_formatter(key: str, formatter: Mapping[Any, Any]) -> None:
                 f"Expected a format of at most {_MAX_FORMAT_LENGTH:,} characters, without wide fields, as "
                 f"'{key}.{name}' but got {str(text)[:50]!r}. Correct it."
             )
+    check_formatter_values(key, formatter)
 
 
 def _check_handler(key: str, handler: Mapping[Any, Any]) -> None:
@@ -96,7 +112,8 @@ def _check_handler(key: str, handler: Mapping[Any, Any]) -> None:
         if handler.get("stream") is not None:
             _check_name(f"{key}.stream", handler["stream"], _STREAMS)
     elif kind in _FILE_HANDLERS:
-        _check_keys(key, handler, _HANDLER_KEYS | _FILE_KEYS)
+        rotating = _ROTATING_KEYS if kind == _ROTATING_HANDLER else frozenset()
+        _check_keys(key, handler, _HANDLER_KEYS | _FILE_KEYS | rotating)
         _check_file(key, handler)
     else:
         _check_keys(key, handler, _HANDLER_KEYS)
@@ -114,9 +131,7 @@ def _check_file(key: str, handler: Mapping[Any, Any]) -> None:
         )
     _check_name(f"{key}.mode", handler.get("mode", "a"), ("a",))
     _check_name(f"{key}.encoding", handler.get("encoding"), _ENCODINGS)
-    backups = handler.get("backupCount", 0)
-    if not isinstance(backups, int) or not 0 <= backups <= _MAX_BACKUPS:
-        raise ValueError(f"Expected at most {_MAX_BACKUPS} as '{key}.backupCount' but got {backups!r}. Lower it.")
+    check_file_values(key, handler, _MAX_BACKUPS)
 
 
 def _is_log_name(name: str) -> bool:
@@ -145,6 +160,8 @@ def _nodes(key: str, group: object) -> Iterator[tuple[str, Mapping[Any, Any]]]:
     if not isinstance(group, Mapping):
         raise ValueError(f"Expected settings as '{key}' but got {group!r}. Leave it out.")
     for name, node in group.items():
+        if not isinstance(name, str):
+            raise ValueError(f"Expected names in '{key}' but got {name!r}. Correct it.")
         if not isinstance(node, Mapping):
             raise ValueError(f"Expected settings as '{key}.{name}' but got {node!r}. Leave it out.")
         yield f"{key}.{name}", node

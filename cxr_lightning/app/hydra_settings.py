@@ -9,13 +9,24 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from cxr_lightning.app.hydra_environment import check_environment
-from cxr_lightning.app.hydra_folders import JOB_FOLDER, OUTPUT_FOLDER, RUN_FOLDER, SWEEP_FOLDER, check_visible
+from cxr_lightning.app.hydra_folders import (
+    JOB_FOLDER,
+    OUTPUT_FOLDER,
+    RUN_FOLDER,
+    SWEEP_FOLDER,
+    check_job_name,
+    check_visible,
+)
 from cxr_lightning.app.hydra_logging import check_logging
-from cxr_lightning.app.hydra_targets import check_targets
+from cxr_lightning.app.hydra_targets import check_storage, check_targets
 from cxr_lightning.app.references import plain_content
 
 _OUTPUT_SUBDIR = "${hydra_folder:${hydra.runtime.output_dir}}"
 """The value of ``hydra.output_subdir`` in ``conf/``: a folder of its own for each start."""
+_JOB_FOLDER = "${job_folder:${hydra.job.num},${hydra.sweep.dir},${resume}}"
+"""The value of ``hydra.sweep.subdir`` in ``conf/``; it makes a folder, so that it is not resolved here."""
+_GIVEN_SUBDIR = "given_subdir"
+"""Name that the given ``hydra.sweep.subdir`` has beside the one that takes its place."""
 _LOGGING = ("hydra_logging", "job_logging")
 _SECTIONS = ("callbacks", "launcher", "sweeper")
 _SET_IN_JOBS = ("job.id", "job.num", "runtime.output_dir")
@@ -27,16 +38,19 @@ _SET_AT_START = (
 """Settings that Hydra sets when it has read all files."""
 _GIVEN = "hydra.job.override_dirname"
 """The overrides of the command line, repeated by Hydra."""
+_MAX_LOGGERS = 100
 _UNSET: tuple[object, ...] = (MISSING, None, {}, [])
 _OF_LINES = ("hydra.help", "hydra.hydra_help")
 """Sections with texts of several lines."""
 
 
-def check_hydra_settings(config: DictConfig) -> None:
+def check_hydra_settings(config: DictConfig, *, is_job: bool = True, is_storage_given: bool = False) -> None:
     """Refuse Hydra's settings that name other code, change its environment, or write elsewhere than into its folder.
 
     Args:
         config: The composed configuration, with Hydra's.
+        is_job: Whether it is of one job, not of a sweep, whose folder is none of a job.
+        is_storage_given: Whether the command line names the database of a search, so that it may be anywhere.
 
     Raises:
         ValueError: If they do; the message names the setting.
@@ -57,6 +71,11 @@ def check_hydra_settings(config: DictConfig) -> None:
         for name in _LOGGING:
             check_logging(f"hydra.{name}", _section(resolved, name))
         check_environment(_section(resolved, "job.env_set"))
+        _check_verbose(_value(resolved, "verbose"))
+        if not is_storage_given:
+            check_storage(_value(resolved, "sweeper.storage"))
+        if is_job:
+            check_job_name("hydra.sweep.subdir", _value(resolved, f"sweep.{_GIVEN_SUBDIR}"))
 
 
 def check_hydra_files(content: dict[Any, Any]) -> None:
@@ -107,6 +126,8 @@ def _check_texts(key: str, content: object) -> None:
 def _resolved(content: dict[Any, Any]) -> Iterator[DictConfig]:
     """A copy of a configuration, in which what Hydra chooses later has a value, also for ``${hydra:...}``."""
     hydra = content["hydra"]
+    sweep = hydra.get("sweep")
+    given = sweep.get("subdir") if isinstance(sweep, dict) else None
     for parts, value in (
         (("runtime", "output_dir"), OUTPUT_FOLDER),
         (("run", "dir"), RUN_FOLDER),
@@ -119,6 +140,7 @@ def _resolved(content: dict[Any, Any]) -> Iterator[DictConfig]:
         if not isinstance(section, dict):
             raise ValueError(f"Expected settings as 'hydra.{parts[0]}' but got {section!r}. Leave it out.")
         section[parts[1]] = value
+    hydra["sweep"][_GIVEN_SUBDIR] = JOB_FOLDER if given in (_JOB_FOLDER, MISSING) else given
     copy = OmegaConf.create(content)
     state = HydraConfig.instance()
     outer = state.cfg
@@ -129,16 +151,30 @@ def _resolved(content: dict[Any, Any]) -> Iterator[DictConfig]:
         state.cfg = outer
 
 
+def _check_verbose(verbose: object) -> None:
+    """Refuse what are no names of loggers, whose level Hydra then changes."""
+    names = [verbose] if isinstance(verbose, str) else verbose
+    is_list = isinstance(names, list) and len(names) <= _MAX_LOGGERS and all(isinstance(name, str) for name in names)
+    if not isinstance(verbose, bool) and not is_list:
+        raise ValueError(
+            f"Expected true, false or at most {_MAX_LOGGERS} names of loggers as 'hydra.verbose' but got "
+            f"{str(verbose)[:200]!r}. Correct it."
+        )
+
+
 def _section(config: DictConfig, name: str) -> Mapping[Any, Any] | None:
     """A section of Hydra's settings as plain values, resolved; None if it has none."""
+    found = _value(config, name)
+    if found is not None and not isinstance(found, dict):
+        raise ValueError(f"Expected settings as 'hydra.{name}' but got {found!r}. Leave it out.")
+    return found
+
+
+def _value(config: DictConfig, name: str) -> object:
+    """One of Hydra's settings as a plain value, resolved; None if there is none."""
     try:
-        node = OmegaConf.select(config, f"hydra.{name}")
-        if node is None:
-            return None
-        if not isinstance(node, DictConfig):
-            raise ValueError(f"Expected settings as 'hydra.{name}' but got {node!r}. Leave it out.")
-        found: Any = OmegaConf.to_container(node, resolve=True)
+        found = OmegaConf.select(config, f"hydra.{name}")
+        return OmegaConf.to_container(found, resolve=True) if OmegaConf.is_config(found) else found
     except OmegaConfBaseException as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"Expected 'hydra.{name}' to be complete but: {reason}. Correct it.") from error
-    return found if isinstance(found, dict) else None

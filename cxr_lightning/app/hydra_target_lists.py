@@ -8,8 +8,10 @@ from collections.abc import Mapping
 
 _NULL, _TRUE_OR_FALSE = "null", "True|False|true|false"
 _UP_TO_999, _UP_TO_99999 = r"[0-9]{1,3}", r"[0-9]{1,5}"
+_FROM_1_TO_999, _FROM_1_TO_99999 = r"[1-9][0-9]{0,2}", r"[1-9][0-9]{0,4}"
+"""Of what would be endless, or nothing, if it were 0."""
 _INTEGER_OR_NULL = rf"null|-?{_UP_TO_99999}"
-_NUMBER = r"-?[0-9.]{1,20}(e[+-]?[0-9]{1,3})?"
+_NUMBER = r"-?([0-9]{1,10}(\.[0-9]{0,20})?|\.[0-9]{1,20})(e[+-]?[0-9]{1,3})?"
 _NUMBER_OR_NULL = f"null|{_NUMBER}"
 _SEED = r"null|[0-9]{1,10}"
 _TEXT = r"null|[\w .,:=@%+*|&()\[\]/-]{0,200}"
@@ -20,7 +22,9 @@ NO_ITEMS = "no items"
 """Stands for null and empty lists."""
 PARAMETERS = "parameters"
 """Stands for what a sweeper searches."""
-STORAGE = r"null|sqlite:///[^?]{1,500}"
+SQLITE = "sqlite:///"
+"""Start of the URL of a database in a file."""
+STORAGE = rf"null|{SQLITE}[^?]{{1,500}}"
 """Where Optuna stores a study: a redis database is read as pickles; others reach other machines."""
 
 _SUBMITIT: Mapping[str, str] = {
@@ -28,9 +32,9 @@ _SUBMITIT: Mapping[str, str] = {
     "timeout_min": _UP_TO_99999,
     "cpus_per_task": _INTEGER_OR_NULL,
     "gpus_per_node": _INTEGER_OR_NULL,
-    "tasks_per_node": _UP_TO_99999,
+    "tasks_per_node": _FROM_1_TO_99999,
     "mem_gb": _NUMBER_OR_NULL,
-    "nodes": _UP_TO_99999,
+    "nodes": _FROM_1_TO_99999,
     "name": _TEXT,
     "stderr_to_stdout": _TRUE_OR_FALSE,
 }
@@ -45,14 +49,14 @@ _TPE: Mapping[str, str] = {
 LAUNCHERS: Mapping[str, Mapping[str, str]] = {
     "hydra._internal.core_plugins.basic_launcher.BasicLauncher": {},
     "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher": {
-        "n_jobs": r"-?[0-9]{1,3}",
+        "n_jobs": f"-?{_FROM_1_TO_999}",
         "backend": "null|loky",
         "prefer": "processes|threads",
         "require": "null|sharedmem",
         "verbose": _UP_TO_99999,
         "timeout": _NUMBER_OR_NULL,
-        "pre_dispatch": r"all|([0-9]{1,3}\*)?n_jobs|[0-9]{1,5}",  # joblib evaluates it
-        "batch_size": r"auto|[0-9]{1,5}",
+        "pre_dispatch": r"all|([1-9][0-9]{0,2}\*)?n_jobs|[1-9][0-9]{0,4}",  # joblib evaluates it
+        "batch_size": f"auto|{_FROM_1_TO_99999}",
         "temp_folder": _NULL,  # joblib reads pickles there
         "max_nbytes": r"null|[0-9]{1,12}[KMG]?",
         "mmap_mode": r"null|r\+?|w\+|c",
@@ -77,11 +81,11 @@ CMA_ES = "optuna.samplers.CmaEsSampler"
 SAMPLERS: Mapping[str, Mapping[str, str]] = {
     "optuna.samplers.TPESampler": {
         **_TPE,
-        "n_ei_candidates": _UP_TO_999,
+        "n_ei_candidates": _FROM_1_TO_999,
         "multivariate": _TRUE_OR_FALSE,
         "warn_independent_sampling": _TRUE_OR_FALSE,
     },
-    "optuna.samplers.MOTPESampler": {**_TPE, "n_ehvi_candidates": _UP_TO_999},
+    "optuna.samplers.MOTPESampler": {**_TPE, "n_ehvi_candidates": _FROM_1_TO_999},
     "optuna.samplers.RandomSampler": {"seed": _SEED},
     GRID: {"_partial_": _TRUE_OR_FALSE},
     CMA_ES: {
@@ -92,13 +96,13 @@ SAMPLERS: Mapping[str, Mapping[str, str]] = {
         "warn_independent_sampling": _TRUE_OR_FALSE,
         "consider_pruned_trials": _TRUE_OR_FALSE,
         "restart_strategy": "null|ipop|bipop",
-        "inc_popsize": _UP_TO_99999,
+        "inc_popsize": _FROM_1_TO_99999,
         "use_separable_cma": _TRUE_OR_FALSE,
         "source_trials": _NULL,
     },
     "optuna.samplers.NSGAIISampler": {
         "seed": _SEED,
-        "population_size": _UP_TO_99999,
+        "population_size": r"[2-9]|[1-9][0-9]{1,4}",
         "mutation_prob": _NUMBER_OR_NULL,
         "crossover_prob": _NUMBER,
         "swapping_prob": _NUMBER,
@@ -107,13 +111,13 @@ SAMPLERS: Mapping[str, Mapping[str, str]] = {
 }
 BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 SWEEPERS: Mapping[str, Mapping[str, str]] = {
-    BASIC_SWEEPER: {"max_batch_size": r"null|[0-9]{1,5}", "params": PARAMETERS},
+    BASIC_SWEEPER: {"max_batch_size": f"null|{_FROM_1_TO_99999}", "params": PARAMETERS},
     "hydra_plugins.hydra_optuna_sweeper.optuna_sweeper.OptunaSweeper": {
         "direction": "(?i)minimize|maximize",
         "storage": STORAGE,
         "study_name": _TEXT,
-        "n_trials": _UP_TO_99999,
-        "n_jobs": r"[0-9]{1,3}",
+        "n_trials": _FROM_1_TO_99999,
+        "n_jobs": _FROM_1_TO_999,
         "max_failure_rate": _NUMBER,
         "search_space": NO_ITEMS,  # of Hydra 1.1; `params` is checked
         "params": PARAMETERS,

@@ -6,6 +6,7 @@ Each is one of :mod:`cxr_lightning.app.hydra_target_lists`, with settings that a
 import re
 from collections.abc import Mapping
 from enum import Enum
+from pathlib import PurePath
 from typing import Any
 
 from cxr_lightning.app.hydra_folders import SWEEP_FOLDER, check_no_folder, check_visible, shown_folders
@@ -17,6 +18,7 @@ from cxr_lightning.app.hydra_target_lists import (
     NO_ITEMS,
     PARAMETERS,
     SAMPLERS,
+    SQLITE,
     STORAGE,
     SWEEPERS,
 )
@@ -53,6 +55,26 @@ def check_targets(sections: Mapping[str, Mapping[Any, Any] | None]) -> None:
                 f"Expected no 'hydra.sweeper.storage' with {CMA_ES} but got {_shown(rest['storage'])}: the sampler "
                 "reads pickles there, which run code. Leave it out, or choose another sampler."
             )
+
+
+def check_storage(storage: object) -> None:
+    """Refuse a database that a file of settings would have elsewhere than in its sweep's or the current folder.
+
+    Args:
+        storage: The resolved ``hydra.sweeper.storage``, which fits the rule ``STORAGE``.
+
+    Raises:
+        ValueError: If it is elsewhere.
+    """
+    if not isinstance(storage, str):
+        return
+    path = PurePath(storage.removeprefix(SQLITE))
+    inside = PurePath(str(path).removeprefix(f"{SWEEP_FOLDER}/")) if path.is_relative_to(SWEEP_FOLDER) else path
+    if inside.anchor or ".." in inside.parts or str(inside).startswith("file:"):
+        raise ValueError(
+            "Expected a database in the current folder or in that of the sweep as 'hydra.sweeper.storage' in a file "
+            f"but got {_shown(storage)}. Write {SQLITE}NAME.db there, or give it on the command line."
+        )
 
 
 def _check_part(key: str, node: object, kinds: Mapping[str, Mapping[str, str]]) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
+from cxr_lightning.app.hydra_folders import check_folder
 from cxr_lightning.app.hydra_record import latest_record, run_settings_in
 from cxr_lightning.app.run_identity import settings_of
 from cxr_lightning.app.sweep_folder import holds_sweep, job_folders
@@ -23,10 +24,15 @@ def output_folder(config: DictConfig, *, sweep: bool) -> Path | None:
     Args:
         config: The composed configuration of a program, with Hydra's; of a sweep that of its first job.
         sweep: Whether it is a sweep.
+
+    Raises:
+        ValueError: If no folder can have that name.
     """
     if not is_rank_zero() or is_externally_launched():
         return None
-    return Path(str(config.hydra.sweep.dir if sweep else config.hydra.run.dir)).absolute()
+    folder = str(config.hydra.sweep.dir if sweep else config.hydra.run.dir)
+    check_folder("hydra.sweep.dir" if sweep else "hydra.run.dir", folder)
+    return Path(folder).absolute()
 
 
 def check_output_folder(config: DictConfig, *, sweep: bool) -> None:

@@ -11,6 +11,7 @@ from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from omegaconf import DictConfig, OmegaConf
 
 from cxr_lightning.app.hydra_target_lists import BASIC_SWEEPER, GRID
+from cxr_lightning.utils.unexpected import message_of
 
 MAX_JOBS = 10_000
 """Maximum number of jobs of a sweep."""
@@ -24,9 +25,16 @@ def parse_overrides(texts: Sequence[str]) -> list[Override]:
 
     Args:
         texts: The overrides.
+
+    Raises:
+        ValueError: If one holds a number that is too long, or is too deep.
+        HydraException: If one is no override.
     """
     loader = GlobalHydra.instance().config_loader()
-    return OverridesParser.create(config_loader=loader).parse_overrides(list(texts))
+    try:
+        return OverridesParser.create(config_loader=loader).parse_overrides(list(texts))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"Expected settings as KEY=VALUE but: {message_of(error)}. Shorten the value.") from error
 
 
 def sweeper_overrides(config: DictConfig, given: Sequence[Override]) -> list[Override]:

@@ -3,6 +3,7 @@
 Every file that Hydra composes and every record of a run goes through :func:`load_yaml`.
 """
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ MAX_NODES = 20_000
 MAX_LEVELS = 40
 MAX_ALIASES = 100
 MAX_WORD_LENGTH = 1_000
-"""Maximum number of characters of a value without quotes or blanks, which could be a number."""
+"""Maximum number of characters of a value that is, or could be, a number: one without quotes or blanks, say."""
 MAX_REFERENCES = 1_000
 MAX_REFERENCE_LENGTH = 4_000
 """Maximum number of characters of a value that refers to others."""
@@ -27,6 +28,9 @@ MAX_REFERENCE_CHARACTERS = 50_000
 """Maximum number of characters of all values that refer to others; OmegaConf parses some 30,000 in a second."""
 MAX_NESTED_REFERENCES = 10
 _CHARACTERS_OF_A_NODE = 100
+_NUMBER = re.compile(r"\s*[-+]?[0-9a-fA-FoOxX._:,-]+\s*")
+"""What could be a number, also in quotes."""
+_TAGS_OF_NUMBERS = tuple(f"tag:yaml.org,2002:{name}" for name in ("int", "float", "bool", "null"))
 _TAGS = frozenset(f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq"))
 
 
@@ -149,7 +153,8 @@ class _Bounds:
         self.nodes += size
         if event.anchor is not None:
             self.sizes[event.anchor] = size
-        is_word = event.style is None and len(event.value.split(maxsplit=1)) == 1
+        is_plain = event.style is None and len(event.value.split(maxsplit=1)) == 1
+        is_word = is_plain or event.tag in _TAGS_OF_NUMBERS or _NUMBER.fullmatch(event.value) is not None
         self._require(
             not is_word or len(event.value) <= MAX_WORD_LENGTH,
             f"words of at most {MAX_WORD_LENGTH:,} characters",

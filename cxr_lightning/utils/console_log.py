@@ -14,12 +14,12 @@ class ConsoleHandler(logging.StreamHandler[TextIO]):
     """Write log messages to the console, above a progress bar that is drawn there.
 
     Args:
-        stream: Standard output or standard error.
+        stream: Standard output or standard error; None for the latter.
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO | None = None) -> None:
         super().__init__(stream)
-        self._console = stream
+        self._console = self.stream
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record, unless a bar shows its numbers."""

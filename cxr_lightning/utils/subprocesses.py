@@ -70,7 +70,8 @@ def helper_command(module: str, function: str, *values: object) -> list[str]:
         '7\n'
     """
     call = {"paths": _import_paths(), "module": module, "function": function, "values": values}
-    return [sys.executable, "-I", "-X", "utf8", helper_program.__file__, json.dumps(call)]
+    options = ["-I", "-X", "utf8", *(["-B"] if sys.dont_write_bytecode else [])]
+    return [sys.executable, *options, helper_program.__file__, json.dumps(call)]
 
 
 def _import_paths() -> list[str]:

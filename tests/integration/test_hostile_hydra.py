@@ -153,9 +153,94 @@ FILES = {
     "no settings": "hydra: {job: x}\n",
     "tree": "defaults:\n- /tree/t0@a\n- /tree/t0@b\n",
     "large files": "defaults:\n" + "".join(f"- /large/f{number}\n" for number in range(6)),
+    # values of other types than logging takes
+    **{
+        f"logging {text}": LOGGING % text
+        for text in (
+            "version: 2",
+            "version: true",
+            "incremental: true",
+            "disable_existing_loggers: x",
+            "root: {level: NOISY}",
+            "root: {level: 51}",
+            "root: {level: true}",
+            "root: {handlers: [nope]}",
+            "root: {handlers: console}",
+            "root: {handlers: [console, console]}",
+            "root: {filters: [nope]}",
+            "root: {propagate: x}",
+            "loggers: {a: {level: [1]}}",
+            "loggers: {1: {level: INFO}}",
+            "handlers: {console: {level: {a: b}}}",
+            "handlers: {console: {formatter: nope}}",
+            "handlers: {console: {formatter: [brief]}}",
+            "handlers: {console: {stream: [1]}}",
+            "handlers: {file: {delay: x}}",
+            "handlers: {file: {maxBytes: 1}}",
+            "handlers: {file: {class: logging.handlers.RotatingFileHandler, maxBytes: abc}}",
+            "handlers: {file: {class: logging.handlers.RotatingFileHandler, backupCount: true}}",
+            "filters: {x: {name: [1]}}",
+            "formatters: {brief: {validate: 3}}",
+            "formatters: {brief: {format: '%(nope)s'}}",
+            "formatters: {brief: {format: '%(message)d'}}",
+            "formatters: {x: {(): colorlog.ColoredFormatter, log_colors: {INFO: nope}}}",
+        )
+    },
+    **{
+        f"Hydra {text}": f"hydra: {text}\n"
+        for text in (
+            "{verbose: 1}",
+            "{verbose: {a: b}}",
+            "{verbose: null}",
+            "{verbose: [[a]]}",
+            "{mode: MULTIRUN, sweeper: {max_batch_size: 0}}",
+            "{searchpath: [x]}",
+            "{1: x}",
+            # folders
+            '{run: {dir: "x\\0y"}}',
+            f"{{run: {{dir: {'x' * 300}}}}}",
+            f"{{run: {{dir: {'x/' * 3000}}}}}",
+            f"{{mode: MULTIRUN, sweep: {{dir: {'x' * 300}}}}}",
+            f"{{mode: MULTIRUN, sweep: {{subdir: {'x' * 300}}}}}",
+            "{mode: MULTIRUN, sweep: {subdir: WRITTEN}}",
+            "{mode: MULTIRUN, sweep: {subdir: ../../..}}",
+            "{mode: MULTIRUN, sweep: {subdir: 'a/../../b'}}",
+            "{mode: MULTIRUN, sweep: {subdir: '${hydra.sweep.dir}/../x'}}",
+            "{mode: MULTIRUN, sweep: {subdir: [x]}}",
+        )
+    },
+    "folder by reference": 'x: "a\\0b"\nhydra: {run: {dir: "${x}"}}\n',
+    "job's folder by reference": "x: WRITTEN\nhydra: {mode: MULTIRUN, sweep: {subdir: '${x}'}}\n",
+    "half a character": 'x: "\\ud800"\nhydra: {run: {dir: "${x}"}}\n',
+    **{
+        f"storage {place}": OPTUNA % f"storage: 'sqlite:///{place}'"
+        for place in (
+            "WRITTEN",
+            "../x.db",
+            "a/../../x.db",
+            "${hydra.sweep.dir}/../x.db",
+            "file:x.db",
+            "${oc.env:HOME}/x",
+        )
+    },
+    "endless trials": OPTUNA % "n_jobs: 0",
+    # keys, long numbers and defaults lists
+    "a number as a key": "1: x\n",
+    "a truth as a key": "true: x\n",
+    "no number as a key": ".nan: x\n",
+    "a tagged number": f"seed: !!int '0b{'1' * 50_000}'\n",
+    "a quoted number": f"seed: '{'9' * 50_000}'\n",
+    **{
+        f"defaults {text}": f"defaults: {text}\n" for text in ("{a: b}", "[1]", "x", "[[a]]", '["a\\0b"]', "[{a: [1]}]")
+    },
+    "defaults elsewhere": "defaults:\n- /experiment@_global_.hydra: full\n",
     "names": "defaults:\n" + "".join(f"- optional n{number}: ${{data}}${{data}}\n" for number in range(30)),
 }
 COMMANDS = [
+    ["-m", "seed=tag(a,b,interval(1,2))"],
+    ["seed=" + "9" * 5000],
+    ["~hydra.job_logging.root"],
+    ["hydra.run.dir=" + "x" * 300],
     ["-m", "seed=range(1,1000000000)"],
     ["-m", "seed=range(1,inf)"],
     ["-m", "seed=range(1,2,0)"],
@@ -275,6 +360,16 @@ def test_logs_are_not_written_through_links_of_a_folder_that_goes_on(
     assert not target.exists()
 
 
+@pytest.mark.parametrize("name", ["settings.json", "history.csv", "summary.json", "error.txt", ".lock"])
+def test_folders_in_the_place_of_results_are_named(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).mkdir()
+    line = end(monkeypatch, capsys, f"hydra.run.dir={tmp_path}", "resume=auto")
+    assert name in line
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_results_of_jobs_are_not_read_from_a_folder_that_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -294,6 +389,10 @@ def test_results_of_jobs_are_not_read_from_a_folder_that_is_there(
         ["hydra.job_logging.handlers.file.filename='${paths.output_dir}/other.log'"],
         ["+hydra.callbacks.result._target_=hydra.experimental.callbacks.LogJobReturnCallback"],
         ["hparams_search=optuna", "hydra.sweeper.storage='sqlite:///${hydra.sweep.dir}/search.db'"],
+        ["hparams_search=optuna", "hydra.sweeper.storage=sqlite:///search.db"],
+        ["hparams_search=optuna", "hydra.sweeper.storage=sqlite:////data/search.db"],
+        ["hydra.sweep.subdir='${hydra.job.override_dirname}'", "hydra.verbose=[a,b]"],
+        ["+hydra.job_logging.handlers.file.level=30", "+hydra.job_logging.loggers.a.level=DEBUG"],
         ["hydra/sweeper=optuna", "hydra/sweeper/sampler=cmaes", "hydra/launcher=joblib"],
         ["hydra/launcher=submitit_slurm", "hydra.launcher.comment='a study (2)'"],
         ["experiment=evil", '+seed_of_environment="${oc.decode:${oc.env:CXR_SEED,1}}"'],

@@ -17,7 +17,7 @@ def system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> t
 
 def check(filename: str) -> None:
     handlers = {"file": {"class": "logging.FileHandler", "filename": filename}}
-    hydra_logging.check_logging("hydra.job_logging", {"version": 1, "handlers": handlers})
+    hydra_logging.check_logging("hydra.job_logging", {"version": 1, "handlers": handlers, "root": None})
 
 
 def test_a_log_in_the_output_folder_is_accepted(system: type[PurePath]) -> None:
