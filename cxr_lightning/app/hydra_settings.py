@@ -110,8 +110,13 @@ def _check_unset(hydra: dict[Any, Any], keys: Sequence[str]) -> None:
 
 
 def _check_texts(key: str, content: object) -> None:
-    """Refuse names and texts that hide characters."""
+    """Refuse names and texts that hide characters, and names of code where Hydra makes nothing of it."""
     if isinstance(content, dict):
+        if "_target_" in content and key.split(".")[1] not in _SECTIONS:
+            raise ValueError(
+                f"Expected no '_target_' in '{key}' but got {str(content['_target_'])[:200]!r}. Other code is not run "
+                "from a configuration. Leave it out."
+            )
         for name, value in content.items():
             check_visible(key, str(name))
             _check_texts(f"{key}.{name}", value)

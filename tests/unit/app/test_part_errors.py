@@ -98,7 +98,7 @@ def test_an_error_that_is_of_no_setting_stays_as_it_is(error: Exception) -> None
 
 
 def test_a_bug_of_this_package_that_a_library_calls_stays_as_it_is() -> None:
-    with pytest.raises(AttributeError, match="'int' object has no attribute 'lower'"):
+    with pytest.raises(TypeError, match=r"object of type 'int' has no len\(\)"):
         step(None)
 
 
