@@ -305,7 +305,17 @@ def conf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("kind", FILES)
+QUICK_PART = 5
+"""Of so many kinds of files one is tried in the quick tests; the others are marked slow."""
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        kind if not index % QUICK_PART else pytest.param(kind, marks=pytest.mark.slow)
+        for index, kind in enumerate(FILES)
+    ],
+)
 def test_a_file_of_settings_runs_nothing_and_exhausts_nothing(
     kind: str, conf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -104,6 +104,7 @@ def cxr(*arguments: str | Path) -> int:
     return main(list(map(str, arguments)))
 
 
+@pytest.mark.slow
 def test_no_name_is_markup_a_formula_or_a_command_anywhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -40,7 +40,7 @@ SPECIAL = list(REASONS)
 
 
 @pytest.mark.parametrize("make", SPECIAL)
-@pytest.mark.parametrize("name", [LABELS, "train_val_list.txt", "BBox_List_2017.csv"])
+@pytest.mark.parametrize("name", [LABELS, pytest.param("BBox_List_2017.csv", marks=pytest.mark.slow)])
 def test_training_refuses_a_table_that_has_no_end(
     name: str, make: Make, nih_folder: Path, run: Run, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -63,7 +63,7 @@ def with_value(path: Path, value: bytes) -> Path:
         (lambda: call("os", "system", text("true")), "it names 'os.system'"),
         (lambda: call("torch.hub", "load", text("x")), "it names 'torch.hub.load'"),
         (lambda: call("torch", "load", text("x")), "it names 'torch.load'"),
-        (colliding_keys, "it takes more than 10 s"),
+        pytest.param(colliding_keys, "it takes more than 10 s", marks=pytest.mark.slow),
     ],
     ids=["encoded often", "bytearray", "os", "hub", "load", "colliding keys"],
 )

@@ -90,7 +90,7 @@ def assert_one_line(error: BaseException) -> None:
 
 
 @given(st.sampled_from(["index.jsonl", "pixels.u8"]), st.floats(0, 1, exclude_max=True), st.integers(1, 255))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_a_changed_byte_is_found_wherever_it_is(intact: Cache, name: str, place: float, value: int) -> None:
     cache = restored(intact)
     path = cache.folder / name
@@ -416,6 +416,7 @@ def test_rows_are_compared_once_in_all_processes_and_errors_arrive_as_one_line(c
     assert "have changed: row 30" in message_of(caught.value)
 
 
+@pytest.mark.slow
 def test_verified_rows_are_shared_with_processes_that_are_not_forked(cache: Cache) -> None:
     prepared = cache.prepare()
     process = multiprocessing.get_context("spawn").Process(target=prepared.images(NAMES).read, args=([3, 4],))
