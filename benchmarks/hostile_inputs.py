@@ -130,15 +130,15 @@ def cases(folder: Path) -> dict[str, list[str]]:
     (folder / "wide.csv").write_text(",".join(["Image Index", *(f"c{number}" for number in range(1_000))]) + "\n")
     (folder / "experiment" / "labels.yaml").write_text(f"data: {{labels: [{', '.join(map(str, range(300_000)))}]}}")
     film = str(ROOT / "docs" / "heatmap.png")
-    table = [*train, "data=csv", f"data.root={folder}", "data.split=patient"]
+    table = [*train, "data=csv", f"data.root={folder}", "data.split=patient", "model.weights=null"]
     return {
         "deflated DICOM, syntax early": [*predict, str(made["early.dcm"])],
         "deflated DICOM, syntax late": [*predict, str(made["late.dcm"])],
         "ONNX with a loop": [*predict[:-1], str(folder / "loop.onnx"), film],
         "ONNX with a constant of 64 GB": [*predict[:-1], str(folder / "constant.onnx"), film],
-        "YAML with nested aliases": [*train, "--config-dir", str(folder), "experiment=laughs"],
+        "YAML with nested aliases": [*train, "experiment=laughs", "--config-dir", str(folder)],
         "checkpoint with 300,000 labels": [*predict[:-1], str(folder / "labels.ckpt"), film],
-        "300,000 labels in a file of settings": [*train, "--config-dir", str(folder), "experiment=labels"],
+        "300,000 labels in a file of settings": [*train, "experiment=labels", "--config-dir", str(folder)],
         "15,000 labels as a setting": [*train, f"data.labels=[{','.join(f'f{number}' for number in range(15_000))}]"],
         "pipe as an image": [*predict, str(made["pipe.png"])],
         "pipe as a label file": [*table, "data.source.file=pipe.csv"],

@@ -7,6 +7,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from cxr_lightning.report.theme import matplotlib_defaults
 from cxr_lightning.utils.io import atomic_write_bytes
 from cxr_lightning.utils.plain_text import shorten
 
@@ -14,6 +15,7 @@ _MAX_TITLE_LENGTH = 110
 _TRAIN, _VAL = "#1f5fa8", "#c8501e"
 
 
+@matplotlib_defaults()
 def loss_curve(
     history: Sequence[Mapping[str, float]], path: Path, *, title: str = "", constant_loss: float | None = None
 ) -> None:

@@ -37,14 +37,20 @@ _RC: dict[Any, Any] = {
 
 
 @contextmanager
+def matplotlib_defaults() -> Iterator[None]:
+    """Apply matplotlib's defaults: a ``matplotlibrc`` in the current folder would have texts set by a program."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        yield
+
+
+@contextmanager
 def figure_style() -> Iterator[None]:
     """Apply the style's matplotlib settings, both to make a figure and to save it: ticks are made when it is drawn.
 
-    They are added to matplotlib's defaults: the current folder may hold somebody's ``matplotlibrc``, which would have
-    texts set by a program.
+    They are added to matplotlib's defaults.
     """
-    with mpl.rc_context(), warnings.catch_warnings():
-        mpl.rcdefaults()
+    with matplotlib_defaults(), warnings.catch_warnings():
         mpl.rcParams.update(_RC)
         warnings.filterwarnings("ignore", "Glyph .* missing")  # a name in another script; in SVG it stays text
         yield
