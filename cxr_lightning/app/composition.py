@@ -8,13 +8,14 @@ from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import InterpolationResolutionError, OmegaConfBaseException
 
 from cxr_lightning.app.errors import describe_refused
 from cxr_lightning.app.unknown_names import describe_unknown_choice, describe_unknown_key, join_problems
 from cxr_lightning.app.written_arguments import written_arguments
 from cxr_lightning.utils.command_line import override_key
+from cxr_lightning.utils.plain_text import shorten
 from cxr_lightning.utils.suggestions import did_you_mean, suggested_names
 
 _UNKNOWN_KEY = re.compile(r"Could not (?:override|delete from config\.) '([^']+)'")
@@ -26,6 +27,8 @@ _UNFIT_FILE = re.compile(r"In '([^']+)': \w+ raised while\s+composing config:\s*
 _PATTERNS = (_UNKNOWN_KEY, _ADDED_GROUP, _CHOSEN_TWICE, _ADDED_KEY)
 _OPEN_GROUPS = ("callbacks", "logger")
 """Groups whose entries have names of the user's choice."""
+MAX_OVERRIDE_LENGTH = 20_000
+"""Maximum number of characters of an override, which Hydra parses in a second."""
 _MAX_ELSEWHERE = 3
 _NO_CHOICE = "Config group override must be a string"
 _EXTRA_HINT = " Other launchers and sweepers need the extra: uv run --extra sweep ..."
@@ -61,6 +64,7 @@ def compose_checked(name: str, overrides: Sequence[str], *, return_hydra_config:
         WrongOverridesError: If overrides name keys or choices that do not exist; all of them in one message.
         HydraException: If the configuration cannot be composed for another reason.
     """
+    check_lengths(overrides)
     given = list(overrides)
     wrong: list[tuple[str, Exception]] = []
     while True:
@@ -81,7 +85,27 @@ def compose_checked(name: str, overrides: Sequence[str], *, return_hydra_config:
         raise WrongOverridesError(
             list(_problems(wrong, config)), config, given, choices_are_known=choices_are_known
         ) from wrong[0][1]
-    return config if return_hydra_config else compose(name, given)
+    if not return_hydra_config:
+        with open_dict(config):
+            del config["hydra"]
+    return config
+
+
+def check_lengths(overrides: Sequence[str]) -> None:
+    """Refuse overrides that are so long that parsing them would take minutes: Hydra's time grows with the square.
+
+    Args:
+        overrides: As on the command line, ``key=value``.
+
+    Raises:
+        ValueError: If one is.
+    """
+    for override in overrides:
+        if len(override) > MAX_OVERRIDE_LENGTH:
+            raise ValueError(
+                f"Expected settings of at most {MAX_OVERRIDE_LENGTH:,} characters but '{shorten(override, 50)}' has "
+                f"{len(override):,}. Put the value into a file, and name the file's folder by --config-dir."
+            )
 
 
 def _find_culprit(error: Exception, overrides: Sequence[str]) -> str | None:

@@ -10,6 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from omegaconf import DictConfig, OmegaConf
 
+from cxr_lightning.app.composition import check_lengths
 from cxr_lightning.app.hydra_target_lists import BASIC_SWEEPER, GRID
 from cxr_lightning.utils.unexpected import message_of
 
@@ -27,9 +28,10 @@ def parse_overrides(texts: Sequence[str]) -> list[Override]:
         texts: The overrides.
 
     Raises:
-        ValueError: If one holds a number that is too long, or is too deep.
+        ValueError: If one is too long or too deep, or holds a number that is too long.
         HydraException: If one is no override.
     """
+    check_lengths(texts)
     loader = GlobalHydra.instance().config_loader()
     try:
         return OverridesParser.create(config_loader=loader).parse_overrides(list(texts))

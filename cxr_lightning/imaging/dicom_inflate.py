@@ -1,6 +1,7 @@
 """Deflated DICOM files, which are inflated up to a limit."""
 
 import zlib
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 _MAX_INFLATED_BYTES = 4 * MAX_PIXELS
 """Maximum size of a deflated file after inflating it."""
+_PART_BYTES = 1 << 20
 
 
 def read_elements(content: bytes, path: Path | str) -> "Dataset":
@@ -43,11 +45,21 @@ def read_elements(content: bytes, path: Path | str) -> "Dataset":
 
 
 def _inflate(content: bytes, path: Path | str) -> bytes:
+    """Inflate in two passes: the first one keeps nothing, so that a file that is too large takes no memory."""
+    size = 0
+    for part in _inflated_parts(content):
+        size += len(part)
+        if size > _MAX_INFLATED_BYTES:
+            reason = f"it is compressed and larger than {_MAX_INFLATED_BYTES:,} bytes when it is not"
+            raise ImageRejectedError.from_reason(path, reason, code="too_large")
+    return b"".join(_inflated_parts(content))
+
+
+def _inflated_parts(content: bytes) -> Iterator[bytes]:
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    inflated = inflater.decompress(content, _MAX_INFLATED_BYTES)
-    if inflater.unconsumed_tail or len(inflated) == _MAX_INFLATED_BYTES:
-        reason = f"it is compressed and larger than {_MAX_INFLATED_BYTES:,} bytes when it is not"
-        raise ImageRejectedError.from_reason(path, reason, code="too_large")
-    if not inflater.eof:
-        raise zlib.error("cut off")
-    return inflated
+    while not inflater.eof:
+        part = inflater.decompress(content, _PART_BYTES)
+        if not part and not inflater.unconsumed_tail and not inflater.eof:
+            raise zlib.error("cut off")
+        content = inflater.unconsumed_tail
+        yield part

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, ConfigDict, Field, JsonValue, ValidationErr
 
 from cxr_lightning.data.setting_rules import MAX_IMAGE_SIZE
 from cxr_lightning.imaging.reader import Interpolation
-from cxr_lightning.labels import check_labels
+from cxr_lightning.labels import MAX_LABELS, check_labels
 from cxr_lightning.utils.typed_values import TypedValues, describe_errors
 
 Mode = Literal["imagenet", "featurewise", "samplewise", "none"]
@@ -19,7 +19,7 @@ def _checked_labels(labels: list[str]) -> list[str]:
     return list(check_labels(labels))
 
 
-Labels = Annotated[list[str], AfterValidator(_checked_labels)]
+Labels = Annotated[list[str], Field(max_length=MAX_LABELS), AfterValidator(_checked_labels)]
 """Finding names: at least one, each once."""
 ImageSize = Annotated[int, Field(ge=1, le=MAX_IMAGE_SIZE)]
 """Side of the images in pixels."""
@@ -31,7 +31,7 @@ class ModelSettings(TypedValues):
 
     model_config = ConfigDict(extra="forbid")
 
-    labels: Labels | Annotated[tuple[str, ...], AfterValidator(check_labels)]
+    labels: Labels | Annotated[tuple[str, ...], Field(max_length=MAX_LABELS), AfterValidator(check_labels)]
     """Finding names, in output order."""
     backbone: Annotated[str, Field(min_length=1, max_length=_MAX_NAME_LENGTH)] = "densenet121"
     """Name of the backbone."""

@@ -237,6 +237,8 @@ FILES = {
     "names": "defaults:\n" + "".join(f"- optional n{number}: ${{data}}${{data}}\n" for number in range(30)),
 }
 COMMANDS = [
+    [f"data.labels=[{','.join(map(str, range(15_000)))}]"],
+    ["-m", f"seed={','.join(map(str, range(15_000)))}"],
     ["-m", "seed=tag(a,b,interval(1,2))"],
     ["seed=" + "9" * 5000],
     ["~hydra.job_logging.root"],
