@@ -7,6 +7,8 @@ sweep, also in other processes.
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -173,17 +175,23 @@ class _BoundedSource(FileConfigSource):
                 f"Expected at most {MAX_CHARACTERS:,} characters of settings in all files but there are more, the last "
                 f"of them in '{path}'. Name fewer files."
             )
-        content = parse_yaml(text, path)
-        if isinstance(content, list):
-            raise ValueError(f"Expected a mapping of settings in '{path}' but it is a list. Correct it.")
-        if (wrong := next((key for key in content or {} if not isinstance(key, str)), None)) is not None:
-            raise ValueError(f"Expected names of settings in '{path}' but got {wrong!r}. Correct it, or quote it.")
-        try:
-            config = OmegaConf.create(content or {})
-        except (OmegaConfBaseException, RecursionError) as error:
-            reason = str(error).strip().partition("\n")[0]
-            raise ValueError(f"Expected settings in '{path}' but: {reason}. Correct it.") from error
+        config = deepcopy(_parse_file(text, path))
         return ConfigResult(self.provider, f"file://{self.path}", config, self._get_header_dict(text[:512]))
+
+
+@lru_cache(maxsize=64)
+def _parse_file(text: str, path: Path) -> DictConfig:
+    """The settings of a file, which is parsed once: a start composes its configuration three times."""
+    content = parse_yaml(text, path)
+    if isinstance(content, list):
+        raise ValueError(f"Expected a mapping of settings in '{path}' but it is a list. Correct it.")
+    if (wrong := next((key for key in content or {} if not isinstance(key, str)), None)) is not None:
+        raise ValueError(f"Expected names of settings in '{path}' but got {wrong!r}. Correct it, or quote it.")
+    try:
+        return OmegaConf.create(content or {})
+    except (OmegaConfBaseException, RecursionError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ValueError(f"Expected settings in '{path}' but: {reason}. Correct it.") from error
 
 
 class _CountingRepository(CachingConfigRepository):
