@@ -110,6 +110,7 @@ def test_averaged_weights_are_validated_saved_and_tested(run: Run, small: list[s
     assert summary_of(Path(f"{folder}-again"))["test"] == summary_of(folder)["test"]
 
 
+@pytest.mark.slow
 def test_current_weights_are_validated_saved_and_tested_until_an_average_is_made(
     run: Run, small: list[str], die: Die
 ) -> None:

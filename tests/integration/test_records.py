@@ -115,7 +115,14 @@ def test_the_summary_stays_until_the_resumed_training_has_started(
     assert content_of(folder)[".hydra/overrides.yaml"] == before[".hydra/overrides.yaml"]
 
 
-@pytest.mark.parametrize("how", ["moved", "copied", "last.ckpt alone", "last.ckpt alone, the run is gone"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "moved",
+        *(pytest.param(how, marks=pytest.mark.slow) for how in ("copied", "last.ckpt alone")),
+        "last.ckpt alone, the run is gone",
+    ],
+)
 def test_the_best_checkpoint_of_a_moved_run_stays_the_best(
     run: Run, small: list[str], tmp_path: Path, how: str
 ) -> None:

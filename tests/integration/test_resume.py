@@ -95,7 +95,9 @@ def test_a_run_that_died_between_epochs_is_resumed_exactly(run: Run, small: list
     assert_same(whole, resumed)
 
 
-@pytest.mark.parametrize("spoil", ["cut", "flip", "missing"])
+@pytest.mark.parametrize(
+    "spoil", ["cut", *(pytest.param(spoil, marks=pytest.mark.slow) for spoil in ("flip", "missing"))]
+)
 def test_a_damaged_last_checkpoint_falls_back_to_the_one_before(
     run: Run, small: list[str], whole: Path, die: Die, tmp_path: Path, spoil: str
 ) -> None:

@@ -122,7 +122,9 @@ def names_in(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.name.startswith(logs))
 
 
-@pytest.mark.parametrize("subdir", ["s/${seed}", '"${hydra.job.override_dirname}"'])
+@pytest.mark.parametrize(
+    "subdir", [pytest.param("s/${seed}", marks=pytest.mark.slow), '"${hydra.job.override_dirname}"']
+)
 def test_jobs_at_any_depth_are_those_of_the_sweep(
     run: Run, small: list[str], quick: list[Path], tmp_path: Path, subdir: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -172,7 +174,12 @@ def test_a_job_that_is_refused_leaves_the_finished_one_as_it_is(
 
 
 @pytest.mark.parametrize(
-    "more", ["callbacks.early_stopping.patience=100", "trainer.max_epochs=9", "data.num_workers=1"]
+    "more",
+    [
+        pytest.param("callbacks.early_stopping.patience=100", marks=pytest.mark.slow),
+        "trainer.max_epochs=9",
+        pytest.param("data.num_workers=1", marks=pytest.mark.slow),
+    ],
 )
 def test_a_job_that_was_killed_before_its_first_save_keeps_its_folder(
     run: Run, small: list[str], quick: list[Path], tmp_path: Path, more: str

@@ -5,6 +5,7 @@
 """
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -62,7 +63,10 @@ def evaluate(nih: Path, tmp_path: Path) -> Evaluate:
 
 
 def differences(found: Any, expected: Any, key: str = "") -> list[str]:
-    """Keys under which two JSON values differ; numbers by more than 1e-5. Keys that have been added do not count."""
+    """Keys under which two JSON values differ; numbers by more than 1e-5. Keys that have been added do not count.
+
+    Similarities of heat maps are correlations of ranks: pixels that are nearly equal exchange theirs on another processor.
+    """
     if isinstance(expected, dict) and isinstance(found, dict):
         if lost := sorted(expected.keys() - found.keys()):
             return [f"{key}: keys {lost}"]
@@ -71,7 +75,8 @@ def differences(found: Any, expected: Any, key: str = "") -> list[str]:
         pairs = enumerate(zip(found, expected, strict=True))
         return [text for place, pair in pairs for text in differences(*pair, f"{key}/{place}")]
     if isinstance(expected, float) and isinstance(found, int | float):
-        return [] if abs(found - expected) < 1e-5 else [f"{key}: {found} {expected}"]
+        tolerance = 1e-3 if key.startswith("/explanation/sanity/similarity/") else 1e-5
+        return [] if abs(found - expected) < tolerance else [f"{key}: {found} {expected}"]
     return [] if found == expected else [f"{key}: {found} {expected}"]
 
 
@@ -119,7 +124,8 @@ def test_heat_maps_are_the_same(nih: Path) -> None:
 def test_it_is_checked_and_exported_under_todays_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(FILES / "best.ckpt"), "--device", "cpu"]) == 0
     assert main(["export", str(FILES / "best.ckpt"), str(tmp_path / "x.safetensors")]) == 0
-    assert "largest difference 0.0e+00" in capsys.readouterr().out
+    (difference,) = re.findall("largest difference ([^ ,;\n]+)", capsys.readouterr().out)[-1:]
+    assert float(difference) < 1e-6  # on the processor that saved it, 0
     content = read_checkpoint(str(tmp_path / "x.safetensors"))
     assert content["cxr_lightning"]["format"] == 2
     theirs = read_checkpoint(str(FILES / "best.ckpt"))["state_dict"]

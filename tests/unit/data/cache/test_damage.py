@@ -121,7 +121,13 @@ def index_places(intact: Cache) -> dict[str, tuple[int, int]]:
 
 @pytest.mark.parametrize(
     "where",
-    [*("size", "mtime_ns", "row", "crc32", "line_crc32", "file", "header", "first"), "merged lines", "split line"],
+    [
+        *("file", "header", "crc32", "merged lines"),
+        *(
+            pytest.param(where, marks=pytest.mark.slow)
+            for where in ("size", "mtime_ns", "row", "line_crc32", "first", "split line")
+        ),
+    ],
 )
 def test_a_changed_byte_of_any_part_of_the_index_is_found(
     cache: Cache, where: str, caplog: pytest.LogCaptureFixture
@@ -156,7 +162,9 @@ EDITS: dict[str, Callable[[list[bytes]], list[bytes]]] = {
 }
 
 
-@pytest.mark.parametrize("name", EDITS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (index % 3 > 0)) for index, name in enumerate(EDITS)]
+)
 def test_an_index_that_was_edited_is_repaired(cache: Cache, name: str) -> None:
     cache.rewrite(EDITS[name])
     np.testing.assert_array_equal(cache.read(), PIXELS)
@@ -426,6 +434,7 @@ def test_verified_rows_are_shared_with_processes_that_are_not_forked(cache: Cach
     assert np.flatnonzero(prepared.verified_rows.mask).tolist() == [3, 4]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("check_one")
 def test_without_shared_memory_each_process_keeps_its_own_verified_rows(
     cache: Cache, monkeypatch: pytest.MonkeyPatch
