@@ -77,6 +77,7 @@ def test_python_and_command_line_train_the_same_numbers(trained: TrainedRun, roo
     assert all(torch.equal(value, theirs[name]) for name, value in mine.items())
 
 
+@pytest.mark.slow
 def test_python_and_command_line_evaluate_to_the_same_bits(
     trained: TrainedRun,
     settings: dict[str, Any],

@@ -167,7 +167,9 @@ CASES: dict[str, tuple[Spoil, list[str], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (index % 2)) for index, name in enumerate(CASES)]
+)
 def test_bad_input_ends_in_one_helpful_line(
     name: str,
     nih_folder: Path,

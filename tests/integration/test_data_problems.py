@@ -55,6 +55,7 @@ def test_leaked_missing_and_unreadable_images_are_in_one_message_and_its_remedy_
     assert (data["leaked"], data["skipped"], data["rejected"]) == (1, 2, 1)
 
 
+@pytest.mark.slow
 def test_a_remedy_is_another_division_where_a_split_would_be_empty(
     run: Run, make_nih: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

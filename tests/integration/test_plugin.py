@@ -119,6 +119,7 @@ def test_it_trains_with_all_its_parts(trained: TrainedRun) -> None:
     assert not torch.equal(checkpoint["state_dict"]["loss.log_weights"], torch.zeros(3))  # it was learned
 
 
+@pytest.mark.slow
 def test_a_run_is_resumed_with_the_losss_state(trust: None, folder: Path, root: Path) -> None:
     # A schedule over all steps would give the two epochs of the first run other learning rates.
     given = [*OWN, *SETTINGS, "scheduler=none", f"paths.cache_dir={folder / 'cache'}", f"data.root={root}"]

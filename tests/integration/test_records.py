@@ -94,6 +94,7 @@ def test_a_used_folder_is_refused_and_left_as_it_is(
         assert content_of(folder) == before, change
 
 
+@pytest.mark.slow
 def test_the_summary_stays_until_the_resumed_training_has_started(
     run: Run, own_small: list[str], capsys: pytest.CaptureFixture[str], die: Die
 ) -> None:
@@ -329,6 +330,7 @@ def test_nothing_is_written_where_another_process_works(
     assert {name: after[name] for name in before} == before
 
 
+@pytest.mark.slow
 def test_more_patience_goes_on_after_early_stopping(
     run: Run, small: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -345,6 +347,7 @@ def test_more_patience_goes_on_after_early_stopping(
     assert len(history_of(folder)) == 6
 
 
+@pytest.mark.slow
 def test_more_time_goes_on_after_the_limit(run: Run, small: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     settings = [*small, "trainer.max_epochs=3"]
     _, folder = run(*settings, "+trainer.max_time={milliseconds:1}")

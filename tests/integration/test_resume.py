@@ -57,7 +57,7 @@ def whole(small: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
         (2, 1, 3, ()),
         pytest.param(2, 2, 1, ("trainer.accumulate_grad_batches=2",), marks=pytest.mark.slow),
         pytest.param(0, 1, 2, (f"model.backbone={TINY}", "+model.variations.width=6"), marks=pytest.mark.slow),
-        (0, 1, 2, lightning_callback("EMAWeightAveraging, decay: 0.5")),
+        pytest.param(0, 1, 2, lightning_callback("EMAWeightAveraging, decay: 0.5"), marks=pytest.mark.slow),
         pytest.param(0, 1, 2, ACCUMULATION, marks=pytest.mark.slow),
         pytest.param(0, 2, 1, FINETUNING, marks=pytest.mark.slow),
         pytest.param(0, 1, 1, (*RATE_FINDER, "trainer.max_epochs=5"), marks=pytest.mark.slow),
@@ -121,6 +121,7 @@ def test_a_damaged_last_checkpoint_falls_back_to_the_one_before(
     assert_same(whole, folder)
 
 
+@pytest.mark.slow
 def test_resume_finds_the_newest_unfinished_run_of_the_same_configuration(
     run: Run, small: list[str], die: Die, tmp_path: Path
 ) -> None:

@@ -38,7 +38,12 @@ def whole(small: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(
     ("signum", "code", "epoch", "batch"),
-    [(signal.SIGTERM, 143, 2, 3), (signal.SIGINT, 130, 1, 1), (signal.SIGHUP, 129, 1, 3), (signal.SIGUSR1, 138, 0, 0)],
+    [
+        (signal.SIGTERM, 143, 2, 3),
+        (signal.SIGINT, 130, 1, 1),
+        pytest.param(signal.SIGHUP, 129, 1, 3, marks=pytest.mark.slow),
+        pytest.param(signal.SIGUSR1, 138, 0, 0, marks=pytest.mark.slow),
+    ],
 )
 def test_a_signal_ends_a_run_that_is_then_resumed_exactly(
     run: Run,
@@ -178,6 +183,7 @@ def test_slurm_is_asked_to_start_the_job_again(
     assert (tmp_path / "asked").read_text() == "requeue 17\n"
 
 
+@pytest.mark.slow
 def test_a_run_that_had_stopped_early_is_only_tested_when_resumed(
     run: Run, small: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -142,6 +142,7 @@ def test_jobs_at_any_depth_are_those_of_the_sweep(
     assert len(quick) == 2
 
 
+@pytest.mark.slow
 def test_a_job_that_is_refused_leaves_the_finished_one_as_it_is(
     run: Run, evaluate: Run, small: list[str], quick: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -173,13 +174,10 @@ def test_a_job_that_is_refused_leaves_the_finished_one_as_it_is(
     assert names_in(tmp_path / "reports/one") == ["report.html"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "more",
-    [
-        pytest.param("callbacks.early_stopping.patience=100", marks=pytest.mark.slow),
-        "trainer.max_epochs=9",
-        pytest.param("data.num_workers=1", marks=pytest.mark.slow),
-    ],
+    ["callbacks.early_stopping.patience=100", "trainer.max_epochs=9", "data.num_workers=1"],
 )
 def test_a_job_that_was_killed_before_its_first_save_keeps_its_folder(
     run: Run, small: list[str], quick: list[Path], tmp_path: Path, more: str
@@ -207,6 +205,7 @@ def search_of(small: list[str], folder: Path) -> list[str]:
     return [*small, "hparams_search=optuna", *short]
 
 
+@pytest.mark.slow
 def test_a_search_starts_again_where_it_was_or_not_at_all(
     run: Run, small: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -226,6 +225,7 @@ def test_a_search_starts_again_where_it_was_or_not_at_all(
     assert len(rows_of(folder)) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resume", [pytest.param("null", marks=pytest.mark.slow), "auto"])
 def test_a_kept_study_goes_on_beside_its_old_jobs(run: Run, small: list[str], tmp_path: Path, resume: str) -> None:
     optuna = pytest.importorskip("optuna")

@@ -97,7 +97,7 @@ HOSTILE: dict[str, tuple[Callable[[h5py.File], None], str]] = {
 
 
 @pytest.mark.usefixtures("in_process")
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name == "many")) for name in HOSTILE])
 def test_an_unsafe_hdf5_file_is_refused(name: str, keras_file: KerasFile) -> None:
     change, message = HOSTILE[name]
     path = keras_file("keras2_flat_dense.save_weights.h5")
