@@ -120,9 +120,11 @@ def complete_callbacks(
         used.append(history)
     logs = [callback for callback in used if isinstance(callback, ProgressLog)]
     others = [callback for callback in used if callback not in logs]
-    own = [SameSettings(text), StepSeeds(seed), ResumedRun(Path(folder), settings), PendingAverages()]
-    # An average is completed before its own callback uses it; the log reads the epoch's row of the history.
-    return [*own, *others, *logs, LightningCallbacks()], history
+    own = [SameSettings(text), StepSeeds(seed), PendingAverages()]
+    resumed = ResumedRun(Path(folder), settings)
+    # An average is completed before its own callback uses it; the log reads the epoch's row of the history; callbacks
+    # such as Lightning's BackboneFinetuning make an optimizer's groups before its state is checked.
+    return [*own, *others, *logs, resumed, LightningCallbacks()], history
 
 
 def trainer_arguments(callbacks: Sequence[pl.Callback], loggers: Sequence[Logger]) -> dict[str, Any]:

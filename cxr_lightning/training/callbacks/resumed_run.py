@@ -52,7 +52,8 @@ class ResumedRun(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Adapt the states of callbacks that keep checkpoints to the run's folder."""
-        self._checkpoint = checkpoint
+        if self._checkpoint is None:  # Lightning's search for a learning rate restores another one in between
+            self._checkpoint = checkpoint
         states: dict[str, dict[str, Any]] = checkpoint["callbacks"]
         for key in {callback.state_key for callback in callbacks_of(trainer, pl.Callback)} & set(states):
             state, former = states[key], states[key].get("dirpath")
