@@ -15,6 +15,7 @@ from PIL import Image
 
 from cxr_lightning.app.train import run_train
 from tests.conftest import assert_one_error_line
+from tests.slow_cases import one_in
 
 LABELS = "Data_Entry_2017_v2020.csv"
 BOXES = "BBox_List_2017.csv"
@@ -167,9 +168,7 @@ CASES: dict[str, tuple[Spoil, list[str], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (index % 2)) for index, name in enumerate(CASES)]
-)
+@pytest.mark.parametrize("name", one_in(2, CASES))
 def test_bad_input_ends_in_one_helpful_line(
     name: str,
     nih_folder: Path,

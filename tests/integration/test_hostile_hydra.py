@@ -11,6 +11,7 @@ from hydra.core.global_hydra import GlobalHydra
 
 from cxr_lightning.app.configuration import conf_folder
 from cxr_lightning.app.train import run_train
+from tests.slow_cases import one_in
 
 MAX_SECONDS = 15
 
@@ -307,17 +308,7 @@ def conf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-QUICK_PART = 5
-"""Of so many kinds of files one is tried in the quick tests; the others are marked slow."""
-
-
-@pytest.mark.parametrize(
-    "kind",
-    [
-        kind if not index % QUICK_PART else pytest.param(kind, marks=pytest.mark.slow)
-        for index, kind in enumerate(FILES)
-    ],
-)
+@pytest.mark.parametrize("kind", one_in(5, FILES))
 def test_a_file_of_settings_runs_nothing_and_exhausts_nothing(
     kind: str, conf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

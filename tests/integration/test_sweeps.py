@@ -176,8 +176,7 @@ def test_a_job_that_is_refused_leaves_the_finished_one_as_it_is(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "more",
-    ["callbacks.early_stopping.patience=100", "trainer.max_epochs=9", "data.num_workers=1"],
+    "more", ["callbacks.early_stopping.patience=100", "trainer.max_epochs=9", "data.num_workers=1"]
 )
 def test_a_job_that_was_killed_before_its_first_save_keeps_its_folder(
     run: Run, small: list[str], quick: list[Path], tmp_path: Path, more: str
@@ -226,7 +225,7 @@ def test_a_search_starts_again_where_it_was_or_not_at_all(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("resume", [pytest.param("null", marks=pytest.mark.slow), "auto"])
+@pytest.mark.parametrize("resume", ["null", "auto"])
 def test_a_kept_study_goes_on_beside_its_old_jobs(run: Run, small: list[str], tmp_path: Path, resume: str) -> None:
     optuna = pytest.importorskip("optuna")
     storage, folder = f"sqlite:///{tmp_path}/search.db", tmp_path / "search"

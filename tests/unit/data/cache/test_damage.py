@@ -22,6 +22,7 @@ from cxr_lightning.data.cache.index_lines import IndexEntry, can_be_read_back, p
 from cxr_lightning.data.dataloader import DistributedShardSampler, build_image_loader
 from cxr_lightning.data.dataset import ChestXRayDataset
 from cxr_lightning.utils.unexpected import message_of
+from tests.slow_cases import one_in
 
 SIZE, COUNT = 8, 400
 ROW_BYTES = SIZE * SIZE
@@ -162,9 +163,7 @@ EDITS: dict[str, Callable[[list[bytes]], list[bytes]]] = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.slow] * (index % 3 > 0)) for index, name in enumerate(EDITS)]
-)
+@pytest.mark.parametrize("name", one_in(3, EDITS))
 def test_an_index_that_was_edited_is_repaired(cache: Cache, name: str) -> None:
     cache.rewrite(EDITS[name])
     np.testing.assert_array_equal(cache.read(), PIXELS)
