@@ -44,6 +44,8 @@ def write_evaluation(settings: EvaluateSettings) -> float | None:
     folder = Path(settings.paths.output_dir)
     report.write(folder)
     _print_evaluation(report.evaluation, folder)
+    if settings.save_calibrated:
+        say(f"checkpoint with calibration and operating points: {settings.save_calibrated}")
     return nan_to_null(report.evaluation.auroc.estimate.value)
 
 

@@ -96,7 +96,9 @@ def _check_graph(content: bytes) -> None:
         if problem := graph_problem(model):
             raise OnnxRefusedError(problem)
         check_model(model)
-    except (DecodeError, ValidationError) as error:
+    except DecodeError as error:
+        raise OnnxRefusedError("it is damaged, or no ONNX file") from error
+    except ValidationError as error:
         raise OnnxRefusedError(f"it is damaged ({_description_of(error)})") from error
 
 

@@ -17,7 +17,7 @@ from cxr_lightning.utils.typed_values import TypedValues
 
 MAX_ONNX_BYTES = 2**31 - 1
 """Maximum size of an ONNX file; one in the format that holds no other files cannot be larger."""
-_CHECK_VERSION = 2
+_CHECK_VERSION = 3
 """Raised whenever the checks change: earlier results are not used then."""
 _MEMORY, _MEMORY_PER_BYTE = 1 << 30, 5
 _SECONDS, _BYTES_PER_SECOND = 15, 20_000_000

@@ -49,12 +49,14 @@ def _expand_path(text: str) -> list[Path]:
         return inside
     if path.exists():
         return [path]
-    if has_magic(text):
+    if has_magic(text):  # a name, too, may have such characters
         matches = [Path(name) for name in sorted(glob(text, recursive=True))]  # noqa: PTH207  # it may be absolute
         files = [file for match in matches for file in (sorted(_images_in(match)) if match.is_dir() else [match])]
         if files:
             return files
-        raise FileNotFoundError(f"Expected files that fit '{text}' but there is none. Check the pattern.")
+        raise FileNotFoundError(
+            f"Expected files of the name or pattern '{text}' but there is none. Check it, and the folder."
+        )
     raise FileNotFoundError(f"Expected a file or folder at '{text}' but there is none. Check the path.")
 
 

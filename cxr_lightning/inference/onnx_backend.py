@@ -51,9 +51,9 @@ class OnnxBackend:
             description = read_description(self._session)
         except Exception as error:  # onnxruntime's errors have no common base class
             reason = one_line_reason(error, 300)
+            reason = reason if isinstance(error, OnnxRefusedError) else f"it cannot be run ({reason})"
             raise ValueError(
-                f"Expected a model that `cxr export` wrote in '{path}' but it is none, or is damaged: {reason}. "
-                "Export it again."
+                f"Expected a model that `cxr export` wrote in '{path}' but {reason}. Export it again."
             ) from error
         self.labels = tuple(description.labels)
         self.image_size = description.image_size

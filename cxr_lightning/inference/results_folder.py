@@ -89,9 +89,8 @@ class ResultsFolder:
         except OSError as error:
             if error.errno is None or is_disk_full(error):  # with a message that is complete
                 raise
-            raise OSError(
-                f"Expected to write results in '{self.folder}' but got: {error.strerror}. Give another --out."
-            ) from error
+            problem = _not_a_folder(self.folder) or f"got: {error.strerror}"
+            raise OSError(f"Expected to write results in '{self.folder}' but {problem}. Give another --out.") from error
 
     def _check_about(self, about: Mapping[str, Any]) -> None:
         try:
@@ -138,6 +137,14 @@ class ResultsFolder:
             table = TableWriter(file)
             table.writerow(results_header(self._labels))
             table.writerows(map(results_row, read_results(self.folder / RESULTS_FILE)))
+
+
+def _not_a_folder(folder: Path) -> str:
+    """That a folder, or one above it, is something else, as a clause; empty if all may be folders."""
+    with suppress(OSError):  # a name that is too long
+        nearest = next(place for place in (folder, *folder.parents) if place.exists())
+        return "" if nearest.is_dir() else f"'{nearest}' is no folder"
+    return ""
 
 
 def _drop_incomplete_line(file: FileIO) -> None:

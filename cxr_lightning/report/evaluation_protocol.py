@@ -38,8 +38,12 @@ def comparability_reasons(evaluation: Evaluation) -> list[str]:
 
 def verdict(evaluation: Evaluation) -> str:
     """Whether the numbers are comparable with published ones and, if not, why."""
-    reasons = "; ".join(comparability_reasons(evaluation))
-    return _VERDICTS[evaluation.comparability.comparable] + (f" ({reasons})" if reasons else "")
+    unmet = evaluation.comparability.unmet
+    parts = [_VERDICTS[evaluation.comparability.comparable]]
+    for title, met in (("conditions not met", False), ("not known", None)):
+        listed = [f"{CRITERIA[one.code]} ({sentence(one.detail)})" for one in unmet if one.met is met]
+        parts += [f"{title}: {', '.join(listed)}"] if listed else []
+    return "; ".join(parts)
 
 
 def _images(evaluation: Evaluation) -> str:

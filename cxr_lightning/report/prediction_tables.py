@@ -21,7 +21,7 @@ def finding_table(result: Result, operating_point: str) -> TextTable:
     table = TextTable(title=str(result.path), caption=_caption(operating_point), box=box.SIMPLE_HEAD)
     table.add_column("finding", no_wrap=True)
     for name in ("probability", "calibrated", "operating point", "", "in training"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=" " not in name)  # two words may be two lines
     for finding in result.findings:
         table.add_row(*_cells(finding), style="bold" if finding.above else None)
     return table

@@ -70,8 +70,8 @@ def handle_pickle_task(task: bytes) -> bytes:
         reason = str(error)
     except MemoryError:
         raise
-    except Exception as error:  # a damaged pickle raises almost anything
-        reason = f"it is damaged ({type(error).__name__})"
+    except Exception:  # a damaged pickle raises almost anything
+        reason = "it is damaged, or no PyTorch file"
     return json.dumps({"refused": reason}).encode()
 
 

@@ -39,7 +39,8 @@ def load_safely(path: str) -> Any:  # noqa: ANN401  # whatever plain values the 
     except Exception as error:  # a damaged file raises almost anything: IndexError, AssertionError, struct.error, ...
         reason = first_line(error).partition(". ")[0]  # torch goes on to advise loading it unsafely
         raise ValueError(
-            f"Expected tensors in '{path}' but it cannot be loaded safely ({reason}). Save a state_dict."
+            f"Expected tensors in '{path}' but it cannot be loaded safely: {reason}. "
+            "Give a checkpoint, or a state_dict that torch.save wrote."
         ) from error
     return content
 

@@ -168,9 +168,12 @@ def test_missing_predictions_are_named_in_the_verdict_when_allowed(trained: Trai
     assert any("3 images were allowed to be missing" in reason for reason in found["protocol"]["reasons"])
 
 
-def test_the_calibrated_copy_is_the_model_and_carries_what_was_fitted(trained: Trained, tmp_path: Path) -> None:
+def test_the_calibrated_copy_is_the_model_and_carries_what_was_fitted(
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     copy = tmp_path / "new" / "calibrated.ckpt"
     first = trained.evaluate(f"ckpt={trained.checkpoint}", f"save_calibrated={copy}")
+    assert f"checkpoint with calibration and operating points: {copy}\n" in capsys.readouterr().out
     content = torch.load(copy, weights_only=True)
     original = torch.load(trained.checkpoint, weights_only=True)
     assert all(torch.equal(content["state_dict"][key], value) for key, value in original["state_dict"].items()
@@ -305,7 +308,10 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
     "absent checkpoint": (["ckpt=absent.ckpt"], ["'absent.ckpt'", "no such file"]),
     "remote checkpoint": (['ckpt="https://host/x.ckpt"'], ["URL"]),
     "no run yet": (["ckpt=latest", "paths.log_dir=nowhere"], ["as 'latest'", "Train first"]),
-    "a csv as checkpoint": (["ckpt={root}/Data_Entry_2017_v2020.csv"], ["cannot be loaded safely"]),
+    "a csv as checkpoint": (
+        ["ckpt={root}/Data_Entry_2017_v2020.csv"],
+        ["cannot be loaded safely: it is damaged, or no PyTorch file"],
+    ),
     "absent predictions": (["predictions=absent.csv", "data=nih", "root={root}"], ["'absent.csv'"]),
     "predictions without data": (["predictions=x.csv"], ["data=nih"]),
     "validation alone": (["ckpt=latest", "val_predictions=x.csv"], ["`val_predictions`"]),

@@ -12,7 +12,7 @@ from cxr_lightning.utils.terminal import say
 def check(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="a checkpoint, or latest")],
     device: Annotated[
-        str | None, typer.Option(metavar="NAME", help="cpu, cuda or mps  [default: cuda if there is one]")
+        str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:N or mps  [default: cuda if there is one]")
     ] = None,
 ) -> None:
     """Compare this installation with the one that saved a model.

@@ -28,7 +28,7 @@ def predict(
     ] = None,
     batch_size: Annotated[int, typer.Option(metavar="N", help="number of images predicted at once")] = 16,
     device: Annotated[
-        str | None, typer.Option(metavar="NAME", help="cpu, cuda or mps  [default: cuda if there is one]")
+        str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:N or mps  [default: cuda if there is one]")
     ] = None,
 ) -> int:
     """Predict the findings in image files.

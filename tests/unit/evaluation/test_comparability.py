@@ -123,6 +123,16 @@ def test_not_comparable_and_the_reason_is_named(arguments: dict[str, Any], reaso
     assert found.published == ()
 
 
+def test_the_verdict_tells_what_is_not_met_from_what_is_not_known() -> None:
+    found = evaluated(predictions(NAMES[1:]), metadata={})
+    assert verdict(found) == (
+        "not comparable with official-split results; conditions not met: official test list complete (other images "
+        "than NIH's test_list.txt: 5 images, where NIH's test_list.txt has 6); not known: NIH's own labels (checked "
+        "only where the test list is complete), nothing trained or selected on test images (what these predictions "
+        "were trained and selected on is not known)"
+    )
+
+
 @pytest.mark.parametrize(
     ("metadata", "reason"),
     [

@@ -86,6 +86,11 @@ def test_patterns_are_filled_in(tree: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_what_is_not_there_is_named(tree: Path) -> None:
     (tree / "empty").mkdir()
-    for name, words in (("gone.png", "file or folder"), ("*.x", "fit"), ("empty", "there is none")):
+    for name, words in (
+        ("gone.png", "file or folder"),
+        ("*.x", "name or pattern"),
+        ("gone[1].png", "name or pattern"),
+        ("empty", "there is none"),
+    ):
         with pytest.raises(FileNotFoundError, match=words):
             find_images([str(tree / name)])

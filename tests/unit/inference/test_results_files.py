@@ -47,11 +47,20 @@ def test_a_folder_in_the_place_of_a_file_is_found_at_the_start(folder: Path, nam
         ResultsFolder(folder, ABOUT, resume=True)
 
 
-@pytest.mark.parametrize("out", ["/dev/full", "/dev/null/x", "file", "x" * 300])
-def test_no_folder_can_be_there(out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("out", "problem"),
+    [
+        ("/dev/full", "'/dev/full' is no folder"),
+        ("/dev/null/x", "'/dev/null' is no folder"),
+        ("file", "'file' is no folder"),
+        ("file/below/it", "'file' is no folder"),
+        ("x" * 300, "got: File name too long"),
+    ],
+)
+def test_no_folder_can_be_there(out: str, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("file").touch()
-    with pytest.raises(OSError, match=r"^Expected to write results in '.*' but got: .*\. Give another --out"):
+    with pytest.raises(OSError, match=rf"^Expected to write results in '.*' but {problem}\. Give another --out"):
         ResultsFolder(Path(out), ABOUT)
 
 
