@@ -6,6 +6,17 @@ import pytest
 from _pytest.mark import ParameterSet
 
 
-def one_in(number: int, cases: Iterable[str]) -> list[ParameterSet]:
-    """The cases, of which the first of every ``number`` is tried in the quick tests; the others are marked slow."""
-    return [pytest.param(case, marks=[pytest.mark.slow] if index % number else []) for index, case in enumerate(cases)]
+def one_in(number: int, cases: Iterable[object]) -> list[ParameterSet]:
+    """The cases, of which the first of every ``number`` is tried in the quick tests; the others are marked slow.
+
+    Args:
+        number: How many cases there are for each quick one.
+        cases: Values of one parameter, tuples of several, or what ``pytest.param`` gives.
+    """
+    return [_with_marks(case, [pytest.mark.slow] if index % number else []) for index, case in enumerate(cases)]
+
+
+def _with_marks(case: object, marks: list[pytest.MarkDecorator]) -> ParameterSet:
+    if isinstance(case, ParameterSet):
+        return pytest.param(*case.values, marks=[*case.marks, *marks], id=case.id)
+    return pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=marks)

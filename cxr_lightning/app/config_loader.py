@@ -7,10 +7,10 @@ sweep, also in other processes.
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from copy import deepcopy
+from copy import copy, deepcopy
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from hydra._internal import hydra as hydra_module
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -141,11 +141,20 @@ class _BoundedRepository(ConfigRepository):
         if len(named) > MAX_FOLDERS:
             raise ValueError(f"Expected at most {MAX_FOLDERS} folders in 'hydra.searchpath' but got {len(named)}.")
         super().initialize_sources(config_search_path)
+        self._bound_sources()
+
+    def _bound_sources(self) -> None:
         lengths: dict[Path, int] = {}
         self.sources = [
             _BoundedSource(source.provider, f"file://{source.path}", lengths) if source.scheme() == "file" else source
             for source in self.sources
         ]
+
+    def __deepcopy__(self, _: dict[int, Any]) -> Self:
+        """The repository that Hydra makes for every composition; places do not change, and copying them takes long."""
+        other = copy(self)
+        other._bound_sources()
+        return other
 
 
 class _BoundedSource(FileConfigSource):

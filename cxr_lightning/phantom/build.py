@@ -20,7 +20,7 @@ from cxr_lightning.utils.io import atomic_write_text
 from cxr_lightning.utils.json_values import parse_json
 from cxr_lightning.utils.progress import progress_bar
 from cxr_lightning.utils.regular_files import read_limited
-from cxr_lightning.utils.subprocesses import check_workers, usable_cores
+from cxr_lightning.utils.subprocesses import check_workers, usable_cores, useful_processes
 from cxr_lightning.utils.typed_values import Count, TypedValues
 
 _MARKER_FILE = "phantom.json"
@@ -78,7 +78,7 @@ def _draw_missing(
         return
     logger.info("Making %d images of the synthetic set in '%s'.", len(missing), folder)
     with progress_bar("Making the synthetic set", len(missing), shown=progress) as advance:
-        processes = min(workers, len(missing))
+        processes = useful_processes(len(missing), workers)
         if processes == 1:
             draw_rows_to_files(folder / _IMAGE_FOLDER, spec, missing, advance)
         else:

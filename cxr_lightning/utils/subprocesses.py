@@ -28,6 +28,8 @@ WORKER_VARIABLES = {
     "MALLOC_TOP_PAD_": "67108864",
 }
 """Environment variables of a helper process, beside those of this process."""
+MIN_PER_PROCESS = 64
+"""Fewer images than this are not worth another process: it starts in half a second, the time of some thirty images."""
 _EXIT_OS_ERROR = 74
 """Exit status of a process that got an error of the system, as of other programs (``EX_IOERR``)."""
 _FINISHED = "\x04"
@@ -37,6 +39,11 @@ _FINISHED = "\x04"
 def usable_cores() -> int:
     """Number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+def useful_processes(images: int, workers: int) -> int:
+    """Number of processes, of at most ``workers``, that decode or draw images soonest; 1 stands for this process."""
+    return min(workers, 1 + images // MIN_PER_PROCESS)
 
 
 def check_workers(workers: int) -> int:

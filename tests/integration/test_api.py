@@ -272,6 +272,7 @@ def test_a_resumed_training_keeps_its_loss(root: Path, tmp_path: Path) -> None:
         cxr_lightning.train(*SMALL, *paths, f"ckpt_path={last}", "loss=bce", "loss.reduction=sum")
 
 
+@pytest.mark.slow
 def test_the_verbs_train_and_evaluate_pass_everything_on(
     make_nih: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

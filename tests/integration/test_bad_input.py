@@ -168,7 +168,7 @@ CASES: dict[str, tuple[Spoil, list[str], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize("name", one_in(2, CASES))
+@pytest.mark.parametrize("name", one_in(4, CASES))
 def test_bad_input_ends_in_one_helpful_line(
     name: str,
     nih_folder: Path,

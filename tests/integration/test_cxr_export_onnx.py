@@ -78,6 +78,7 @@ def test_a_network_without_a_linear_head_has_no_maps(tmp_path: Path) -> None:
     assert not export.ExportedNetwork(Network("convnext_tiny", 1), [Calibrator()]).has_maps
 
 
+@pytest.mark.slow
 def test_a_file_that_computes_something_else_is_not_kept(
     model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,6 +88,7 @@ def test_a_file_that_computes_something_else_is_not_kept(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_network_without_numbers_is_not_kept(model_file: Path, tmp_path: Path) -> None:
     classifier = load_classifier(str(model_file))
     with torch.no_grad():
@@ -95,6 +97,7 @@ def test_a_network_without_numbers_is_not_kept(model_file: Path, tmp_path: Path)
         export_onnx(classifier, tmp_path / "x.onnx")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "logit",
     [*(pytest.param(logit, marks=pytest.mark.slow) for logit in (15.0, 16.0, 17.0, 25.0)), -20.0],

@@ -25,6 +25,7 @@ def invert(folder: Path, *names: str) -> None:
             file.write(bytes(255 - value for value in pixels))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_damaged_pixels_stop_training_and_evaluation_and_are_prepared_again(
     workers: int,

@@ -18,6 +18,7 @@ from cxr_lightning.app.evaluate import run_evaluate
 from cxr_lightning.app.train import run_train
 from cxr_lightning.inference.predictions_file import read_predictions, write_predictions
 from tests.conftest import assert_one_error_line, start, without_figures, write_nih
+from tests.slow_cases import one_in
 
 SMALL = (
     "data=nih",
@@ -254,6 +255,7 @@ def test_cxr_compare_of_two_reports(trained: Trained, tmp_path: Path, capsys: py
     assert "Expected a predictions file" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_heat_maps_of_the_best_findings_and_of_images_asked_for(trained: Trained) -> None:
     name = (trained.root / "test_list.txt").read_text().split()[0]
     settings = ["gradcam.top=2", f"gradcam.images=[{name}]", "gradcam.target_layer=pre_relu", "gradcam.sanity=1"]
@@ -340,7 +342,7 @@ CASES: dict[str, tuple[list[str], list[str]]] = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", one_in(3, CASES))
 def test_bad_input_ends_in_one_helpful_line(
     name: str, trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

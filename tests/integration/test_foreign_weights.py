@@ -107,6 +107,7 @@ def test_weights_of_another_network_are_refused(
     assert "weights of densenet_micro" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_converted_checkpoint_cannot_be_resumed(
     run: Run, make_nih: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

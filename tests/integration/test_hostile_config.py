@@ -9,6 +9,7 @@ from hydra.core.global_hydra import GlobalHydra
 
 from cxr_lightning.app.configuration import conf_folder
 from cxr_lightning.app.train import run_train
+from tests.slow_cases import one_in
 
 EVIL = "{_target_:shutil.copy,src:train.py,dst:%s}"
 FILES = {
@@ -38,25 +39,28 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 
 @pytest.mark.parametrize(
     "arguments",
-    [
-        ["+hydra.callbacks.x={evil}"],
-        ["-m", "+hydra.callbacks={{x:{evil}}}"],
-        ["-m", "seed=1,2", "+hydra.callbacks.x={evil}"],
-        ["hydra.launcher._target_=shutil.copy"],
-        ["-m", "hydra.sweeper._target_=shutil.copy"],
-        ["hydra.job_logging.handlers.console.class=shutil.copy"],
-        ["+callbacks.x={evil}"],
-        ["model._target_=shutil.copy"],
-        ["-m", "model._target_=shutil.copy,os.system"],
-        ["data.views=[{evil}]"],
-        ["+callbacks.x=${{oc.create:'{evil}'}}"],
-        ["--help", "+hydra.hydra_logging.handlers.x={{class:shutil.copy}}"],
-        ["+hydra.job_logging.handlers.x={{class:logging.shutil.copy}}"],
-        ["+hydra.evil={evil}"],
-        ["--experimental-rerun", "shutil.copy"],
-        ["-cp", "pkg://shutil.copy"],
-        ["hydra.searchpath=[pkg://shutil.copy]"],
-    ],
+    one_in(
+        2,
+        [
+            ["+hydra.callbacks.x={evil}"],
+            ["-m", "+hydra.callbacks={{x:{evil}}}"],
+            ["-m", "seed=1,2", "+hydra.callbacks.x={evil}"],
+            ["hydra.launcher._target_=shutil.copy"],
+            ["-m", "hydra.sweeper._target_=shutil.copy"],
+            ["hydra.job_logging.handlers.console.class=shutil.copy"],
+            ["+callbacks.x={evil}"],
+            ["model._target_=shutil.copy"],
+            ["-m", "model._target_=shutil.copy,os.system"],
+            ["data.views=[{evil}]"],
+            ["+callbacks.x=${{oc.create:'{evil}'}}"],
+            ["--help", "+hydra.hydra_logging.handlers.x={{class:shutil.copy}}"],
+            ["+hydra.job_logging.handlers.x={{class:logging.shutil.copy}}"],
+            ["+hydra.evil={evil}"],
+            ["--experimental-rerun", "shutil.copy"],
+            ["-cp", "pkg://shutil.copy"],
+            ["hydra.searchpath=[pkg://shutil.copy]"],
+        ],
+    ),
     ids=str,
 )
 def test_a_command_line_that_names_other_code_is_refused(
@@ -72,7 +76,7 @@ def test_a_command_line_that_names_other_code_is_refused(
 
 
 @pytest.mark.parametrize("kind", FILES)
-@pytest.mark.parametrize("sweep", [False, True])
+@pytest.mark.parametrize("sweep", one_in(2, [False, True]))
 def test_a_file_that_names_other_code_is_refused(
     kind: str, sweep: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import SMALL, Run, assert_one_error_line
+from tests.slow_cases import one_in
 
 CASES: dict[str, tuple[Sequence[str], Sequence[str]]] = {
     "a part": (["optimizer=sgd", "optimizer.momentum=0"], ["`optimizer` that SGD", "Nesterov momentum"]),
@@ -73,7 +74,7 @@ HOOKS: dict[str, tuple[Sequence[str], Sequence[str]]] = {
 }
 
 
-@pytest.mark.parametrize("name", HOOKS)
+@pytest.mark.parametrize("name", one_in(2, HOOKS))
 def test_a_setting_that_is_refused_in_a_hook_ends_in_one_line(
     run: Run, small: list[str], name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

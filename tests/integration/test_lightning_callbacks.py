@@ -39,6 +39,7 @@ def assert_tested_as_saved(folder: Path) -> None:
     assert content["cxr_lightning"]["val_auroc"].keys() == set(model.labels)
 
 
+@pytest.mark.slow
 def test_a_learning_rate_that_was_found_is_trained_with_and_recorded(run: Run, small: list[str]) -> None:
     settings = [*small, "trainer.max_epochs=4"]
     code, folder = run(*settings, added("LearningRateFinder, num_training_steps: 15"))
@@ -159,6 +160,7 @@ def test_a_training_that_ends_before_an_average_is_made_is_tested_with_its_own_w
     assert_tested_as_saved(folder)
 
 
+@pytest.mark.slow
 def test_stochastic_weight_averaging_ends_in_an_epoch_of_the_average(
     run: Run, small: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

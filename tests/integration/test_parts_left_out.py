@@ -10,6 +10,7 @@ import torch
 import torchvision
 
 from tests.conftest import Run, assert_one_error_line, history_of, summary_of
+from tests.slow_cases import one_in
 
 WITHOUT = {
     "callbacks=none trainer.enable_progress_bar=false": [],
@@ -29,7 +30,7 @@ def one_epoch(small: list[str]) -> list[str]:
     return [*settings, root.removeprefix("data."), "trainer.max_epochs=1", "trainer.limit_train_batches=2"]
 
 
-@pytest.mark.parametrize("overrides", WITHOUT)
+@pytest.mark.parametrize("overrides", one_in(2, WITHOUT))
 def test_a_run_without_a_part_is_trained_and_tested(run: Run, one_epoch: list[str], overrides: str) -> None:
     code, folder = run(*one_epoch, *overrides.split())
     assert code == 0

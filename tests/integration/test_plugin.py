@@ -194,6 +194,7 @@ def test_the_terminal_table_shows_it(
     assert all(len(line) <= 80 for head in heads for line in lines[head : head + 8])
 
 
+@pytest.mark.slow
 def test_its_model_is_predicted_with_explained_and_exported(
     trained: TrainedRun, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -116,6 +116,7 @@ def test_the_summary_stays_until_the_resumed_training_has_started(
     assert content_of(folder)[".hydra/overrides.yaml"] == before[".hydra/overrides.yaml"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "how",
     [
@@ -208,6 +209,7 @@ def test_what_changes_it_starts_a_new_run_and_is_named(
     assert named in said
 
 
+@pytest.mark.slow
 def test_a_finished_run_goes_on_for_as_long_as_is_set_now(
     run: Run,
     small: list[str],

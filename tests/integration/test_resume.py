@@ -54,7 +54,7 @@ def whole(small: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         (0, 0, 2, ()),
         pytest.param(0, 1, 1, PLATEAU, marks=pytest.mark.slow),
-        (2, 1, 3, ()),
+        pytest.param(2, 1, 3, (), marks=pytest.mark.slow),
         pytest.param(2, 2, 1, ("trainer.accumulate_grad_batches=2",), marks=pytest.mark.slow),
         pytest.param(0, 1, 2, (f"model.backbone={TINY}", "+model.variations.width=6"), marks=pytest.mark.slow),
         pytest.param(0, 1, 2, lightning_callback("EMAWeightAveraging, decay: 0.5"), marks=pytest.mark.slow),
@@ -83,6 +83,7 @@ def test_a_run_that_died_in_an_epoch_is_resumed_exactly(
     assert_same(alone, resumed)
 
 
+@pytest.mark.slow
 def test_a_run_that_died_between_epochs_is_resumed_exactly(run: Run, small: list[str], die: Die) -> None:
     settings = [*small, *SETTINGS[-4:], "callbacks.last_checkpoint.every_steps=null", "scheduler=plateau"]
     settings += ["scheduler.patience=0", "scheduler.factor=0.5", "monitor.name=train/loss", "+scheduler.threshold=0.9"]

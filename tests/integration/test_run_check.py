@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Run, assert_one_error_line, summary_of
+from tests.slow_cases import one_in
 
 CALLBACK = "+callbacks.added={_target_:pytorch_lightning.callbacks"
 BEST = "+callbacks.best={_target_:cxr_lightning.training.callbacks.BestCheckpoint"
@@ -53,7 +54,7 @@ LONG_ENOUGH = (
 """What the errors advise."""
 
 
-@pytest.mark.parametrize("overrides", REFUSED)
+@pytest.mark.parametrize("overrides", one_in(3, REFUSED))
 def test_a_run_that_does_not_fit_its_data_is_refused_before_it_begins(
     run: Run, small: list[str], capsys: pytest.CaptureFixture[str], overrides: str
 ) -> None:

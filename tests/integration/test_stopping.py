@@ -73,6 +73,7 @@ def test_a_signal_ends_a_run_that_is_then_resumed_exactly(
     assert_same(whole, folder)
 
 
+@pytest.mark.slow
 def test_what_is_said_to_go_on_with_can_be_pasted(
     run: Run, small: list[str], at_batch: AtBatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -91,6 +92,7 @@ def test_what_is_said_to_go_on_with_can_be_pasted(
     ]
 
 
+@pytest.mark.slow
 def test_a_closed_terminal_ends_a_run_that_is_then_resumed_exactly(
     run: Run, small: list[str], whole: Path, at_batch: AtBatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -72,6 +72,7 @@ def test_a_job_that_fails_takes_nothing_down_but_the_exit_code(
     assert "Traceback" not in said
 
 
+@pytest.mark.slow
 def test_a_sweep_that_was_stopped_goes_on_where_it_was(
     run: Run, small: list[str], at_batch: AtBatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -122,6 +123,7 @@ def names_in(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.name.startswith(logs))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "subdir", [pytest.param("s/${seed}", marks=pytest.mark.slow), '"${hydra.job.override_dirname}"']
 )

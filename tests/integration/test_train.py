@@ -61,6 +61,7 @@ def test_the_checkpoint_alone_repeats_the_test_scores(finished: Path) -> None:
         assert summary["test"]["auroc"][label] == (None if expected is None else pytest.approx(expected, abs=1e-6))
 
 
+@pytest.mark.slow
 def test_losses_are_the_same_with_and_without_prepared_images(run: Run, own_small: list[str], tmp_path: Path) -> None:
     settings = [*own_small, "data.num_workers=null", "data.augmentation.rotation=10"]
     runs = [summary_of(run(*settings, f"data.cache={cache}")[1]) for cache in ("true", "true", "false")]
@@ -81,6 +82,7 @@ def test_broken_images_are_listed_in_the_run_folder_and_the_record(
     assert summary_of(folder)["data"]["settings"]["on_bad_image"] == "skip"
 
 
+@pytest.mark.slow
 def test_a_fused_optimizer_clips_its_gradients(run: Run, small: list[str]) -> None:
     losses = []
     for fused in ("true", "false"):
@@ -140,6 +142,7 @@ def test_a_finished_run_is_not_resumed(
     assert summary_of(finished) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["resume=auto", "ckpt_path"])
 def test_a_complete_training_without_a_summary_is_tested(
     run: Run, small: list[str], finished: Path, tmp_path: Path, how: str, capsys: pytest.CaptureFixture[str]

@@ -12,6 +12,7 @@ from cxr_lightning.checkpoints.save import save_classifier
 from cxr_lightning.cli.main import main
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from tests.conftest import AtBatch, Run, full_disk, summary_of
+from tests.slow_cases import one_in
 
 LOG_DIR = [
     "`paths.log_dir` (CXR_LOG_DIR in the environment) or `hydra.run.dir` (of a sweep: `hydra.sweep.dir`) moves it."
@@ -42,40 +43,43 @@ def command(words: str, nih_folder: Path, model_file: Path, place: Path) -> list
 
 @pytest.mark.parametrize(
     ("words", "kind", "said"),
-    [
-        ("train paths.log_dir={place}", "read-only", LOG_DIR),
-        ("train paths.log_dir={place}", "a file", LOG_DIR),
-        ("train paths.log_dir={place}", "not made", LOG_DIR),
-        ("train hydra.run.dir={place}", "read-only", LOG_DIR),
-        ("train callbacks.history.folder={place}", "not made", ["`callbacks.history.folder` moves it."]),
-        (
-            "train callbacks.last_checkpoint.dirpath={place} seed=-1",
-            "a file",
-            ["2 are wrong", "last_checkpoint.dirpath`"],
-        ),
-        (
-            "train callbacks.model_checkpoint.filename={place}",
-            "read-only",
-            ["`callbacks.model_checkpoint.filename` mov"],
-        ),
-        ("train logger=csv logger.csv.save_dir={place}/y", "not made", ["`logger.csv.save_dir` moves it."]),
-        ("train trainer.profiler={profiler}", "a file", ["`trainer.profiler.dirpath` moves it."]),
-        ("train -m seed=1,2 paths.log_dir={place}", "a file", LOG_DIR),
-        ("train -m seed=1,2 hydra.sweep.dir={place}", "read-only", LOG_DIR),
-        ("train paths.cache_dir={place}", "a file", MOVED_CACHE_DIR),
-        pytest.param(
-            *("train hparams_search=optuna hydra.sweeper.storage=sqlite:///{place}", "not made", STUDY),
-            marks=pytest.mark.skipif(find_spec("optuna") is None, reason="the extra sweep is not installed"),
-        ),
-        ("train data=nih data.root={nih} model.weights=null paths.cache_dir={place}", "read-only", CACHE_DIR),
-        ("evaluate ckpt={model} paths.log_dir={place}", "a file", LOG_DIR),
-        ("evaluate ckpt={model} data=nih root={nih} paths.cache_dir={place}", "read-only", CACHE_DIR),
-        ("phantom {place}", "a file", []),
-        ("prepare {nih} --cache-dir {place}", "read-only", CACHE_DIR),
-        ("prepare {nih} --cache-dir {place}", "a file", CACHE_DIR),
-        ("predict {nih}/images --model {model} --out {place}", "read-only", []),
-        ("export {model} {place}.safetensors", "a file", []),
-    ],
+    one_in(
+        3,
+        [
+            ("train paths.log_dir={place}", "read-only", LOG_DIR),
+            ("train paths.log_dir={place}", "a file", LOG_DIR),
+            ("train paths.log_dir={place}", "not made", LOG_DIR),
+            ("train hydra.run.dir={place}", "read-only", LOG_DIR),
+            ("train callbacks.history.folder={place}", "not made", ["`callbacks.history.folder` moves it."]),
+            (
+                "train callbacks.last_checkpoint.dirpath={place} seed=-1",
+                "a file",
+                ["2 are wrong", "last_checkpoint.dirpath`"],
+            ),
+            (
+                "train callbacks.model_checkpoint.filename={place}",
+                "read-only",
+                ["`callbacks.model_checkpoint.filename` mov"],
+            ),
+            ("train logger=csv logger.csv.save_dir={place}/y", "not made", ["`logger.csv.save_dir` moves it."]),
+            ("train trainer.profiler={profiler}", "a file", ["`trainer.profiler.dirpath` moves it."]),
+            ("train -m seed=1,2 paths.log_dir={place}", "a file", LOG_DIR),
+            ("train -m seed=1,2 hydra.sweep.dir={place}", "read-only", LOG_DIR),
+            ("train paths.cache_dir={place}", "a file", MOVED_CACHE_DIR),
+            pytest.param(
+                *("train hparams_search=optuna hydra.sweeper.storage=sqlite:///{place}", "not made", STUDY),
+                marks=pytest.mark.skipif(find_spec("optuna") is None, reason="the extra sweep is not installed"),
+            ),
+            ("train data=nih data.root={nih} model.weights=null paths.cache_dir={place}", "read-only", CACHE_DIR),
+            ("evaluate ckpt={model} paths.log_dir={place}", "a file", LOG_DIR),
+            ("evaluate ckpt={model} data=nih root={nih} paths.cache_dir={place}", "read-only", CACHE_DIR),
+            ("phantom {place}", "a file", []),
+            ("prepare {nih} --cache-dir {place}", "read-only", CACHE_DIR),
+            ("prepare {nih} --cache-dir {place}", "a file", CACHE_DIR),
+            ("predict {nih}/images --model {model} --out {place}", "read-only", []),
+            ("export {model} {place}.safetensors", "a file", []),
+        ],
+    ),
 )
 def test_a_place_that_cannot_be_written_is_named(
     words: str,
@@ -116,18 +120,21 @@ def test_the_folder_of_a_callback_that_is_lost_within_a_run_is_named(
 
 @pytest.mark.parametrize(
     ("words", "size", "said"),
-    [
-        ("train", 3000, ["Free disk space.", *LOG_DIR]),
-        ("train hydra.run.dir={place}", 500, ["/out'", "Free disk space.", *LOG_DIR]),
-        ("train -m seed=1,2 hydra.sweep.dir={place}", 500, ["/out'", "Free disk space.", *LOG_DIR]),
-        ("evaluate ckpt={model} paths.log_dir={place}", 500, ["/out/evaluate/runs'", "Free disk space.", *LOG_DIR]),
-        ("train", 20_000, [".png'", "Free disk space.", *MOVED_CACHE_DIR]),
-        ("evaluate ckpt={model} data=nih root={nih} gradcam.top=0 replicates=2", 20_000, [".png'", *LOG_DIR]),
-        ("phantom {place}", 2000, [".png'", "Free disk space."]),
-        ("prepare {nih} --image-size 64 --cache-dir {place}", 2000, ["Free disk space", *CACHE_DIR]),
-        ("predict {nih}/images --model {model} --out {place}", 1000, ["results.jsonl'", "Free disk space."]),
-        ("export {model} {place}.safetensors", 2000, [".safetensors'", "Free disk space."]),
-    ],
+    one_in(
+        3,
+        [
+            ("train", 3000, ["Free disk space.", *LOG_DIR]),
+            ("train hydra.run.dir={place}", 500, ["/out'", "Free disk space.", *LOG_DIR]),
+            ("train -m seed=1,2 hydra.sweep.dir={place}", 500, ["/out'", "Free disk space.", *LOG_DIR]),
+            ("evaluate ckpt={model} paths.log_dir={place}", 500, ["/out/evaluate/runs'", "Free disk space.", *LOG_DIR]),
+            ("train", 20_000, [".png'", "Free disk space.", *MOVED_CACHE_DIR]),
+            ("evaluate ckpt={model} data=nih root={nih} gradcam.top=0 replicates=2", 20_000, [".png'", *LOG_DIR]),
+            ("phantom {place}", 2000, [".png'", "Free disk space."]),
+            ("prepare {nih} --image-size 64 --cache-dir {place}", 2000, ["Free disk space", *CACHE_DIR]),
+            ("predict {nih}/images --model {model} --out {place}", 1000, ["results.jsonl'", "Free disk space."]),
+            ("export {model} {place}.safetensors", 2000, [".safetensors'", "Free disk space."]),
+        ],
+    ),
 )
 def test_a_full_disk_is_one_line(
     words: str,

@@ -143,6 +143,7 @@ def test_training_starts_from_its_weights(name: str, run: Run, nih: Path) -> Non
     assert "the last layer is theirs, in the order of the labels" in source["decisions"]
 
 
+@pytest.mark.slow
 def test_a_run_of_version_0_1_is_tested_but_not_resumed(
     run: Run, nih: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

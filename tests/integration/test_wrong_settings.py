@@ -9,6 +9,7 @@ from hydra.core.global_hydra import GlobalHydra
 
 from cxr_lightning.app.evaluate import run_evaluate
 from tests.conftest import Run, assert_one_error_line
+from tests.slow_cases import one_in
 
 MISSPELLED: dict[str, list[str]] = {
     "modle=resnet50": ["'modle'", "Did you mean 'model'?"],
@@ -71,7 +72,7 @@ def assert_refused(result: tuple[int, Path], capsys: pytest.CaptureFixture[str],
     assert not list(result[1].rglob("cache"))
 
 
-@pytest.mark.parametrize("override", MISSPELLED)
+@pytest.mark.parametrize("override", one_in(3, MISSPELLED))
 def test_a_misspelled_setting_gets_a_suggestion(run: Run, capsys: pytest.CaptureFixture[str], override: str) -> None:
     assert_refused(run(override), capsys, MISSPELLED[override])
 
@@ -158,7 +159,7 @@ CONTRADICTORY: dict[str, list[str]] = {
 """Overrides of each kind and words of their errors; tests/unit/app/test_config_check.py has all."""
 
 
-@pytest.mark.parametrize("overrides", CONTRADICTORY)
+@pytest.mark.parametrize("overrides", one_in(2, CONTRADICTORY))
 def test_contradictory_settings_are_refused_before_data_is_made(
     run: Run, capsys: pytest.CaptureFixture[str], overrides: str
 ) -> None:

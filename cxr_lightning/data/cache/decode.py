@@ -14,10 +14,7 @@ from typing import Any
 from cxr_lightning.imaging.decoded_image import ImageRejectedError
 from cxr_lightning.imaging.reader import Interpolation, read_gray, resize
 from cxr_lightning.utils.plain_text import shorten
-from cxr_lightning.utils.subprocesses import run_in_processes
-
-_MIN_PER_PROCESS = 32
-"""Fewer images than this are not worth another process."""
+from cxr_lightning.utils.subprocesses import run_in_processes, useful_processes
 
 DecodeResult = dict[str, Any]
 """The outcome for one image: its ``row``, and ``crc32``, or ``reason``, ``remedy`` and ``permanent`` if rejected."""
@@ -46,7 +43,7 @@ def decode_images(
         OSError: If the pixels cannot be written.
         RuntimeError: If a process fails.
     """
-    processes = min(workers, 1 + len(images) // _MIN_PER_PROCESS)
+    processes = useful_processes(len(images), workers)
     if processes == 1:
         _fill_rows(images, pixels, size, interpolation, on_result)
         return

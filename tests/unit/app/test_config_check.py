@@ -13,6 +13,7 @@ from cxr_lightning.app.run_identity import settings_of
 from cxr_lightning.app.train_settings import TrainSettings
 from cxr_lightning.app.trainer_contradictions import GIVEN_BY_PROGRAM, STRATEGIES
 from cxr_lightning.training.build import SWITCHED_CALLBACKS, trainer_arguments
+from tests.slow_cases import one_in
 
 CONF = Path(__file__).parents[3] / "conf"
 OPTIONS = [
@@ -49,7 +50,7 @@ def complete(override: str) -> DictConfig:
     return composed(override, *given, "model.weights=null")  # tests download nothing
 
 
-@pytest.mark.parametrize(("group", "option"), OPTIONS)
+@pytest.mark.parametrize(("group", "option"), one_in(2, OPTIONS))
 def test_every_option_composes_and_passes_the_checks(group: str, option: str) -> None:
     if option == "wandb":
         pytest.importorskip("wandb")
@@ -334,7 +335,7 @@ REFUSED: dict[str, list[str]] = {
 """Settings that contradict each other, are out of their range or are refused by a constructor; words of the errors."""
 
 
-@pytest.mark.parametrize("overrides", REFUSED)
+@pytest.mark.parametrize("overrides", one_in(3, REFUSED))
 def test_settings_that_cannot_work_are_refused_by_name(overrides: str) -> None:
     with pytest.raises(ValueError, match=r"^Expected") as caught:
         check_config(composed(*overrides.split()), TrainSettings)
@@ -371,22 +372,26 @@ def test_a_target_is_of_the_kind_that_its_key_takes(override: str, message: str)
 
 @pytest.mark.parametrize(
     "override",
-    [
-        "+callbacks.x._target_=pytorch_lightning.callbacks.Timer",
-        "+callbacks.x._target_=pytorch_lightning.callbacks.timer.Timer",
-        "~loss +loss={_target_:torch.nn.BCEWithLogitsLoss}",
-        "~scheduler +scheduler={_target_:torch.optim.lr_scheduler.StepLR,_partial_:true,step_size:1}",
-        "~optimizer +optimizer={_target_:torch.optim.RMSprop,_partial_:true,lr:0.1}",
-        "trainer.strategy={_target_:pytorch_lightning.strategies.DDPStrategy}",
-        "trainer.profiler={_target_:pytorch_lightning.profilers.SimpleProfiler}",
-        "+optimizer.betas=[0.9,0.95]",
-        "trainer.max_epochs=3 +callbacks.x={_target_:pytorch_lightning.callbacks.BackboneFinetuning,"
-        "unfreeze_backbone_at_epoch:2}",
-        "trainer.max_epochs=-1 scheduler=none +callbacks.x={_target_:pytorch_lightning.callbacks.BackboneFinetuning}",
-        "trainer.max_epochs=2 +callbacks.x={_target_:pytorch_lightning.callbacks.GradientAccumulationScheduler,"
-        "scheduling:{0:2,5:4}}",
-        "trainer.max_epochs=2 +callbacks.model_checkpoint.every_n_epochs=2",
-    ],
+    one_in(
+        3,
+        [
+            "+callbacks.x._target_=pytorch_lightning.callbacks.Timer",
+            "+callbacks.x._target_=pytorch_lightning.callbacks.timer.Timer",
+            "~loss +loss={_target_:torch.nn.BCEWithLogitsLoss}",
+            "~scheduler +scheduler={_target_:torch.optim.lr_scheduler.StepLR,_partial_:true,step_size:1}",
+            "~optimizer +optimizer={_target_:torch.optim.RMSprop,_partial_:true,lr:0.1}",
+            "trainer.strategy={_target_:pytorch_lightning.strategies.DDPStrategy}",
+            "trainer.profiler={_target_:pytorch_lightning.profilers.SimpleProfiler}",
+            "+optimizer.betas=[0.9,0.95]",
+            "trainer.max_epochs=3 +callbacks.x={_target_:pytorch_lightning.callbacks.BackboneFinetuning,"
+            "unfreeze_backbone_at_epoch:2}",
+            "trainer.max_epochs=-1 scheduler=none "
+            "+callbacks.x={_target_:pytorch_lightning.callbacks.BackboneFinetuning}",
+            "trainer.max_epochs=2 +callbacks.x={_target_:pytorch_lightning.callbacks.GradientAccumulationScheduler,"
+            "scheduling:{0:2,5:4}}",
+            "trainer.max_epochs=2 +callbacks.model_checkpoint.every_n_epochs=2",
+        ],
+    ),
 )
 def test_public_classes_of_the_kind_are_taken(override: str) -> None:
     check_config(composed(*override.split()), TrainSettings)

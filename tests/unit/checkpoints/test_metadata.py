@@ -61,12 +61,13 @@ def read_metadata(path: Path) -> Any:
     return read_checkpoint(str(path))[METADATA_KEY]
 
 
-WRITERS = pytest.mark.parametrize(
-    "write", [change_checkpoint, change_safetensors, change_onnx], ids=["checkpoint", "safetensors", "onnx"]
-)
+def in_every_file(*marks: pytest.MarkDecorator) -> pytest.MarkDecorator:
+    """The test is of every kind of file; that of an ONNX file, which is checked in another process, has the marks."""
+    quick = [pytest.param(change_checkpoint, id="checkpoint"), pytest.param(change_safetensors, id="safetensors")]
+    return pytest.mark.parametrize("write", [*quick, pytest.param(change_onnx, id="onnx", marks=marks)])
 
 
-@WRITERS
+@in_every_file(pytest.mark.slow)
 @pytest.mark.parametrize(
     ("key", "value"),
     [
@@ -122,7 +123,7 @@ def test_wrong_metadata_is_one_line_that_names_the_file_and_the_key(
     assert len(said) < 500
 
 
-@WRITERS
+@in_every_file()
 def test_keys_of_later_versions_are_kept(write: Callable[[Change, Path], Path], tmp_path: Path) -> None:
     def change(metadata: dict[str, Any]) -> None:
         metadata["device"] = {"name": "cpu"}

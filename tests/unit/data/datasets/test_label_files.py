@@ -77,7 +77,7 @@ def independent(content: str) -> dict[str, tuple[str, frozenset[str]]] | None:
 
 
 @given(label_files())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_nihs_label_file_is_read_as_the_csv_module_reads_it_or_refused(content: str) -> None:
     with TemporaryDirectory() as folder:
         (Path(folder) / "Data_Entry_2017_v2020.csv").write_text(content, newline="")
