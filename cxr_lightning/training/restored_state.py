@@ -4,36 +4,35 @@ Lightning and torch restore it without looking: a number in the place of a list 
 a schedule may take a method's place. What is restored has the structure of what this run begins with.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from traceback import walk_tb
 from typing import Any
 
 import pytorch_lightning as pl
-from torch import Tensor, optim
+from pytorch_lightning.callbacks import BaseFinetuning, ModelCheckpoint
 from torch.optim import Optimizer
 
-from cxr_lightning.utils.plain_text import one_line_reason, shorten
+from cxr_lightning.training.optimizer_state import optimizer_problem, schedule_problem
+from cxr_lightning.training.state_structure import kind_of, shown, structure_problem
+from cxr_lightning.utils.plain_text import one_line_reason
 from cxr_lightning.utils.trainer_callbacks import callbacks_of
 
 _STATES = ("loops", "callbacks", "optimizer_states", "lr_schedulers")
 """Entries of a checkpoint without which no training can go on."""
-_ELEMENTWISE = (
-    *(optim.Adadelta, optim.Adagrad, optim.Adam, optim.Adamax, optim.AdamW, optim.ASGD, optim.NAdam, optim.RAdam),
-    *(optim.RMSprop, optim.Rprop, optim.SGD),
-)
-"""Optimizers whose tensors all have their parameter's shape."""
-_MAX_COUNT = 2**53
+_GROUPS = "internal_optimizer_metadata"
+"""Key of the groups of parameters in the state of Lightning's callbacks for finetuning."""
 _RESTORING_MODULE = "checkpoint_connector"
 """Last part of the name of the module with which Lightning restores a training."""
 
 
-def check_progress(path: str, content: Mapping[str, Any], trainer: pl.Trainer) -> None:
+def check_progress(path: str, content: Mapping[str, Any], trainer: pl.Trainer, parameters: Collection[str]) -> None:
     """Check the progress of the loops and the states of the callbacks in a checkpoint.
 
     Args:
         path: The checkpoint, for the message.
         content: Its content.
         trainer: The trainer, with its callbacks, before anything is restored.
+        parameters: Names of the model's parameters.
 
     Raises:
         ValueError: If a state has another structure than the trainer's own.
@@ -46,8 +45,12 @@ def check_progress(path: str, content: Mapping[str, Any], trainer: pl.Trainer) -
     states = content["callbacks"]
     for callback in callbacks_of(trainer, pl.Callback):
         if problem is None and callback.state_key in states:
-            name = f"callbacks.{type(callback).__name__}"
-            problem = structure_problem(states[callback.state_key], callback.state_dict(), name)
+            name, state = f"callbacks.{type(callback).__name__}", states[callback.state_key]
+            problem = structure_problem(state, callback.state_dict(), name)
+            if problem is None and isinstance(callback, BaseFinetuning):
+                problem = _groups_problem(state.get(_GROUPS), parameters, f"{name}.{_GROUPS}")
+            elif problem is None and isinstance(callback, ModelCheckpoint):
+                problem = _scores_problem(state.get("best_k_models"), f"{name}.best_k_models")
     if problem is not None:
         raise _refusal(path, problem)
 
@@ -66,53 +69,19 @@ def check_optimization(path: str, content: Mapping[str, Any], trainer: pl.Traine
     schedules = [config.scheduler for config in trainer.lr_scheduler_configs]
     owners_by_key: dict[str, Sequence[Any]] = {"optimizer_states": trainer.optimizers, "lr_schedulers": schedules}
     for key, owners in owners_by_key.items():
-        if len(content[key]) != len(owners):
-            raise _refusal(path, f"it has {len(content[key])} {key}, not {len(owners)}")
-        for number, (saved, owner) in enumerate(zip(content[key], owners, strict=True)):
+        states = content.get(key)
+        if not isinstance(states, list) or len(states) != len(owners):
+            number = len(states) if isinstance(states, list) else "no list of"
+            raise _refusal(path, f"it has {number} {key}, not {len(owners)}")
+        for number, (saved, owner) in enumerate(zip(states, owners, strict=True)):
             place = f"{key}.{number}"
             problem = structure_problem(saved, owner.state_dict(), place)
             if problem is None and isinstance(owner, Optimizer):
-                problem = _averages_problem(saved.get("state"), owner, f"{place}.state")
+                problem = optimizer_problem(saved, owner, place)
             elif problem is None:
-                problem = _replaced_method(saved, owner, place)
+                problem = schedule_problem(saved, owner, place)
             if problem is not None:
                 raise _refusal(path, problem)
-
-
-def structure_problem(saved: object, fresh: object, place: str, *, whole: bool = False) -> str | None:
-    """Describe where a saved state has another structure than a fresh one, as a clause; None if it has the same.
-
-    Keys that only the saved state has are left to those who restore it.
-
-    Args:
-        saved: The saved state.
-        fresh: The state of the same kind before it was ever changed; None and empty ones may become anything.
-        place: Dotted place of the state.
-        whole: Whether it must have all keys of the fresh state; those of other versions may lack some.
-
-    Example:
-        >>> structure_problem({"best": 0.5, "seen": [1, 2]}, {"best": float("inf"), "seen": []}, "x")
-        >>> structure_problem({"best": "0.5"}, {"best": float("inf")}, "x")
-        "its `x.best` is '0.5', not a number"
-    """
-    if fresh is None or (saved is None and isinstance(fresh, str | Tensor)):
-        return None
-    expected, found = _kind(fresh), _kind(saved)
-    if expected != found:
-        return f"its `{place}` is {_shown(saved)}, not {expected}"
-    if isinstance(saved, int) and not isinstance(saved, bool) and abs(saved) > _MAX_COUNT:
-        return f"its `{place}` is {_shown(saved)}, not a number of this size"
-    if isinstance(fresh, Mapping) and isinstance(saved, Mapping):
-        if whole and (missing := [key for key in fresh if key not in saved]):
-            return f"its `{place}` has no {missing[0]!r}"
-        pairs = [(saved[key], fresh[key], f"{place}.{key}") for key in fresh if key in saved]
-    elif fresh and isinstance(fresh, Sequence) and isinstance(saved, Sequence) and not isinstance(fresh, str):
-        if len(saved) != len(fresh):
-            return f"its `{place}` has {len(saved)} values, not {len(fresh)}"
-        pairs = [(saved[index], fresh[index], f"{place}.{index}") for index in range(len(fresh))]
-    else:
-        return None
-    return next(filter(None, (structure_problem(*pair, whole=whole) for pair in pairs)), None)
 
 
 def is_from_restoring(error: BaseException) -> bool:
@@ -143,43 +112,25 @@ def _refusal(path: str, problem: str) -> ValueError:
     )
 
 
-def _kind(value: object) -> str:
-    """What a value is, in words; a tensor of one value counts as a number."""
-    if isinstance(value, Tensor):
-        return "a number" if value.ndim == 0 else "a tensor"
-    for kind, name in ((bool, "true or false"), (int | float, "a number"), (str, "text"), (Mapping, "a mapping")):
-        if isinstance(value, kind):
-            return name
-    return "a list" if isinstance(value, Sequence) else type(value).__name__
-
-
-def _shown(value: object) -> str:
-    return shorten(repr(value)) if isinstance(value, str | int | float | bool | None) else _kind(value)
-
-
-def _averages_problem(saved: object, optimizer: Optimizer, place: str) -> str | None:
-    """Describe what is no number or, in torch's elementwise optimizers, no average of the parameter's shape."""
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+def _groups_problem(saved: object, parameters: Collection[str], place: str) -> str | None:
+    """Describe groups of an optimizer's parameters that Lightning's finetuning could not make again."""
     if not isinstance(saved, Mapping):
         return f"it has no `{place}`"
-    if not all(isinstance(values, Mapping) for values in saved.values()) or not set(saved) <= set(
-        range(len(parameters))
-    ):
-        return f"its `{place}` is not that of {len(parameters)} parameters"
-    if type(optimizer) not in _ELEMENTWISE:
-        return None
-    pairs = [(index, name, value) for index, values in saved.items() for name, value in values.items()]
-    averages = {name for _, name, value in pairs if isinstance(value, Tensor) and value.ndim > 0}
-    for index, name, value in pairs:
-        is_average = isinstance(value, Tensor) and value.shape == parameters[index].shape
-        if not (value is None or (is_average if name in averages else _kind(value) == "a number")):
-            return f"its `{place}.{index}.{name}` is {_shown(value)} that does not fit the parameter"
-    if any(set(values) != set(next(iter(saved.values()))) for values in saved.values()):
-        return f"its `{place}` has other values for some parameters"
+    for number, groups in saved.items():
+        where = f"{place}.{number}"
+        if not isinstance(groups, list) or not groups or not all(isinstance(group, Mapping) for group in groups):
+            return f"its `{where}` is {shown(groups)}, not a list of mappings"
+        names = [group.get("params") for group in groups]
+        if not all(isinstance(one, list) for one in names):
+            return f"its `{where}` has no list of parameters"
+        listed = [name for one in names for name in one]
+        if len({str(name) for name in listed}) < len(listed) or not all(name in parameters for name in listed):
+            return f"its `{where}` names parameters twice, or some that the model has not"
     return None
 
 
-def _replaced_method(saved: Mapping[str, Any], schedule: object, place: str) -> str | None:
-    """Describe a value that would take the place of a method: schedules restore whatever a state holds."""
-    methods = [key for key in saved if key not in vars(schedule) and hasattr(type(schedule), key)]
-    return f"its `{place}` holds {methods[0]!r}" if methods else None
+def _scores_problem(saved: object, place: str) -> str | None:
+    """Describe what is no score among those of the best checkpoints."""
+    scores = saved if isinstance(saved, Mapping) else {}
+    wrong = [value for value in scores.values() if kind_of(value) != "a number"]
+    return f"its `{place}` holds {shown(wrong[0])}, not a number" if wrong else None

@@ -14,6 +14,7 @@ from cxr_lightning.data.datamodule import ChestXRayDataModule
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.report.wording import data_title
 from cxr_lightning.training.callbacks import BestCheckpoint, History, LastCheckpoint
+from cxr_lightning.training.callbacks.resumed_run import ResumedRun
 from cxr_lightning.training.restored_state import check_progress, explain_restoring, is_from_restoring
 from cxr_lightning.training.resume import check_epochs_left, check_fits, check_resumable, is_stopped, read_resumable
 from cxr_lightning.training.run_settings import RunSettings, write_settings
@@ -119,10 +120,12 @@ def _fit(trainer: pl.Trainer, model: ChestXRayClassifier, datamodule: ChestXRayD
         ckpt_path, content = read_resumable(plan.ckpt_path)
         check_resumable(ckpt_path, content, plan.settings)
         check_fits(ckpt_path, content, model)
-        check_progress(ckpt_path, content, trainer)
+        check_progress(ckpt_path, content, trainer, [name for name, _ in model.named_parameters()])
         check_epochs_left(ckpt_path, content, trainer, may_be_complete=plan.may_be_complete)
         if (last := find_callback(trainer, LastCheckpoint)) is not None:
             last.stays_stopped = is_stopped(content, trainer)
+        if (resumed := find_callback(trainer, ResumedRun)) is not None:
+            resumed.resumed_from = ckpt_path, content
     raise_if_stopped()
     logger.info("run folder: %s%s", plan.folder, f", going on from {Path(ckpt_path).name}" if ckpt_path else "")
     try:

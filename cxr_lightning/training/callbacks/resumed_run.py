@@ -23,8 +23,10 @@ _NO_BEST: dict[str, Any] = {
     "best_k_models": {},
     "kth_best_model_path": "",
     "kth_value": None,
+    "last_model_path": "",
 }
 """State of Lightning's ModelCheckpoint before it has kept a checkpoint."""
+_PATHS = ("best_model_path", "kth_best_model_path", "last_model_path")
 
 
 class ResumedRun(pl.Callback):
@@ -36,13 +38,16 @@ class ResumedRun(pl.Callback):
     Args:
         folder: The run's folder.
         settings: The run's settings, which are recorded when its training starts.
+
+    Attributes:
+        resumed_from: The checkpoint that the training is about to be resumed from, and its content; None for none.
     """
 
     def __init__(self, folder: Path, settings: RunSettings) -> None:
         self.folder = folder
         self.settings = settings
+        self.resumed_from: tuple[str, Mapping[str, Any]] | None = None
         self._patience: dict[EarlyStopping, int] = {}
-        self._checkpoint: dict[str, Any] | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Note the configured patience, before the checkpoint's is restored."""
@@ -52,19 +57,17 @@ class ResumedRun(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Adapt the states of callbacks that keep checkpoints to the run's folder."""
-        if self._checkpoint is None:  # Lightning's search for a learning rate restores another one in between
-            self._checkpoint = checkpoint
         states: dict[str, dict[str, Any]] = checkpoint["callbacks"]
         for key in {callback.state_key for callback in callbacks_of(trainer, pl.Callback)} & set(states):
             state, former = states[key], states[key].get("dirpath")
-            if isinstance(former, str) and Path(former).name == CHECKPOINT_FOLDER:
-                states[key] = self._moved(state, Path(former), training=trainer.training)
+            if isinstance(former, str) and "best_model_path" in state:
+                states[key] = self._adapted(state, Path(former), training=trainer.training)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Check the optimizers' states, which are restored after this; restore the configured patience."""
-        if self._checkpoint is not None:
-            check_optimization(str(trainer.ckpt_path), self._checkpoint, trainer)
-            self._checkpoint = None
+        if self.resumed_from is not None:
+            check_optimization(*self.resumed_from, trainer)
+            self.resumed_from = None
         for callback, patience in self._patience.items():
             callback.patience = patience
 
@@ -73,6 +76,15 @@ class ResumedRun(pl.Callback):
         if trainer.is_global_zero:
             write_settings(self.folder, self.settings)
             (self.folder / SUMMARY_FILE).unlink(missing_ok=True)
+
+    def _adapted(self, state: Mapping[str, Any], former: Path, *, training: bool) -> dict[str, Any]:
+        """The state without files that are none of that callback's, and with the others in the run's folder."""
+        if not _keeps_own_files(state, former):
+            if training:
+                logger.warning("'%s' is no checkpoint of that run: the best one is chosen from here on", former)
+            return {**state, **_NO_BEST}
+        is_of_run = former.name == CHECKPOINT_FOLDER
+        return self._moved(state, former, training=training) if is_of_run else dict(state)
 
     def _moved(self, state: Mapping[str, Any], former: Path, *, training: bool) -> dict[str, Any]:
         """The state with the checkpoints in the run's folder; without scores if the best one is not there."""
@@ -88,6 +100,17 @@ class ResumedRun(pl.Callback):
             logger.warning("'%s' is not there any more: the best checkpoint is chosen from here on", best)
             return {**moved, **_NO_BEST}
         return moved
+
+
+def _keeps_own_files(state: Mapping[str, Any], folder: Path) -> bool:
+    """Whether a state of Lightning's ModelCheckpoint names checkpoints in a folder only: it copies and removes them."""
+    kept = state.get("best_k_models") or {}
+    paths = [*kept, *(state.get(name) or "" for name in _PATHS)]
+    return all(isinstance(path, str) and (not path or _is_checkpoint_in(Path(path), folder)) for path in paths)
+
+
+def _is_checkpoint_in(path: Path, folder: Path) -> bool:
+    return path.suffix == ".ckpt" and ".." not in path.parts and path.is_relative_to(folder)
 
 
 def _replace_folder(value: Any, former: str, current: str) -> Any:  # noqa: ANN401  # any value in a checkpoint

@@ -1,0 +1,269 @@
+"""The state of a training that somebody has altered is refused in one line, or the training goes on with it."""
+
+import copy
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import BackboneFinetuning, ModelCheckpoint
+from torch import nn, optim
+from torch.optim import Optimizer, lr_scheduler
+
+from cxr_lightning.training.callbacks.resumed_run import ResumedRun
+from cxr_lightning.training.restored_state import check_optimization, check_progress, explain_restoring
+from cxr_lightning.training.run_settings import RunSettings
+
+Make = Callable[[list[nn.Parameter]], tuple[Optimizer, Any]]
+VALUES: tuple[object, ...] = (
+    "x",
+    "0.1",
+    None,
+    True,
+    [],
+    {},
+    [1],
+    -1,
+    10**20,
+    2**70,
+    float("nan"),
+    torch.ones(7),
+    torch.ones(()),
+)
+
+
+def adam(parameters: list[nn.Parameter]) -> tuple[Optimizer, Any]:
+    optimizer = optim.AdamW(parameters, lr=0.1)
+    return optimizer, lr_scheduler.ReduceLROnPlateau(optimizer)
+
+
+def sgd(parameters: list[nn.Parameter]) -> tuple[Optimizer, Any]:
+    groups: list[dict[str, Any]] = [{"params": parameters[:1]}, {"params": parameters[1:], "lr": 0.2}]
+    optimizer = optim.SGD(groups, lr=0.1, momentum=0.9)
+    return optimizer, lr_scheduler.CosineAnnealingLR(optimizer, 9)
+
+
+def in_two_parts(parameters: list[nn.Parameter]) -> tuple[Optimizer, Any]:
+    optimizer = optim.Adam(parameters, lr=0.1)
+    parts = [lr_scheduler.LinearLR(optimizer), lr_scheduler.ExponentialLR(optimizer, 0.9)]
+    return optimizer, lr_scheduler.SequentialLR(optimizer, parts, [2])
+
+
+def adagrad(parameters: list[nn.Parameter]) -> tuple[Optimizer, Any]:
+    optimizer = optim.Adagrad(parameters, lr=0.1)
+    return optimizer, lr_scheduler.MultiStepLR(optimizer, [2, 4])
+
+
+def one_cycle(parameters: list[nn.Parameter]) -> tuple[Optimizer, Any]:
+    optimizer = optim.RMSprop(parameters, lr=0.1, momentum=0.9)
+    return optimizer, lr_scheduler.OneCycleLR(optimizer, 0.2, 20)
+
+
+MAKERS = (adam, sgd, in_two_parts, adagrad, one_cycle)
+
+
+def steps(optimizer: Optimizer, schedule: Any, number: int) -> None:
+    for _ in range(number):
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = torch.full_like(parameter, 0.3)
+        optimizer.step()
+        schedule.step(*([0.5] if isinstance(schedule, lr_scheduler.ReduceLROnPlateau) else []))
+
+
+def training(make: Make) -> tuple[Any, Optimizer, Any]:
+    """What the check sees of a trainer, and its optimizer and schedule."""
+    optimizer, schedule = make([nn.Parameter(torch.ones(2, 3)), nn.Parameter(torch.ones(3))])
+    configs = [SimpleNamespace(scheduler=schedule)]
+    return SimpleNamespace(optimizers=[optimizer], lr_scheduler_configs=configs), optimizer, schedule
+
+
+def saved(make: Make) -> dict[str, Any]:
+    _, optimizer, schedule = training(make)
+    steps(optimizer, schedule, 3)
+    return {"optimizer_states": [optimizer.state_dict()], "lr_schedulers": [schedule.state_dict()]}
+
+
+def go_on(content: Mapping[str, Any], make: Make) -> list[float]:
+    """Check, restore and go on as Lightning does; the learning rates afterwards."""
+    trainer, optimizer, schedule = training(make)
+    check_optimization("x.ckpt", content, trainer)
+    try:
+        optimizer.load_state_dict(content["optimizer_states"][0])
+        schedule.load_state_dict(content["lr_schedulers"][0])
+    except Exception as error:
+        raise explain_restoring(error, "x.ckpt") from error
+    steps(optimizer, schedule, 3)
+    return [float(group["lr"]) for group in optimizer.param_groups]
+
+
+def refusal(content: Mapping[str, Any], place: tuple[Any, ...], make: Make) -> str:
+    """Why a training does not go on; empty if it does."""
+    try:
+        go_on(content, make)
+    except ValueError as error:
+        return str(error)
+    except Exception as error:
+        error.add_note(f"altered at {place}")
+        raise
+    return ""
+
+
+def places(content: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The keys that lead to every value."""
+    pairs = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+    for key, value in pairs:
+        yield (*place, key)
+        yield from places(value, (*place, key))
+
+
+def altered(content: Any, place: tuple[Any, ...], change: Callable[[Any, Any], None]) -> Any:
+    content = copy.deepcopy(content)
+    inner = content
+    for key in place[:-1]:
+        inner = inner[key]
+    change(inner, place[-1])
+    return content
+
+
+def remove(inner: Any, key: Any) -> None:
+    del inner[key]
+
+
+def replace_by(value: object) -> Callable[[Any, Any], None]:
+    def change(inner: Any, key: Any) -> None:
+        inner[key] = value
+
+    return change
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_a_training_goes_on_with_its_own_state(make: Make) -> None:
+    trainer, optimizer, schedule = training(make)
+    steps(optimizer, schedule, 6)
+    assert go_on(saved(make), make) == [group["lr"] for group in optimizer.param_groups]
+    assert trainer.optimizers == [optimizer]
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_any_altered_value_is_refused_or_gone_on_with(make: Make) -> None:
+    content = saved(make)
+    changes = [(place, change) for place in places(content) for change in (remove, *map(replace_by, VALUES))]
+    said = [refusal(altered(content, place, change), place, make) for place, change in changes]
+    refused = [text for text in said if text]
+    assert all(text.startswith("Expected the state of a training in 'x.ckpt' but ") for text in refused)
+    assert not any("\n" in text for text in refused)
+    assert len(changes) / 2 < len(refused) < len(changes)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "reason"),
+    [
+        (("optimizer_states", 0, "param_groups", 0, "params"), [1, 0], "params` are not those of the model"),
+        (("optimizer_states", 0, "param_groups", 0, "params"), [0, 7], "params` are not those of the model"),
+        (("optimizer_states", 0, "param_groups", 0, "lr"), "0.1", "lr` is '0.1', not a number"),
+        (("lr_schedulers", 0, "optimizer"), 5, "`lr_schedulers.0` holds 'optimizer'"),
+        (("lr_schedulers", 0, "step"), 5, "`lr_schedulers.0` holds 'step'"),
+    ],
+)
+def test_what_replaces_an_attribute_or_a_parameter_is_refused(
+    place: tuple[Any, ...], value: object, reason: str
+) -> None:
+    with pytest.raises(ValueError, match=r"^Expected the state of a training in 'x\.ckpt' but its `") as error:
+        go_on(altered(saved(adam), place, replace_by(value)), adam)
+    assert reason in str(error.value)
+
+
+def test_a_schedule_within_another_is_checked() -> None:
+    content = saved(in_two_parts)
+    content["lr_schedulers"][0]["_schedulers"][1]["optimizer"] = 5
+    with pytest.raises(ValueError, match=r"`lr_schedulers\.0\._schedulers\.1` holds 'optimizer'"):
+        go_on(content, in_two_parts)
+
+
+def progress(callback: pl.Callback, state: dict[str, Any]) -> None:
+    """Check the progress of a training with a callback's state."""
+    trainer = pl.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, callbacks=[callback])
+    content = {
+        "loops": {"fit_loop": trainer.fit_loop.state_dict()},
+        "callbacks": {callback.state_key: state},
+        "optimizer_states": [],
+        "lr_schedulers": [],
+    }
+    check_progress("x.ckpt", content, trainer, ["a", "b"])
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [
+        {0: []},
+        {0: [{"params": ["x"]}]},
+        {0: [{"params": ["a"]}, {"params": ["a"]}]},
+        {0: [{"lr": 0.1}]},
+        {0: [{"params": "ab"}]},
+        {0: [{"params": [["a"]]}]},
+        {0: {"params": ["a"]}},
+        {0: 7},
+    ],
+    ids=str,
+)
+def test_groups_of_parameters_that_cannot_be_made_are_refused(groups: dict[int, Any]) -> None:
+    with pytest.raises(ValueError, match=r"but its `callbacks\.BackboneFinetuning\.internal_optimizer_metadata\.0` "):
+        progress(BackboneFinetuning(), {"internal_optimizer_metadata": groups})
+
+
+def test_groups_of_the_models_parameters_are_taken() -> None:
+    groups = [{"params": ["a"], "lr": 0.1}, {"params": ["b"], "lr": 0.2}]
+    progress(BackboneFinetuning(), {"internal_optimizer_metadata": {0: groups}})
+    progress(BackboneFinetuning(), {"internal_optimizer_metadata": {}})
+
+
+def test_scores_of_checkpoints_are_numbers(tmp_path: Path) -> None:
+    callback = ModelCheckpoint(str(tmp_path))
+    state = {**callback.state_dict(), "best_k_models": {f"{tmp_path}/a.ckpt": "0.5"}}
+    with pytest.raises(ValueError, match=r"`callbacks\.ModelCheckpoint\.best_k_models` holds '0\.5', not a number"):
+        progress(callback, state)
+
+
+@pytest.mark.parametrize("is_moved", [True, False])
+@pytest.mark.parametrize("key", ["best_model_path", "kth_best_model_path", "last_model_path", "best_k_models"])
+@pytest.mark.parametrize("file", ["elsewhere/id_rsa", "elsewhere/x.ckpt", "{folder}/../../elsewhere/x.ckpt"])
+def test_a_checkpoint_names_no_file_outside_its_folder(
+    file: str, key: str, is_moved: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Lightning removes such a file once there is a better one; the best one is copied with its run."""
+    run = tmp_path / "run" / "checkpoints"
+    former = tmp_path / "former" / "checkpoints" if is_moved else run
+    secret = str(tmp_path / file.format(folder=former.relative_to(tmp_path)))
+    kept = {secret: torch.tensor(0.9)} if key == "best_k_models" else {}
+    callback = ModelCheckpoint(str(run))
+    state = {**callback.state_dict(), "dirpath": str(former), "best_k_models": kept}
+    state |= {} if kept else {key: secret}
+    checkpoint = {"callbacks": {callback.state_key: state}}
+    trainer: Any = SimpleNamespace(callbacks=[callback], training=True)
+    (tmp_path / "elsewhere").mkdir()
+    for name in ("id_rsa", "x.ckpt"):
+        (tmp_path / "elsewhere" / name).write_text("secret")
+    with caplog.at_level(logging.WARNING):
+        ResumedRun(tmp_path / "run", RunSettings({}, {})).on_load_checkpoint(trainer, pl.LightningModule(), checkpoint)
+    assert "secret" not in str(checkpoint)
+    assert "elsewhere" not in str({**checkpoint["callbacks"][callback.state_key], "dirpath": ""})
+    assert not run.exists()
+    assert "is no checkpoint of that run" in caplog.text
+
+
+def test_paths_of_a_moved_run_follow_it(tmp_path: Path) -> None:
+    former, run = tmp_path / "former" / "checkpoints", tmp_path / "run" / "checkpoints"
+    former.mkdir(parents=True)
+    (former / "best.ckpt").write_text("weights")
+    callback = ModelCheckpoint(str(run))
+    paths = {"best_model_path": f"{former}/best.ckpt", "best_k_models": {f"{former}/best.ckpt": torch.tensor(0.9)}}
+    checkpoint = {"callbacks": {callback.state_key: {**callback.state_dict(), "dirpath": str(former), **paths}}}
+    trainer: Any = SimpleNamespace(callbacks=[callback], training=True)
+    ResumedRun(tmp_path / "run", RunSettings({}, {})).on_load_checkpoint(trainer, pl.LightningModule(), checkpoint)
+    assert checkpoint["callbacks"][callback.state_key]["best_model_path"] == f"{run}/best.ckpt"
+    assert (run / "best.ckpt").read_text() == "weights"
