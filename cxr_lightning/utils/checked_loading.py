@@ -48,13 +48,14 @@ class CheckedLoading:
             **kwargs: As Lightning's; ``weights_only`` is always true.
 
         Raises:
-            FileNotFoundError: If there is no such file.
+            OSError: If there is no such file, it is no regular one, or it may not be read.
             ValueError: If it is damaged, or names code or settings that are none of the class's.
         """
         path = str(checkpoint_path)
         content = load_safely(path)
         if not isinstance(content, Mapping):
-            raise ValueError(f"Expected a checkpoint in '{path}' but it holds {type(content).__name__}.")
+            kind = type(content).__name__
+            raise ValueError(f"Expected a checkpoint in '{path}' but it holds a {kind}. Name the file of a checkpoint.")
         cls.check_loaded(content, path)
         loaded: Self = super().load_from_checkpoint(path, *args, **{**kwargs, "weights_only": True})  # type: ignore[misc]
         return loaded

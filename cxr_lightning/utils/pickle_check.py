@@ -16,17 +16,22 @@ from cxr_lightning.utils.regular_files import open_regular
 
 _MAX_PICKLE_BYTES = 256 << 20
 """Maximum size of the pickle, which holds no tensors' numbers; that of a large training has a few megabytes."""
+_MAX_MEMBERS = 100_000
+"""Maximum number of files in an archive, each of which holds one tensor's numbers."""
+_ARCHIVE_START = b"PK\x03\x04"
 _LEGACY_PICKLES = 5
 """Number of pickles at the start of a file in the format of before 2020: a mark, a version, the system, the content and
 the names of what follows."""
-_TORCH_NAMES = re.compile(r"\w+Storage|Size|device|bfloat16|bool|(c?q?u?int|float|complex|quint)\d\w*")
-"""Names of torch's classes of numbers and sizes."""
+_TORCH_NAMES = re.compile(r"\w+Storage|device|bfloat16|bool|(c?q?u?int|float|complex|quint)\d\w*")
+"""Names of torch's classes of numbers."""
 _REBUILDING = ("torch._utils", "torch._tensor", "torch.nn.parameter", "torch.storage", "torch.serialization")
 _REBUILDING_NAMES = re.compile(
     r"_rebuild_(tensor(_v[23])?|parameter|parameter_with_state|sparse_tensor|qtensor|meta_tensor_no_storage)"
     r"|Parameter|UntypedStorage|TypedStorage|_get_layout"
 )
 _PLAIN = {"OrderedDict": OrderedDict, "set": set, "frozenset": frozenset}
+_SIZE = "Size"
+"""Torch's class of sizes: a tuple, which may be the key of a mapping."""
 
 
 class UnsafePickleError(ValueError):
@@ -45,6 +50,8 @@ class _Reader(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401  # of pickle
         if module in ("collections", "builtins", "__builtin__") and name in _PLAIN:
             return _PLAIN[name]
+        if (module, name) == ("torch", _SIZE):
+            return tuple
         is_type = module == "torch" and _TORCH_NAMES.fullmatch(name)
         if is_type or (module in _REBUILDING and _REBUILDING_NAMES.fullmatch(name)):
             return _Inert
@@ -85,20 +92,29 @@ def read_pickles(path: Path) -> None:
         UnsafePickleError: If it is refused.
     """
     with open_regular(path) as file:
-        if zipfile.is_zipfile(file):
+        is_archive = file.read(len(_ARCHIVE_START)) == _ARCHIVE_START  # as torch decides
+        file.seek(0)
+        if is_archive:
             _read_archive(file)
             return
-        file.seek(0)
         for _ in range(_LEGACY_PICKLES):
             _read_pickle(file)
 
 
 def _read_archive(file: BinaryIO) -> None:
+    """Read the pickle of an archive, in which torch's own reader, which ignores case, finds the same one."""
     with zipfile.ZipFile(file) as archive:
-        names = archive.namelist()
+        members = archive.infolist()
+        names = [member.filename.lower() for member in members]
         pickles = [name for name in names if name.endswith("data.pkl")]
         if len(set(names)) != len(names) or len(pickles) != 1:
             raise UnsafePickleError(f"it holds {len(pickles)} pickles, or a name twice")
+        if len(names) > _MAX_MEMBERS:
+            raise UnsafePickleError(f"it holds {len(names):,} files, more than {_MAX_MEMBERS:,}")
+        folder = members[0].filename.partition("/")[0]
+        pickles = [f"{folder}/data.pkl"]
+        if pickles[0] not in archive.NameToInfo or min(member.header_offset for member in members) != 0:
+            raise UnsafePickleError("it is an archive that torch would not have written")
         if archive.getinfo(pickles[0]).file_size > _MAX_PICKLE_BYTES:
             raise UnsafePickleError(f"its pickle has more than {_MAX_PICKLE_BYTES:,} bytes")
         with archive.open(pickles[0]) as member:

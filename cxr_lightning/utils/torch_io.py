@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from cxr_lightning.utils.limited_process import LimitedCallError, LimitedFunction, Limits
+from cxr_lightning.utils.regular_files import open_regular
 
 _handle_pickle_task = LimitedFunction(
     "cxr_lightning.utils.pickle_check", "handle_pickle_task", Limits(memory=1 << 30, seconds=10)
@@ -25,13 +26,14 @@ def load_safely(path: str) -> Any:  # noqa: ANN401  # whatever plain values the 
     """Load a PyTorch file's content without running code from it.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        OSError: If there is no such file, it is no regular one, or it may not be read.
         ValueError: If it is damaged, is no PyTorch file, holds more than tensors and plain values, or more of them than
             any model.
     """
+    open_regular(path).close()  # what is not there, or no file, is told as that
     try:
-        _refuse_bomb(path)
         _refuse_unsafe_pickle(path)
+        _refuse_bomb(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
         _check_values(content)
     except OSError:

@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import pickle
 import pickletools
 import zipfile
 from collections import OrderedDict
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cxr_lightning.utils.pickle_check import handle_pickle_task
+from cxr_lightning.utils.pickle_check import _Reader, handle_pickle_task
 from cxr_lightning.utils.torch_io import load_safely
 
 
@@ -99,6 +101,52 @@ def test_two_pickles_in_a_file_are_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("other/data.pkl", b"N.")
     assert refusal(path) == "it holds 2 pickles, or a name twice"
+
+
+def legacy(value: bytes) -> bytes:
+    """The start of a file in the format of before 2020, whose fourth pickle is the content."""
+    before: tuple[object, ...] = (0x1950A86A20F9469CFC6C, 1001, {})
+    return b"".join(pickle.dumps(one, 2) for one in before) + b"\x80\x02" + value + b"."
+
+
+def archive(*members: tuple[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as target:
+        for name, content in members:
+            target.writestr(name, content)
+    return buffer.getvalue()
+
+
+HARMLESS, BAD = b"\x80\x02N.", b"\x80\x02" + call("builtins", "bytearray", number(3 * 10**9)) + b"."
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (legacy(call("builtins", "bytearray", number(3 * 10**9))) + archive(("a/data.pkl", HARMLESS)), "bytearray"),
+        (archive(("a/DATA.pkl", BAD), ("b/data.pkl", HARMLESS)), "it holds 2 pickles"),
+        (archive(("a/DATA.PKL", BAD)), "that torch would not have written"),
+        (archive(("a/version", b"3"), ("b/data.pkl", HARMLESS)), "that torch would not have written"),
+        (archive(("a/data.pkl", BAD)) + archive(("a/data.pkl", HARMLESS)), "that torch would not have written"),
+        (archive(*[(f"a/{index}", b"") for index in range(100_001)], ("a/data.pkl", HARMLESS)), "more than 100,000"),
+    ],
+    ids=["old before new", "case", "upper case", "another folder", "two archives", "many files"],
+)
+def test_the_pickle_that_torch_reads_is_the_one_that_is_checked(content: bytes, reason: str, tmp_path: Path) -> None:
+    (tmp_path / "x.pt").write_bytes(content)
+    assert reason in refusal(tmp_path / "x.pt")
+
+
+def test_sizes_as_keys_are_as_long_to_compare_as_tuples() -> None:
+    read = _Reader(io.BytesIO(pickle.dumps({torch.Size([1, 2]): 3}, 2))).load()
+    assert {type(key) for key in read} == {tuple}
+
+
+def test_what_is_no_file_is_told_as_that(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        load_safely(str(tmp_path / "absent.pt"))
+    with pytest.raises(OSError, match="it is no regular file"):
+        load_safely(os.devnull)
 
 
 def test_a_pickle_that_is_cut_off_is_damaged(tmp_path: Path) -> None:
