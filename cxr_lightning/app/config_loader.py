@@ -139,7 +139,9 @@ class _BoundedRepository(ConfigRepository):
                     "folder."
                 )
         if len(named) > MAX_FOLDERS:
-            raise ValueError(f"Expected at most {MAX_FOLDERS} folders in 'hydra.searchpath' but got {len(named)}.")
+            raise ValueError(
+                f"Expected at most {MAX_FOLDERS} folders in 'hydra.searchpath' but got {len(named)}. Name fewer."
+            )
         super().initialize_sources(config_search_path)
         self._bound_sources()
 

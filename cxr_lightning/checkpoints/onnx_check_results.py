@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+import cxr_lightning
 from cxr_lightning.utils.io import atomic_write_text
 from cxr_lightning.utils.json_values import parse_json
 from cxr_lightning.utils.limited_process import LimitedCallError, LimitedFunction, Limits
@@ -18,7 +19,7 @@ from cxr_lightning.utils.typed_values import TypedValues
 MAX_ONNX_BYTES = 2**31 - 1
 """Maximum size of an ONNX file; one in the format that holds no other files cannot be larger."""
 _CHECK_VERSION = 3
-"""Raised whenever the checks change: earlier results are not used then."""
+"""Raised whenever the checks change within a version: earlier results are not used then."""
 _MEMORY, _MEMORY_PER_BYTE = 1 << 30, 5
 _SECONDS, _BYTES_PER_SECOND = 15, 20_000_000
 """Time of a check, and the part of a file for which there is one more second: large networks compute more."""
@@ -38,8 +39,8 @@ class _CheckResult(TypedValues):
 def refusal_of(content: bytes) -> str:
     """Why an ONNX file is refused, as a clause; empty if it is not.
 
-    The result is kept in the folder of caches of the variable ``CXR_CACHE_DIR``, or else in the user's own: not in the
-    current folder, whose files may be other people's.
+    The result is kept in the folder of caches of the variable ``CXR_CACHE_DIR``, if it is absolute, or else in the
+    user's own: not in the current folder, whose files may be other people's.
 
     Args:
         content: The file's bytes.
@@ -66,14 +67,14 @@ def _check(content: bytes) -> _CheckResult:
 
 def _result_file(digest: str) -> Path | None:
     """Path of a file's result, whose name holds everything that decides it; None if there is no folder for it."""
-    versions = "-".join(f"{name}{version(name)}" for name in ("onnx", "onnxruntime"))
+    parts = [digest, *(f"{name}{version(name)}" for name in ("onnx", "onnxruntime")), f"cxr{cxr_lightning.__version__}"]
     folder = _cache_folder()
-    return None if folder is None else folder / "onnx" / f"{digest}-{versions}-v{_CHECK_VERSION}.json"
+    return None if folder is None else folder / "onnx" / f"{'-'.join(parts)}-v{_CHECK_VERSION}.json"
 
 
 def _cache_folder() -> Path | None:
     given, own = os.environ.get(_CACHE_VARIABLE), os.environ.get("XDG_CACHE_HOME")
-    if given:
+    if given and Path(given).is_absolute():
         return Path(given)
     try:
         user = Path(own) if own and Path(own).is_absolute() else Path.home() / ".cache"

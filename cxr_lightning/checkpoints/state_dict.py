@@ -46,7 +46,7 @@ def check_weights_path(path: str) -> None:
     refuse_url(path, "a file as `model.weights`")
     if problem := file_problem(path):
         raise FileNotFoundError(
-            f"Expected null, {IMAGENET} or a weights file as `model.weights` but got '{path}': {problem}."
+            f"Expected null, {IMAGENET} or a weights file as `model.weights` but got '{path}': {problem}. Correct it."
         )
 
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from glob import glob, has_magic
+from glob import has_magic
 from pathlib import Path
 
 from cxr_lightning.imaging.signatures import SIGNATURE_BYTES, is_dicom
@@ -50,14 +50,31 @@ def _expand_path(text: str) -> list[Path]:
     if path.exists():
         return [path]
     if has_magic(text):  # a name, too, may have such characters
-        matches = [Path(name) for name in sorted(glob(text, recursive=True))]  # noqa: PTH207  # it may be absolute
-        files = [file for match in matches for file in (sorted(_images_in(match)) if match.is_dir() else [match])]
+        files = [
+            file for match in _matches(text) for file in (sorted(_images_in(match)) if match.is_dir() else [match])
+        ]
         if files:
             return files
         raise FileNotFoundError(
             f"Expected files of the name or pattern '{text}' but there is none. Check it, and the folder."
         )
     raise FileNotFoundError(f"Expected a file or folder at '{text}' but there is none. Check the path.")
+
+
+def _matches(pattern: str) -> list[Path]:
+    """Files and folders that fit a pattern, sorted, without hidden ones; ``**`` follows no links to folders."""
+    path = Path(pattern)
+    try:
+        found = sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+    except (ValueError, NotImplementedError):  # such as `**` beside other characters
+        return []
+    return [match for match in found if not _is_hidden(match, path)]
+
+
+def _is_hidden(match: Path, pattern: Path) -> bool:
+    """Whether a part of a path begins with a dot, and none of the pattern does."""
+    hidden = [part for part in match.parts if part[0] == "." and part != ".."]
+    return bool(hidden) and not any(part[0] == "." and part != ".." for part in pattern.parts)
 
 
 def _images_in(folder: Path) -> Iterator[Path]:

@@ -53,7 +53,8 @@ class OnnxBackend:
             reason = one_line_reason(error, 300)
             reason = reason if isinstance(error, OnnxRefusedError) else f"it cannot be run ({reason})"
             raise ValueError(
-                f"Expected a model that `cxr export` wrote in '{path}' but {reason}. Export it again."
+                f"Expected a model that `cxr export` wrote in '{path}' but {reason}. Export it again, or wait until "
+                "this machine is less busy if it took too long."
             ) from error
         self.labels = tuple(description.labels)
         self.image_size = description.image_size

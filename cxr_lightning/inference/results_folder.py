@@ -67,7 +67,7 @@ class ResultsFolder:
             )
         self._file = self._open(path, about)
         if path.stat().st_size:
-            _drop_incomplete_line(self._file)
+            _drop_incomplete_line(self._file, path)
             self.done = {absolute_path(result.path) for result in read_results(path) if finished(result)}
 
     def _open(self, path: Path, about: Mapping[str, Any]) -> FileIO:
@@ -147,11 +147,21 @@ def _not_a_folder(folder: Path) -> str:
     return ""
 
 
-def _drop_incomplete_line(file: FileIO) -> None:
-    """Remove an incomplete last line."""
+def _drop_incomplete_line(file: FileIO, path: Path) -> None:
+    """Remove an incomplete last line.
+
+    Raises:
+        ValueError: If there is no result, so that it is another file, which stays as it is.
+    """
     start = max(0, file.seek(0, os.SEEK_END) - _MAX_LINE_BYTES)
     file.seek(start)
-    file.truncate(start + file.read(_MAX_LINE_BYTES).rfind(b"\n") + 1)
+    end = file.read(_MAX_LINE_BYTES).rfind(b"\n") + 1
+    if end == 0 and start > 0:
+        raise ValueError(
+            f"Expected results to resume in '{path}' but its last line is longer than {_MAX_LINE_BYTES:,} bytes. Give "
+            "another --out."
+        )
+    file.truncate(start + end)
 
 
 def read_results(path: Path) -> Iterator[Result]:

@@ -113,7 +113,7 @@ class LimitedFunction:
             if isinstance(error, _ProcessEndedError):
                 raise process.reason(self.limits) from None
             raise
-        if answer[:1] == ANSWERED:
+        if answer[:1] == ANSWERED and not process.timed_out:  # else it is ended just after its answer
             with self._lock:
                 self._idle.append(process)
         else:
@@ -170,7 +170,7 @@ class _Process:
 
     def __init__(self, module: str, function: str, limits: Limits) -> None:
         self._stderr: IO[bytes] = TemporaryFile()  # noqa: SIM115  # a full pipe would block the process
-        self._timed_out = False
+        self.timed_out = False
         served_limits = (limits.memory, limits.seconds, limits.file_bytes)
         self._process = subprocess.Popen(
             helper_command(serve.__module__, serve.__name__, module, function, *served_limits),
@@ -212,13 +212,13 @@ class _Process:
             raise LimitedCallError("the process that reads it gave no answer") from None
 
     def _time_out(self) -> None:
-        self._timed_out = True
+        self.timed_out = True
         self._process.kill()
 
     def reason(self, limits: Limits) -> LimitedCallError:
         """Why the process ended without an answer."""
         code = self._process.returncode
-        if self._timed_out or code == -getattr(signal, "SIGXCPU", 0):
+        if self.timed_out or (code < 0 and -code == getattr(signal, "SIGXCPU", 0)):
             return _OutOfTimeError(f"it takes more than {limits.seconds} s", exceeds_limits=True)
         if code < 0:
             return LimitedCallError(f"the library that reads it ended with signal {-code}")

@@ -28,8 +28,8 @@ WORKER_VARIABLES = {
     "MALLOC_TOP_PAD_": "67108864",
 }
 """Environment variables of a helper process, beside those of this process."""
-MIN_PER_PROCESS = 64
-"""Fewer images than this are not worth another process: it starts in half a second, the time of some thirty images."""
+IMAGES_PER_PROCESS = 32
+"""Fewer images than this are not worth a further process, which starts in half a second."""
 _EXIT_OS_ERROR = 74
 """Exit status of a process that got an error of the system, as of other programs (``EX_IOERR``)."""
 _FINISHED = "\x04"
@@ -43,7 +43,7 @@ def usable_cores() -> int:
 
 def useful_processes(images: int, workers: int) -> int:
     """Number of processes, of at most ``workers``, that decode or draw images soonest; 1 stands for this process."""
-    return min(workers, 1 + images // MIN_PER_PROCESS)
+    return max(1, min(workers, -(-images // IMAGES_PER_PROCESS)))
 
 
 def check_workers(workers: int) -> int:
@@ -138,20 +138,22 @@ def run_task_function(module: str, function: str) -> None:
 def _processes(command: Sequence[str], count: int) -> Iterator[list[tuple["subprocess.Popen[str]", IO[str]]]]:
     """Started interpreters, each with the file of its stderr; they are ended when the block is left for any reason."""
     # Files rather than pipes: a full pipe blocks a process that writes much, as libtiff does for damaged files.
-    files = [TemporaryFile("w+", encoding="utf-8", errors="replace") for _ in range(count)]  # noqa: SIM115
-    processes = [
-        subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            text=True,
-            encoding="utf-8",
-            env={**os.environ, **WORKER_VARIABLES},
-        )
-        for stderr in files
-    ]
+    files: list[IO[str]] = []
+    processes: list[subprocess.Popen[str]] = []
     try:
+        for _ in range(count):
+            files.append(TemporaryFile("w+", encoding="utf-8", errors="replace"))  # noqa: SIM115
+            processes.append(
+                subprocess.Popen(
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=files[-1],
+                    text=True,
+                    encoding="utf-8",
+                    env={**os.environ, **WORKER_VARIABLES},
+                )
+            )
         yield list(zip(processes, files, strict=True))
     finally:
         for process in processes:

@@ -143,7 +143,8 @@ def _predict(
     say_error(", ".join(f"{number:,} {status}" for status, number in counts.items()))
     if failures:
         raise ValueError(
-            f"Expected heat maps of all images but {failures:,} could not be drawn, for the reasons above."
+            f"Expected heat maps of all images but {failures:,} could not be drawn, for the reasons above. Mend these, "
+            "and go on with --resume."
         )
     return _EXIT_REJECTED if counts["rejected"] else 0
 

@@ -324,6 +324,20 @@ def test_without_a_home_no_check_result_is_kept(monkeypatch: pytest.MonkeyPatch)
     assert "no probability" in refusal_of(changed(twice))
 
 
+def test_no_check_result_is_taken_from_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CXR_CACHE_DIR", str(tmp_path / "own"))
+    bad = changed(twice)
+    assert "no probability" in refusal_of(bad)
+    (kept,) = (tmp_path / "own" / "onnx").iterdir()
+    planted = tmp_path / "cache" / "onnx" / kept.name
+    planted.parent.mkdir(parents=True)
+    planted.write_text('{"refused": "", "permanent": true}')
+    monkeypatch.setenv("CXR_CACHE_DIR", "cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
+    assert "no probability" in refusal_of(bad)
+
+
 def test_a_file_is_checked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXR_CACHE_DIR", str(tmp_path))
     good, bad = FILE.read_bytes(), changed(twice)

@@ -84,6 +84,18 @@ def test_patterns_are_filled_in(tree: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert find_images(["odd[1].png"]) == [Path("odd[1].png")]
 
 
+def test_patterns_end_where_links_lead_in_circles_and_leave_out_what_is_hidden(tree: Path) -> None:
+    before = names(tree, f"{tree}/**/*.png")
+    for name in ("one", "two"):
+        (tree / name).symlink_to(".")
+    (tree / ".other").mkdir()
+    (tree / ".other" / "x.png").touch()
+    assert names(tree, f"{tree}/**/*.png") == before
+    assert names(tree, f"{tree}/.other/*.png") == [".other/x.png"]
+    with pytest.raises(FileNotFoundError, match="name or pattern"):
+        find_images([f"{tree}/**x.png"])
+
+
 def test_what_is_not_there_is_named(tree: Path) -> None:
     (tree / "empty").mkdir()
     for name, words in (

@@ -64,6 +64,13 @@ def test_no_folder_can_be_there(out: str, problem: str, tmp_path: Path, monkeypa
         ResultsFolder(Path(out), ABOUT)
 
 
+def test_a_file_without_ends_of_lines_is_left_as_it_is(folder: Path) -> None:
+    (folder / RESULTS_FILE).write_bytes(b"x" * (3 << 20))
+    with pytest.raises(ValueError, match=r"results\.jsonl' but its last line is longer than 1,048,576 bytes\. Give"):
+        ResultsFolder(folder, ABOUT, resume=True)
+    assert (folder / RESULTS_FILE).stat().st_size == 3 << 20
+
+
 def test_an_incomplete_line_is_dropped_and_results_are_added(folder: Path) -> None:
     (folder / RESULTS_FILE).write_text('{"file": "a.png", "status": "ok"')
     with ResultsFolder(folder, ABOUT, resume=True) as results:

@@ -157,7 +157,7 @@ def test_build_reports_start_and_end(copy: Path, caplog: pytest.LogCaptureFixtur
 def test_failing_process_is_reported(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for path in list((copy / "images").iterdir())[:2]:
         path.unlink()
-    monkeypatch.setattr("cxr_lightning.utils.subprocesses.MIN_PER_PROCESS", 1)
+    monkeypatch.setattr("cxr_lightning.utils.subprocesses.IMAGES_PER_PROCESS", 1)
     monkeypatch.setattr("cxr_lightning.phantom.worker._task", lambda *_: "not JSON")
     with pytest.raises(RuntimeError, match=r"(?s)Expected a worker process to finish .*JSONDecodeError"):
         build_phantom(copy.parent, SPEC, workers=2)

@@ -73,7 +73,7 @@ def check(found: PreparedImages, root: Path) -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_prepared_images_are_what_decoding_gives(root: Path, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cxr_lightning.utils.subprocesses.MIN_PER_PROCESS", 4)
+    monkeypatch.setattr("cxr_lightning.utils.subprocesses.IMAGES_PER_PROCESS", 4)
     found = prepared(root, workers=workers)
     assert (found.num_decoded, list(found.rows), found.rejected) == (12, files(root), {})
     check(found, root)
