@@ -9,6 +9,7 @@ import pickle
 import re
 import zipfile
 from collections import OrderedDict
+from os import SEEK_END
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -105,6 +106,9 @@ def _read_archive(file: BinaryIO) -> None:
     """Read the pickle of an archive, in which torch's own reader, which ignores case, finds the same one."""
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
+        unpacked = sum(member.file_size for member in members)
+        if unpacked > file.seek(0, SEEK_END):  # a bomb: PyTorch compresses nothing
+            raise UnsafePickleError(f"it unpacks to {unpacked:,} bytes")
         names = [member.filename.lower() for member in members]
         pickles = [name for name in names if name.endswith("data.pkl")]
         if len(set(names)) != len(names) or len(pickles) != 1:
