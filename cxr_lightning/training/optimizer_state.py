@@ -77,6 +77,9 @@ def _averages_problem(saved: object, optimizer: Optimizer, place: str) -> str | 
         range(len(parameters))
     ):
         return f"its `{place}` is not that of {len(parameters)} parameters"
+    begun = optimizer.state_dict()["state"]  # of optimizers that begin with averages
+    if any(index not in saved or not values.keys() <= saved[index].keys() for index, values in begun.items()):
+        return f"its `{place}` lacks values that the optimizer begins with"
     pairs = [(index, name, value) for index, values in saved.items() for name, value in values.items()]
     if type(optimizer) not in _ELEMENTWISE:
         wrong = [one for one in pairs if isinstance(optimizer, _FACTORED) and not _fits(*one[1:], parameters[one[0]])]
