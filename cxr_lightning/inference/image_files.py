@@ -42,6 +42,8 @@ def absolute_path(path: Path) -> Path:
 
 def _expand_path(text: str) -> list[Path]:
     path = Path(text)
+    if not text:
+        raise FileNotFoundError("Expected the name of a file or folder but got ''. Check the command line.")
     if path.is_dir():
         inside = sorted(_images_in(path))
         if not inside:
@@ -86,7 +88,8 @@ def _images_in(folder: Path) -> Iterator[Path]:
     visited: set[Path] = set()
 
     def fail(error: OSError) -> None:
-        raise error
+        if not isinstance(error, FileNotFoundError):  # else it has just been removed
+            raise error
 
     for name, folders, files in os.walk(folder, onerror=fail, followlinks=True):
         if (real := Path(name).resolve()) in visited:  # a link leads here again

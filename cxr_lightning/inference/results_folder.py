@@ -24,6 +24,8 @@ from cxr_lightning.utils.regular_files import open_own, open_regular, read_limit
 from cxr_lightning.utils.write_errors import errors_name_file, is_disk_full
 
 RESULTS_FILE, TABLE_FILE, ABOUT_FILE = "results.jsonl", "results.csv", "about.json"
+_WRITTEN_LATER = {False: (TABLE_FILE, ABOUT_FILE), True: (TABLE_FILE,)}
+"""Files that are not there before results are, unless they are another program's; by whether a start is resumed."""
 _MAX_LINE_BYTES = 1 << 20
 """Maximum length of a result's line in bytes; a hundred findings take a hundredth of that."""
 
@@ -65,10 +67,14 @@ class ResultsFolder:
             raise ValueError(
                 f"Expected no results in '{folder}' yet but there are. Add --resume, or give another --out."
             )
+        if not lexists(path) and (others := [name for name in _WRITTEN_LATER[resume] if lexists(folder / name)]):
+            raise ValueError(
+                f"Expected no {others[0]} in '{folder}' without {RESULTS_FILE} but there is one. Give another --out."
+            )
         self._file = self._open(path, about)
         if path.stat().st_size:
-            _drop_incomplete_line(self._file, path)
             self.done = {absolute_path(result.path) for result in read_results(path) if finished(result)}
+            _drop_incomplete_line(self._file)
 
     def _open(self, path: Path, about: Mapping[str, Any]) -> FileIO:
         """The file of results, after its provenance is compared or written.
@@ -147,21 +153,11 @@ def _not_a_folder(folder: Path) -> str:
     return ""
 
 
-def _drop_incomplete_line(file: FileIO, path: Path) -> None:
-    """Remove an incomplete last line.
-
-    Raises:
-        ValueError: If there is no result, so that it is another file, which stays as it is.
-    """
+def _drop_incomplete_line(file: FileIO) -> None:
+    """Remove an incomplete last line of results that :func:`read_results` has read."""
     start = max(0, file.seek(0, os.SEEK_END) - _MAX_LINE_BYTES)
     file.seek(start)
-    end = file.read(_MAX_LINE_BYTES).rfind(b"\n") + 1
-    if end == 0 and start > 0:
-        raise ValueError(
-            f"Expected results to resume in '{path}' but its last line is longer than {_MAX_LINE_BYTES:,} bytes. Give "
-            "another --out."
-        )
-    file.truncate(start + end)
+    file.truncate(start + file.read(_MAX_LINE_BYTES).rfind(b"\n") + 1)
 
 
 def read_results(path: Path) -> Iterator[Result]:

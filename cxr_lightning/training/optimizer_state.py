@@ -1,5 +1,6 @@
 """Check the saved states of optimizers and learning-rate schedules, which torch restores without looking."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,8 @@ _MOMENTUM = "momentum_buffer"
 """Name of SGD's average, which is None without momentum."""
 _OF_MACHINE = ("foreach", "fused")
 """How an optimizer computes, which is true, false or None for what the machine can do."""
+_COUNTS = ("last_epoch", "_step_count", "total_steps", "T_max")
+"""Whole numbers in the states of schedules."""
 _OF_SCHEDULES = ("initial_lr", "max_lr", "min_lr", "base_momentum", "max_momentum")
 """Numbers that learning-rate schedules of torch add to an optimizer's groups."""
 _SCHEDULES = "_schedulers"
@@ -48,7 +51,8 @@ def optimizer_problem(saved: Mapping[str, Any], optimizer: Optimizer, place: str
         added |= {key: 0.0 for key in _OF_SCHEDULES if key in added}
         if problem := structure_problem(group, {**optimizer.defaults, **added}, where):
             return problem
-        switched = [key for key, value in optimizer.defaults.items() if _is_switched(group.get(key, value), value, key)]
+        own_settings = {**optimizer.defaults, "momentum": own.get("momentum")}  # schedules may begin one
+        switched = [key for key, value in own_settings.items() if _is_switched(group.get(key, value), value, key)]
         if switched:
             return f"its `{where}.{switched[0]}` is {shown(group[switched[0]])}, not as it is set"
     return _averages_problem(saved.get("state"), optimizer, f"{place}.state")
@@ -61,7 +65,7 @@ def _may_lack(optimizer: Optimizer, value: object) -> bool:
 
 def _is_switched(saved: Any, own: Any, key: str) -> bool:  # noqa: ANN401  # of a file, and of any optimizer
     """Whether a setting that is true or false, or a momentum that is 0 or not, differs; those of the machine may."""
-    if key == "momentum":
+    if key == "momentum" and own is not None:
         return (float(saved) == 0) is not (float(own) == 0)
     if key in _OF_MACHINE:
         return not (saved is None or isinstance(saved, bool))
@@ -144,7 +148,9 @@ def _setting_problem(saved: Any, own: Any, place: str) -> str | None:  # noqa: A
         pairs = [(saved[index], own[index], f"{place}.{index}") for index in range(len(own))]
     else:
         is_setting = isinstance(own, str) or (isinstance(own, bool) and not place.rpartition(".")[2].startswith("_"))
-        is_count = isinstance(own, int) and not isinstance(own, bool)
+        is_count = place.rpartition(".")[2] in _COUNTS
+        if isinstance(own, int | float) and math.isfinite(own) and math.isnan(saved):
+            return f"its `{place}` is {shown(saved)}, not such a number"
         if is_setting and saved != own:
             return f"its `{place}` is {shown(saved)}, not {own!r}"
         if is_count and not (isinstance(saved, int) and saved >= min(own, 1)):

@@ -19,6 +19,9 @@ from cxr_lightning.utils.trainer_callbacks import callbacks_of
 
 _STATES = ("loops", "callbacks", "optimizer_states", "lr_schedulers")
 """Entries of a checkpoint without which no training can go on."""
+_TOTALS = ("epoch", "global_step")
+"""Entries that count what was trained."""
+_MAX_STEPS = 2**53
 _GROUPS = "internal_optimizer_metadata"
 """Key of the groups of parameters in the state of Lightning's callbacks for finetuning."""
 _RESTORING_MODULE = "checkpoint_connector"
@@ -41,7 +44,11 @@ def check_progress(path: str, content: Mapping[str, Any], trainer: pl.Trainer, p
     if missing:
         raise _refusal(path, f"it has no {missing[0]}")
     fresh_loop = trainer.fit_loop.state_dict()
-    problem = structure_problem(content["loops"].get("fit_loop"), fresh_loop, "loops.fit_loop", whole=True)
+    saved_loop = content["loops"].get("fit_loop")
+    problem = structure_problem(saved_loop, fresh_loop, "loops.fit_loop", whole=True)
+    for key in _TOTALS:
+        problem = problem or _counts_problem(content.get(key), 0, key)
+    problem = problem or _counts_problem(saved_loop, fresh_loop, "loops.fit_loop")
     states = content["callbacks"]
     for callback in callbacks_of(trainer, pl.Callback):
         if problem is None and callback.state_key in states:
@@ -126,6 +133,17 @@ def _groups_problem(saved: object, parameters: Collection[str], place: str) -> s
         listed = [name for one in names for name in one]
         if len({str(name) for name in listed}) < len(listed) or not all(name in parameters for name in listed):
             return f"its `{where}` names parameters twice, or some that the model has not"
+    return None
+
+
+def _counts_problem(saved: Any, fresh: Any, place: str) -> str | None:  # noqa: ANN401  # of the same structure
+    """Describe what is no whole number where a fresh state has one: epochs, batches and steps are counted."""
+    if isinstance(fresh, Mapping):
+        problems = (_counts_problem(saved[key], fresh[key], f"{place}.{key}") for key in fresh)
+        return next(filter(None, problems), None)
+    is_count = isinstance(fresh, int) and not isinstance(fresh, bool)
+    if is_count and not (isinstance(saved, int) and not isinstance(saved, bool) and 0 <= saved <= _MAX_STEPS):
+        return f"its `{place}` is {shown(saved)}, not a number of epochs, batches or steps"
     return None
 
 

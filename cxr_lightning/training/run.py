@@ -131,7 +131,8 @@ def _fit(trainer: pl.Trainer, model: ChestXRayClassifier, datamodule: ChestXRayD
     try:
         trainer.fit(model, datamodule, ckpt_path=ckpt_path, weights_only=True)
     except Exception as error:
-        if ckpt_path is None or isinstance(error, ValueError) or not is_from_restoring(error):
+        is_told = isinstance(error, ValueError) and str(error).startswith("Expected")
+        if ckpt_path is None or is_told or not is_from_restoring(error):
             raise
         raise explain_restoring(error, ckpt_path) from error
     if trainer.global_step == 0:

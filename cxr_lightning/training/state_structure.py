@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor
 
 from cxr_lightning.utils.plain_text import shorten
@@ -48,7 +49,8 @@ def structure_problem(saved: object, fresh: object, place: str, *, whole: bool =
 def kind_of(value: object) -> str:
     """What a value is, in words; a tensor of one value counts as a number."""
     if isinstance(value, Tensor):
-        return "a number" if value.ndim == 0 else "a tensor"
+        is_number = value.ndim == 0 and not value.is_complex() and value.dtype != torch.bool
+        return "a number" if is_number else "a tensor"
     for kind, name in ((bool, "true or false"), (int | float, "a number"), (str, "text"), (Mapping, "a mapping")):
         if isinstance(value, kind):
             return name

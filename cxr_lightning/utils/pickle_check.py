@@ -7,8 +7,9 @@ a kilobyte would take gigabytes, or minutes. It needs no torch.
 import json
 import pickle
 import re
+import struct
 import zipfile
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from os import SEEK_END
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,6 +21,12 @@ _MAX_PICKLE_BYTES = 256 << 20
 _MAX_MEMBERS = 100_000
 """Maximum number of files in an archive, each of which holds one tensor's numbers."""
 _ARCHIVE_START = b"PK\x03\x04"
+_END = struct.Struct("<4s4H2LH")
+"""Last record of an archive: mark, four numbers, length and place of the list of files, length of the comment."""
+_LOCATOR, _LONG_END = struct.Struct("<4sLQL"), struct.Struct("<4sQ2H2L4Q")
+"""The records before it in the long form of the format: where the long end is, and the long end."""
+_IN_LONG_END = 0xFFFFFFFF
+_NOT_OF_TORCH = "it is an archive that torch would not have written"
 _LEGACY_PICKLES = 5
 """Number of pickles at the start of a file in the format of before 2020: a mark, a version, the system, the content and
 the names of what follows."""
@@ -30,7 +37,7 @@ _REBUILDING_NAMES = re.compile(
     r"_rebuild_(tensor(_v[23])?|parameter|parameter_with_state|sparse_tensor|qtensor|meta_tensor_no_storage)"
     r"|Parameter|UntypedStorage|TypedStorage|_get_layout"
 )
-_PLAIN = {"OrderedDict": OrderedDict, "set": set, "frozenset": frozenset}
+_PLAIN = {"OrderedDict": OrderedDict, "Counter": Counter, "set": set, "frozenset": frozenset}
 _SIZE = "Size"
 """Torch's class of sizes: a tuple, which may be the key of a mapping."""
 
@@ -104,6 +111,8 @@ def read_pickles(path: Path) -> None:
 
 def _read_archive(file: BinaryIO) -> None:
     """Read the pickle of an archive, in which torch's own reader, which ignores case, finds the same one."""
+    if not _has_one_directory(file):
+        raise UnsafePickleError(_NOT_OF_TORCH)
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
         unpacked = sum(member.file_size for member in members)
@@ -118,11 +127,40 @@ def _read_archive(file: BinaryIO) -> None:
         folder = members[0].filename.partition("/")[0]
         pickles = [f"{folder}/data.pkl"]
         if pickles[0] not in archive.NameToInfo or min(member.header_offset for member in members) != 0:
-            raise UnsafePickleError("it is an archive that torch would not have written")
+            raise UnsafePickleError(_NOT_OF_TORCH)
         if archive.getinfo(pickles[0]).file_size > _MAX_PICKLE_BYTES:
             raise UnsafePickleError(f"its pickle has more than {_MAX_PICKLE_BYTES:,} bytes")
         with archive.open(pickles[0]) as member:
             _read_pickle(member)
+
+
+def _has_one_directory(file: BinaryIO) -> bool:
+    """Whether the list of an archive's files is where its end says, just before it: all readers find the same one."""
+    size = file.seek(0, SEEK_END)
+    last = max(0, size - _END.size)
+    end = _unpack(file, last, _END)
+    if end is None or end[0] != b"PK\5\6" or end[7] != 0:  # a comment could hold another one
+        return False
+    directory, stop = (end[5], end[6]), last
+    locator = _unpack(file, last - _LOCATOR.size, _LOCATOR)
+    if locator is not None and locator[0] == b"PK\6\7":
+        stop = last - _LOCATOR.size - _LONG_END.size
+        long_end = _unpack(file, stop, _LONG_END)
+        if long_end is None or long_end[0] != b"PK\6\6" or locator[2] != stop:
+            return False
+        if any(short not in (long, _IN_LONG_END) for short, long in zip(directory, long_end[8:], strict=True)):
+            return False
+        directory = (long_end[8], long_end[9])
+    return bool(sum(directory) == stop)
+
+
+def _unpack(file: BinaryIO, place: int, record: struct.Struct) -> tuple[Any, ...] | None:
+    """The fields of a record at a place of a file; None if it does not lie there whole."""
+    if place < 0:
+        return None
+    file.seek(place)
+    content = file.read(record.size)
+    return record.unpack(content) if len(content) == record.size else None
 
 
 def _read_pickle(file: "BinaryIO | Any") -> None:  # noqa: ANN401  # a member of an archive too

@@ -1,13 +1,14 @@
 """What a resumed run takes from its checkpoint, and what from its own configuration."""
 
 import logging
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import EarlyStopping
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 
 from cxr_lightning.training.restored_state import check_optimization
 from cxr_lightning.training.run_settings import RunSettings, write_settings
@@ -26,7 +27,6 @@ _NO_BEST: dict[str, Any] = {
     "last_model_path": "",
 }
 """State of Lightning's ModelCheckpoint before it has kept a checkpoint."""
-_PATHS = ("best_model_path", "kth_best_model_path", "last_model_path")
 
 
 class ResumedRun(pl.Callback):
@@ -48,6 +48,7 @@ class ResumedRun(pl.Callback):
         self.settings = settings
         self.resumed_from: tuple[str, Mapping[str, Any]] | None = None
         self._patience: dict[EarlyStopping, int] = {}
+        self._copies: list[tuple[Path, Path]] = []
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Note the configured patience, before the checkpoint's is restored."""
@@ -58,16 +59,20 @@ class ResumedRun(pl.Callback):
     ) -> None:
         """Adapt the states of callbacks that keep checkpoints to the run's folder."""
         states: dict[str, dict[str, Any]] = checkpoint["callbacks"]
-        for key in {callback.state_key for callback in callbacks_of(trainer, pl.Callback)} & set(states):
-            state, former = states[key], states[key].get("dirpath")
-            if isinstance(former, str) and "best_model_path" in state:
-                states[key] = self._adapted(state, Path(former), training=trainer.training)
+        for callback in callbacks_of(trainer, ModelCheckpoint):
+            state = states.get(callback.state_key)
+            if state is not None and isinstance(state.get("dirpath"), str):
+                states[callback.state_key] = self._adapted(state, callback, training=trainer.training)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Check the optimizers' states, which are restored after this; restore the configured patience."""
         if self.resumed_from is not None:
             check_optimization(*self.resumed_from, trainer)
             self.resumed_from = None
+        for source, target in self._copies:  # once nothing is refused any more
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+        self._copies.clear()
         for callback, patience in self._patience.items():
             callback.patience = patience
 
@@ -77,9 +82,10 @@ class ResumedRun(pl.Callback):
             write_settings(self.folder, self.settings)
             (self.folder / SUMMARY_FILE).unlink(missing_ok=True)
 
-    def _adapted(self, state: Mapping[str, Any], former: Path, *, training: bool) -> dict[str, Any]:
-        """The state without files that are none of that callback's, and with the others in the run's folder."""
-        if not _keeps_own_files(state, former):
+    def _adapted(self, state: Mapping[str, Any], callback: ModelCheckpoint, *, training: bool) -> dict[str, Any]:
+        """The state without files that are none of the callback's, and with the others in the run's folder."""
+        former = Path(state["dirpath"])
+        if not _keeps_own_files(state, former, callback):
             if training:
                 logger.warning("'%s' is no checkpoint of that run: the best one is chosen from here on", former)
             return {**state, **_NO_BEST}
@@ -93,8 +99,7 @@ class ResumedRun(pl.Callback):
             return dict(state)
         best = Path(state["best_model_path"] or "")
         if training and is_rank_zero() and best.is_file() and not (folder / best.name).exists():
-            folder.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(best, folder / best.name)
+            self._copies.append((best, folder / best.name))
         moved: dict[str, Any] = _replace_folder(state, str(former), str(folder))
         if training and best.name and not (best.is_file() or (folder / best.name).is_file()):
             logger.warning("'%s' is not there any more: the best checkpoint is chosen from here on", best)
@@ -102,15 +107,23 @@ class ResumedRun(pl.Callback):
         return moved
 
 
-def _keeps_own_files(state: Mapping[str, Any], folder: Path) -> bool:
-    """Whether a state of Lightning's ModelCheckpoint names checkpoints in a folder only: it copies and removes them."""
-    kept = state.get("best_k_models") or {}
-    paths = [*kept, *(state.get(name) or "" for name in _PATHS)]
-    return all(isinstance(path, str) and (not path or _is_checkpoint_in(Path(path), folder)) for path in paths)
+def _keeps_own_files(state: Mapping[str, Any], folder: Path, callback: ModelCheckpoint) -> bool:
+    """Whether a state names only files that its callback has written into a folder: it removes or copies them."""
+    kept, last = state.get("best_k_models") or {}, state.get("last_model_path") or ""
+    best = [state.get("best_model_path") or "", *kept]
+    kth = state.get("kth_best_model_path") or ""
+    own = all(_is_named_by(path, folder, callback.filename) for path in best)
+    return own and _is_named_by(last, folder, callback.CHECKPOINT_NAME_LAST) and (not kth or kth in kept)
 
 
-def _is_checkpoint_in(path: Path, folder: Path) -> bool:
-    return path.suffix == ".ckpt" and ".." not in path.parts and path.is_relative_to(folder)
+def _is_named_by(path: object, folder: Path, template: str | None) -> bool:
+    """Whether a path is empty, or a checkpoint's below a folder by a template such as ``{epoch}``, and no link."""
+    if not isinstance(path, str) or not path or not Path(path).is_relative_to(folder):
+        return path == ""
+    name = Path(path).relative_to(folder)
+    pattern = re.sub(r"\\{.*?\\}", "[^/]*", re.escape("{}" if template is None else template))
+    is_named = re.fullmatch(rf"{pattern}(-v\d+)?\.ckpt", name.as_posix()) is not None
+    return is_named and ".." not in name.parts and Path(path).resolve() == folder.resolve() / name
 
 
 def _replace_folder(value: Any, former: str, current: str) -> Any:  # noqa: ANN401  # any value in a checkpoint

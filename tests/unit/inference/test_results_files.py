@@ -43,7 +43,7 @@ def test_pipes_are_not_waited_for(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [RESULTS_FILE, TABLE_FILE])
 def test_a_folder_in_the_place_of_a_file_is_found_at_the_start(folder: Path, name: str) -> None:
     (folder / name).mkdir()
-    with pytest.raises(OSError, match=r"^Expected to write results in"):
+    with pytest.raises((OSError, ValueError), match=r"^Expected (to write results|no results\.csv) in"):
         ResultsFolder(folder, ABOUT, resume=True)
 
 
@@ -64,9 +64,19 @@ def test_no_folder_can_be_there(out: str, problem: str, tmp_path: Path, monkeypa
         ResultsFolder(Path(out), ABOUT)
 
 
+@pytest.mark.parametrize(("name", "resume"), [(TABLE_FILE, False), (TABLE_FILE, True), (ABOUT_FILE, False)])
+def test_files_of_another_program_stay(name: str, resume: bool, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("precious")
+    with pytest.raises(
+        ValueError, match=rf"^Expected no {name} in '.*' without results\.jsonl but there is one\. Give"
+    ):
+        ResultsFolder(tmp_path, ABOUT, resume=resume)
+    assert (tmp_path / name).read_text() == "precious"
+
+
 def test_a_file_without_ends_of_lines_is_left_as_it_is(folder: Path) -> None:
     (folder / RESULTS_FILE).write_bytes(b"x" * (3 << 20))
-    with pytest.raises(ValueError, match=r"results\.jsonl' but its last line is longer than 1,048,576 bytes\. Give"):
+    with pytest.raises(ValueError, match=r"in line 1 of '.*results\.jsonl' but .* longer than 1,048,576 bytes"):
         ResultsFolder(folder, ABOUT, resume=True)
     assert (folder / RESULTS_FILE).stat().st_size == 3 << 20
 

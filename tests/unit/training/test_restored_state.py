@@ -63,7 +63,17 @@ def one_cycle(parameters: list[nn.Parameter]) -> tuple[Optimizer, Any]:
     return optimizer, lr_scheduler.OneCycleLR(optimizer, 0.2, 20)
 
 
-MAKERS = (adam, sgd, in_two_parts, adagrad, one_cycle)
+def whole_rate(parameters: list[nn.Parameter]) -> tuple[Optimizer, Any]:
+    optimizer = optim.SGD(parameters, lr=1)
+    return optimizer, lr_scheduler.ExponentialLR(optimizer, 0.5)
+
+
+def momentum_by_schedule(parameters: list[nn.Parameter]) -> tuple[Optimizer, Any]:
+    optimizer = optim.SGD(parameters, lr=0.1, momentum=0)
+    return optimizer, lr_scheduler.CyclicLR(optimizer, 0.1, 0.2)
+
+
+MAKERS = (adam, sgd, in_two_parts, adagrad, one_cycle, whole_rate, momentum_by_schedule)
 
 
 def steps(optimizer: Optimizer, schedule: Any, number: int) -> None:
@@ -185,7 +195,7 @@ def test_a_schedule_within_another_is_checked() -> None:
         go_on(content, in_two_parts)
 
 
-def progress(callback: pl.Callback, state: dict[str, Any]) -> None:
+def progress(callback: pl.Callback, state: dict[str, Any], **more: object) -> None:
     """Check the progress of a training with a callback's state."""
     trainer = pl.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, callbacks=[callback])
     content = {
@@ -193,6 +203,9 @@ def progress(callback: pl.Callback, state: dict[str, Any]) -> None:
         "callbacks": {callback.state_key: state},
         "optimizer_states": [],
         "lr_schedulers": [],
+        "epoch": 1,
+        "global_step": 4,
+        **more,
     }
     check_progress("x.ckpt", content, trainer, ["a", "b"])
 
@@ -256,6 +269,29 @@ def test_a_checkpoint_names_no_file_outside_its_folder(
     assert "is no checkpoint of that run" in caplog.text
 
 
+@pytest.mark.parametrize("name", ["sub/best.ckpt", "best.ckpt", "epoch_001.ckpt", "notes.ckpt", "last.ckpt"])
+def test_a_best_checkpoint_is_no_link_and_none_of_another_name(name: str, tmp_path: Path) -> None:
+    folder, other = tmp_path / "checkpoints", tmp_path / "other"
+    folder.mkdir()
+    other.mkdir()
+    (other / "best.ckpt").write_text("secret")
+    (folder / "sub").symlink_to(other)
+    (folder / "best.ckpt").symlink_to(other / "best.ckpt")
+    callback = ModelCheckpoint(str(folder), filename="best")
+    state = {**callback.state_dict(), "best_model_path": f"{folder}/{name}"}
+    checkpoint = {"callbacks": {callback.state_key: state}}
+    trainer: Any = SimpleNamespace(callbacks=[callback], training=True)
+    ResumedRun(tmp_path, RunSettings({}, {})).on_load_checkpoint(trainer, pl.LightningModule(), checkpoint)
+    assert checkpoint["callbacks"][callback.state_key]["best_model_path"] == ""
+
+
+@pytest.mark.parametrize("count", [None, 1.0, -1, True, "1", 2**60])
+@pytest.mark.parametrize("key", ["epoch", "global_step"])
+def test_epochs_and_steps_are_counted(key: str, count: object) -> None:
+    with pytest.raises(ValueError, match=rf"but its `{key}` is .*, not a number of epochs, batches or steps"):
+        progress(BackboneFinetuning(), {"internal_optimizer_metadata": {}}, **{key: count})
+
+
 def test_paths_of_a_moved_run_follow_it(tmp_path: Path) -> None:
     former, run = tmp_path / "former" / "checkpoints", tmp_path / "run" / "checkpoints"
     former.mkdir(parents=True)
@@ -264,6 +300,9 @@ def test_paths_of_a_moved_run_follow_it(tmp_path: Path) -> None:
     paths = {"best_model_path": f"{former}/best.ckpt", "best_k_models": {f"{former}/best.ckpt": torch.tensor(0.9)}}
     checkpoint = {"callbacks": {callback.state_key: {**callback.state_dict(), "dirpath": str(former), **paths}}}
     trainer: Any = SimpleNamespace(callbacks=[callback], training=True)
-    ResumedRun(tmp_path / "run", RunSettings({}, {})).on_load_checkpoint(trainer, pl.LightningModule(), checkpoint)
+    resumed, model = ResumedRun(tmp_path / "run", RunSettings({}, {})), pl.LightningModule()
+    resumed.on_load_checkpoint(trainer, model, checkpoint)
     assert checkpoint["callbacks"][callback.state_key]["best_model_path"] == f"{run}/best.ckpt"
+    assert not run.exists()  # what is refused now leaves nothing behind
+    resumed.on_fit_start(trainer, model)
     assert (run / "best.ckpt").read_text() == "weights"

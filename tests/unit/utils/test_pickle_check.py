@@ -5,8 +5,9 @@ import json
 import os
 import pickle
 import pickletools
+import struct
 import zipfile
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -88,6 +89,7 @@ def test_tensors_of_every_kind_and_plain_values_are_read(zipped: bool, tmp_path:
     dtypes = (torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.int64, torch.uint8, torch.bool)
     content = {
         "tensors": {str(dtype): torch.zeros(3, dtype=dtype) for dtype in dtypes},
+        "milestones": Counter({3: 1}),
         "state": OrderedDict(weight=torch.nn.Parameter(torch.ones(2, 2))),
         "more": [1, 2.5, "x", None, True, (1, 2), {3}, torch.Size([1, 2]), torch.float32, torch.device("cpu")],
     }
@@ -120,6 +122,22 @@ def archive(*members: tuple[str, bytes]) -> bytes:
 HARMLESS, BAD = b"\x80\x02N.", b"\x80\x02" + call("builtins", "bytearray", number(3 * 10**9)) + b"."
 
 
+def with_two_directories() -> bytes:
+    """An archive whose end gives the place of a second list of files, in the comment; zipfile reads the first one."""
+    parts = []
+    for pickled in (HARMLESS, BAD):
+        content = archive(("a/data.pkl", pickled))
+        end = content.rindex(b"PK\5\6")
+        length, place = struct.unpack("<2L", content[end + 12 : end + 20])
+        parts.append((content[:place], content[place : place + length]))
+    (harmless, first), (bad, second) = parts
+    place = len(harmless) + len(bad) + len(first) + 22
+    second = second[:42] + struct.pack("<L", len(harmless)) + second[46:]
+    first = first[:42] + struct.pack("<L", len(first) + 22) + first[46:]
+    end_record = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, len(first), place, len(second))
+    return harmless + bad + first + end_record + second
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
@@ -128,9 +146,11 @@ HARMLESS, BAD = b"\x80\x02N.", b"\x80\x02" + call("builtins", "bytearray", numbe
         (archive(("a/DATA.PKL", BAD)), "that torch would not have written"),
         (archive(("a/version", b"3"), ("b/data.pkl", HARMLESS)), "that torch would not have written"),
         (archive(("a/data.pkl", BAD)) + archive(("a/data.pkl", HARMLESS)), "that torch would not have written"),
+        (archive(("a/data.pkl", HARMLESS)) + b"more", "that torch would not have written"),
+        (with_two_directories(), "that torch would not have written"),
         (archive(*[(f"a/{index}", b"") for index in range(100_001)], ("a/data.pkl", HARMLESS)), "more than 100,000"),
     ],
-    ids=["old before new", "case", "upper case", "another folder", "two archives", "many files"],
+    ids=["old before new", "case", "upper case", "another folder", "two archives", "more", "two lists", "many files"],
 )
 def test_the_pickle_that_torch_reads_is_the_one_that_is_checked(content: bytes, reason: str, tmp_path: Path) -> None:
     (tmp_path / "x.pt").write_bytes(content)
