@@ -74,7 +74,7 @@ class CheckpointEntries(StoredValues):
         image = self.reference and self.reference.image
         for tensor in tensors_within([*entries, image, self.model_extra]):
             if not is_plain_tensor(tensor):
-                raise ValueError(f"expected plain tensors, not {tuple(tensor.shape)} of {tensor.layout}")
+                raise ValueError(f"a tensor {tuple(tensor.shape)} of {tensor.layout} is not a plain one")
         return self
 
 

@@ -148,8 +148,9 @@ class ResultsFolder:
 def _not_a_folder(folder: Path) -> str:
     """That a folder, or one above it, is something else, as a clause; empty if all may be folders."""
     with suppress(OSError):  # a name that is too long
-        nearest = next(place for place in (folder, *folder.parents) if place.exists())
-        return "" if nearest.is_dir() else f"'{nearest}' is no folder"
+        nearest = next(place for place in (folder, *folder.parents) if lexists(place))
+        kind = "no folder" if nearest.exists() else "a link to nothing"
+        return "" if nearest.is_dir() else f"'{nearest}' is {kind}"
     return ""
 
 

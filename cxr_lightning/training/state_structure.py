@@ -7,6 +7,8 @@ from torch import Tensor
 
 from cxr_lightning.utils.plain_text import shorten
 
+_UNDEFINED_AT_FIRST = ".kth_value"
+"""Ending of the place of the only number that may be undefined, the score of the worst of the best checkpoints."""
 _MAX_COUNT = 2**53
 
 
@@ -26,7 +28,7 @@ def structure_problem(saved: object, fresh: object, place: str, *, whole: bool =
         >>> structure_problem({"best": "0.5"}, {"best": float("inf")}, "x")
         "its `x.best` is '0.5', not a number"
     """
-    if fresh is None or (saved is None and isinstance(fresh, str | Tensor)):
+    if fresh is None or (saved is None and (isinstance(fresh, str) or place.endswith(_UNDEFINED_AT_FIRST))):
         return None
     expected, found = kind_of(fresh), kind_of(saved)
     if expected != found:

@@ -51,6 +51,9 @@ def describe_errors(error: ValidationError) -> str:
     for one in found[:_MAX_ERRORS]:
         place = f"`{'.'.join(map(str, one['loc']))[:_MAX_KEY_LENGTH]}`" if one["loc"] else "it"
         expected = one["msg"].removeprefix("Value error, ")
+        if not one["loc"] and one["type"] == "value_error":  # about the whole, whose value says nothing
+            parts.append(expected)
+            continue
         value = f"{reprlib.repr(one['input'])[:_MAX_VALUE_LENGTH]} ({expected[:1].lower()}{expected[1:]})"
         parts.append(f"{place} is {'missing' if one['type'] == 'missing' else value}")
     more = [f"and {len(found) - _MAX_ERRORS} more"] if len(found) > _MAX_ERRORS else []

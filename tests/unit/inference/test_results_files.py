@@ -54,12 +54,14 @@ def test_a_folder_in_the_place_of_a_file_is_found_at_the_start(folder: Path, nam
         ("/dev/null/x", "'/dev/null' is no folder"),
         ("file", "'file' is no folder"),
         ("file/below/it", "'file' is no folder"),
+        ("link", "'link' is a link to nothing"),
         ("x" * 300, "got: File name too long"),
     ],
 )
 def test_no_folder_can_be_there(out: str, problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("file").touch()
+    Path("link").symlink_to("absent")
     with pytest.raises(OSError, match=rf"^Expected to write results in '.*' but {problem}\. Give another --out"):
         ResultsFolder(Path(out), ABOUT)
 

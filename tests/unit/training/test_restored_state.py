@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import BackboneFinetuning, ModelCheckpoint
+from pytorch_lightning.callbacks import BackboneFinetuning, EarlyStopping, ModelCheckpoint
 from torch import nn, optim
 from torch.optim import Optimizer, lr_scheduler
 
@@ -233,6 +233,14 @@ def test_groups_of_the_models_parameters_are_taken() -> None:
     groups = [{"params": ["a"], "lr": 0.1}, {"params": ["b"], "lr": 0.2}]
     progress(BackboneFinetuning(), {"internal_optimizer_metadata": {0: groups}})
     progress(BackboneFinetuning(), {"internal_optimizer_metadata": {}})
+
+
+def test_a_score_is_no_text_and_not_undefined() -> None:
+    callback = EarlyStopping("val/loss")
+    with pytest.raises(ValueError, match=r"`callbacks\.EarlyStopping\.best_score` is None, not a number"):
+        progress(callback, {**callback.state_dict(), "best_score": None})
+    with pytest.raises(ValueError, match=r"`callbacks\.EarlyStopping\.best_score` is a tensor, not a number"):
+        progress(callback, {**callback.state_dict(), "best_score": torch.tensor(1j)})
 
 
 def test_scores_of_checkpoints_are_numbers(tmp_path: Path) -> None:
