@@ -16,6 +16,8 @@ _ELEMENTWISE = (
 """Optimizers whose tensors all have their parameter's shape."""
 _FACTORED = (optim.Adafactor, *filter(None, [getattr(optim, "Muon", None)]))
 """Optimizers whose tensors are averages over some dimensions of their parameters."""
+_OF_MATRICES, _OF_VECTORS = {"step", "row_var", "col_var"}, {"step", "variance"}
+"""Values that Adafactor keeps for a parameter, by its number of dimensions."""
 _MOMENTUM = "momentum_buffer"
 """Name of SGD's average, which is None without momentum."""
 _OF_MACHINE = ("foreach", "fused")
@@ -84,6 +86,10 @@ def _averages_problem(saved: object, optimizer: Optimizer, place: str) -> str | 
     begun = optimizer.state_dict()["state"]  # of optimizers that begin with averages
     if any(index not in saved or not values.keys() <= saved[index].keys() for index, values in begun.items()):
         return f"its `{place}` lacks values that the optimizer begins with"
+    if isinstance(optimizer, optim.Adafactor):
+        needed = {index: _OF_MATRICES if parameters[index].ndim > 1 else _OF_VECTORS for index in saved}
+        if lacking := [index for index, values in saved.items() if not needed[index] <= values.keys()]:
+            return f"its `{place}.{lacking[0]}` has not all of {', '.join(sorted(needed[lacking[0]]))}"
     pairs = [(index, name, value) for index, values in saved.items() for name, value in values.items()]
     if type(optimizer) not in _ELEMENTWISE:
         wrong = [one for one in pairs if isinstance(optimizer, _FACTORED) and not _fits(*one[1:], parameters[one[0]])]

@@ -73,7 +73,12 @@ def momentum_by_schedule(parameters: list[nn.Parameter]) -> tuple[Optimizer, Any
     return optimizer, lr_scheduler.CyclicLR(optimizer, 0.1, 0.2)
 
 
-MAKERS = (adam, sgd, in_two_parts, adagrad, one_cycle, whole_rate, momentum_by_schedule)
+def adafactor(parameters: list[nn.Parameter]) -> tuple[Optimizer, Any]:
+    optimizer = optim.Adafactor(parameters)
+    return optimizer, lr_scheduler.LambdaLR(optimizer, lambda epoch: 0.9**epoch)
+
+
+MAKERS = (adam, sgd, in_two_parts, adagrad, one_cycle, whole_rate, momentum_by_schedule, adafactor)
 
 
 def steps(optimizer: Optimizer, schedule: Any, number: int) -> None:
