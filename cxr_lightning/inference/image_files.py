@@ -70,6 +70,8 @@ def _matches(pattern: str) -> list[Path]:
         found = sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
     except (ValueError, NotImplementedError):  # such as `**` beside other characters
         return []
+    if "**" in path.parts:
+        found = [match for match in found if not (match.is_symlink() and match.is_dir())]
     return [match for match in found if not _is_hidden(match, path)]
 
 
