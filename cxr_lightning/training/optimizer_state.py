@@ -42,22 +42,26 @@ def optimizer_problem(saved: Mapping[str, Any], optimizer: Optimizer, place: str
     groups = saved.get("param_groups")
     if groups is None:
         return f"it has no `{place}.param_groups`"
-    for number, (group, own) in enumerate(zip(groups, fresh, strict=True)):
-        where = f"{place}.param_groups.{number}"
-        if group.get("params") != own["params"]:
-            return f"its `{where}.params` are not those of the model"
-        required = {**own, **optimizer.defaults}
-        if missing := [key for key, value in required.items() if key not in group and not _may_lack(optimizer, value)]:
-            return f"its `{where}` has no {missing[0]!r}"
-        added = {key: own.get(key) for key in group if key not in (*optimizer.defaults, "params")}
-        added |= {key: 0.0 for key in _OF_SCHEDULES if key in added}
-        if problem := structure_problem(group, {**optimizer.defaults, **added}, where):
-            return problem
-        own_settings = {**optimizer.defaults, "momentum": own.get("momentum")}  # schedules may begin one
-        switched = [key for key, value in own_settings.items() if _is_switched(group.get(key, value), value, key)]
-        if switched:
-            return f"its `{where}.{switched[0]}` is {shown(group[switched[0]])}, not as it is set"
-    return _averages_problem(saved.get("state"), optimizer, f"{place}.state")
+    pairs = enumerate(zip(groups, fresh, strict=True))
+    problems = (_group_problem(*pair, optimizer, f"{place}.param_groups.{number}") for number, pair in pairs)
+    problem = next(filter(None, problems), None)
+    return problem or _averages_problem(saved.get("state"), optimizer, f"{place}.state")
+
+
+def _group_problem(saved: Mapping[str, Any], own: Mapping[str, Any], optimizer: Optimizer, place: str) -> str | None:
+    """Describe parameters of a group that are not its own, and settings that are missing or of another kind."""
+    if saved.get("params") != own["params"]:
+        return f"its `{place}.params` are not those of the model"
+    required = {**own, **optimizer.defaults}
+    if missing := [key for key, value in required.items() if key not in saved and not _may_lack(optimizer, value)]:
+        return f"its `{place}` has no {missing[0]!r}"
+    added = {key: own.get(key) for key in saved if key not in (*optimizer.defaults, "params")}
+    added |= {key: 0.0 for key in _OF_SCHEDULES if key in added}
+    if problem := structure_problem(saved, {**optimizer.defaults, **added}, place):
+        return problem
+    settings = {**optimizer.defaults, "momentum": own.get("momentum")}  # schedules may begin one
+    switched = [key for key, value in settings.items() if _is_switched(saved.get(key, value), value, key)]
+    return f"its `{place}.{switched[0]}` is {shown(saved[switched[0]])}, not as it is set" if switched else None
 
 
 def _may_lack(optimizer: Optimizer, value: object) -> bool:
@@ -154,12 +158,13 @@ def _setting_problem(saved: Any, own: Any, place: str) -> str | None:  # noqa: A
         pairs = [(saved[index], own[index], f"{place}.{index}") for index in range(len(own))]
     else:
         is_setting = isinstance(own, str) or (isinstance(own, bool) and not place.rpartition(".")[2].startswith("_"))
-        is_count = place.rpartition(".")[2] in _COUNTS
+        is_count = isinstance(own, int) and place.rpartition(".")[2] in _COUNTS
         if isinstance(own, int | float) and math.isfinite(own) and math.isnan(saved):
             return f"its `{place}` is {shown(saved)}, not such a number"
         if is_setting and saved != own:
             return f"its `{place}` is {shown(saved)}, not {own!r}"
-        if is_count and not (isinstance(saved, int) and saved >= min(own, 1)):
+        is_whole = isinstance(saved, int | float) and float(saved).is_integer()  # 10.0 is 10 as a setting
+        if is_count and not (is_whole and saved >= min(own, 1)):
             return f"its `{place}` is {shown(saved)}, not such a number"
         return None
     return next(filter(None, (_setting_problem(*pair) for pair in pairs)), None)

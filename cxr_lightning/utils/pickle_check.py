@@ -38,8 +38,6 @@ _REBUILDING_NAMES = re.compile(
     r"|Parameter|UntypedStorage|TypedStorage|_get_layout"
 )
 _PLAIN = {"OrderedDict": OrderedDict, "Counter": Counter, "set": set, "frozenset": frozenset}
-_SIZE = "Size"
-"""Torch's class of sizes: a tuple, which may be the key of a mapping."""
 
 
 class UnsafePickleError(ValueError):
@@ -58,8 +56,8 @@ class _Reader(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401  # of pickle
         if module in ("collections", "builtins", "__builtin__") and name in _PLAIN:
             return _PLAIN[name]
-        if (module, name) == ("torch", _SIZE):
-            return tuple
+        if (module, name) == ("torch", "Size"):
+            return tuple  # which may be the key of a mapping
         is_type = module == "torch" and _TORCH_NAMES.fullmatch(name)
         if is_type or (module in _REBUILDING and _REBUILDING_NAMES.fullmatch(name)):
             return _Inert
@@ -124,20 +122,18 @@ def _read_archive(file: BinaryIO) -> None:
             raise UnsafePickleError(f"it holds {len(pickles)} pickles, or a name twice")
         if len(names) > _MAX_MEMBERS:
             raise UnsafePickleError(f"it holds {len(names):,} files, more than {_MAX_MEMBERS:,}")
-        folder = members[0].filename.partition("/")[0]
-        pickles = [f"{folder}/data.pkl"]
-        if pickles[0] not in archive.NameToInfo or min(member.header_offset for member in members) != 0:
+        content = f"{members[0].filename.partition('/')[0]}/data.pkl"
+        if content not in archive.NameToInfo or min(member.header_offset for member in members) != 0:
             raise UnsafePickleError(_NOT_OF_TORCH)
-        if archive.getinfo(pickles[0]).file_size > _MAX_PICKLE_BYTES:
+        if archive.getinfo(content).file_size > _MAX_PICKLE_BYTES:
             raise UnsafePickleError(f"its pickle has more than {_MAX_PICKLE_BYTES:,} bytes")
-        with archive.open(pickles[0]) as member:
+        with archive.open(content) as member:
             _read_pickle(member)
 
 
 def _has_one_directory(file: BinaryIO) -> bool:
     """Whether the list of an archive's files is where its end says, just before it: all readers find the same one."""
-    size = file.seek(0, SEEK_END)
-    last = max(0, size - _END.size)
+    last = file.seek(0, SEEK_END) - _END.size
     end = _unpack(file, last, _END)
     if end is None or end[0] != b"PK\5\6" or end[7] != 0:  # a comment could hold another one
         return False

@@ -87,7 +87,9 @@ class ResumedRun(pl.Callback):
         former = Path(state["dirpath"])
         if not _keeps_own_files(state, former, callback):
             if training:
-                logger.warning("'%s' is no checkpoint of that run: the best one is chosen from here on", former)
+                logger.warning(
+                    "files outside '%s' or of other names: the best checkpoint is chosen from here on", former
+                )
             return {**state, **_NO_BEST}
         is_of_run = former.name == CHECKPOINT_FOLDER
         return self._moved(state, former, training=training) if is_of_run else dict(state)
@@ -121,7 +123,8 @@ def _is_named_by(path: object, folder: Path, template: str | None) -> bool:
     if not isinstance(path, str) or not path or not Path(path).is_relative_to(folder):
         return path == ""
     name = Path(path).relative_to(folder)
-    pattern = re.sub(r"\\{.*?\\}", "[^/]*", re.escape("{}" if template is None else template))
+    # A metric such as val/loss makes folders.
+    pattern = re.sub(r"\\{.*?\\}", ".*", re.escape("{}" if template is None else template))
     is_named = re.fullmatch(rf"{pattern}(-v\d+)?\.ckpt", name.as_posix()) is not None
     return is_named and ".." not in name.parts and Path(path).resolve() == folder.resolve() / name
 

@@ -40,10 +40,18 @@ def test_pipes_are_not_waited_for(folder: Path, tmp_path: Path) -> None:
     assert exported_description(str(tmp_path / "x.safetensors")) is None
 
 
-@pytest.mark.parametrize("name", [RESULTS_FILE, TABLE_FILE])
-def test_a_folder_in_the_place_of_a_file_is_found_at_the_start(folder: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "error", "message"),
+    [
+        (RESULTS_FILE, OSError, "^Expected to write results in"),
+        (TABLE_FILE, ValueError, r"^Expected no results\.csv in"),
+    ],
+)
+def test_a_folder_in_the_place_of_a_file_is_found_at_the_start(
+    folder: Path, name: str, error: type[Exception], message: str
+) -> None:
     (folder / name).mkdir()
-    with pytest.raises((OSError, ValueError), match=r"^Expected (to write results|no results\.csv) in"):
+    with pytest.raises(error, match=message):
         ResultsFolder(folder, ABOUT, resume=True)
 
 
