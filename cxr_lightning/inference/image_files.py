@@ -42,14 +42,12 @@ def absolute_path(path: Path) -> Path:
 
 def _expand_path(text: str) -> list[Path]:
     path = Path(text)
-    if not text:
-        raise FileNotFoundError("Expected the name of a file or folder but got ''. Check the command line.")
     if path.is_dir():
         inside = sorted(_images_in(path))
         if not inside:
             raise FileNotFoundError(f"Expected images in the folder '{text}' but there is none. Name files instead.")
         return inside
-    if path.exists():
+    if path.exists() and not text.endswith(os.sep):
         return [path]
     if has_magic(text):  # a name, too, may have such characters
         files = [
@@ -70,6 +68,8 @@ def _matches(pattern: str) -> list[Path]:
         found = sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
     except (ValueError, NotImplementedError):  # such as `**` beside other characters
         return []
+    if pattern.endswith(os.sep):
+        found = [match for match in found if match.is_dir()]
     if "**" in path.parts:
         found = [match for match in found if not (match.is_symlink() and match.is_dir())]
     return [match for match in found if not _is_hidden(match, path)]
@@ -82,19 +82,20 @@ def _is_hidden(match: Path, pattern: Path) -> bool:
 
 
 def _images_in(folder: Path) -> Iterator[Path]:
-    """Files below a folder that may be images, following links and skipping hidden files.
+    """Files below a folder that may be images, skipping hidden files and following links, but to no folder around it.
 
     Raises:
         OSError: If a folder cannot be read: otherwise its images would be missing silently.
     """
-    visited: set[Path] = set()
+    start = folder.resolve()
+    visited: set[Path] = set(start.parents)  # a link there would lead through much that nobody has named
 
     def fail(error: OSError) -> None:
         if not isinstance(error, FileNotFoundError):  # else it has just been removed
             raise error
 
     for name, folders, files in os.walk(folder, onerror=fail, followlinks=True):
-        if (real := Path(name).resolve()) in visited:  # a link leads here again
+        if (real := Path(name).resolve()) in visited:  # a link has led here
             folders.clear()
             continue
         visited.add(real)

@@ -10,6 +10,7 @@ import re
 import struct
 import zipfile
 from collections import Counter, OrderedDict
+from collections.abc import Callable, Mapping
 from os import SEEK_END
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -37,7 +38,7 @@ _REBUILDING_NAMES = re.compile(
     r"_rebuild_(tensor(_v[23])?|parameter|parameter_with_state|sparse_tensor|qtensor|meta_tensor_no_storage)"
     r"|Parameter|UntypedStorage|TypedStorage|_get_layout"
 )
-_PLAIN = {"OrderedDict": OrderedDict, "Counter": Counter, "set": set, "frozenset": frozenset}
+_WITH_ATTRIBUTES = ("torch._tensor", "_rebuild_from_type_v2")
 
 
 class UnsafePickleError(ValueError):
@@ -52,16 +53,39 @@ class _Inert:
     def __setstate__(self, _: object) -> None: ...
 
 
+def _encoded(text: str, encoding: str) -> bytes:
+    """Bytes as torch writes them; other encodings can take long, or multiply what they are given."""
+    if encoding != "latin1":
+        raise UnsafePickleError(f"it holds bytes in the encoding {encoding[:100]!r}")
+    return text.encode(encoding)
+
+
+def _byte_array(content: bytes = b"") -> bytearray:
+    """Bytes that can be changed, which torch would also make from their number alone."""
+    if not isinstance(content, bytes):
+        raise UnsafePickleError("it holds an array of bytes without the bytes")
+    return bytearray(content)
+
+
+_PLAIN: Mapping[str, Callable[..., object]] = {
+    **{"collections.OrderedDict": OrderedDict, "collections.Counter": Counter},
+    **{"builtins.set": set, "builtins.frozenset": frozenset, "builtins.complex": complex},
+    **{"_codecs.encode": _encoded, "builtins.bytearray": _byte_array},
+    "torch.Size": tuple,  # which may be the key of a mapping
+}
+
+
 class _Reader(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401  # of pickle
-        if module in ("collections", "builtins", "__builtin__") and name in _PLAIN:
-            return _PLAIN[name]
-        if (module, name) == ("torch", "Size"):
-            return tuple  # which may be the key of a mapping
+        full_name = f"{module.replace('__builtin__', 'builtins')}.{name}"
+        if full_name in _PLAIN:
+            return _PLAIN[full_name]
         is_type = module == "torch" and _TORCH_NAMES.fullmatch(name)
         if is_type or (module in _REBUILDING and _REBUILDING_NAMES.fullmatch(name)):
             return _Inert
-        raise UnsafePickleError(f"it names {f'{module}.{name}'[:100]!r}, which is no tensor or plain value")
+        if (module, name) == _WITH_ATTRIBUTES:
+            raise UnsafePickleError("it holds a tensor with attributes, or of a class of its own")
+        raise UnsafePickleError(f"it names {full_name[:100]!r}, which is no tensor or plain value")
 
     def persistent_load(self, _: object) -> object:
         return _Inert()

@@ -10,10 +10,11 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 
+from cxr_lightning.checkpoints.load import read_checkpoint
 from cxr_lightning.training.restored_state import check_optimization
 from cxr_lightning.training.run_settings import RunSettings, write_settings
 from cxr_lightning.utils.distributed import is_rank_zero
-from cxr_lightning.utils.file_names import CHECKPOINT_FOLDER, SUMMARY_FILE
+from cxr_lightning.utils.file_names import CHECKPOINT_FOLDER, METADATA_KEY, SUMMARY_FILE
 from cxr_lightning.utils.trainer_callbacks import callbacks_of
 
 logger = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ class ResumedRun(pl.Callback):
         for callback in callbacks_of(trainer, ModelCheckpoint):
             state = states.get(callback.state_key)
             if state is not None and isinstance(state.get("dirpath"), str):
-                states[callback.state_key] = self._adapted(state, callback, training=trainer.training)
+                states[callback.state_key] = self._adapted(state, callback, checkpoint, training=trainer.training)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Check the optimizers' states, which are restored after this; restore the configured patience."""
@@ -82,31 +83,45 @@ class ResumedRun(pl.Callback):
             write_settings(self.folder, self.settings)
             (self.folder / SUMMARY_FILE).unlink(missing_ok=True)
 
-    def _adapted(self, state: Mapping[str, Any], callback: ModelCheckpoint, *, training: bool) -> dict[str, Any]:
-        """The state without files that are none of the callback's, and with the others in the run's folder."""
+    def _adapted(
+        self, state: Mapping[str, Any], callback: ModelCheckpoint, checkpoint: Mapping[str, Any], *, training: bool
+    ) -> dict[str, Any]:
+        """A callback's state with its files in the run's folder; without them if they are none of this training."""
         former = Path(state["dirpath"])
-        if not _keeps_own_files(state, former, callback):
-            if training:
-                logger.warning(
-                    "files outside '%s' or of other names: the best checkpoint is chosen from here on", former
-                )
-            return {**state, **_NO_BEST}
-        is_of_run = former.name == CHECKPOINT_FOLDER
-        return self._moved(state, former, training=training) if is_of_run else dict(state)
+        if _keeps_own_files(state, former, callback):
+            is_of_run = former.name == CHECKPOINT_FOLDER
+            folder = (self.folder / CHECKPOINT_FOLDER).absolute() if is_of_run else former
+            moved = _replace_folder(state, str(former), str(folder))
+            best = state["best_model_path"] if training else ""
+            problem = best and self._take_best(Path(best), folder / Path(best).relative_to(former), checkpoint)
+        else:
+            moved, problem = state, f"files outside '{former}' or of other names"
+        if not problem:
+            return dict(moved)
+        if training:
+            logger.warning("%s: the best checkpoint is chosen from here on", problem)
+        return {**moved, **_NO_BEST}
 
-    def _moved(self, state: Mapping[str, Any], former: Path, *, training: bool) -> dict[str, Any]:
-        """The state with the checkpoints in the run's folder; without scores if the best one is not there."""
-        folder = (self.folder / CHECKPOINT_FOLDER).absolute()
-        if folder == former:
-            return dict(state)
-        best = Path(state["best_model_path"] or "")
-        if training and is_rank_zero() and best.is_file() and not (folder / best.name).exists():
-            self._copies.append((best, folder / best.name))
-        moved: dict[str, Any] = _replace_folder(state, str(former), str(folder))
-        if training and best.name and not (best.is_file() or (folder / best.name).is_file()):
-            logger.warning("'%s' is not there any more: the best checkpoint is chosen from here on", best)
-            return {**moved, **_NO_BEST}
-        return moved
+    def _take_best(self, best: Path, target: Path, checkpoint: Mapping[str, Any]) -> str:
+        """Note that a best checkpoint is to be copied if it is elsewhere; returns why there is none, as a clause."""
+        source = target if target.is_file() else best
+        if not source.is_file():
+            return f"'{best}' is not there any more"
+        if not _is_of_training(source, checkpoint):
+            return f"'{source}' is no checkpoint of this training"
+        if source != target and is_rank_zero():
+            self._copies.append((source, target))
+        return ""
+
+
+def _is_of_training(path: Path, checkpoint: Mapping[str, Any]) -> bool:
+    """Whether a file is a checkpoint of the same model and images as another one."""
+    try:
+        content = read_checkpoint(str(path))
+    except (ValueError, OSError):
+        return False
+    images, own = (part[METADATA_KEY].get("data", {}).get("splits") for part in (content, checkpoint))
+    return bool(content["hyper_parameters"] == checkpoint["hyper_parameters"] and images == own)
 
 
 def _keeps_own_files(state: Mapping[str, Any], folder: Path, callback: ModelCheckpoint) -> bool:

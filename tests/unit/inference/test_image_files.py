@@ -38,6 +38,12 @@ def test_links_are_followed_once(tree: Path, tmp_path_factory: pytest.TempPathFa
     assert found == ["a.PNG", "b.png", "gone.png", "link/d.png", "sub/1.2.840.7", "sub/IM0001", "sub/c.dcm"]
 
 
+def test_a_link_to_a_folder_around_is_not_followed(tree: Path, tmp_path: Path) -> None:
+    (tree / "sub" / "all").symlink_to("/")
+    (tree / "sub" / "above").symlink_to("../..")
+    assert names(tree, str(tree / "sub")) == ["sub/1.2.840.7", "sub/IM0001", "sub/c.dcm"]
+
+
 def test_dicom_is_known_whatever_its_ending(tree: Path) -> None:
     for name in ("x.IMA", "y.img", "1.2.840.A"):
         (tree / name).write_bytes(bytes(128) + b"DICM")
@@ -78,6 +84,7 @@ def test_files_are_taken_whatever_they_are_called_and_once(tree: Path) -> None:
 def test_patterns_are_filled_in(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert names(tree, f"{tree}/*.png") == ["b.png"]
     assert names(tree, f"{tree}/**/*.dcm") == ["sub/c.dcm"]
+    assert names(tree, f"{tree}/*/") == ["sub/1.2.840.7", "sub/IM0001", "sub/c.dcm"]
     monkeypatch.chdir(tree)
     assert find_images(["*.png"]) == [Path("b.png")]
     (tree / "odd[1].png").touch()
@@ -103,6 +110,8 @@ def test_what_is_not_there_is_named(tree: Path) -> None:
         ("*.x", "name or pattern"),
         ("gone[1].png", "name or pattern"),
         ("empty", "there is none"),
+        ("b.png/", "file or folder"),
+        ("*.png/", "name or pattern"),
     ):
         with pytest.raises(FileNotFoundError, match=words):
-            find_images([str(tree / name)])
+            find_images([f"{tree}/{name}"])

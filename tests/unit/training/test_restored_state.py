@@ -2,7 +2,7 @@
 
 import copy
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +14,9 @@ from pytorch_lightning.callbacks import BackboneFinetuning, EarlyStopping, Model
 from torch import nn, optim
 from torch.optim import Optimizer, lr_scheduler
 
+from cxr_lightning.checkpoints.load import read_checkpoint
+from cxr_lightning.checkpoints.save import save_classifier
+from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.training.callbacks.resumed_run import ResumedRun
 from cxr_lightning.training.restored_state import check_optimization, check_progress, explain_restoring
 from cxr_lightning.training.run_settings import RunSettings
@@ -309,26 +312,60 @@ def test_epochs_and_steps_are_counted(key: str, count: object) -> None:
         progress(BackboneFinetuning(), {"internal_optimizer_metadata": {}}, **{key: count})
 
 
+def save_small(path: Path, labels: Sequence[str] = ("A",)) -> dict[str, Any]:
+    """Save a small model; returns the content of its checkpoint."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_classifier(ChestXRayClassifier(labels, backbone="densenet_micro", image_size=32), path)
+    return read_checkpoint(str(path))
+
+
+def resume(run: Path, callback: ModelCheckpoint, content: Mapping[str, Any], best: Path, folder: Path) -> str:
+    """The best checkpoint by a callback's restored state; the saved one names `best` in `folder`."""
+    paths = {"dirpath": str(folder), "best_model_path": str(best), "best_k_models": {str(best): torch.tensor(0.9)}}
+    checkpoint = {**content, "callbacks": {callback.state_key: {**callback.state_dict(), **paths}}}
+    trainer: Any = SimpleNamespace(callbacks=[callback], training=True)
+    resumed, model = ResumedRun(run, RunSettings({}, {})), pl.LightningModule()
+    files = sorted(run.rglob("*"))
+    resumed.on_load_checkpoint(trainer, model, checkpoint)
+    assert sorted(run.rglob("*")) == files  # what is refused later leaves nothing behind
+    resumed.on_fit_start(trainer, model)
+    state = checkpoint["callbacks"][callback.state_key]
+    assert list(state["best_k_models"]) == [path for path in [state["best_model_path"]] if path]
+    return str(state["best_model_path"])
+
+
 def test_metrics_in_names_of_checkpoints_make_folders(tmp_path: Path) -> None:
     callback = ModelCheckpoint(str(tmp_path), filename="{epoch}-{val/loss:.2f}", monitor="val/loss")
-    best = f"{tmp_path}/epoch=1-val/loss=0.50.ckpt"
-    checkpoint = {"callbacks": {callback.state_key: {**callback.state_dict(), "best_model_path": best}}}
-    trainer: Any = SimpleNamespace(callbacks=[callback], training=True)
-    ResumedRun(tmp_path, RunSettings({}, {})).on_load_checkpoint(trainer, pl.LightningModule(), checkpoint)
-    assert checkpoint["callbacks"][callback.state_key]["best_model_path"] == best
+    best = tmp_path / "epoch=1-val/loss=0.50.ckpt"
+    assert resume(tmp_path, callback, save_small(best), best, tmp_path) == str(best)
 
 
-def test_paths_of_a_moved_run_follow_it(tmp_path: Path) -> None:
-    former, run = tmp_path / "former" / "checkpoints", tmp_path / "run" / "checkpoints"
-    former.mkdir(parents=True)
-    (former / "best.ckpt").write_text("weights")
-    callback = ModelCheckpoint(str(run), filename="best")
-    paths = {"best_model_path": f"{former}/best.ckpt", "best_k_models": {f"{former}/best.ckpt": torch.tensor(0.9)}}
-    checkpoint = {"callbacks": {callback.state_key: {**callback.state_dict(), "dirpath": str(former), **paths}}}
-    trainer: Any = SimpleNamespace(callbacks=[callback], training=True)
-    resumed, model = ResumedRun(tmp_path / "run", RunSettings({}, {})), pl.LightningModule()
-    resumed.on_load_checkpoint(trainer, model, checkpoint)
-    assert checkpoint["callbacks"][callback.state_key]["best_model_path"] == f"{run}/best.ckpt"
-    assert not run.exists()  # what is refused now leaves nothing behind
-    resumed.on_fit_start(trainer, model)
-    assert (run / "best.ckpt").read_text() == "weights"
+@pytest.mark.parametrize("name", ["{epoch}", "{epoch}-{val/loss:.2f}"])
+def test_paths_of_a_moved_run_follow_it(name: str, tmp_path: Path) -> None:
+    former, run = tmp_path / "former" / "checkpoints", tmp_path / "run"
+    best = former / f"{name.format(**{'epoch': 'epoch=1', 'val/loss': 0.5})}.ckpt"
+    content = save_small(best)
+    copied = run / "checkpoints" / best.relative_to(former)
+    callback = ModelCheckpoint(str(run / "checkpoints"), filename=name)
+    assert resume(run, callback, content, best, former) == str(copied)
+    assert copied.read_bytes() == best.read_bytes()
+
+
+@pytest.mark.parametrize("is_moved", [True, False])
+@pytest.mark.parametrize("change", ["junk", "another model", "gone"])
+def test_a_best_checkpoint_of_another_training_is_not_taken(
+    change: str, is_moved: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = tmp_path / "run"
+    former = (tmp_path / "former" if is_moved else run) / "checkpoints"
+    best = former / "best.ckpt"
+    content = save_small(best)
+    best.unlink()
+    if change == "junk":
+        best.write_text("weights")
+    elif change == "another model":
+        save_small(best, ["A", "B"])
+    assert resume(run, ModelCheckpoint(str(run / "checkpoints"), filename="best"), content, best, former) == ""
+    words = "is not there any more" if change == "gone" else "is no checkpoint of this training"
+    assert f"'{best}' {words}: the best checkpoint is chosen from here on" in caplog.text
+    assert (run / "checkpoints").exists() != is_moved
