@@ -153,7 +153,7 @@ class _BoundedRepository(ConfigRepository):
         ]
 
     def __deepcopy__(self, _: dict[int, Any]) -> Self:
-        """The repository that Hydra makes for every composition; places do not change, and copying them takes long."""
+        """Copy with fresh bounds: Hydra copies the repository for every composition, and its sources are long."""
         other = copy(self)
         other._bound_sources()
         return other

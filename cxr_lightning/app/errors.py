@@ -29,7 +29,7 @@ USER_ERRORS = (
 """Exceptions whose message is all that is shown: of a wrong setting, file or installation. Any other is a bug, and
 becomes an ``UnexpectedError``."""
 _OF_COMPOSITION = (HydraException, OmegaConfBaseException)
-_NAMED = re.compile(r"(?:[Ii]n|override|full_key:) '?([\w/.@-]*\w)'?")
+_NAMED = re.compile(r"(?:\b[Ii]n|override|full_key:|primary config) (?:'([\w/.@-]*\w)'|(?!your\b)([\w/.@-]*\w))")
 """Part of the messages of Hydra and OmegaConf that names a file or a setting."""
 _REFUSALS = frozenset({"lightning_fabric.utilities.exceptions.MisconfigurationException", "wandb.errors.errors.Error"})
 """Libraries' own classes of exceptions for settings that they refuse; by name, since their import takes seconds."""
@@ -182,5 +182,5 @@ def describe_refused(error: BaseException) -> str:
     if text.startswith("Expected"):
         return text
     found = _NAMED.search(text)
-    culprit = "your settings" if found is None else f"'{found[1]}'"
+    culprit = "your settings" if found is None else f"'{found[1] or found[2]}'"
     return f"Expected settings that Hydra can compose but: {text.rstrip('.?')}. Correct {culprit}."

@@ -14,6 +14,8 @@ from cxr_lightning.utils.file_names import METADATA_KEY, ONNX_IMAGES, ONNX_PROBA
 _OUTPUTS = (ONNX_RAW_PROBABILITIES, ONNX_PROBABILITIES)
 _NUMBERS = ("tensor(float)", "tensor(double)")
 _MAX_BATCH, _BATCH_PIXELS = 16, 4 * 224**2
+_MAX_SIZE_OF_KINDS = 640
+"""Side in pixels up to which images of several kinds are run in the check."""
 _TOLERANCE = 1e-4
 """Accepted difference of an image's probability, alone and among others: sums of float32 are grouped otherwise."""
 _MAX_ROUNDING = 1e-5
@@ -132,7 +134,7 @@ def read_description(session: Any) -> ModelDescription:  # noqa: ANN401  # see a
     try:
         description = parse_description(text)
     except ValueError as error:
-        raise OnnxRefusedError(str(error)) from error
+        raise OnnxRefusedError(f"its description is damaged ({_description_of(error)})") from error
     labels, size = len(description.labels), description.image_size
     inputs, outputs = session.get_inputs(), {output.name: output for output in session.get_outputs()}
     if [value.name for value in inputs] != [ONNX_IMAGES] or inputs[0].type != "tensor(uint8)":
@@ -164,7 +166,13 @@ def as_probabilities(values: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def _check_probabilities(session: Any, labels: int, size: int) -> None:  # noqa: ANN401  # see above
-    """Run each kind of image alone and the largest batch of them; both give the same probabilities."""
+    """Run each kind of image alone and the largest batch of them; both give the same probabilities.
+
+    A large image is run once, since it takes a network the time of many; every prediction is checked anyway.
+    """
+    if size > _MAX_SIZE_OF_KINDS:
+        _run(session, np.random.default_rng(0).integers(0, 256, (1, 1, size, size), dtype=np.uint8), labels)
+        return
     kinds: NDArray[np.uint8] = np.random.default_rng(0).integers(0, 256, (3, 1, size, size), dtype=np.uint8)
     kinds[0], kinds[1] = 0, 255
     alone = [_run(session, kinds[number : number + 1], labels) for number in range(len(kinds))]

@@ -6,6 +6,7 @@ from contextlib import closing
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
@@ -18,8 +19,8 @@ from cxr_lightning.utils.typed_values import TypedValues
 
 MAX_ONNX_BYTES = 2**31 - 1
 """Maximum size of an ONNX file; one in the format that holds no other files cannot be larger."""
-_CHECK_VERSION = 3
-"""Raised whenever the checks change within a version: earlier results are not used then."""
+_CHECK_VERSION = 4
+"""Version of the checks; it is raised when they change between releases."""
 _MEMORY, _MEMORY_PER_BYTE = 1 << 30, 5
 _SECONDS, _BYTES_PER_SECOND = 15, 20_000_000
 """Time of a check, and the part of a file for which there is one more second: large networks compute more."""
@@ -36,8 +37,17 @@ class _CheckResult(TypedValues):
     """Whether the same file always gives this result, which is kept then."""
 
 
-def refusal_of(content: bytes) -> str:
-    """Why an ONNX file is refused, as a clause; empty if it is not.
+class Refusal(NamedTuple):
+    """Why an ONNX file is refused."""
+
+    reason: str
+    """What was found, as a clause."""
+    remedy: str
+    """What to do, as a sentence."""
+
+
+def refusal_of(content: bytes) -> Refusal | None:
+    """Why an ONNX file is refused; None if it is not.
 
     The result is kept in the folder of caches of the variable ``CXR_CACHE_DIR``, if it is absolute, or else in the
     user's own: not in the current folder, whose files may be other people's.
@@ -51,10 +61,10 @@ def refusal_of(content: bytes) -> str:
         try:
             result = _check(content)
         except LimitedCallError as error:  # another machine may have more time
-            return str(error)
+            return Refusal(str(error), "Wait until this machine is less busy, or use the checkpoint itself.")
         if result.permanent:
             _keep_result(place, result)
-    return result.refused
+    return Refusal(result.refused, "Export it again.") if result.refused else None
 
 
 def _check(content: bytes) -> _CheckResult:

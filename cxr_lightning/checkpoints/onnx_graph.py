@@ -4,6 +4,7 @@ An ONNX file is a program. Loops, functions, other files, random numbers and siz
 that memory and time depend on the number of images alone.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -82,8 +83,19 @@ def _problems(model: "ModelProto") -> Iterator[str]:
     for tensor in _tensors(graph):
         if tensor.external_data or tensor.data_location:
             yield f"its tensor {tensor.name[:80]!r} is in another file"
+    yield from _repeated_names(graph)
     yield from _sizes_of_pixels(graph.node, [value.name for value in graph.input])
     yield from _divisions_of_pixels(model)
+
+
+def _repeated_names(graph: "GraphProto") -> Iterator[str]:
+    """Values that are declared twice, whose types then depend on the reader, or are computed twice."""
+    declared = (value.name for value in (*graph.input, *graph.output, *graph.value_info))
+    computed = (name for node in graph.node for name in node.output if name)
+    for names in (declared, computed):
+        for name, count in Counter(names).items():
+            if count > 1:
+                yield f"it names the value {name[:80]!r} {count} times"
 
 
 def _attribute_problems(node: "NodeProto") -> Iterator[str]:

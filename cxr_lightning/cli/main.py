@@ -195,8 +195,9 @@ def _run(job: Callable[[], int | None]) -> int:
     except Stopped as stopped:
         say_error(_with_notes(stopped))
         return 128 + stopped.signum
-    except BrokenPipeError:  # the reader, such as `| head`, has ended; keeps Python from an error of its own at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader, such as `| head`, has ended
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # keeps Python from an error of its own at exit
+        say_error("error: standard output was closed before everything was written to it")
         return _EXIT_FAILED
     except (typer.Exit, typer.Abort, typer.BadParameter):  # typer's own, for its messages
         raise

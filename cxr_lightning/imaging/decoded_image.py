@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from cxr_lightning.utils.regular_files import FileTooLargeError, NotRegularFileError
 
-MAX_PIXELS = 80_000_000
-"""Larger images are refused before they are decoded; the largest detectors give about 20 million pixels."""
+MAX_PIXELS, MAX_SIDE = 80_000_000, 65_535
+"""Larger images are refused before they are decoded; the largest detectors give about 20 million pixels, and JPEG has
+no longer sides. Decoders keep more for a row than its pixels."""
 
 _MIN_COLOR_DIFFERENCE = 16
 """Difference between a pixel's channels, of 255, from which on the pixel counts as colored."""
@@ -107,11 +108,12 @@ def count_colored(channels: NDArray[np.integer]) -> int:
 
 
 def check_size(width: int, height: int, path: Path | str) -> None:
-    """Refuse an image of more than ``MAX_PIXELS``.
+    """Refuse an image of more than ``MAX_PIXELS``, or of a longer side than ``MAX_SIDE``.
 
     Raises:
         ImageRejectedError: If the image is larger.
     """
-    if width * height > MAX_PIXELS:
-        reason = f"it has {width}x{height} pixels, more than {MAX_PIXELS:,}"
+    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
+        bound = f"more than {MAX_PIXELS:,}" if width * height > MAX_PIXELS else f"a side of more than {MAX_SIDE:,}"
+        reason = f"it has {width}x{height} pixels, {bound}"
         raise ImageRejectedError.from_reason(path, reason, code="too_large")

@@ -1,5 +1,6 @@
 """Find the image files that a command line names by files, folders and patterns."""
 
+import fnmatch
 import os
 from collections.abc import Iterator, Sequence
 from glob import has_magic
@@ -62,33 +63,47 @@ def _expand_path(text: str) -> list[Path]:
 
 
 def _matches(pattern: str) -> list[Path]:
-    """Files and folders that fit a pattern, sorted, without hidden ones; ``**`` follows no links to folders."""
+    """Files and folders that fit a pattern, without hidden ones; ``**`` is any folder below, as :func:`_walk` has."""
     path = Path(pattern)
-    try:
-        found = sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
-    except (ValueError, NotImplementedError):  # such as `**` beside other characters
-        return []
-    if pattern.endswith(os.sep):
-        found = [match for match in found if match.is_dir()]
-    if "**" in path.parts:
-        found = [match for match in found if not (match.is_symlink() and match.is_dir())]
-    return [match for match in found if not _is_hidden(match, path)]
+    found = _expand_parts(Path(path.anchor), path.parts[1:] if path.anchor else path.parts)
+    return [match for match in found if match.is_dir() or not pattern.endswith(os.sep)]
 
 
-def _is_hidden(match: Path, pattern: Path) -> bool:
-    """Whether a part of a path begins with a dot, and none of the pattern does."""
-    hidden = [part for part in match.parts if part[0] == "." and part != ".."]
-    return bool(hidden) and not any(part[0] == "." and part != ".." for part in pattern.parts)
+def _expand_parts(folder: Path, parts: Sequence[str]) -> Iterator[Path]:
+    """Files and folders below a folder that fit the parts of a pattern, in the order of their names."""
+    if not parts:
+        yield folder
+        return
+    part, rest = parts[0], parts[1:]
+    if part == "**":
+        places = (place for place, _ in _walk(folder)) if rest else iter([folder])
+    elif has_magic(part):
+        names = sorted(fnmatch.filter(os.listdir(folder), part))  # noqa: PTH208  # names alone
+        places = (folder / name for name in names if name[0] != "." or part[0] == ".")
+    else:
+        places = iter([folder / part] if os.path.lexists(folder / part) else [])
+    for place in places:
+        if not rest or place.is_dir():
+            yield from _expand_parts(place, rest)
 
 
 def _images_in(folder: Path) -> Iterator[Path]:
-    """Files below a folder that may be images, skipping hidden files and following links, but to no folder around it.
+    """Files below a folder that may be images, as :func:`_walk` finds them."""
+    for place, names in _walk(folder):
+        paths = (place / name for name in names if name != _DICOM_INDEX)
+        yield from (path for path in paths if _looks_like_image(path))
+
+
+def _walk(folder: Path) -> Iterator[tuple[Path, list[str]]]:
+    """A folder and those below it, each with its files' names, without hidden ones.
+
+    Links to folders are followed, each folder once, and none to a folder around: that would lead through much that
+    nobody has named.
 
     Raises:
         OSError: If a folder cannot be read: otherwise its images would be missing silently.
     """
-    start = folder.resolve()
-    visited: set[Path] = set(start.parents)  # a link there would lead through much that nobody has named
+    visited: set[Path] = {*folder.resolve().parents}
 
     def fail(error: OSError) -> None:
         if not isinstance(error, FileNotFoundError):  # else it has just been removed
@@ -100,8 +115,7 @@ def _images_in(folder: Path) -> Iterator[Path]:
             continue
         visited.add(real)
         folders[:] = sorted(folder_name for folder_name in folders if folder_name[0] != ".")
-        paths = (Path(name) / file for file in files if file[0] != "." and file != _DICOM_INDEX)
-        yield from (path for path in paths if _looks_like_image(path))
+        yield Path(name), sorted(file for file in files if file[0] != ".")
 
 
 def _looks_like_image(path: Path) -> bool:

@@ -44,17 +44,15 @@ class OnnxBackend:
             raise FileNotFoundError(f"Expected an ONNX file at '{path}' but {problem}. Check the path.")
         _check_installed(path)
         content = read_limited(path, MAX_ONNX_BYTES)
+        expected = f"Expected a model that `cxr export` wrote in '{path}'"
+        if refusal := refusal_of(content):
+            raise ValueError(f"{expected} but {refusal.reason}. {refusal.remedy}")
         try:
-            if refusal := refusal_of(content):
-                raise OnnxRefusedError(refusal)
             self._session = open_session(content)
             description = read_description(self._session)
         except Exception as error:  # onnxruntime's errors have no common base class
-            reason = one_line_reason(error, 300)
-            reason = reason if isinstance(error, OnnxRefusedError) else f"it cannot be run ({reason})"
             raise ValueError(
-                f"Expected a model that `cxr export` wrote in '{path}' but {reason}. Export it again, or wait until "
-                "this machine is less busy if it took too long."
+                f"{expected} but it cannot be run ({one_line_reason(error, 300)}). Export it again."
             ) from error
         self.labels = tuple(description.labels)
         self.image_size = description.image_size

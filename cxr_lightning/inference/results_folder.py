@@ -24,8 +24,8 @@ from cxr_lightning.utils.regular_files import open_own, open_regular, read_limit
 from cxr_lightning.utils.write_errors import errors_name_file, is_disk_full
 
 RESULTS_FILE, TABLE_FILE, ABOUT_FILE = "results.jsonl", "results.csv", "about.json"
-_WRITTEN_LATER = {False: (TABLE_FILE, ABOUT_FILE), True: (TABLE_FILE,)}
-"""Files that are not there before results are, unless they are another program's; by whether a start is resumed."""
+_WRITTEN_LATER = (TABLE_FILE, ABOUT_FILE)
+"""Files that are not there before the file of results is, unless they are another program's."""
 _MAX_LINE_BYTES = 1 << 20
 """Maximum length of a result's line in bytes; a hundred findings take a hundredth of that."""
 
@@ -67,7 +67,7 @@ class ResultsFolder:
             raise ValueError(
                 f"Expected no results in '{folder}' yet but there are. Add --resume, or give another --out."
             )
-        if not lexists(path) and (others := [name for name in _WRITTEN_LATER[resume] if lexists(folder / name)]):
+        if not lexists(path) and (others := [name for name in _WRITTEN_LATER if lexists(folder / name)]):
             raise ValueError(
                 f"Expected no {others[0]} in '{folder}' without {RESULTS_FILE} but there is one. Give another --out."
             )
@@ -84,14 +84,15 @@ class ResultsFolder:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            if lexists(path):
-                self._check_about(about)
-            else:
-                with atomic_write_text(self.folder / ABOUT_FILE) as file:
-                    file.write(json.dumps(about, indent=2) + "\n")
             if (self.folder / TABLE_FILE).is_dir():
                 raise IsADirectoryError(errno.EISDIR, f"{TABLE_FILE} is a folder")
-            return open_own(path)
+            if lexists(self.folder / ABOUT_FILE) or (lexists(path) and path.lstat().st_size):
+                self._check_about(about)
+                return open_own(path)
+            results = open_own(path)  # first: a start that ends here can be resumed
+            with atomic_write_text(self.folder / ABOUT_FILE) as file:
+                file.write(json.dumps(about, indent=2) + "\n")
+            return results
         except OSError as error:
             if error.errno is None or is_disk_full(error):  # with a message that is complete
                 raise
@@ -149,13 +150,13 @@ def _not_a_folder(folder: Path) -> str:
     """That a folder, or one above it, is something else, as a clause; empty if all may be folders."""
     with suppress(OSError):  # a name that is too long
         nearest = next(place for place in (folder, *folder.parents) if lexists(place))
-        kind = "no folder" if nearest.exists() else "a link to nothing"
+        kind = "not a folder" if nearest.exists() else "a broken link"
         return "" if nearest.is_dir() else f"'{nearest}' is {kind}"
     return ""
 
 
 def _drop_incomplete_line(file: FileIO) -> None:
-    """Remove an incomplete last line of results that :func:`read_results` has read."""
+    """Remove an incomplete last line of results. Call :func:`read_results` first: it refuses other files."""
     start = max(0, file.seek(0, os.SEEK_END) - _MAX_LINE_BYTES)
     file.seek(start)
     file.truncate(start + file.read(_MAX_LINE_BYTES).rfind(b"\n") + 1)

@@ -15,7 +15,12 @@ from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.report.wording import data_title
 from cxr_lightning.training.callbacks import BestCheckpoint, History, LastCheckpoint
 from cxr_lightning.training.callbacks.resumed_run import ResumedRun
-from cxr_lightning.training.restored_state import check_progress, explain_restoring, is_from_restoring
+from cxr_lightning.training.restored_state import (
+    RestoredStateError,
+    check_progress,
+    explain_restoring,
+    is_from_restoring,
+)
 from cxr_lightning.training.resume import check_epochs_left, check_fits, check_resumable, is_stopped, read_resumable
 from cxr_lightning.training.run_settings import RunSettings, write_settings
 from cxr_lightning.training.summary import summarize_run, write_summary
@@ -124,14 +129,15 @@ def _fit(trainer: pl.Trainer, model: ChestXRayClassifier, datamodule: ChestXRayD
         check_epochs_left(ckpt_path, content, trainer, may_be_complete=plan.may_be_complete)
         if (last := find_callback(trainer, LastCheckpoint)) is not None:
             last.stays_stopped = is_stopped(content, trainer)
-        if (resumed := find_callback(trainer, ResumedRun)) is not None:
-            resumed.resumed_from = ckpt_path, content
+        resumed = find_callback(trainer, ResumedRun)
+        assert resumed is not None, "every run has one"
+        resumed.resumed_from = ckpt_path, content
     raise_if_stopped()
     logger.info("run folder: %s%s", plan.folder, f", going on from {Path(ckpt_path).name}" if ckpt_path else "")
     try:
         trainer.fit(model, datamodule, ckpt_path=ckpt_path, weights_only=True)
     except Exception as error:
-        is_told = isinstance(error, ValueError) and str(error).startswith("Expected")
+        is_told = isinstance(error, RestoredStateError)
         if ckpt_path is None or is_told or not is_from_restoring(error):
             raise
         raise explain_restoring(error, ckpt_path) from error

@@ -1,19 +1,26 @@
 """Compare a saved state with one of the same kind that was never changed."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from cxr_lightning.utils.plain_text import shorten
 
-_UNDEFINED_AT_FIRST = ".kth_value"
-"""Ending of the place of the only number that may be undefined, the score of the worst of the best checkpoints."""
-_MAX_COUNT = 2**53
+MAX_COUNT = 2**53
+"""Whole numbers beyond it are counts of nothing, and no exact numbers as floats."""
+_MAX_FLOAT = 1e12
+"""Times in seconds and settings are below it; beyond 10 ** 14 seconds, Python has no durations."""
 
 
-def structure_problem(saved: object, fresh: object, place: str, *, whole: bool = False) -> str | None:
-    """Describe where a saved state has another structure than a fresh one, as a clause; None if it has the same.
+class StateError(ValueError):
+    """Reason why a saved state is refused, as a clause."""
+
+
+def check_structure(saved: object, fresh: object, place: str, *, require_all_keys: bool = False) -> None:
+    """Refuse a saved state of another structure than a fresh one.
 
     Keys that only the saved state has are left to those who restore it.
 
@@ -21,31 +28,64 @@ def structure_problem(saved: object, fresh: object, place: str, *, whole: bool =
         saved: The saved state.
         fresh: The state of the same kind before it was ever changed; None and empty ones may become anything.
         place: Dotted place of the state.
-        whole: Whether it must have all keys of the fresh state; those of other versions may lack some.
+        require_all_keys: Whether it must have all keys of the fresh state; those of other versions may lack some.
+
+    Raises:
+        StateError: If it has.
 
     Example:
-        >>> structure_problem({"best": 0.5, "seen": [1, 2]}, {"best": float("inf"), "seen": []}, "x")
-        >>> structure_problem({"best": "0.5"}, {"best": float("inf")}, "x")
-        "its `x.best` is '0.5', not a number"
+        >>> check_structure({"best": 0.5, "seen": [1, 2]}, {"best": float("inf"), "seen": []}, "x")
+        >>> check_structure({"best": "0.5"}, {"best": float("inf")}, "x")
+        Traceback (most recent call last):
+        ...
+        cxr_lightning.training.state_structure.StateError: its `x.best` is '0.5', not a number
     """
-    if fresh is None or (saved is None and (isinstance(fresh, str) or place.endswith(_UNDEFINED_AT_FIRST))):
-        return None
-    expected, found = kind_of(fresh), kind_of(saved)
-    if expected != found:
-        return f"its `{place}` is {shown(saved)}, not {expected}"
-    if isinstance(saved, int) and not isinstance(saved, bool) and abs(saved) > _MAX_COUNT:
-        return f"its `{place}` is {shown(saved)}, not a number of this size"
+    for value, expected, where in _pairs(saved, fresh, place):
+        if expected is None or (value is None and isinstance(expected, str)):
+            continue
+        if kind_of(value) != kind_of(expected):
+            raise StateError(f"its `{where}` is {shown(value)}, not {kind_of(expected)}")
+        if isinstance(expected, Mapping) and require_all_keys and (missing := [*_without(expected, value)]):
+            raise StateError(f"its `{where}` has no {missing[0]!r}")
+        if isinstance(expected, list | tuple) and expected and len(value) != len(expected):
+            raise StateError(f"its `{where}` has {len(value)} values, not {len(expected)}")
+        _check_number(value, expected, where)
+
+
+def _pairs(saved: Any, fresh: Any, place: str) -> Iterator[tuple[Any, Any, str]]:  # noqa: ANN401  # of any state
+    """Every value that both states have, with the fresh one and its place; a whole before its parts."""
+    yield saved, fresh, place
     if isinstance(fresh, Mapping) and isinstance(saved, Mapping):
-        if whole and (missing := [key for key in fresh if key not in saved]):
-            return f"its `{place}` has no {missing[0]!r}"
-        pairs = [(saved[key], fresh[key], f"{place}.{key}") for key in fresh if key in saved]
-    elif isinstance(fresh, list | tuple) and fresh and isinstance(saved, Sequence):
-        if len(saved) != len(fresh):
-            return f"its `{place}` has {len(saved)} values, not {len(fresh)}"
-        pairs = [(saved[index], fresh[index], f"{place}.{index}") for index in range(len(fresh))]
+        keys: Sequence[Any] = [key for key in fresh if key in saved]
+    elif isinstance(fresh, list | tuple) and kind_of(saved) == "a list":
+        keys = range(min(len(fresh), len(saved)))
     else:
-        return None
-    return next(filter(None, (structure_problem(*pair, whole=whole) for pair in pairs)), None)
+        return
+    for key in keys:
+        yield from _pairs(saved[key], fresh[key], f"{place}.{key}")
+
+
+def leaf_pairs(saved: Any, fresh: Any, place: str) -> Iterator[tuple[Any, Any, str]]:  # noqa: ANN401  # of any state
+    """The single values that two states of the same structure have, with the fresh one and its place.
+
+    Args:
+        saved: The saved state, which :func:`check_structure` has not refused.
+        fresh: The state of the same kind before it was ever changed.
+        place: Dotted place of the state.
+    """
+    return (pair for pair in _pairs(saved, fresh, place) if not isinstance(pair[1], Mapping | list | tuple))
+
+
+def _without(expected: Mapping[Any, Any], value: Mapping[Any, Any]) -> Iterator[object]:
+    return (key for key in expected if key not in value)
+
+
+def _check_number(value: Any, expected: Any, place: str) -> None:  # noqa: ANN401  # of any state
+    """Refuse huge numbers, and what is no number where a finite one was."""
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > MAX_COUNT:
+        raise StateError(f"its `{place}` is {shown(value)}, not a number of this size")
+    if isinstance(expected, float) and math.isfinite(expected) and not abs(value) <= _MAX_FLOAT:
+        raise StateError(f"its `{place}` is {shown(value)}, not a number of this size")
 
 
 def kind_of(value: object) -> str:

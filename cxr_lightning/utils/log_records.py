@@ -31,6 +31,8 @@ def keep_logs_plain() -> None:
     """From now on have log records and warnings of this process be one line each; for programs, not for libraries."""
     logging.setLogRecordFactory(OneLineRecord)
     warnings.formatwarning = _format_warning  # libraries set their own when they are imported
+    # torch does so at the end of its import, which a signal may interrupt.
+    logging.getLogger("torch").setLevel(logging.WARNING)
 
 
 def are_logs_plain() -> bool:

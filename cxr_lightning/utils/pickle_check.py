@@ -13,44 +13,79 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
 from os import SEEK_END
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ClassVar, NamedTuple, Self
 
 from cxr_lightning.utils.regular_files import open_regular
 
-_MAX_PICKLE_BYTES = 256 << 20
-"""Maximum size of the pickle, which holds no tensors' numbers; that of a large training has a few megabytes."""
+_MAX_PICKLE_BYTES = 8 << 20
+"""Maximum size of the pickle, which holds no tensors' numbers; that of a large training has less than a megabyte. torch
+reads a megabyte in a second or so."""
+_MAX_OBJECTS = 100_000
+"""Maximum number of tensors and the like that a file describes."""
 _MAX_MEMBERS = 100_000
 """Maximum number of files in an archive, each of which holds one tensor's numbers."""
 _ARCHIVE_START = b"PK\x03\x04"
-_END = struct.Struct("<4s4H2LH")
-"""Last record of an archive: mark, four numbers, length and place of the list of files, length of the comment."""
-_LOCATOR, _LONG_END = struct.Struct("<4sLQL"), struct.Struct("<4sQ2H2L4Q")
-"""The records before it in the long form of the format: where the long end is, and the long end."""
-_IN_LONG_END = 0xFFFFFFFF
+_EOCD, _ZIP64_LOCATOR, _ZIP64_EOCD = "<4s4H2LH", "<4sLQL", "<4sQ2H2L4Q"
+"""Formats of the end of central directory record, of the locator of its ZIP64 form, and of that (APPNOTE 4.3.14-16)."""
+_ZIP64 = 0xFFFFFFFF
+"""Value that refers to the ZIP64 record for the real one."""
 _NOT_OF_TORCH = "it is an archive that torch would not have written"
-_LEGACY_PICKLES = 5
-"""Number of pickles at the start of a file in the format of before 2020: a mark, a version, the system, the content and
-the names of what follows."""
-_TORCH_NAMES = re.compile(r"\w+Storage|device|bfloat16|bool|(c?q?u?int|float|complex|quint)\d\w*")
-"""Names of torch's classes of numbers."""
+_LEGACY_PICKLES = 4
+"""Number of pickles at the start of a file in the format of before 2020: a mark, a version, the system and the content;
+the names of the storages that follow are the next one."""
+_TYPE_NAMES = re.compile(r"\w+Storage|bfloat16|bool|(c?q?u?int|float|complex|quint)\d\w*")
+"""Names of torch's types of numbers and of storages, which a file only names."""
 _REBUILDING = ("torch._utils", "torch._tensor", "torch.nn.parameter", "torch.storage", "torch.serialization")
 _REBUILDING_NAMES = re.compile(
-    r"_rebuild_(tensor(_v[23])?|parameter|parameter_with_state|sparse_tensor|qtensor|meta_tensor_no_storage)"
-    r"|Parameter|UntypedStorage|TypedStorage|_get_layout"
+    r"_rebuild_(tensor(_v[23])?|parameter|parameter_with_state)|Parameter|UntypedStorage|TypedStorage|_get_layout"
 )
-_WITH_ATTRIBUTES = ("torch._tensor", "_rebuild_from_type_v2")
+_OTHER_TENSORS = {
+    "_rebuild_sparse_tensor": "a sparse tensor",
+    "_rebuild_qtensor": "a quantized tensor",
+    "_rebuild_meta_tensor_no_storage": "a tensor without numbers",
+    "_rebuild_from_type_v2": "a tensor with attributes, or of a class of its own",
+}
+"""What torch would also make, by the name of the function that does."""
 
 
 class UnsafePickleError(ValueError):
     """Reason why a file is refused, as a clause."""
 
 
+class _EndRecord(NamedTuple):
+    """The end of central directory record of an archive, or the ZIP64 form of it."""
+
+    signature: bytes
+    directory_size: int
+    directory_start: int
+    comment_length: int = 0
+
+
 class _Inert:
-    """Takes the place of tensors, storages and types; nothing is kept of its arguments."""
+    """Takes the place of a tensor and what belongs to one; nothing is kept of its arguments.
+
+    Attributes:
+        made: How many there are.
+    """
+
+    made: ClassVar[int] = 0
+
+    def __new__(cls, *_: object) -> Self:
+        _Inert.made += 1
+        if _Inert.made > _MAX_OBJECTS:
+            raise UnsafePickleError(f"it describes more than {_MAX_OBJECTS:,} tensors")
+        return super().__new__(cls)
 
     def __init__(self, *_: object) -> None: ...
 
     def __setstate__(self, _: object) -> None: ...
+
+
+class _Type:
+    """Takes the place of a type of numbers or of a storage, of which torch never makes one from a file itself."""
+
+    def __new__(cls, *_: object) -> Self:
+        raise UnsafePickleError("it makes numbers without holding them")
 
 
 def _encoded(text: str, encoding: str) -> bytes:
@@ -68,27 +103,47 @@ def _byte_array(content: bytes = b"") -> bytearray:
 
 
 _PLAIN: Mapping[str, Callable[..., object]] = {
-    **{"collections.OrderedDict": OrderedDict, "collections.Counter": Counter},
-    **{"builtins.set": set, "builtins.frozenset": frozenset, "builtins.complex": complex},
-    **{"_codecs.encode": _encoded, "builtins.bytearray": _byte_array},
+    "collections.OrderedDict": OrderedDict,
+    "collections.Counter": Counter,
+    "builtins.set": set,
+    "builtins.frozenset": frozenset,
+    "builtins.complex": complex,
+    "builtins.bytearray": _byte_array,
+    "_codecs.encode": _encoded,
     "torch.Size": tuple,  # which may be the key of a mapping
+    "torch.device": _Inert,
 }
 
 
 class _Reader(pickle.Unpickler):
+    """Reads a pickle without making anything of it but plain values.
+
+    Attributes:
+        storages: Number of values of each storage that is referred to, by its key.
+    """
+
+    def __init__(self, file: "BinaryIO | Any") -> None:  # noqa: ANN401  # a member of an archive too
+        super().__init__(file, encoding="utf-8")
+        self.storages: dict[str, int] = {}
+
     def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401  # of pickle
         full_name = f"{module.replace('__builtin__', 'builtins')}.{name}"
         if full_name in _PLAIN:
             return _PLAIN[full_name]
-        is_type = module == "torch" and _TORCH_NAMES.fullmatch(name)
-        if is_type or (module in _REBUILDING and _REBUILDING_NAMES.fullmatch(name)):
-            return _Inert
-        if (module, name) == _WITH_ATTRIBUTES:
-            raise UnsafePickleError("it holds a tensor with attributes, or of a class of its own")
+        if name in _OTHER_TENSORS and module in _REBUILDING:
+            raise UnsafePickleError(f"it holds {_OTHER_TENSORS[name]}")
+        if module in _REBUILDING and _REBUILDING_NAMES.fullmatch(name):
+            return _Type if name.endswith("Storage") else _Inert
+        if module == "torch" and _TYPE_NAMES.fullmatch(name):
+            return _Type
         raise UnsafePickleError(f"it names {full_name[:100]!r}, which is no tensor or plain value")
 
-    def persistent_load(self, _: object) -> object:
-        return _Inert()
+    def persistent_load(self, reference: object) -> object:
+        match reference:
+            case ("storage", _, str(key), _, int(number), *_) if number >= 0:
+                self.storages[key] = max(number, self.storages.get(key, 0))
+                return _Inert()
+        raise UnsafePickleError("it refers to numbers in another way than torch")
 
 
 def handle_pickle_task(task: bytes) -> bytes:
@@ -121,17 +176,46 @@ def read_pickles(path: Path) -> None:
     Raises:
         UnsafePickleError: If it is refused.
     """
+    _Inert.made = 0
     with open_regular(path) as file:
         is_archive = file.read(len(_ARCHIVE_START)) == _ARCHIVE_START  # as torch decides
         file.seek(0)
-        if is_archive:
-            _read_archive(file)
-            return
-        for _ in range(_LEGACY_PICKLES):
-            _read_pickle(file)
+        storages = _read_archive(file) if is_archive else _read_legacy(file)
+        if sum(storages.values()) > file.seek(0, SEEK_END):
+            raise UnsafePickleError("it describes more numbers than it holds")
 
 
-def _read_archive(file: BinaryIO) -> None:
+def _read_legacy(file: BinaryIO) -> Mapping[str, int]:
+    """Read the pickles of the former format, which lists the storages that it holds: torch fills these alone."""
+    limited = _Limited(file)
+    for _ in range(_LEGACY_PICKLES):
+        reader = _Reader(limited)
+        reader.load()
+    listed = _Reader(limited).load()
+    if not isinstance(listed, list) or {*listed} != {*reader.storages}:
+        raise UnsafePickleError("it does not hold the numbers that it describes")
+    return reader.storages
+
+
+class _Limited:
+    """The start of a file, in which the pickles of the former format are."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def read(self, size: int) -> bytes:
+        return self._checked(self._file.read(size))
+
+    def readline(self) -> bytes:
+        return self._checked(self._file.readline(_MAX_PICKLE_BYTES + 1))
+
+    def _checked(self, content: bytes) -> bytes:
+        if self._file.tell() > _MAX_PICKLE_BYTES:
+            raise UnsafePickleError(f"its pickles have more than {_MAX_PICKLE_BYTES:,} bytes")
+        return content
+
+
+def _read_archive(file: BinaryIO) -> Mapping[str, int]:
     """Read the pickle of an archive, in which torch's own reader, which ignores case, finds the same one."""
     if not _has_one_directory(file):
         raise UnsafePickleError(_NOT_OF_TORCH)
@@ -152,36 +236,39 @@ def _read_archive(file: BinaryIO) -> None:
         if archive.getinfo(content).file_size > _MAX_PICKLE_BYTES:
             raise UnsafePickleError(f"its pickle has more than {_MAX_PICKLE_BYTES:,} bytes")
         with archive.open(content) as member:
-            _read_pickle(member)
+            reader = _Reader(member)
+            reader.load()
+    return reader.storages
 
 
 def _has_one_directory(file: BinaryIO) -> bool:
-    """Whether the list of an archive's files is where its end says, just before it: all readers find the same one."""
-    last = file.seek(0, SEEK_END) - _END.size
-    end = _unpack(file, last, _END)
-    if end is None or end[0] != b"PK\5\6" or end[7] != 0:  # a comment could hold another one
+    """Whether the central directory is where an archive's end says, just before it: all readers find the same one."""
+    last = file.seek(0, SEEK_END) - struct.calcsize(_EOCD)
+    fields = _unpack(file, last, _EOCD)
+    if fields is None:
         return False
-    directory, stop = (end[5], end[6]), last
-    locator = _unpack(file, last - _LOCATOR.size, _LOCATOR)
+    end, stop = _EndRecord(fields[0], *fields[5:8]), last
+    if end.signature != b"PK\5\6" or end.comment_length != 0:  # a comment could hold another one
+        return False
+    locator = _unpack(file, last - struct.calcsize(_ZIP64_LOCATOR), _ZIP64_LOCATOR)
     if locator is not None and locator[0] == b"PK\6\7":
-        stop = last - _LOCATOR.size - _LONG_END.size
-        long_end = _unpack(file, stop, _LONG_END)
-        if long_end is None or long_end[0] != b"PK\6\6" or locator[2] != stop:
+        stop = last - struct.calcsize(_ZIP64_LOCATOR) - struct.calcsize(_ZIP64_EOCD)
+        fields = _unpack(file, stop, _ZIP64_EOCD)
+        if fields is None or fields[0] != b"PK\6\6" or locator[2] != stop:
             return False
-        if any(short not in (long, _IN_LONG_END) for short, long in zip(directory, long_end[8:], strict=True)):
+        short, end = end, _EndRecord(fields[0], *fields[8:])
+        if short.directory_size not in (end.directory_size, _ZIP64):
             return False
-        directory = (long_end[8], long_end[9])
-    return bool(sum(directory) == stop)
+        if short.directory_start not in (end.directory_start, _ZIP64):
+            return False
+    return end.directory_start + end.directory_size == stop
 
 
-def _unpack(file: BinaryIO, place: int, record: struct.Struct) -> tuple[Any, ...] | None:
+def _unpack(file: BinaryIO, place: int, record: str) -> tuple[Any, ...] | None:
     """The fields of a record at a place of a file; None if it does not lie there whole."""
+    size = struct.calcsize(record)
     if place < 0:
         return None
     file.seek(place)
-    content = file.read(record.size)
-    return record.unpack(content) if len(content) == record.size else None
-
-
-def _read_pickle(file: "BinaryIO | Any") -> None:  # noqa: ANN401  # a member of an archive too
-    _Reader(file, encoding="utf-8").load()
+    content = file.read(size)
+    return struct.unpack(record, content) if len(content) == size else None

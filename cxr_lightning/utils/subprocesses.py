@@ -6,6 +6,7 @@ started threads.
 """
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -43,7 +44,7 @@ def usable_cores() -> int:
 
 def useful_processes(images: int, workers: int) -> int:
     """Number of processes, of at most ``workers``, that decode or draw images soonest; 1 stands for this process."""
-    return max(1, min(workers, -(-images // IMAGES_PER_PROCESS)))
+    return max(1, min(workers, math.ceil(images / IMAGES_PER_PROCESS)))
 
 
 def check_workers(workers: int) -> int:

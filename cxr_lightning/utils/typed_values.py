@@ -51,7 +51,7 @@ def describe_errors(error: ValidationError) -> str:
     for one in found[:_MAX_ERRORS]:
         place = f"`{'.'.join(map(str, one['loc']))[:_MAX_KEY_LENGTH]}`" if one["loc"] else "it"
         expected = one["msg"].removeprefix("Value error, ")
-        if not one["loc"] and one["type"] == "value_error":  # about the whole, whose value says nothing
+        if not one["loc"] and one["type"] == "value_error":  # of the whole object, whose value would not help
             parts.append(expected)
             continue
         value = f"{reprlib.repr(one['input'])[:_MAX_VALUE_LENGTH]} ({expected[:1].lower()}{expected[1:]})"

@@ -30,8 +30,13 @@ def describe_unexpected(error: BaseException, folder: Path | None = None) -> str
 
 
 def message_of(error: BaseException) -> str:
-    """An exception's message on one line; that of a loader's process without the traceback in it."""
+    """An exception's message on one line; that of a loader's process without the traceback in it.
+
+    A system's error that nobody has described is told as what was expected.
+    """
     text = str(error)
+    if isinstance(error, OSError) and error.filename is not None and text.startswith("[Errno"):
+        text = f"Expected to use '{error.filename}' but got: {error.strerror}. Check the path and its permissions."
     if "Original Traceback" in text:
         text = text.strip().splitlines()[-1].partition(": ")[2]
     # A path may hold several spaces; what else str.splitlines() takes for an end of a line is shown as it is.

@@ -143,8 +143,8 @@ def _predict(
     say_error(", ".join(f"{number:,} {status}" for status, number in counts.items()))
     if failures:
         raise ValueError(
-            f"Expected heat maps of all images but {failures:,} could not be drawn, for the reasons above. Mend these, "
-            "and go on with --resume."
+            f"Expected heat maps of all images but {failures:,} could not be drawn, for the reasons above. Remove "
+            "their causes, then run it again with --resume."
         )
     return _EXIT_REJECTED if counts["rejected"] else 0
 

@@ -14,7 +14,8 @@ from cxr_lightning.checkpoints.load import read_checkpoint
 from cxr_lightning.training.restored_state import check_optimization
 from cxr_lightning.training.run_settings import RunSettings, write_settings
 from cxr_lightning.utils.distributed import is_rank_zero
-from cxr_lightning.utils.file_names import CHECKPOINT_FOLDER, METADATA_KEY, SUMMARY_FILE
+from cxr_lightning.utils.file_names import METADATA_KEY, SUMMARY_FILE
+from cxr_lightning.utils.io import atomic_path
 from cxr_lightning.utils.trainer_callbacks import callbacks_of
 
 logger = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ class ResumedRun(pl.Callback):
         states: dict[str, dict[str, Any]] = checkpoint["callbacks"]
         for callback in callbacks_of(trainer, ModelCheckpoint):
             state = states.get(callback.state_key)
-            if state is not None and isinstance(state.get("dirpath"), str):
+            if state is not None:
                 states[callback.state_key] = self._adapted(state, callback, checkpoint, training=trainer.training)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -72,7 +73,8 @@ class ResumedRun(pl.Callback):
             self.resumed_from = None
         for source, target in self._copies:  # once nothing is refused any more
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, target)
+            with atomic_path(target) as temporary:
+                shutil.copyfile(source, temporary)
         self._copies.clear()
         for callback, patience in self._patience.items():
             callback.patience = patience
@@ -87,15 +89,14 @@ class ResumedRun(pl.Callback):
         self, state: Mapping[str, Any], callback: ModelCheckpoint, checkpoint: Mapping[str, Any], *, training: bool
     ) -> dict[str, Any]:
         """A callback's state with its files in the run's folder; without them if they are none of this training."""
-        former = Path(state["dirpath"])
-        if _keeps_own_files(state, former, callback):
-            is_of_run = former.name == CHECKPOINT_FOLDER
-            folder = (self.folder / CHECKPOINT_FOLDER).absolute() if is_of_run else former
-            moved = _replace_folder(state, str(former), str(folder))
+        folder = callback.dirpath
+        former = state.get("dirpath")
+        if not isinstance(former, str) or folder is None or not _keeps_own_files(state, Path(former), callback):
+            moved, problem = {**state, "dirpath": folder}, "not all checkpoints that it names are the callback's own"
+        else:
+            moved = _replace_folder(state, former, str(folder))
             best = state["best_model_path"] if training else ""
             problem = best and self._take_best(Path(best), folder / Path(best).relative_to(former), checkpoint)
-        else:
-            moved, problem = state, f"files outside '{former}' or of other names"
         if not problem:
             return dict(moved)
         if training:
@@ -104,11 +105,12 @@ class ResumedRun(pl.Callback):
 
     def _take_best(self, best: Path, target: Path, checkpoint: Mapping[str, Any]) -> str:
         """Note that a best checkpoint is to be copied if it is elsewhere; returns why there is none, as a clause."""
-        source = target if target.is_file() else best
-        if not source.is_file():
+        found = [path for path in dict.fromkeys((target, best)) if path.is_file()]
+        if not found:
             return f"'{best}' is not there any more"
-        if not _is_of_training(source, checkpoint):
-            return f"'{source}' is no checkpoint of this training"
+        source = next((path for path in found if _is_of_training(path, checkpoint)), None)
+        if source is None:
+            return f"'{found[0]}' is no checkpoint of this training"
         if source != target and is_rank_zero():
             self._copies.append((source, target))
         return ""
@@ -129,11 +131,12 @@ def _keeps_own_files(state: Mapping[str, Any], folder: Path, callback: ModelChec
     kept, last = state.get("best_k_models") or {}, state.get("last_model_path") or ""
     best = [state.get("best_model_path") or "", *kept]
     kth = state.get("kth_best_model_path") or ""
-    own = all(_is_named_by(path, folder, callback.filename) for path in best)
-    return own and _is_named_by(last, folder, callback.CHECKPOINT_NAME_LAST) and (not kth or kth in kept)
+    has_kth = kth in kept if kth else callback.save_top_k == -1 or len(kept) < max(1, callback.save_top_k)
+    own = has_kth and all(_is_named_by(path, folder, callback.filename) for path in best)
+    return own and _is_named_by(last, folder, callback.CHECKPOINT_NAME_LAST, may_link=callback.save_last == "link")
 
 
-def _is_named_by(path: object, folder: Path, template: str | None) -> bool:
+def _is_named_by(path: object, folder: Path, template: str | None, *, may_link: bool = False) -> bool:
     """Whether a path is empty, or a checkpoint's below a folder by a template such as ``{epoch}``, and no link."""
     if not isinstance(path, str) or not path or not Path(path).is_relative_to(folder):
         return path == ""
@@ -141,7 +144,8 @@ def _is_named_by(path: object, folder: Path, template: str | None) -> bool:
     # A metric such as val/loss makes folders.
     pattern = re.sub(r"\\{.*?\\}", ".*", re.escape("{}" if template is None else template))
     is_named = re.fullmatch(rf"{pattern}(-v\d+)?\.ckpt", name.as_posix()) is not None
-    return is_named and ".." not in name.parts and Path(path).resolve() == folder.resolve() / name
+    found = Path(path).parent.resolve() / name.name if may_link else Path(path).resolve()
+    return is_named and ".." not in name.parts and found == folder.resolve() / name
 
 
 def _replace_folder(value: Any, former: str, current: str) -> Any:  # noqa: ANN401  # any value in a checkpoint

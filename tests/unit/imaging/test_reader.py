@@ -134,15 +134,17 @@ def test_a_png_that_only_lacks_its_end_mark_is_found_by_inspection(tmp_path: Pat
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_a_claim_of_many_pixels_is_refused_before_decoding(tmp_path: Path) -> None:
-    def claim(side: int) -> bytes:
-        chunk = b"IHDR" + struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    def claim(width: int, height: int) -> bytes:
+        chunk = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
         return PNG[:8] + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk)) + PNG[33:]
 
     for side in (9_000, 10_000):  # over our limit; and where Pillow warns
         with pytest.raises(ImageRejectedError, match=f"{side}x{side} pixels, more than 80,000,000"):
-            read(tmp_path, claim(side))
+            read(tmp_path, claim(side, side))
+    with pytest.raises(ImageRejectedError, match=r"1x79999999 pixels, a side of more than 65,535"):
+        read(tmp_path, claim(1, 79_999_999))  # Pillow keeps pointers of each row
     with pytest.raises(ImageRejectedError, match=r"too large: Image size \(2500000000 pixels\)"):
-        read(tmp_path, claim(50_000))
+        read(tmp_path, claim(50_000, 50_000))
 
 
 def test_a_missing_file_is_no_rejection(tmp_path: Path) -> None:

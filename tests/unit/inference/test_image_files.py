@@ -38,6 +38,14 @@ def test_links_are_followed_once(tree: Path, tmp_path_factory: pytest.TempPathFa
     assert found == ["a.PNG", "b.png", "gone.png", "link/d.png", "sub/1.2.840.7", "sub/IM0001", "sub/c.dcm"]
 
 
+def test_links_are_followed_by_a_pattern_as_in_a_folder(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "d.png").write_bytes(b"x")
+    (tree / "link").symlink_to(elsewhere)
+    for pattern in ("", "/**", "/**/*.png", "/*/*.png"):
+        assert "link/d.png" in names(tree, f"{tree}{pattern}")
+
+
 def test_a_link_to_a_folder_around_is_not_followed(tree: Path, tmp_path: Path) -> None:
     (tree / "sub" / "all").symlink_to("/")
     (tree / "sub" / "above").symlink_to("../..")
@@ -84,6 +92,9 @@ def test_files_are_taken_whatever_they_are_called_and_once(tree: Path) -> None:
 def test_patterns_are_filled_in(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert names(tree, f"{tree}/*.png") == ["b.png"]
     assert names(tree, f"{tree}/**/*.dcm") == ["sub/c.dcm"]
+    assert names(tree, f"{tree}/**") == names(tree, str(tree)) == names(tree, f"{tree}/**/")
+    assert names(tree, f"{tree}/**/s?b/*.dcm") == ["sub/c.dcm"]
+    assert names(tree, f"{tree}/sub/../**/a.*") == ["sub/../a.PNG"]
     assert names(tree, f"{tree}/*/") == ["sub/1.2.840.7", "sub/IM0001", "sub/c.dcm"]
     monkeypatch.chdir(tree)
     assert find_images(["*.png"]) == [Path("b.png")]
@@ -98,6 +109,7 @@ def test_patterns_end_where_links_lead_in_circles_and_leave_out_what_is_hidden(t
     (tree / ".other").mkdir()
     (tree / ".other" / "x.png").touch()
     assert names(tree, f"{tree}/**/*.png") == before
+    (tree / ".other" / "._x.png").touch()
     assert names(tree, f"{tree}/.other/*.png") == [".other/x.png"]
     with pytest.raises(FileNotFoundError, match="name or pattern"):
         find_images([f"{tree}/**x.png"])

@@ -58,11 +58,11 @@ def test_a_folder_in_the_place_of_a_file_is_found_at_the_start(
 @pytest.mark.parametrize(
     ("out", "problem"),
     [
-        ("/dev/full", "'/dev/full' is no folder"),
-        ("/dev/null/x", "'/dev/null' is no folder"),
-        ("file", "'file' is no folder"),
-        ("file/below/it", "'file' is no folder"),
-        ("link", "'link' is a link to nothing"),
+        ("/dev/full", "'/dev/full' is not a folder"),
+        ("/dev/null/x", "'/dev/null' is not a folder"),
+        ("file", "'file' is not a folder"),
+        ("file/below/it", "'file' is not a folder"),
+        ("link", "'link' is a broken link"),
         ("x" * 300, "got: File name too long"),
     ],
 )
@@ -74,7 +74,9 @@ def test_no_folder_can_be_there(out: str, problem: str, tmp_path: Path, monkeypa
         ResultsFolder(Path(out), ABOUT)
 
 
-@pytest.mark.parametrize(("name", "resume"), [(TABLE_FILE, False), (TABLE_FILE, True), (ABOUT_FILE, False)])
+@pytest.mark.parametrize(
+    ("name", "resume"), [(file, resume) for file in (TABLE_FILE, ABOUT_FILE) for resume in (False, True)]
+)
 def test_files_of_another_program_stay(name: str, resume: bool, tmp_path: Path) -> None:
     (tmp_path / name).write_text("precious")
     with pytest.raises(
@@ -82,6 +84,15 @@ def test_files_of_another_program_stay(name: str, resume: bool, tmp_path: Path) 
     ):
         ResultsFolder(tmp_path, ABOUT, resume=resume)
     assert (tmp_path / name).read_text() == "precious"
+
+
+def test_a_start_that_ended_before_it_wrote_anything_is_resumed(tmp_path: Path) -> None:
+    (tmp_path / RESULTS_FILE).touch()
+    with pytest.raises(ValueError, match="Add --resume"):
+        ResultsFolder(tmp_path, ABOUT)
+    with ResultsFolder(tmp_path, ABOUT, resume=True) as results:
+        results.add(Result(Path("b.png")))
+    assert json.loads((tmp_path / ABOUT_FILE).read_text()) == ABOUT
 
 
 def test_a_file_without_ends_of_lines_is_left_as_it_is(folder: Path) -> None:

@@ -3,6 +3,7 @@
 import copy
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,15 +11,21 @@ from typing import Any
 import pytest
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import BackboneFinetuning, EarlyStopping, ModelCheckpoint
+from pytorch_lightning.callbacks import BackboneFinetuning, EarlyStopping, ModelCheckpoint, Timer
 from torch import nn, optim
 from torch.optim import Optimizer, lr_scheduler
 
 from cxr_lightning.checkpoints.load import read_checkpoint
 from cxr_lightning.checkpoints.save import save_classifier
 from cxr_lightning.models.classifier import ChestXRayClassifier
+from cxr_lightning.training.callbacks.last_checkpoint import LastCheckpoint, is_exhausted
 from cxr_lightning.training.callbacks.resumed_run import ResumedRun
-from cxr_lightning.training.restored_state import check_optimization, check_progress, explain_restoring
+from cxr_lightning.training.restored_state import (
+    RestoredStateError,
+    check_optimization,
+    check_progress,
+    explain_restoring,
+)
 from cxr_lightning.training.run_settings import RunSettings
 
 Make = Callable[[list[nn.Parameter]], tuple[Optimizer, Any]]
@@ -86,7 +93,13 @@ def adafactor(parameters: list[nn.Parameter]) -> tuple[Optimizer, Any]:
     return optimizer, lr_scheduler.LambdaLR(optimizer, lambda epoch: 0.9**epoch)
 
 
-MAKERS = (adam, sgd, in_two_parts, adagrad, one_cycle, whole_rate, momentum_by_schedule, adafactor)
+def in_unlike_groups(parameters: list[nn.Parameter]) -> tuple[Optimizer, Any]:
+    groups: list[dict[str, Any]] = [{"params": parameters[:1], "amsgrad": True}, {"params": parameters[1:]}]
+    optimizer = optim.Adam(groups, lr=0.1)
+    return optimizer, lr_scheduler.StepLR(optimizer, 2)
+
+
+MAKERS = (adam, sgd, in_two_parts, adagrad, one_cycle, whole_rate, momentum_by_schedule, adafactor, in_unlike_groups)
 
 
 def steps(optimizer: Optimizer, schedule: Any, number: int) -> None:
@@ -182,6 +195,21 @@ def test_any_altered_value_is_refused_or_gone_on_with(make: Make) -> None:
     assert len(changes) / 2 < len(refused) < len(changes)
 
 
+@pytest.mark.parametrize("key", [0.0, True, "0", -1, 2])
+@pytest.mark.parametrize("make", [adam, adafactor])
+def test_a_state_is_that_of_a_parameters_number(make: Make, key: object) -> None:
+    content = saved(make)
+    content["optimizer_states"][0]["state"] = {key: content["optimizer_states"][0]["state"][1]}
+    with pytest.raises(ValueError, match=r"`optimizer_states\.0\.state` is not that of 2 parameters"):
+        go_on(content, make)
+
+
+def test_what_is_no_number_is_refused_where_one_was() -> None:
+    for place in (("optimizer_states", 0, "param_groups", 0, "lr"), ("lr_schedulers", 0, "factor")):
+        with pytest.raises(ValueError, match="is nan, not a number of this size"):
+            go_on(altered(saved(adam), place, replace_by(float("nan"))), adam)
+
+
 @pytest.mark.parametrize(
     ("place", "value", "reason"),
     [
@@ -205,6 +233,10 @@ def test_a_schedule_within_another_is_checked() -> None:
     content["lr_schedulers"][0]["_schedulers"][1]["optimizer"] = 5
     with pytest.raises(ValueError, match=r"`lr_schedulers\.0\._schedulers\.1` holds 'optimizer'"):
         go_on(content, in_two_parts)
+
+
+def finetuning(groups: object) -> dict[str, Any]:
+    return {"internal_optimizer_metadata": groups, "previous_backbone_lr": None}
 
 
 def progress(callback: pl.Callback, state: dict[str, Any], **more: object) -> None:
@@ -238,13 +270,13 @@ def progress(callback: pl.Callback, state: dict[str, Any], **more: object) -> No
 )
 def test_groups_of_parameters_that_cannot_be_made_are_refused(groups: dict[int, Any]) -> None:
     with pytest.raises(ValueError, match=r"but its `callbacks\.BackboneFinetuning\.internal_optimizer_metadata\.0` "):
-        progress(BackboneFinetuning(), {"internal_optimizer_metadata": groups})
+        progress(BackboneFinetuning(), finetuning(groups))
 
 
 def test_groups_of_the_models_parameters_are_taken() -> None:
     groups = [{"params": ["a"], "lr": 0.1}, {"params": ["b"], "lr": 0.2}]
-    progress(BackboneFinetuning(), {"internal_optimizer_metadata": {0: groups}})
-    progress(BackboneFinetuning(), {"internal_optimizer_metadata": {}})
+    progress(BackboneFinetuning(), finetuning({0: groups}))
+    progress(BackboneFinetuning(), finetuning({}))
 
 
 def test_a_score_is_no_text_and_not_undefined() -> None:
@@ -289,6 +321,38 @@ def test_a_checkpoint_names_no_file_outside_its_folder(
     assert "the best checkpoint is chosen from here on" in caplog.text
 
 
+@pytest.mark.parametrize("folder", [None, 7, "gone"])
+def test_a_checkpoint_that_names_no_folder_names_no_files(folder: object, tmp_path: Path) -> None:
+    """Lightning would take such a state for one of the callback's own folder, and remove what it names."""
+    run = tmp_path / "checkpoints"
+    run.mkdir()
+    secret = tmp_path / "secret.txt"
+    secret.write_text("secret")
+    callback = ModelCheckpoint(str(run), monitor="x")
+    named = f"{run}/../secret.txt"
+    state = {**callback.state_dict(), "best_model_path": named, "best_k_models": {named: torch.tensor(9.0)}}
+    if folder == "gone":
+        del state["dirpath"]
+    else:
+        state["dirpath"] = folder
+    checkpoint = {"callbacks": {callback.state_key: state}}
+    trainer: Any = SimpleNamespace(callbacks=[callback], training=True)
+    ResumedRun(tmp_path, RunSettings({}, {})).on_load_checkpoint(trainer, pl.LightningModule(), checkpoint)
+    restored = checkpoint["callbacks"][callback.state_key]
+    assert "secret" not in str({**restored, "dirpath": ""})
+    assert restored["dirpath"] == callback.dirpath
+
+
+def test_the_last_checkpoint_may_be_a_link_to_another(tmp_path: Path) -> None:
+    best = tmp_path / "epoch=1.ckpt"
+    content = save_small(best)
+    (tmp_path / "last.ckpt").symlink_to(best.name)
+    for save_last, kept in (("link", str(best)), (True, "")):
+        callback = ModelCheckpoint(str(tmp_path), filename="{epoch}", save_last=save_last)  # type: ignore[arg-type]
+        callback.last_model_path = f"{tmp_path}/last.ckpt"
+        assert resume(tmp_path, callback, content, best, tmp_path) == kept
+
+
 @pytest.mark.parametrize("name", ["sub/best.ckpt", "best.ckpt", "epoch_001.ckpt", "notes.ckpt", "last.ckpt"])
 def test_a_best_checkpoint_is_no_link_and_none_of_another_name(name: str, tmp_path: Path) -> None:
     folder, other = tmp_path / "checkpoints", tmp_path / "other"
@@ -309,7 +373,7 @@ def test_a_best_checkpoint_is_no_link_and_none_of_another_name(name: str, tmp_pa
 @pytest.mark.parametrize("key", ["epoch", "global_step"])
 def test_epochs_and_steps_are_counted(key: str, count: object) -> None:
     with pytest.raises(ValueError, match=rf"but its `{key}` is .*, not a number of epochs, batches or steps"):
-        progress(BackboneFinetuning(), {"internal_optimizer_metadata": {}}, **{key: count})
+        progress(BackboneFinetuning(), finetuning({}), **{key: count})
 
 
 def save_small(path: Path, labels: Sequence[str] = ("A",)) -> dict[str, Any]:
@@ -321,7 +385,13 @@ def save_small(path: Path, labels: Sequence[str] = ("A",)) -> dict[str, Any]:
 
 def resume(run: Path, callback: ModelCheckpoint, content: Mapping[str, Any], best: Path, folder: Path) -> str:
     """The best checkpoint by a callback's restored state; the saved one names `best` in `folder`."""
-    paths = {"dirpath": str(folder), "best_model_path": str(best), "best_k_models": {str(best): torch.tensor(0.9)}}
+    kept = {str(best): torch.tensor(0.9)}
+    paths = {
+        "dirpath": str(folder),
+        "best_model_path": str(best),
+        "best_k_models": kept,
+        "kth_best_model_path": str(best),
+    }
     checkpoint = {**content, "callbacks": {callback.state_key: {**callback.state_dict(), **paths}}}
     trainer: Any = SimpleNamespace(callbacks=[callback], training=True)
     resumed, model = ResumedRun(run, RunSettings({}, {})), pl.LightningModule()
@@ -332,6 +402,35 @@ def resume(run: Path, callback: ModelCheckpoint, content: Mapping[str, Any], bes
     state = checkpoint["callbacks"][callback.state_key]
     assert list(state["best_k_models"]) == [path for path in [state["best_model_path"]] if path]
     return str(state["best_model_path"])
+
+
+CALLBACKS: tuple[Callable[[], pl.Callback], ...] = (
+    lambda: EarlyStopping("val/loss"),
+    lambda: Timer("00:01:00:00"),
+    lambda: ModelCheckpoint("x", monitor="val/loss", filename="best"),
+    lambda: LastCheckpoint("x"),
+)
+
+
+@pytest.mark.parametrize("make", CALLBACKS, ids=["early stopping", "timer", "model checkpoint", "last checkpoint"])
+def test_any_altered_state_of_a_callback_is_refused_or_can_be_used(make: Callable[[], pl.Callback]) -> None:
+    state = copy.deepcopy(make().state_dict())
+    progress(make(), copy.deepcopy(state))
+    for place in places(state):
+        with pytest.raises(RestoredStateError, match=rf"`callbacks\.\w+(\.[\w.]+)?` has no '{place[-1]}'"):
+            progress(make(), altered(state, place, remove))
+    contents = [altered(state, place, replace_by(value)) for place in places(state) for value in VALUES]
+    refused = 0
+    for content in contents:
+        try:
+            progress(make(), content)
+        except RestoredStateError:
+            refused += 1
+            continue
+        is_exhausted(make(), content)
+        with suppress(ValueError):  # of Lightning, which is told as an error of restoring
+            make().load_state_dict(content)
+    assert len(contents) / 3 < refused < len(contents)
 
 
 def test_metrics_in_names_of_checkpoints_make_folders(tmp_path: Path) -> None:
@@ -349,6 +448,23 @@ def test_paths_of_a_moved_run_follow_it(name: str, tmp_path: Path) -> None:
     callback = ModelCheckpoint(str(run / "checkpoints"), filename=name)
     assert resume(run, callback, content, best, former) == str(copied)
     assert copied.read_bytes() == best.read_bytes()
+
+
+def test_checkpoints_in_another_folder_than_the_runs_stay_there(tmp_path: Path) -> None:
+    folder = tmp_path / "large" / "checkpoints"
+    best = folder / "best.ckpt"
+    callback = ModelCheckpoint(str(folder), filename="best")
+    assert resume(tmp_path / "run", callback, save_small(best), best, folder) == str(best)
+
+
+def test_a_copy_that_was_interrupted_is_made_again(tmp_path: Path) -> None:
+    best, run = tmp_path / "former" / "best.ckpt", tmp_path / "run"
+    content = save_small(best)
+    run.mkdir()
+    (run / "best.ckpt").write_bytes(best.read_bytes()[:100])
+    callback = ModelCheckpoint(str(run), filename="best")
+    assert resume(run, callback, content, best, best.parent) == f"{run}/best.ckpt"
+    assert (run / "best.ckpt").read_bytes() == best.read_bytes()
 
 
 @pytest.mark.parametrize("is_moved", [True, False])

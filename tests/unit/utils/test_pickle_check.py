@@ -177,6 +177,72 @@ def test_a_pickle_that_is_cut_off_is_damaged(tmp_path: Path) -> None:
     assert refusal(tmp_path / "x.pt") == "it is damaged, or no PyTorch file"
 
 
+def altered_legacy(path: Path, change: Callable[[bytes], bytes]) -> Path:
+    """A file in the format of before 2020 with other bytes."""
+    torch.save({"weight": torch.ones(777)}, path, _use_new_zipfile_serialization=False)
+    path.write_bytes(change(path.read_bytes()))
+    return path
+
+
+def without_list(content: bytes) -> bytes:
+    """Without the list of the storages that follow, so that torch fills none."""
+    return content[: content.rindex(b"\x80\x02]")] + b"\x80\x02]."
+
+
+def with_length(length: int) -> Callable[[bytes], bytes]:
+    return lambda content: content.replace(b"M\x09\x03", number(length))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (without_list, "it does not hold the numbers that it describes"),
+        (lambda content: without_list(with_length(10**9)(content)), "it does not hold the numbers"),
+        (with_length(10**9), "it describes more numbers than it holds"),
+        (lambda content: content.replace(b"\x80\x02]", b"\x80\x02N.\x80\x02]"), "it does not hold the numbers"),
+    ],
+    ids=["no list", "no list and long", "long", "no list but nothing"],
+)
+def test_a_file_holds_the_numbers_of_its_tensors(change: Callable[[bytes], bytes], reason: str, tmp_path: Path) -> None:
+    """torch would give a tensor whatever is in the memory."""
+    assert refusal(altered_legacy(tmp_path / "x.pt", lambda content: content)) == ""
+    assert reason in refusal(altered_legacy(tmp_path / "y.pt", change))
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (lambda: call("torch.storage", "UntypedStorage", number(4 * 10**9)), "it makes numbers without holding them"),
+        (lambda: call("torch.storage", "TypedStorage", number(10**9)), "it makes numbers without holding them"),
+        (lambda: call("torch", "FloatStorage", number(10**9)), "it makes numbers without holding them"),
+        (lambda: b"(K\x01tQ", "it refers to numbers in another way than torch"),
+        (lambda: b"](" + b"ctorch\ndevice\n)R" * 100_001 + b"e", "it describes more than 100,000 tensors"),
+        (lambda: b"](" + b"N" * (8 << 20) + b"e", "its pickle has more than 8,388,608 bytes"),
+    ],
+    ids=["untyped", "typed", "float", "reference", "many", "long"],
+)
+def test_what_torch_would_take_long_for_is_refused(value: Callable[[], bytes], reason: str, tmp_path: Path) -> None:
+    assert reason in refusal(with_value(tmp_path / "x.pt", value()))
+
+
+@pytest.mark.parametrize(
+    ("tensor", "reason"),
+    [
+        (torch.ones(2, 2).to_sparse(), "a sparse tensor"),
+        (torch.empty(2, device="meta"), "a tensor without numbers"),
+    ],
+    ids=["sparse", "meta"],
+)
+def test_other_tensors_are_named(tensor: torch.Tensor, reason: str, tmp_path: Path) -> None:
+    torch.save({"weight": tensor}, tmp_path / "x.pt")
+    assert refusal(tmp_path / "x.pt") == f"it holds {reason}"
+
+
+def test_a_legacy_pickle_is_bounded_too(tmp_path: Path) -> None:
+    (tmp_path / "x.pt").write_bytes(legacy(b"N" + b"q\x64" * (4 << 20)))
+    assert refusal(tmp_path / "x.pt") == "its pickles have more than 8,388,608 bytes"
+
+
 def test_bytes_and_complex_numbers_are_plain_values(tmp_path: Path) -> None:
     content = {"bytes": b"\xff\0a", "changeable": bytearray(b"\xfe"), "empty": bytearray(), "complex": 1 + 2j}
     torch.save(content, tmp_path / "x.pt")
