@@ -132,12 +132,8 @@ class _BoundedRepository(ConfigRepository):
         """
         places = config_search_path.get_path()
         named = [str(place.path) for place in places if str(place.provider).startswith(_FROM_SETTINGS)]
-        for path in named:
-            if "://" in path and not path.startswith("file://"):
-                raise ValueError(
-                    f"Expected folders in 'hydra.searchpath' but got '{path}'. Packages are imported by that: name a "
-                    "folder."
-                )
+        if other := [path for path in named if "://" in path and not path.startswith("file://")]:
+            raise ValueError(f"Expected folders in 'hydra.searchpath' but got the package '{other[0]}'. Name a folder.")
         if len(named) > MAX_FOLDERS:
             raise ValueError(
                 f"Expected at most {MAX_FOLDERS} folders in 'hydra.searchpath' but got {len(named)}. Name fewer."
@@ -217,9 +213,11 @@ class _CountingRepository(CachingConfigRepository):
         """Load a file, or give it again.
 
         Raises:
-            ValueError: If its defaults list is none.
+            ValueError: If its defaults list is none, or it is outside the folders of settings.
             HydraException: If there are more files than a configuration has.
         """
+        if ".." in Path(config_path).parts:
+            raise ValueError(f"Expected a choice below the folders of settings but got '{config_path}'. Correct it.")
         self.files += 1
         is_new = f"config_path={config_path}" not in self.cache
         try:

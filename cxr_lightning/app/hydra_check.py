@@ -1,6 +1,7 @@
 """Checks of a command line for Hydra, before Hydra starts."""
 
 import argparse
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,4 +120,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _refuse(message: str) -> NoReturn:
-    raise ValueError(f"Expected settings as KEY=VALUE, or options of Hydra, but: {message}. See --help.")
+    is_setting = re.search("unrecognized arguments: [^-]", message)  # which argparse takes before options alone
+    advice = "Put options such as -m before the settings" if is_setting else "See --help"
+    raise ValueError(f"Expected settings as KEY=VALUE, or options of Hydra, but: {message}. {advice}.")

@@ -1,5 +1,7 @@
 """The synthetic reference image in a model's checkpoints, and the comparison of installations by it."""
 
+import math
+
 import numpy as np
 import torch
 
@@ -43,7 +45,12 @@ def refuse_difference(difference: float) -> None:
     Raises:
         ValueError: If it is more than ``REFERENCE_TOLERANCE``.
     """
-    if not difference <= REFERENCE_TOLERANCE:  # NaN is refused too
+    if math.isnan(difference):
+        raise ValueError(
+            "Expected probabilities from the model but got values that are not numbers. Its weights are damaged: copy "
+            "the file again."
+        )
+    if difference > REFERENCE_TOLERANCE:
         raise ValueError(
             f"Expected the reference image's probabilities within {REFERENCE_TOLERANCE} of those stored with the "
             f"model but they differ by {difference:.1e}. Install the versions that it was saved with; do not use this "

@@ -1,6 +1,7 @@
 """Load models from checkpoints of this package, and from safetensors files that it exported."""
 
 import zipfile
+from pathlib import Path
 from typing import Any
 
 from cxr_lightning.checkpoints.checkpoint_model import check_content
@@ -27,6 +28,11 @@ def read_checkpoint(path: str) -> dict[str, Any]:
     refuse_url(path, "a local checkpoint")
     if problem := file_problem(path):
         raise FileNotFoundError(f"Expected a checkpoint at '{path}' but {problem}. Check the path.")
+    if Path(path).suffix.lower() == ".onnx":
+        raise ValueError(
+            f"Expected a checkpoint or safetensors file but '{path}' is an ONNX file, which `cxr predict` alone runs. "
+            "Give the checkpoint that it was exported from."
+        )
     return read_safetensors(path) if exported_description(path) is not None else _read_torch_file(path)
 
 

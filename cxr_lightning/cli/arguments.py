@@ -2,12 +2,28 @@
 
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 
 import typer
 
-PathArgument = partial(typer.Argument, readable=False)
-PathOption = partial(typer.Option, readable=False)
-"""Parameters that name a file or folder: whether it can be read is found where it is read, as an error of the verb."""
+
+def given_path(text: str) -> Path:
+    """The path that an argument names; whether it can be read is found where it is read, as an error of the verb.
+
+    Args:
+        text: The argument; an empty one, as of a shell's variable that is not set, would be the current folder.
+
+    Raises:
+        typer.BadParameter: If it is empty.
+    """
+    if not text:
+        raise typer.BadParameter("Expected a path but got ''. Give one, or leave it out.")
+    return Path(text)
+
+
+PathArgument = partial(typer.Argument, parser=given_path)
+PathOption = partial(typer.Option, parser=given_path)
+"""Parameters that name a file or folder."""
 
 PASSED_ON = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
 """Context of a verb that passes all its arguments on, ``--help`` among them."""

@@ -39,21 +39,7 @@ _EXIT_INTERRUPTED = 130
 
 
 class VerbCommand(TyperCommand):
-    """A verb in the command line, which takes no empty arguments.
-
-    Its help names an argument without the type in Python that typer adds.
-    """
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401
-        """Parse the arguments; an empty one would be taken for the current folder where a path is expected.
-
-        Raises:
-            typer.BadParameter: If there is one, as of a shell's variable that is not set.
-        """
-        empty = [arg or "''" for arg in args if not arg or (arg.startswith("--") and arg.endswith("="))]
-        if empty:
-            raise typer.BadParameter(f"Expected a value but got none in {empty[0]}. Give one, or leave it out.", ctx)
-        return super().parse_args(ctx, args)
+    """A verb in the command line; its help names an argument without the type in Python that typer adds."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401  # their place differs by typer's version
         """Write the arguments, then the options."""
@@ -197,7 +183,6 @@ def _run(job: Callable[[], int | None]) -> int:
         return 128 + stopped.signum
     except BrokenPipeError:  # the reader, such as `| head`, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # keeps Python from an error of its own at exit
-        say_error("error: standard output was closed before everything was written to it")
         return _EXIT_FAILED
     except (typer.Exit, typer.Abort, typer.BadParameter):  # typer's own, for its messages
         raise

@@ -10,7 +10,7 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION, TiffImageFile
 
 from cxr_lightning.imaging.bit_depth import robust_range, signed_to_8_bits, unsigned_to_8_bits
-from cxr_lightning.imaging.decoded_image import DecodedImage, ImageRejectedError, check_size, count_colored
+from cxr_lightning.imaging.decoded_image import MAX_PIXELS, DecodedImage, ImageRejectedError, check_size, count_colored
 from cxr_lightning.imaging.dicom import decode_dicom
 from cxr_lightning.imaging.signatures import (
     CUT_OFF_PNG,
@@ -50,7 +50,8 @@ def decode_here(content: bytes, path: Path | str, *, force: bool = False) -> Dec
         unidentified = CUT_OFF_PNG if content.startswith(PNG_SIGNATURE) else UNKNOWN_FORMAT
         raise unidentified.rejection(path) from error
     except Image.DecompressionBombError as error:
-        raise ImageRejectedError.from_reason(path, f"it is too large: {error}", code="too_large") from error
+        reason = f"it is too large: more than {MAX_PIXELS:,} pixels"
+        raise ImageRejectedError.from_reason(path, reason, code="too_large") from error
     except (OSError, SyntaxError, ValueError, struct.error, EOFError) as error:
         reason = f"it cannot be decoded ({error})"
         raise ImageRejectedError.from_reason(path, reason, "Download or export it again.") from error

@@ -78,8 +78,9 @@ def _value_flags(image: DecodedImage) -> list[QualityFlag]:
     if image.color_fraction >= MIN_COLOR_FRACTION:
         flags.append(QualityFlag("colour", f"{image.color_fraction:.0%} of its pixels are colored, as in a photograph"))
     deviation = float(pixels.std())
-    if pixels.max(initial=0) <= 1:
-        return [*flags, QualityFlag("scaled_to_1", "its values end at 1, not at 255: all of it is black")]
+    if (highest := int(pixels.max(initial=0))) <= 1:
+        message = f"its values end at {highest}, not at 255: all of it is black"
+        return [*flags, QualityFlag("scaled_to_1", message)]
     if deviation < MAX_BLANK_DEVIATION:
         message = f"it is nearly blank (standard deviation {deviation:.1f} of 255)"
         return [*flags, QualityFlag("nearly_blank", message)]

@@ -43,6 +43,8 @@ def absolute_path(path: Path) -> Path:
 
 def _expand_path(text: str) -> list[Path]:
     path = Path(text)
+    if not text:
+        raise FileNotFoundError("Expected the name of a file or folder but got ''. Check the command line.")
     if path.is_dir():
         inside = sorted(_images_in(path))
         if not inside:

@@ -84,7 +84,10 @@ class Predictor:
         """
         classifier: ChestXRayClassifier | None = getattr(self.backend, "classifier", None)
         if classifier is None:
-            raise ValueError("Expected a checkpoint for this but got an exported model. Give the checkpoint.")
+            raise ValueError(
+                "Expected a checkpoint or safetensors file for this but got an ONNX file, which `cxr predict` alone "
+                "runs. Give the checkpoint that it was exported from."
+            )
         return classifier
 
     @property

@@ -142,8 +142,9 @@ class ResultsFolder:
     def _write_table(self) -> None:
         with atomic_write_text(self.folder / TABLE_FILE) as file:
             table = TableWriter(file)
-            table.writerow(results_header(self._labels))
-            table.writerows(map(results_row, read_results(self.folder / RESULTS_FILE)))
+            header = results_header(self._labels)
+            table.writerow(header)
+            table.writerows(results_row(result, len(header)) for result in read_results(self.folder / RESULTS_FILE))
 
 
 def _not_a_folder(folder: Path) -> str:
@@ -205,8 +206,13 @@ def results_header(labels: Iterable[str]) -> list[str]:
     return ["file", "status", "codes", "reasons", *(f"{kind}_{label}" for label in labels for kind in kinds)]
 
 
-def results_row(result: Result) -> list[str | float | None]:
-    """A result as a row of the table; the cells of undefined numbers are empty."""
+def results_row(result: Result, width: int) -> list[str | float | None]:
+    """A result as a row of the table; the cells of undefined numbers are empty, and those of a rejected file.
+
+    Args:
+        result: The result.
+        width: Number of the table's columns.
+    """
     cells: list[str | float | None] = [
         str(result.path),
         result.status,
@@ -217,4 +223,4 @@ def results_row(result: Result) -> list[str | float | None]:
         above = None if finding.above is None else int(finding.above)
         numbers = (finding.probability, finding.calibrated, finding.threshold)
         cells += [*(None if math.isnan(number) else number for number in numbers), above]
-    return cells
+    return [*cells, *[None] * (width - len(cells))]

@@ -67,9 +67,10 @@ def check_recorded_settings(settings: object, path: str) -> None:
     Raises:
         ValueError: If one is missing, unknown, of another type or out of its range.
     """
-    given = dict(settings) if isinstance(settings, Mapping) else settings
+    if not isinstance(settings, Mapping):
+        raise ValueError(f"Expected settings of a model in '{path}' but there are none. Copy the file again.")
     try:
-        ModelSettings.model_validate(given)
+        ModelSettings.model_validate(dict(settings))
     except ValidationError as error:
         raise ValueError(
             f"Expected settings of a model in '{path}' but in them, {describe_errors(error)}. "

@@ -7,15 +7,15 @@ a kilobyte would take gigabytes, or minutes. It needs no torch.
 import json
 import pickle
 import re
-import struct
 import zipfile
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
 from os import SEEK_END
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, NamedTuple, Self
+from typing import Any, BinaryIO, ClassVar, Self
 
 from cxr_lightning.utils.regular_files import open_regular
+from cxr_lightning.utils.zip_directory import has_one_directory
 
 _MAX_PICKLE_BYTES = 8 << 20
 """Maximum size of the pickle, which holds no tensors' numbers; that of a large training has less than a megabyte. torch
@@ -25,10 +25,6 @@ _MAX_OBJECTS = 100_000
 _MAX_MEMBERS = 100_000
 """Maximum number of files in an archive, each of which holds one tensor's numbers."""
 _ARCHIVE_START = b"PK\x03\x04"
-_EOCD, _ZIP64_LOCATOR, _ZIP64_EOCD = "<4s4H2LH", "<4sLQL", "<4sQ2H2L4Q"
-"""Formats of the end of central directory record, of the locator of its ZIP64 form, and of that (APPNOTE 4.3.14-16)."""
-_ZIP64 = 0xFFFFFFFF
-"""Value that refers to the ZIP64 record for the real one."""
 _NOT_OF_TORCH = "it is an archive that torch would not have written"
 _LEGACY_PICKLES = 4
 """Number of pickles at the start of a file in the format of before 2020: a mark, a version, the system and the content;
@@ -50,15 +46,6 @@ _OTHER_TENSORS = {
 
 class UnsafePickleError(ValueError):
     """Reason why a file is refused, as a clause."""
-
-
-class _EndRecord(NamedTuple):
-    """The end of central directory record of an archive, or the ZIP64 form of it."""
-
-    signature: bytes
-    directory_size: int
-    directory_start: int
-    comment_length: int = 0
 
 
 class _Inert:
@@ -178,6 +165,8 @@ def read_pickles(path: Path) -> None:
     """
     _Inert.made = 0
     with open_regular(path) as file:
+        if not file.peek(1):
+            raise UnsafePickleError("it is empty")
         is_archive = file.read(len(_ARCHIVE_START)) == _ARCHIVE_START  # as torch decides
         file.seek(0)
         storages = _read_archive(file) if is_archive else _read_legacy(file)
@@ -217,8 +206,8 @@ class _Limited:
 
 def _read_archive(file: BinaryIO) -> Mapping[str, int]:
     """Read the pickle of an archive, in which torch's own reader, which ignores case, finds the same one."""
-    if not _has_one_directory(file):
-        raise UnsafePickleError(_NOT_OF_TORCH)
+    if not has_one_directory(file):
+        raise UnsafePickleError("it is an archive that is cut off, or that torch would not have written")
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
         unpacked = sum(member.file_size for member in members)
@@ -239,36 +228,3 @@ def _read_archive(file: BinaryIO) -> Mapping[str, int]:
             reader = _Reader(member)
             reader.load()
     return reader.storages
-
-
-def _has_one_directory(file: BinaryIO) -> bool:
-    """Whether the central directory is where an archive's end says, just before it: all readers find the same one."""
-    last = file.seek(0, SEEK_END) - struct.calcsize(_EOCD)
-    fields = _unpack(file, last, _EOCD)
-    if fields is None:
-        return False
-    end, stop = _EndRecord(fields[0], *fields[5:8]), last
-    if end.signature != b"PK\5\6" or end.comment_length != 0:  # a comment could hold another one
-        return False
-    locator = _unpack(file, last - struct.calcsize(_ZIP64_LOCATOR), _ZIP64_LOCATOR)
-    if locator is not None and locator[0] == b"PK\6\7":
-        stop = last - struct.calcsize(_ZIP64_LOCATOR) - struct.calcsize(_ZIP64_EOCD)
-        fields = _unpack(file, stop, _ZIP64_EOCD)
-        if fields is None or fields[0] != b"PK\6\6" or locator[2] != stop:
-            return False
-        short, end = end, _EndRecord(fields[0], *fields[8:])
-        if short.directory_size not in (end.directory_size, _ZIP64):
-            return False
-        if short.directory_start not in (end.directory_start, _ZIP64):
-            return False
-    return end.directory_start + end.directory_size == stop
-
-
-def _unpack(file: BinaryIO, place: int, record: str) -> tuple[Any, ...] | None:
-    """The fields of a record at a place of a file; None if it does not lie there whole."""
-    size = struct.calcsize(record)
-    if place < 0:
-        return None
-    file.seek(place)
-    content = file.read(size)
-    return struct.unpack(record, content) if len(content) == size else None

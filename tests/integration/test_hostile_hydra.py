@@ -264,6 +264,7 @@ COMMANDS = [
     ["hydra.job.id=x"],
     ["hydra/launcher=submitit_slurm", "hydra.launcher.comment=${hydra.run.dir}"],
     ["hydra.searchpath=[structured://shutil]"],
+    ["experiment=../../.pre-commit-config"],
     ["+hydra.job.env_set.PYTHONPATH=/x"],
     ["+b0=xxxxxxxxxx", *(f"+b{number}='${{b{number - 1}}}${{b{number - 1}}}'" for number in range(1, 30))],
     ["-cn", "evil"],

@@ -232,14 +232,14 @@ def test_wrong_usage_quotes_nothing_as_it_is(capfd: pytest.CaptureFixture[str]) 
 
 @pytest.mark.parametrize(
     "arguments",
-    [["predict", "", "--model", "x"], ["predict", "a", "--model", "x", "--out", ""], ["predict", "a", "--model="]],
+    [["predict", "a", "--model", "x", "--out", ""], ["predict", "a", "--model", "x", "--out="], ["leaderboard", ""]],
     ids=ascii,
 )
-def test_an_empty_argument_is_wrong_usage(arguments: Sequence[str], capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_empty_path_is_wrong_usage(arguments: Sequence[str], capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_:
         cxr(*arguments)
     assert exit_.value.code == 2
-    assert "Expected a value but got none in" in capfd.readouterr().err
+    assert "Expected a path but got ''. Give one" in capfd.readouterr().err
 
 
 def test_absent_devices_are_told_before_data_is_read(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

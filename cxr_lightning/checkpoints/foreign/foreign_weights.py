@@ -62,9 +62,9 @@ class ForeignWeights:
         for name, blocks in DENSENET_BLOCKS.items():
             if blocks == self.blocks:
                 return name
+        found = f"its blocks have {list(self.blocks)} layers" if self.blocks else "it has no blocks of a DenseNet"
         raise ValueError(
-            f"Expected a network among {list(DENSENET_BLOCKS)} in '{path}' but its blocks have {list(self.blocks)} "
-            "layers."
+            f"Expected a network among {list(DENSENET_BLOCKS)} in '{path}' but {found}. Give weights of one of these."
         )
 
 

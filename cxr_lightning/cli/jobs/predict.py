@@ -117,9 +117,9 @@ def _predict(
     shown: list[Result] = []
     counts = {"ok": 0, "warning": 0, "rejected": 0}
     failures = 0
-    table = TableWriter(sys.stdout)
+    table, header = TableWriter(sys.stdout), results_header(model.labels)
     if printed == "csv":
-        table.writerow(results_header(model.labels))
+        table.writerow(header)
     with ExitStack() as stack:
         if printed == "table":
             stack.callback(lambda: _print_tables(shown, len(paths), model))  # also of what was done before a signal
@@ -132,7 +132,7 @@ def _predict(
             if printed == "json":
                 sys.stdout.write(result_line(result))
             elif printed == "csv":
-                table.writerow(results_row(result))
+                table.writerow(results_row(result, len(header)))
             elif len(shown) < _MAX_OVERVIEW_LINES:
                 shown.append(result)
             for flag in result.flags:

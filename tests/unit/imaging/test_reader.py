@@ -143,7 +143,7 @@ def test_a_claim_of_many_pixels_is_refused_before_decoding(tmp_path: Path) -> No
             read(tmp_path, claim(side, side))
     with pytest.raises(ImageRejectedError, match=r"1x79999999 pixels, a side of more than 65,535"):
         read(tmp_path, claim(1, 79_999_999))  # Pillow keeps pointers of each row
-    with pytest.raises(ImageRejectedError, match=r"too large: Image size \(2500000000 pixels\)"):
+    with pytest.raises(ImageRejectedError, match=r"too large: more than 80,000,000 pixels\."):
         read(tmp_path, claim(50_000, 50_000))
 
 

@@ -1,5 +1,6 @@
 """The files of a results folder are this program's own: links, pipes and folders in their place are one line."""
 
+import csv
 import json
 import os
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cxr_lightning.checkpoints.metadata import exported_description
+from cxr_lightning.imaging.quality_flags import QualityFlag
 from cxr_lightning.inference.results import Result
 from cxr_lightning.inference.results_folder import ABOUT_FILE, RESULTS_FILE, TABLE_FILE, ResultsFolder
 from cxr_lightning.utils.regular_files import FileTooLargeError, read_limited
@@ -100,6 +102,15 @@ def test_a_file_without_ends_of_lines_is_left_as_it_is(folder: Path) -> None:
     with pytest.raises(ValueError, match=r"in line 1 of '.*results\.jsonl' but .* longer than 1,048,576 bytes"):
         ResultsFolder(folder, ABOUT, resume=True)
     assert (folder / RESULTS_FILE).stat().st_size == 3 << 20
+
+
+def test_a_rejected_file_has_a_row_of_all_columns(tmp_path: Path) -> None:
+    with ResultsFolder(tmp_path, ABOUT) as results:
+        results.add(Result(Path("b.png"), (QualityFlag("empty", "the file is empty"),), rejected=True))
+    header, row = csv.reader((tmp_path / TABLE_FILE).read_text().splitlines())
+    assert row[:4] == ["b.png", "rejected", "empty", "the file is empty"]
+    assert row[4:] == [""] * (len(header) - 4)
+    assert len(header) > 4
 
 
 def test_an_incomplete_line_is_dropped_and_results_are_added(folder: Path) -> None:
