@@ -53,7 +53,7 @@ def read_jobs(folder: Path) -> list[SweepJob]:
     """
     if not folder.is_dir():
         found = "that is a file" if folder.exists() else "there is no such folder"
-        raise FileNotFoundError(f"Expected a sweep's folder at '{folder}' but {found}. Check the path.")
+        raise FileNotFoundError(f"Expected a sweep's jobs in '{folder}' but {found}. Check the path.")
     jobs = [_read_job(path, folder) for path in job_folders(folder)]
     if not jobs:
         raise FileNotFoundError(
