@@ -5,7 +5,7 @@ from types import NoneType
 from typing import Annotated, Any, Self
 
 import torch
-from pydantic import ConfigDict, Field, FiniteFloat, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 from torch import Tensor
 
 from cxr_lightning.checkpoints.metadata import check_metadata
@@ -55,9 +55,7 @@ class CheckpointEntries(StoredValues):
     """States of the learning-rate schedules."""
     reference: ReferenceEntry | None = Field(default=None, alias=REFERENCE_KEY)
     """The reference image; absent in files without one."""
-    epoch_loss: Annotated[list[FiniteFloat], Field(min_length=2, max_length=2)] | None = Field(
-        default=None, alias=EPOCH_KEY
-    )
+    epoch_loss: Annotated[list[float], Field(min_length=2, max_length=2)] | None = Field(default=None, alias=EPOCH_KEY)
     """Sum of the losses and number of the images of the epoch so far."""
 
     @field_validator("state_dict")

@@ -15,7 +15,7 @@ _OUTPUTS = (ONNX_RAW_PROBABILITIES, ONNX_PROBABILITIES)
 _NUMBERS = ("tensor(float)", "tensor(double)")
 _MAX_BATCH, _BATCH_PIXELS = 16, 4 * 224**2
 _MAX_SIZE_OF_KINDS = 640
-"""Side in pixels up to which images of several kinds are run in the check."""
+"""Side in pixels up to which images of several kinds are run in the check: a DenseNet-121 takes 4 s for one of 1024."""
 _TOLERANCE = 1e-4
 """Accepted difference of an image's probability, alone and among others: sums of float32 are grouped otherwise."""
 _MAX_ROUNDING = 1e-5

@@ -20,7 +20,7 @@ from cxr_lightning.utils.typed_values import TypedValues
 MAX_ONNX_BYTES = 2**31 - 1
 """Maximum size of an ONNX file; one in the format that holds no other files cannot be larger."""
 _CHECK_VERSION = 4
-"""Version of the checks; it is raised when they change between releases."""
+"""Version of the checks; it is raised when they change while that of the package stays the same."""
 _MEMORY, _MEMORY_PER_BYTE = 1 << 30, 5
 _SECONDS, _BYTES_PER_SECOND = 15, 20_000_000
 """Time of a check, and the part of a file for which there is one more second: large networks compute more."""

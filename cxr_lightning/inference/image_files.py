@@ -81,12 +81,18 @@ def _expand_parts(folder: Path, parts: Sequence[str]) -> Iterator[Path]:
         places = (place for place, _ in _walk(folder)) if rest else iter([folder])
     elif has_magic(part):
         names = sorted(fnmatch.filter(os.listdir(folder), part))  # noqa: PTH208  # names alone
-        places = (folder / name for name in names if name[0] != "." or part[0] == ".")
+        found = (folder / name for name in names if name[0] != "." or part[0] == ".")
+        places = (place for place in found if not _leads_around(place))
     else:
         places = iter([folder / part] if os.path.lexists(folder / part) else [])
     for place in places:
         if not rest or place.is_dir():
             yield from _expand_parts(place, rest)
+
+
+def _leads_around(place: Path) -> bool:
+    """Whether a path is a link to a folder around it."""
+    return place.is_symlink() and place.parent.resolve().is_relative_to(place.resolve())
 
 
 def _images_in(folder: Path) -> Iterator[Path]:

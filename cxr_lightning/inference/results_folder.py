@@ -89,10 +89,10 @@ class ResultsFolder:
             if lexists(self.folder / ABOUT_FILE) or (lexists(path) and path.lstat().st_size):
                 self._check_about(about)
                 return open_own(path)
-            results = open_own(path)  # first: a start that ends here can be resumed
+            open_own(path).close()  # first: a start that ends here can be resumed
             with atomic_write_text(self.folder / ABOUT_FILE) as file:
                 file.write(json.dumps(about, indent=2) + "\n")
-            return results
+            return open_own(path)
         except OSError as error:
             if error.errno is None or is_disk_full(error):  # with a message that is complete
                 raise

@@ -68,7 +68,7 @@ def check_recorded_settings(settings: object, path: str) -> None:
         ValueError: If one is missing, unknown, of another type or out of its range.
     """
     if not isinstance(settings, Mapping):
-        raise ValueError(f"Expected settings of a model in '{path}' but there are none. Copy the file again.")
+        raise ValueError(f"Expected settings of a model in '{path}' but they are no mapping. Copy the file again.")
     try:
         ModelSettings.model_validate(dict(settings))
     except ValidationError as error:

@@ -1,6 +1,7 @@
 """Check the saved states of optimizers and learning-rate schedules, which torch restores without looking."""
 
 from collections.abc import Mapping, Sequence
+from inspect import signature
 from typing import Any
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor, nn, optim
 from torch.optim import Optimizer
 
 from cxr_lightning.training.state_structure import StateError, check_structure, kind_of, leaf_pairs, shown
+from cxr_lightning.utils.plain_text import one_line_reason
 
 _ELEMENTWISE = (
     *(optim.Adadelta, optim.Adagrad, optim.Adam, optim.Adamax, optim.AdamW, optim.ASGD, optim.Muon, optim.NAdam),
@@ -24,6 +26,8 @@ _OF_MACHINE = (*_IMPLEMENTATION_FLAGS, "capturable", "differentiable")
 """Settings that a step on the CPU does without."""
 _COUNTS = ("last_epoch", "_step_count", "total_steps", "T_max")
 """Whole numbers in the states of schedules."""
+_DIVISORS = ("step_size", "T_i", "T_mult", "total_size", "step_ratio", "power")
+"""Numbers in the states of schedules that are divided by."""
 _SCHEDULED_KEYS = ("initial_lr", "max_lr", "min_lr", "base_momentum", "max_momentum")
 """Numbers that learning-rate schedules of torch add to an optimizer's groups."""
 _SCHEDULES = "_schedulers"
@@ -53,6 +57,9 @@ def check_optimizer(saved: Mapping[str, Any], optimizer: Optimizer, place: str) 
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     place = f"{place}.state"
     _check_keys(states, own["state"], len(parameters), place)
+    if type(optimizer) in (*_ELEMENTWISE, optim.Adafactor):
+        for number, group in enumerate(groups):
+            _check_settings(group, optimizer, f"{place.removesuffix('.state')}.param_groups.{number}")
     if isinstance(optimizer, optim.Adafactor):
         _check_factored(states, parameters, place)
     elif type(optimizer) in _ELEMENTWISE:
@@ -70,18 +77,20 @@ def _check_group(saved: Mapping[str, Any], own: Mapping[str, Any], optimizer: Op
     settings = {**optimizer.defaults, **own}
     if missing := [key for key, value in settings.items() if key not in saved and not _may_lack(optimizer, value)]:
         raise StateError(f"its `{place}` has no {missing[0]!r}")
-    check_structure(saved, {**settings, **{key: 0.0 for key in _SCHEDULED_KEYS if key in saved}}, place)
+    fresh = {**settings, **dict.fromkeys(_IMPLEMENTATION_FLAGS)}
+    fresh |= {key: 0.0 for key in _SCHEDULED_KEYS if key in saved}
+    check_structure(saved, fresh, place)
     for value, own_value, where in leaf_pairs(saved, settings, place):
-        if isinstance(own_value, int | float) and own_value >= 0 and not value >= 0:
-            raise StateError(f"its `{where}` is {shown(value)}, not such a number")
+        if isinstance(own_value, int | float) and own_value >= 0 and not (value is None or value >= 0):
+            raise StateError(f"its `{where}` is {shown(value)}, not a number from 0 on")
     for key, value in settings.items():
         if _flag_differs(saved.get(key, value), value, key):
             raise StateError(f"its `{place}.{key}` is {shown(saved[key])}, not as it is set")
 
 
 def _may_lack(optimizer: Optimizer, value: object) -> bool:
-    """Whether the state of another version of torch may lack a setting of a value: later ones are off by default."""
-    return type(optimizer) in _ELEMENTWISE and (value is None or value is False)
+    """Whether the state of another version of torch may lack a setting of a value: later ones are flags."""
+    return type(optimizer) in _ELEMENTWISE and (value is None or isinstance(value, bool))
 
 
 def _flag_differs(saved: Any, own: Any, key: str) -> bool:  # noqa: ANN401  # of a file, and of any optimizer
@@ -105,12 +114,28 @@ def _check_keys(saved: _States, begun: _States, number: int, place: str) -> None
 def _check_factored(saved: _States, parameters: Sequence[Tensor], place: str) -> None:
     """Refuse what are not Adafactor's means over some dimensions of the parameters."""
     for index, values in saved.items():
-        needed = _FACTORED_KEYS if parameters[index].ndim > 1 else _VECTOR_KEYS
+        shape = tuple(parameters[index].shape)
+        needed = _FACTORED_KEYS if len(shape) > 1 else _VECTOR_KEYS
         if not needed <= values.keys():
             raise StateError(f"its `{place}.{index}` has not all of {', '.join(sorted(needed))}")
         for name, value in values.items():
-            if not (_is_number(value, name) if name == "step" else _is_mean(value, parameters[index])):
+            shapes = {"variance": shape, "row_var": (*shape[:-1], 1), "col_var": (*shape[:-2], 1, *shape[-1:])}
+            has_shape = isinstance(value, Tensor) and name in shapes and tuple(value.shape) == shapes[name]
+            if not (_is_number(value, name) if name == "step" else has_shape):
                 raise StateError(f"its `{place}.{index}.{name}` does not fit the parameter")
+
+
+def _check_settings(saved: Mapping[str, Any], optimizer: Optimizer, place: str) -> None:
+    """Refuse settings of a group with which an optimizer of torch cannot be made, or makes no step."""
+    kind: Any = type(optimizer)
+    parameter = nn.Parameter(torch.zeros(2, 2))
+    parameter.grad = torch.ones(2, 2)
+    accepted = signature(kind).parameters.keys() - {"params", *_OF_MACHINE}
+    try:
+        kind([parameter], **{key: value for key, value in saved.items() if key in accepted}).step()
+    except Exception as error:  # of any type
+        reason = one_line_reason(error)
+        raise StateError(f"its `{place}` has settings with which {kind.__name__} makes no step ({reason})") from error
 
 
 def _state_after_a_step(optimizer: Optimizer, group: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -135,13 +160,6 @@ def _check_elementwise(saved: Mapping[str, Any], begun: Mapping[str, Any], param
         fits = isinstance(value, Tensor) and value.shape == parameter.shape if has_shape else _is_number(value, name)
         if not fits:
             raise StateError(f"its `{place}.{name}` is {shown(value)} that does not fit the parameter")
-
-
-def _is_mean(value: object, parameter: Tensor) -> bool:
-    """Whether a value may be a mean over some dimensions of a parameter."""
-    sizes = zip(value.shape, parameter.shape, strict=False) if isinstance(value, Tensor) else ()
-    is_tensor = isinstance(value, Tensor) and value.ndim == parameter.ndim
-    return is_tensor and all(size in (1, whole) for size, whole in sizes)
 
 
 def _is_number(value: Any, name: str) -> bool:  # noqa: ANN401  # whatever a file holds
@@ -169,6 +187,9 @@ def check_schedule(saved: Mapping[str, Any], schedule: Any, place: str) -> None:
         check_structure(saved[key], own[key], f"{place}.{key}", require_all_keys=True)
         for pair in leaf_pairs(saved[key], own[key], f"{place}.{key}"):
             _check_setting(*pair)
+    total, last = saved.get("total_steps"), saved.get("last_epoch")
+    if isinstance(total, int | float) and isinstance(last, int | float) and total < last:
+        raise StateError(f"its `{place}` has made {last} steps of {total}")
     inner = zip(saved.get(_SCHEDULES, ()), getattr(schedule, _SCHEDULES, ()), strict=False)
     for number, (state, one) in enumerate(inner):
         check_schedule(state, one, f"{place}.{_SCHEDULES}.{number}")
@@ -182,4 +203,6 @@ def _check_setting(saved: Any, own: Any, place: str) -> None:  # noqa: ANN401  #
         raise StateError(f"its `{place}` is {shown(saved)}, not {own!r}")
     is_whole = isinstance(saved, int | float) and float(saved).is_integer()  # 10.0 is 10 as a setting
     if name in _COUNTS and isinstance(own, int) and not (is_whole and saved >= min(own, 1)):
-        raise StateError(f"its `{place}` is {shown(saved)}, not such a number")
+        raise StateError(f"its `{place}` is {shown(saved)}, not a whole number of steps")
+    if name in _DIVISORS and own > 0 and not saved > 0:
+        raise StateError(f"its `{place}` is {shown(saved)}, not a number above 0")

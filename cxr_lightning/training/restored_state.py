@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from cxr_lightning.training.optimizer_state import check_optimizer, check_schedule
 from cxr_lightning.training.state_structure import (
     MAX_COUNT,
+    RestoredStateError,
     StateError,
     check_structure,
     kind_of,
@@ -37,10 +38,6 @@ _RESTORING_MODULE, _RESTORING_FUNCTIONS = "checkpoint_connector", ("restore", "_
 """Last part of the name of the module with which Lightning restores a training, and beginnings of its functions."""
 _OWN_PACKAGES = ("pytorch_lightning.", "cxr_lightning.")
 """Packages whose callbacks always save the same keys."""
-
-
-class RestoredStateError(ValueError):
-    """A checkpoint whose training cannot be restored."""
 
 
 def check_progress(path: str, content: Mapping[str, Any], trainer: pl.Trainer, parameters: Collection[str]) -> None:

@@ -15,14 +15,10 @@ from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.report.wording import data_title
 from cxr_lightning.training.callbacks import BestCheckpoint, History, LastCheckpoint
 from cxr_lightning.training.callbacks.resumed_run import ResumedRun
-from cxr_lightning.training.restored_state import (
-    RestoredStateError,
-    check_progress,
-    explain_restoring,
-    is_from_restoring,
-)
+from cxr_lightning.training.restored_state import check_progress, explain_restoring, is_from_restoring
 from cxr_lightning.training.resume import check_epochs_left, check_fits, check_resumable, is_stopped, read_resumable
 from cxr_lightning.training.run_settings import RunSettings, write_settings
+from cxr_lightning.training.state_structure import RestoredStateError
 from cxr_lightning.training.summary import summarize_run, write_summary
 from cxr_lightning.utils.precision import exact_float32
 from cxr_lightning.utils.signals import raise_if_stopped
@@ -137,8 +133,7 @@ def _fit(trainer: pl.Trainer, model: ChestXRayClassifier, datamodule: ChestXRayD
     try:
         trainer.fit(model, datamodule, ckpt_path=ckpt_path, weights_only=True)
     except Exception as error:
-        is_told = isinstance(error, RestoredStateError)
-        if ckpt_path is None or is_told or not is_from_restoring(error):
+        if ckpt_path is None or isinstance(error, RestoredStateError) or not is_from_restoring(error):
             raise
         raise explain_restoring(error, ckpt_path) from error
     if trainer.global_step == 0:

@@ -19,6 +19,10 @@ class StateError(ValueError):
     """Reason why a saved state is refused, as a clause."""
 
 
+class RestoredStateError(ValueError):
+    """A checkpoint whose training cannot be restored."""
+
+
 def check_structure(saved: object, fresh: object, place: str, *, require_all_keys: bool = False) -> None:
     """Refuse a saved state of another structure than a fresh one.
 

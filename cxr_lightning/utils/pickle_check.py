@@ -21,7 +21,7 @@ _MAX_PICKLE_BYTES = 8 << 20
 """Maximum size of the pickle, which holds no tensors' numbers; that of a large training has less than a megabyte. torch
 reads a megabyte in a second or so."""
 _MAX_OBJECTS = 100_000
-"""Maximum number of tensors and the like that a file describes."""
+"""Maximum number of objects that a file describes beside plain values; a tensor takes two: its numbers, its shape."""
 _MAX_MEMBERS = 100_000
 """Maximum number of files in an archive, each of which holds one tensor's numbers."""
 _ARCHIVE_START = b"PK\x03\x04"
@@ -33,12 +33,13 @@ _TYPE_NAMES = re.compile(r"\w+Storage|bfloat16|bool|(c?q?u?int|float|complex|qui
 """Names of torch's types of numbers and of storages, which a file only names."""
 _REBUILDING = ("torch._utils", "torch._tensor", "torch.nn.parameter", "torch.storage", "torch.serialization")
 _REBUILDING_NAMES = re.compile(
-    r"_rebuild_(tensor(_v[23])?|parameter|parameter_with_state)|Parameter|UntypedStorage|TypedStorage|_get_layout"
+    r"_rebuild_(tensor(_v[23])?|parameter)|Parameter|UntypedStorage|TypedStorage|_get_layout"
 )
 _OTHER_TENSORS = {
     "_rebuild_sparse_tensor": "a sparse tensor",
     "_rebuild_qtensor": "a quantized tensor",
     "_rebuild_meta_tensor_no_storage": "a tensor without numbers",
+    "_rebuild_parameter_with_state": "a parameter with attributes",
     "_rebuild_from_type_v2": "a tensor with attributes, or of a class of its own",
 }
 """What torch would also make, by the name of the function that does."""
@@ -60,7 +61,7 @@ class _Inert:
     def __new__(cls, *_: object) -> Self:
         _Inert.made += 1
         if _Inert.made > _MAX_OBJECTS:
-            raise UnsafePickleError(f"it describes more than {_MAX_OBJECTS:,} tensors")
+            raise UnsafePickleError(f"it describes more than {_MAX_OBJECTS:,} objects")
         return super().__new__(cls)
 
     def __init__(self, *_: object) -> None: ...
@@ -170,7 +171,7 @@ def read_pickles(path: Path) -> None:
         is_archive = file.read(len(_ARCHIVE_START)) == _ARCHIVE_START  # as torch decides
         file.seek(0)
         storages = _read_archive(file) if is_archive else _read_legacy(file)
-        if sum(storages.values()) > file.seek(0, SEEK_END):
+        if sum(storages.values()) > file.seek(0, SEEK_END):  # a number takes at least a byte
             raise UnsafePickleError("it describes more numbers than it holds")
 
 

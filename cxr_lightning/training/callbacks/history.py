@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 from pydantic import TypeAdapter, ValidationError
 
 from cxr_lightning.report.loss_curve import loss_curve
+from cxr_lightning.training.state_structure import RestoredStateError
 from cxr_lightning.utils.csv_files import TableWriter
 from cxr_lightning.utils.file_names import CURVE_FILE, HISTORY_FILE
 from cxr_lightning.utils.io import atomic_write_text
@@ -58,16 +59,16 @@ class History(pl.Callback):
         """Restore the rows of the run that is resumed.
 
         Raises:
-            ValueError: If they are no rows of a history.
+            RestoredStateError: If they are no rows of a history.
         """
         try:
             self.rows = _ROWS.validate_python(state_dict["rows"], strict=True)
         except ValidationError as error:
-            raise ValueError(
+            raise RestoredStateError(
                 f"Expected the history of a run in the checkpoint but in it, {describe_errors(error)}. Copy it again."
             ) from error
         if not all(set(_COLUMNS) <= set(row) for row in self.rows):
-            raise ValueError(f"Expected a history with {', '.join(_COLUMNS)} in the checkpoint. Copy it again.")
+            raise RestoredStateError(f"Expected a history with {', '.join(_COLUMNS)} in the checkpoint. Copy it again.")
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the timers; Lightning does not start an epoch again that a run is resumed within."""

@@ -23,6 +23,7 @@ from pytorch_lightning.callbacks import (
 )
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from cxr_lightning.training.state_structure import RestoredStateError
 from cxr_lightning.utils.trainer_callbacks import callbacks_of
 
 logger = logging.getLogger(__name__)
@@ -104,7 +105,7 @@ class LightningCallbacks(pl.Callback):
     ) -> None:
         """Refuse to resume while averaging weights, also from a checkpoint that ``resume=auto`` has found."""
         if callbacks_of(trainer, StochasticWeightAveraging):
-            raise ValueError(_AVERAGING_RESUMED)
+            raise RestoredStateError(_AVERAGING_RESUMED)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Restore what Lightning does not, and check that a learning rate was found."""

@@ -1,6 +1,7 @@
 """What a resumed run takes from its checkpoint, and what from its own configuration."""
 
 import logging
+import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -90,8 +91,9 @@ class ResumedRun(pl.Callback):
     ) -> dict[str, Any]:
         """A callback's state with its files in the run's folder; without them if they are none of this training."""
         folder = callback.dirpath
-        former = state.get("dirpath")
-        if not isinstance(former, str) or folder is None or not _keeps_own_files(state, Path(former), callback):
+        former = str(state.get("dirpath"))
+        is_folder = Path(former).is_absolute() and os.path.normpath(former) == former
+        if folder is None or not is_folder or not _keeps_own_files(state, Path(former), callback):
             moved, problem = {**state, "dirpath": folder}, "not all checkpoints that it names are the callback's own"
         else:
             moved = _replace_folder(state, former, str(folder))

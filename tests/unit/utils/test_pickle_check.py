@@ -216,7 +216,7 @@ def test_a_file_holds_the_numbers_of_its_tensors(change: Callable[[bytes], bytes
         (lambda: call("torch.storage", "TypedStorage", number(10**9)), "it makes numbers without holding them"),
         (lambda: call("torch", "FloatStorage", number(10**9)), "it makes numbers without holding them"),
         (lambda: b"(K\x01tQ", "it refers to numbers in another way than torch"),
-        (lambda: b"](" + b"ctorch\ndevice\n)R" * 100_001 + b"e", "it describes more than 100,000 tensors"),
+        (lambda: b"](" + b"ctorch\ndevice\n)R" * 100_001 + b"e", "it describes more than 100,000 objects"),
         (lambda: b"](" + b"N" * (8 << 20) + b"e", "its pickle has more than 8,388,608 bytes"),
     ],
     ids=["untyped", "typed", "float", "reference", "many", "long"],
@@ -249,9 +249,11 @@ def test_bytes_and_complex_numbers_are_plain_values(tmp_path: Path) -> None:
     assert load_safely(str(tmp_path / "x.pt")) == content
 
 
-def test_a_tensor_with_attributes_is_refused_as_that(tmp_path: Path) -> None:
-    tensor = torch.ones(2)
-    tensor.origin = "NIH"  # type: ignore[attr-defined]
+@pytest.mark.parametrize("make", [torch.ones, lambda size: torch.nn.Parameter(torch.ones(size))])
+def test_a_tensor_with_attributes_is_refused_as_that(make: Callable[[int], torch.Tensor], tmp_path: Path) -> None:
+    """They would take the place of its methods."""
+    tensor = make(2)
+    tensor.numel = 5  # type: ignore[assignment, method-assign]
     torch.save({"weight": tensor}, tmp_path / "x.pt")
-    with pytest.raises(ValueError, match="it holds a tensor with attributes"):
+    with pytest.raises(ValueError, match=r"it holds a (tensor|parameter) with attributes"):
         load_safely(str(tmp_path / "x.pt"))
