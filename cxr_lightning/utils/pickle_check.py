@@ -10,6 +10,7 @@ import re
 import zipfile
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping
+from io import BytesIO
 from os import SEEK_END
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, Self
@@ -177,32 +178,19 @@ def read_pickles(path: Path) -> None:
 
 def _read_legacy(file: BinaryIO) -> Mapping[str, int]:
     """Read the pickles of the former format, which lists the storages that it holds: torch fills these alone."""
-    limited = _Limited(file)
-    for _ in range(_LEGACY_PICKLES):
-        reader = _Reader(limited)
-        reader.load()
-    listed = _Reader(limited).load()
+    start = BytesIO(file.read(_MAX_PICKLE_BYTES))
+    try:
+        for _ in range(_LEGACY_PICKLES):
+            reader = _Reader(start)
+            reader.load()
+        listed = _Reader(start).load()
+    except (EOFError, pickle.UnpicklingError) as error:
+        if not file.read(1):
+            raise
+        raise UnsafePickleError(f"its pickles have more than {_MAX_PICKLE_BYTES:,} bytes") from error
     if not isinstance(listed, list) or {*listed} != {*reader.storages}:
         raise UnsafePickleError("it does not hold the numbers that it describes")
     return reader.storages
-
-
-class _Limited:
-    """The start of a file, in which the pickles of the former format are."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-
-    def read(self, size: int) -> bytes:
-        return self._checked(self._file.read(size))
-
-    def readline(self) -> bytes:
-        return self._checked(self._file.readline(_MAX_PICKLE_BYTES + 1))
-
-    def _checked(self, content: bytes) -> bytes:
-        if self._file.tell() > _MAX_PICKLE_BYTES:
-            raise UnsafePickleError(f"its pickles have more than {_MAX_PICKLE_BYTES:,} bytes")
-        return content
 
 
 def _read_archive(file: BinaryIO) -> Mapping[str, int]:

@@ -269,19 +269,27 @@ def finetuning(groups: object) -> dict[str, Any]:
     return {"internal_optimizer_metadata": groups, "previous_backbone_lr": None}
 
 
-def progress(callback: pl.Callback, state: dict[str, Any], **more: object) -> None:
-    """Check the progress of a training with a callback's state."""
+def progress_of(callback: pl.Callback, **more: object) -> Callable[[dict[str, Any]], None]:
+    """The check of the progress of a training with a callback, given the callback's state."""
     trainer = pl.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, callbacks=[callback])
-    content = {
-        "loops": {"fit_loop": trainer.fit_loop.state_dict()},
-        "callbacks": {callback.state_key: state},
-        "optimizer_states": [],
-        "lr_schedulers": [],
-        "epoch": 1,
-        "global_step": 4,
-        **more,
-    }
-    check_progress("x.ckpt", content, trainer, ["a", "b"])
+
+    def check(state: dict[str, Any]) -> None:
+        content = {
+            "loops": {"fit_loop": trainer.fit_loop.state_dict()},
+            "callbacks": {callback.state_key: state},
+            "optimizer_states": [],
+            "lr_schedulers": [],
+            "epoch": 1,
+            "global_step": 4,
+            **more,
+        }
+        check_progress("x.ckpt", content, trainer, ["a", "b"])
+
+    return check
+
+
+def progress(callback: pl.Callback, state: dict[str, Any], **more: object) -> None:
+    progress_of(callback, **more)(state)
 
 
 @pytest.mark.parametrize(
@@ -444,16 +452,16 @@ CALLBACKS: tuple[Callable[[], pl.Callback], ...] = (
 
 @pytest.mark.parametrize("make", CALLBACKS, ids=["early stopping", "timer", "model checkpoint", "last checkpoint"])
 def test_any_altered_state_of_a_callback_is_refused_or_can_be_used(make: Callable[[], pl.Callback]) -> None:
-    state = copy.deepcopy(make().state_dict())
-    progress(make(), copy.deepcopy(state))
+    state, check = copy.deepcopy(make().state_dict()), progress_of(make())
+    check(copy.deepcopy(state))
     for place in places(state):
         with pytest.raises(RestoredStateError, match=rf"`callbacks\.\w+(\.[\w.]+)?` has no '{place[-1]}'"):
-            progress(make(), altered(state, place, remove))
+            check(altered(state, place, remove))
     contents = [altered(state, place, replace_by(value)) for place in places(state) for value in VALUES]
     refused = 0
     for content in contents:
         try:
-            progress(make(), content)
+            check(content)
         except RestoredStateError:
             refused += 1
             continue
