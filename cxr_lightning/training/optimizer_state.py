@@ -158,7 +158,7 @@ def _check_elementwise(saved: Mapping[str, Any], begun: Mapping[str, Any], param
         own = begun.get(name, value)
         has_shape = isinstance(own, Tensor) and own.ndim > 0
         fits = isinstance(value, Tensor) and value.shape == parameter.shape if has_shape else _is_number(value, name)
-        if not fits:
+        if not fits or (isinstance(own, Tensor) and not isinstance(value, Tensor)):
             raise StateError(f"its `{place}.{name}` is {shown(value)} that does not fit the parameter")
 
 
