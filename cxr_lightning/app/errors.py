@@ -177,6 +177,8 @@ def describe_refused(error: BaseException) -> str:
     Example:
         >>> describe_refused(HydraException("In 'experiment/x': no such thing."))
         "Expected settings that Hydra can compose but: In 'experiment/x': no such thing. Correct 'experiment/x'."
+        >>> describe_refused(HydraException("Cannot find primary config 'x'. Check that it's there.")).split(". ")[-1]
+        "Correct 'x'."
     """
     text = message_of(error).partition("Config search path:")[0].strip()
     if text.startswith("Expected"):

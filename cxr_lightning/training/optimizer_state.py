@@ -52,14 +52,14 @@ def check_optimizer(saved: Mapping[str, Any], optimizer: Optimizer, place: str) 
     if missing := [key for key in ("param_groups", "state") if saved.get(key) is None]:
         raise StateError(f"it has no `{place}.{missing[0]}`")
     groups, states = saved["param_groups"], saved["state"]
+    is_known = type(optimizer) in (*_ELEMENTWISE, optim.Adafactor)
     for number, (group, own_group) in enumerate(zip(groups, own["param_groups"], strict=True)):
         _check_group(group, own_group, optimizer, f"{place}.param_groups.{number}")
+        if is_known:
+            _check_settings(group, optimizer, f"{place}.param_groups.{number}")
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     place = f"{place}.state"
     _check_keys(states, own["state"], len(parameters), place)
-    if type(optimizer) in (*_ELEMENTWISE, optim.Adafactor):
-        for number, group in enumerate(groups):
-            _check_settings(group, optimizer, f"{place.removesuffix('.state')}.param_groups.{number}")
     if isinstance(optimizer, optim.Adafactor):
         _check_factored(states, parameters, place)
     elif type(optimizer) in _ELEMENTWISE:

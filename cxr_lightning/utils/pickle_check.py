@@ -26,7 +26,7 @@ _MAX_OBJECTS = 100_000
 _MAX_MEMBERS = 100_000
 """Maximum number of files in an archive, each of which holds one tensor's numbers."""
 _ARCHIVE_START = b"PK\x03\x04"
-_NOT_OF_TORCH = "it is an archive that torch would not have written"
+_NOT_OF_TORCH = "it is an archive that is cut off, or that torch would not have written"
 _LEGACY_PICKLES = 4
 """Number of pickles at the start of a file in the format of before 2020: a mark, a version, the system and the content;
 the names of the storages that follow are the next one."""
@@ -196,7 +196,7 @@ def _read_legacy(file: BinaryIO) -> Mapping[str, int]:
 def _read_archive(file: BinaryIO) -> Mapping[str, int]:
     """Read the pickle of an archive, in which torch's own reader, which ignores case, finds the same one."""
     if not has_one_directory(file):
-        raise UnsafePickleError("it is an archive that is cut off, or that torch would not have written")
+        raise UnsafePickleError(_NOT_OF_TORCH)
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
         unpacked = sum(member.file_size for member in members)

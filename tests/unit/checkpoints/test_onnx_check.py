@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from cxr_lightning.checkpoints import onnx_check_results
+from cxr_lightning.checkpoints import onnx_check, onnx_check_results
 from cxr_lightning.checkpoints.onnx_check import handle_onnx_check, max_batch
 from cxr_lightning.checkpoints.onnx_check_results import refusal_of
 from cxr_lightning.checkpoints.onnx_graph import graph_problem
@@ -421,3 +422,16 @@ def test_a_division_of_floats_is_no_danger() -> None:
     model = onnx.load(FILE)
     division("Div", TensorProto.FLOAT)(model)
     assert graph_problem(model) == ""
+
+
+@pytest.mark.parametrize(("size", "sizes"), [(64, [1, 1, 1, 16]), (512, [1, 1, 1]), (1024, [1])])
+def test_a_large_image_is_run_once(size: int, sizes: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    run: list[int] = []
+
+    def note(session: object, images: NDArray[np.uint8], labels: int) -> list[NDArray[np.float64]]:
+        run.append(len(images))
+        return [np.zeros((len(images), labels))]
+
+    monkeypatch.setattr(onnx_check, "_run", note)
+    onnx_check._check_probabilities(None, LABELS, size)
+    assert run == sizes

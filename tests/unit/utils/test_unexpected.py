@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cxr_lightning.utils.unexpected import describe_unexpected
+from cxr_lightning.utils.unexpected import describe_unexpected, message_of
 
 
 def raised(text: str) -> ZeroDivisionError:
@@ -39,3 +39,9 @@ def test_a_temporary_folder_takes_the_place_of_one_that_cannot_be_written(
 def test_the_traceback_of_a_loader_process_is_not_in_the_sentence(tmp_path: Path) -> None:
     text = "Caught KeyError in DataLoader worker process 0.\nOriginal Traceback (most recent call last):\nKeyError: 'a'"
     assert describe_unexpected(raised(text), tmp_path).startswith("ZeroDivisionError: 'a' (unexpected")
+
+
+def test_an_error_of_the_system_says_what_was_expected() -> None:
+    text = message_of(PermissionError(13, "Permission denied", "x.ckpt"))
+    assert text == "Expected to use 'x.ckpt' but got: Permission denied. Check the path and its permissions."
+    assert message_of(OSError("Expected a file.")) == "Expected a file."
