@@ -1,7 +1,8 @@
 """Finding names, their order, and how label files spell them."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
 from cxr_lightning.utils.plain_text import hidden_characters, shorten, visible
 
@@ -40,6 +41,11 @@ WALKTHROUGH_LABELS: tuple[str, ...] = (
     "Consolidation",
 )
 """The same findings in the order of the Keras walk-through's output units."""
+
+UncertainMeaning = Literal["ignore", "zeros", "ones"]
+"""What a label that a file states as uncertain is taken for: nothing that is known, absent, or present."""
+
+_MEANINGS = {"ignore": "unknown", "zeros": "absent", "ones": "present"}
 
 NO_FINDING = "No Finding"
 MAX_LABELS = 1_000
@@ -85,6 +91,23 @@ def check_labels(labels: Sequence[str]) -> tuple[str, ...]:
     return names
 
 
+def nih_finding(name: str) -> str:
+    """NIH's spelling of a finding that differs from it in letter case, blanks, hyphens or underscores alone.
+
+    Example:
+        >>> nih_finding("Pleural Thickening"), nih_finding("No finding"), nih_finding("Maas")
+        ('Pleural_Thickening', 'No Finding', 'Maas')
+    """
+    return _NIH_SPELLINGS.get(_letters(name), name)
+
+
+def _letters(name: str) -> str:
+    return "".join(letter for letter in name.casefold() if letter not in " _-")
+
+
+_NIH_SPELLINGS = {_letters(name): name for name in (*NIH_LABELS, NO_FINDING)}
+
+
 def split_findings(text: str) -> list[str]:
     """The names in one ``Finding Labels`` cell, known or not, ``No Finding`` among them.
 
@@ -110,3 +133,18 @@ def encode_findings(findings: Iterable[str]) -> str:
         'No Finding'
     """
     return _SEPARATOR.join(sorted(findings)) or NO_FINDING
+
+
+def describe_uncertain(uncertain: Mapping[str, tuple[int, str]]) -> str:
+    """The number of uncertain labels of each finding, and what they were taken for.
+
+    Args:
+        uncertain: Number of images and an ``UncertainMeaning``, by label.
+
+    Example:
+        >>> describe_uncertain({"Edema": (12, "zeros")})
+        'Edema 12, taken as absent'
+    """
+    return "; ".join(
+        f"{label} {count:,}, taken as {_MEANINGS[meaning]}" for label, (count, meaning) in uncertain.items()
+    )

@@ -7,6 +7,8 @@ from omegaconf import MISSING
 
 from cxr_lightning.app.number_rules import DATA_RANGES, is_number, numbers_out_of_range
 from cxr_lightning.app.written_arguments import written_attribute
+from cxr_lightning.data.label_meaning import check_label_map, check_meanings
+from cxr_lightning.data.metadata_cells import parse_view
 from cxr_lightning.data.setting_rules import root_problem, skipping_problem
 from cxr_lightning.labels import check_labels
 from cxr_lightning.utils.suggestions import did_you_mean
@@ -41,6 +43,7 @@ def data_contradictions(data: Mapping[str, Any]) -> Iterator[str]:
     yield from numbers_out_of_range(data, DATA_RANGES, "data.")
     yield from _absent_folder(data)
     yield from _label_problems(data)
+    yield from _meaning_problems(data)
     yield from _view_problems(data)
     val, test = data.get("val_fraction"), data.get("test_fraction")
     if data.get("split") == "patient" and is_number(val) and is_number(test) and val + test >= 1:
@@ -87,11 +90,28 @@ def _label_problems(data: Mapping[str, Any]) -> Iterator[str]:
     except ValueError as error:
         yield str(error)
         return
-    known = layout_attribute(data, "known_labels")
+    known = None if data.get("label_map") else layout_attribute(data, "known_labels")
     for label in labels:
         if known is not None and label not in known:
             hint = did_you_mean(label, known) or f"They are {', '.join(known)}."
             yield f"Expected findings of the data set as 'data.labels' but got '{label}'. {hint}"
+
+
+def _meaning_problems(data: Mapping[str, Any]) -> Iterator[str]:
+    """What is wrong with ``label_map`` and ``uncertain``."""
+    label_map, uncertain = data.get("label_map"), data.get("uncertain")
+    if not isinstance(label_map, Mapping | None) or not isinstance(uncertain, str | Mapping | None):
+        return  # told as wrong types
+    try:
+        check_meanings(label_map, uncertain)
+    except ValueError as error:
+        yield str(error)
+    known, labels = layout_attribute(data, "known_labels"), data.get("labels")
+    if label_map and known is not None and isinstance(labels, list | tuple | None):
+        try:
+            check_label_map(label_map, known, labels)
+        except ValueError as error:
+            yield str(error)
 
 
 def _view_problems(data: Mapping[str, Any]) -> Iterator[str]:
@@ -106,5 +126,5 @@ def _view_problems(data: Mapping[str, Any]) -> Iterator[str]:
         yield "Expected no 'data.views' with files that do not tell them. Leave it out."
     elif argument is not None and isinstance(source, Mapping) and source.get(argument) is None:
         yield f"Expected 'data.source.{argument}' beside 'data.views' but it is null. Set it, or leave both out."
-    elif known is not None and {str(view).upper() for view in views} - {*known}:
+    elif known is not None and {parse_view(str(view)) for view in views} - {*known}:
         yield f"Expected views among {list(known)} in 'data.views' but got {list(views)}. Correct them."

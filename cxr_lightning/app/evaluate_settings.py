@@ -3,7 +3,7 @@
 ``conf/evaluate.yaml`` repeats the defaults and the meanings for those who read it; a test compares them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,6 +18,7 @@ from cxr_lightning.app.train_settings import Folders
 from cxr_lightning.app.value_check import Settings
 from cxr_lightning.data.setting_rules import MAX_WORKERS
 from cxr_lightning.imaging.reader import Interpolation
+from cxr_lightning.labels import UncertainMeaning
 from cxr_lightning.metrics.operating_points import parse_rules
 from cxr_lightning.utils.command_line import override_key
 from cxr_lightning.utils.latest_model import LATEST
@@ -84,6 +85,10 @@ class EvaluateSettings(Settings):
     )
     root: str | None = Field(None, description="the data set's folder, if it is not where it was in training")
     split: Literal["test", "val", "train"] = Field("test", description="test, val or train")
+    uncertain: UncertainMeaning | Mapping[str, UncertainMeaning] | None = Field(
+        None,
+        description="what -1 in a label column means: ignore (unknown), zeros or ones; null: as in data or training",
+    )
     operating_points: Sequence[str] = Field(
         ("youden", "f1", "sensitivity@0.95", "specificity@0.9"), description="thresholds chosen on validation"
     )

@@ -83,6 +83,7 @@ def build_datamodule(
         "num_workers": settings.num_workers,
         "cache": settings.cache,
         "cache_dir": f"{settings.paths.cache_dir}/images",
+        **({} if settings.uncertain is None else {"uncertain": settings.uncertain}),
     }
     if settings.data is not None:
         labels = list(settings.data.get("labels") or model_labels)

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue, ValidationInfo, field_validator, model_validator
 
 from cxr_lightning.imaging.reader import BadImagePolicy, Interpolation
+from cxr_lightning.labels import UncertainMeaning
 from cxr_lightning.metrics.calibration import CalibrationMethod
 from cxr_lightning.models.settings_model import ImageSize, Labels, ModelSettings
 from cxr_lightning.utils.file_names import METADATA_FORMAT
@@ -61,6 +62,10 @@ class DataSettings(StoredValues):
     """Layout of the data set's files."""
     labels: Labels
     """Finding names of the data, in output order."""
+    label_map: dict[str, str] | None = None
+    """Findings by the names of label columns that are spelled in another way."""
+    uncertain: UncertainMeaning | dict[str, UncertainMeaning] | None = None
+    """What uncertain labels were taken for, in all findings or by finding; null if there are none."""
     split: str
     """How the data were divided, such as official."""
     seed: int = 0
@@ -89,6 +94,15 @@ class DataSettings(StoredValues):
     """Number of images in a batch."""
 
 
+class UncertainRecord(StoredValues):
+    """Uncertain labels of a finding."""
+
+    images: Count
+    """Number of images whose label is uncertain."""
+    taken: UncertainMeaning
+    """What they were taken for."""
+
+
 class TrainingData(StoredValues):
     """What identifies the data of a training."""
 
@@ -106,6 +120,10 @@ class TrainingData(StoredValues):
     """Number of images that were excluded because their patient is in a later split too."""
     rejected: Count
     """Number of images that cannot be read."""
+    remarks: list[str] = Field(default_factory=list)
+    """What a user should know of the files, as clauses."""
+    uncertain: dict[str, UncertainRecord] = Field(default_factory=dict)
+    """Uncertain labels by finding."""
     subset: bool
     """Whether only a part of the images was drawn."""
     settings: DataSettings

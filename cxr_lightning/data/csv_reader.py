@@ -2,21 +2,20 @@
 
 import csv
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from types import MappingProxyType
 
 import pandas as pd
 
-from cxr_lightning.data.csv_rows import TableTooLargeError, csv_rows, first_header_line
+from cxr_lightning.data.csv_rows import DamagedTableError, TableTooLargeError, csv_rows
 from cxr_lightning.data.table_problems import TableProblems, collector, quoted_names
 from cxr_lightning.utils.paths import file_problem, is_lfs_pointer
 from cxr_lightning.utils.plain_text import shorten
 from cxr_lightning.utils.regular_files import FileTooLargeError, NotRegularFileError
 from cxr_lightning.utils.suggestions import did_you_mean
 
-_OTHER_DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _SHOWN_COLUMNS = 30
 _MAX_SUGGESTIONS = 5
 """Number of columns that are not there for which a message suggests others."""
@@ -27,23 +26,25 @@ def read_table(
     path: Path,
     columns: Sequence[str],
     *,
+    optional: Collection[str] = (),
     fix_header: Callable[[list[str]], list[str]] | None = None,
     settings: Mapping[str, str] = _NO_SETTINGS,
     is_download: bool = False,
     problems: TableProblems | None = None,
 ) -> pd.DataFrame:
-    """Read the named columns of a CSV file as text, with line numbers for later messages.
+    """Read the named columns of a text table, with line numbers for later messages.
 
     Args:
-        path: A UTF-8 file whose first line names the columns.
+        path: A file as :func:`~cxr_lightning.data.csv_rows.csv_rows` reads it, whose first row names the columns.
         columns: Names that must be there, each once.
+        optional: Those of them that may be absent.
         fix_header: Repairs a header that is known to be malformed.
         settings: Settings that name the columns, by column, for the messages; the one that names the file is ``""``.
         is_download: Whether the file is one that users download, with names of columns that no setting gives.
         problems: Collects what is wrong, instead of an error; columns and lines that cannot be used are left out.
 
     Returns:
-        One row per line, text without surrounding blanks; the index is the line's number minus 2.
+        The columns that are there, text without surrounding blanks; the index is the line's number minus 2.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -53,78 +54,106 @@ def read_table(
         columns = list(dict.fromkeys(columns))  # one column may have two uses
         table = pd.DataFrame(dtype=object)
         with found.collected():
-            table = _read_columns(path, columns, fix_header, settings, is_download, found)
+            table = _read_columns(path, columns, frozenset(optional), fix_header, settings, is_download, found)
     return table
 
 
 def _read_columns(
     path: Path,
     columns: Sequence[str],
+    optional: frozenset[str],
     fix_header: Callable[[list[str]], list[str]] | None,
     settings: Mapping[str, str],
     is_download: bool,
     problems: TableProblems,
 ) -> pd.DataFrame:
-    with closing(_parse(path, settings.get("", ""))) as rows:
-        first = next(rows)
+    with closing(_parse(path, settings.get("", ""), columns)) as rows:
+        _, first = next(rows)
         header = fix_header(first) if fix_header else first
         while header and not header[-1]:  # commas at a line's end add nothing
             header.pop()
+        header = _with_spelling_of(columns, header) if is_download else header
         counts = Counter(header)
         positions = {name: position for position, name in enumerate(header) if counts[name] == 1}
         positions = {column: positions[column] for column in columns if column in positions}
-        if not positions:
-            check_delimiter(first, columns, path)
-        if len(positions) < len(columns):
-            problems.add(_column_error(header, columns, path, settings, is_download))
+        expected = [column for column in columns if counts[column] or column not in optional]
+        if len(positions) < len(expected):
+            problems.add(_column_error(header, expected, path, settings, is_download))
         return _read_cells(rows, positions, len(header), path, problems)
 
 
+def _with_spelling_of(columns: Sequence[str], header: Sequence[str]) -> list[str]:
+    """A header in which columns that differ in letter case, blanks or underscores alone are spelled as requested."""
+    spellings = Counter(map(_spelling, header))
+    spelled = {_spelling(column): column for column in columns if column not in header}
+    return [
+        spelled.get(_spelling(name), name) if name not in columns and spellings[_spelling(name)] == 1 else name
+        for name in header
+    ]
+
+
+def _spelling(name: str) -> str:
+    return " ".join(name.replace("_", " ").split()).casefold()
+
+
 def _read_cells(
-    rows: Iterable[list[str]], positions: Mapping[str, int], width: int, path: Path, problems: TableProblems
+    rows: Iterable[tuple[int, list[str]]],
+    positions: Mapping[str, int],
+    width: int,
+    path: Path,
+    problems: TableProblems,
 ) -> pd.DataFrame:
     """The columns at some positions of the rows that have a table's width."""
     cells: dict[str, list[str]] = {column: [] for column in positions}
     places = [(cells[column].append, position) for column, position in positions.items()]
     lines, wrong = [], [0, 0, 0]  # number of lines that differ, the first one, and its number of fields
     known: dict[str, str] = {}  # one text for equal cells: most are
-    for line, row in enumerate(rows):
+    for line, row in rows:
         while len(row) > width and not row[-1].strip():
             row.pop()
         if not row:
             continue
         if len(row) != width:
-            wrong = [wrong[0] + 1, *(wrong[1:] if wrong[0] else (line + 2, len(row)))]
+            wrong = [wrong[0] + 1, *(wrong[1:] if wrong[0] else (line, len(row)))]
             continue
-        lines.append(line)
+        lines.append(line - 2)
         for append, position in places:
             text = row[position].strip()
             append(known.setdefault(text, text))
     if wrong[0]:
         error = ValueError(
             f"Expected {width} fields on every line of '{path}', as in its header, but {wrong[0]} differ, "
-            f"first line {wrong[1]} with {wrong[2]}. Correct the lines or quote fields that hold commas."
+            f"first line {wrong[1]} with {wrong[2]}. Correct the lines or quote fields that hold the character between "
+            "fields."
         )
         problems.add(error, "rows")
     return pd.DataFrame(cells, index=lines, columns=list(positions), dtype=object)
 
 
-def read_header(path: Path, setting: str = "") -> list[str]:
-    """Read the column names of a CSV file; ``setting`` is the one that names it, for the messages."""
-    with closing(_parse(path, setting)) as rows:
-        return next(rows)
+def read_header(path: Path, setting: str = "", columns: Collection[str] = ()) -> list[str]:
+    """Read the column names of a text table.
+
+    Args:
+        path: The table.
+        setting: The setting that names it, for the messages.
+        columns: Columns that it may have, by which the character between cells is recognized.
+    """
+    with closing(_parse(path, setting, columns)) as rows:
+        return next(rows)[1]
 
 
-def _parse(path: Path, setting: str = "") -> Generator[list[str], None, None]:
-    """The cells of each line, of which there is at least one; ``setting`` is the one that names the file."""
+def _parse(
+    path: Path, setting: str = "", columns: Collection[str] = ()
+) -> Generator[tuple[int, list[str]], None, None]:
+    """The line's number and the cells of each row, of which there is at least one; see :func:`read_header`."""
     try:
-        rows = csv_rows(path)
-        header = next(rows, [])
+        rows = csv_rows(path, columns)
+        line, header = next(rows, (0, []))
         if not header:
             raise ValueError(f"Expected text from the first line of '{path}' on but that is empty. Download it again.")
         if is_lfs_pointer(header[0].encode()):
             raise ValueError(f"Expected a table or list in '{path}' but it is a Git-LFS pointer. Run `git lfs pull`.")
-        yield [name.strip() for name in header]
+        yield line, [name.strip() for name in header]
         yield from rows
     except (FileNotFoundError, NotADirectoryError):
         found = file_problem(path) if path.is_symlink() else "there is none"
@@ -140,13 +169,14 @@ def _parse(path: Path, setting: str = "") -> Generator[list[str], None, None]:
         raise ValueError(
             f"Expected a table in '{path}' but {error}. Use the part of it that has the images and labels."
         ) from None
+    except DamagedTableError as error:
+        raise ValueError(f"Expected a table or list in '{path}' but {error}. Get it again.") from error
     except OSError as error:
         raise OSError(f"Expected a file at '{path}' but it cannot be read ({error.strerror}). Check it.") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        if isinstance(error, csv.Error):
-            _check_quoted_delimiter(path)
+    except (UnicodeError, csv.Error) as error:
         raise ValueError(
-            f"Expected UTF-8 comma-separated text in '{path}' but it cannot be read ({error}). Export it again as CSV."
+            f"Expected text in UTF-8, with commas, semicolons or tabs between cells, in '{path}' but it cannot be read "
+            f"({error}). Export it again as CSV in UTF-8."
         ) from error
 
 
@@ -157,39 +187,6 @@ def _describe_folder(path: Path, setting: str) -> str:
         return f"The folder '{path.parent}' does not exist either: set {settings}."
     names = sorted(entry.name for entry in path.parent.iterdir())[:5]
     return f"The folder holds {', '.join(names) or 'nothing'}: check {settings}."
-
-
-def check_delimiter(header: Sequence[str], columns: Sequence[str], path: Path) -> None:
-    """Refuse a table whose cells are separated by something other than commas.
-
-    Args:
-        header: The cells of the first line, as commas separate them; none of them is one of the columns.
-        columns: The columns that are looked for.
-        path: The table, for the message.
-
-    Raises:
-        ValueError: If another character between the cells gives one of the columns, or commas give one column only.
-    """
-    line = ",".join(header)
-    for delimiter, noun in _OTHER_DELIMITERS.items():
-        names = [name.strip().strip('"') for name in line.split(delimiter)]
-        if not set(names).isdisjoint(columns) or (len(header) == 1 and len(names) > 1):
-            raise _delimiter_error(line, noun, path)
-
-
-def _check_quoted_delimiter(path: Path) -> None:
-    """Refuse a table whose quoted cells are separated by something other than commas, which the csv module rejects."""
-    line = first_header_line(path)
-    for delimiter, noun in _OTHER_DELIMITERS.items():
-        if f'"{delimiter}"' in line:
-            raise _delimiter_error(line, noun, path)
-
-
-def _delimiter_error(line: str, noun: str, path: Path) -> ValueError:
-    return ValueError(
-        f"Expected commas between the columns of '{path}' but its first line has {noun}: '{shorten(line)}'. "
-        "Export it again as CSV with commas."
-    )
 
 
 def _column_error(
@@ -237,14 +234,15 @@ def read_image_list(path: Path, problems: TableProblems | None = None) -> list[s
         ValueError: If it lists none, or one twice.
     """
     with collector(problems) as found:
-        names = pd.Series([line[0].strip() if line else "" for line in _parse(path)], dtype=object)
+        rows = [(line, row[0].strip() if row else "") for line, row in _parse(path)]
+        names = pd.Series([name for _, name in rows], index=[line for line, _ in rows], dtype=object)
         names = names[names != ""]
         again = names[names.duplicated()]
         if len(again):
             found.add(
                 ValueError(
                     f"Expected every image once in '{path}' but {len(again)} are repeated, first "
-                    f"'{shorten(again.iloc[0])}' on line {again.index[0] + 1}. Download it again."
+                    f"'{shorten(again.iloc[0])}' on line {again.index[0]}. Download it again."
                 )
             )
     return list(dict.fromkeys(names))

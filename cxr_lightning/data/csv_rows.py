@@ -1,14 +1,18 @@
-"""The rows of a CSV file, one after another, within bounds that the largest known data sets stay far below.
+"""The rows of a text table, one after another, within bounds that the largest known data sets stay far below.
 
 Of those, MIMIC-CXR has 377,110 images, CheXpert 224,316, PadChest 160,868 and NIH ChestX-ray14 112,120; none of their
 label files has 200 MB.
 """
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping
-from io import TextIOWrapper
+import gzip
+import re
+import zlib
+from collections.abc import Collection, Iterator, Mapping
+from io import BufferedReader, RawIOBase, TextIOWrapper
+from itertools import chain
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO, cast
 
 from cxr_lightning.utils.io import file_sha256
 from cxr_lightning.utils.paths import file_problem
@@ -17,34 +21,79 @@ from cxr_lightning.utils.regular_files import check_file_size, open_regular
 MAX_TABLE_BYTES = 1 << 29
 MAX_LINE_CHARACTERS = 4_000_000
 MAX_COLUMNS, MAX_ROWS, MAX_CELLS = 5_000, 1_000_000, 20_000_000
+DELIMITERS = (",", ";", "\t", "|")
+"""Characters between cells that are recognized without a line that names them."""
+_SEPARATOR_LINE = re.compile(r'"?sep=([^"\r\n])"?\s*', re.IGNORECASE)
+"""First line with which spreadsheets name the character between cells."""
+_GZIP = b"\x1f\x8b"
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+"""Marks at the start of text in UTF-16, as spreadsheets write it."""
 
 
 class TableTooLargeError(ValueError):
     """A table beyond one of the bounds; the message is a clause."""
 
 
-def csv_rows(path: Path) -> Iterator[list[str]]:
-    """The cells of each line.
+class DamagedTableError(ValueError):
+    """A compressed table that cannot be decompressed; the message is a clause."""
+
+
+def csv_rows(path: Path, columns: Collection[str] = ()) -> Iterator[tuple[int, list[str]]]:
+    """The cells of each row, with the number of the line that it begins on.
+
+    Cells are separated by what a first line ``sep=`` names, else by the comma, semicolon, tab or vertical bar that
+    gives the most of the columns.
 
     Args:
-        path: A UTF-8 file.
+        path: A UTF-8 file, or one in UTF-16 with a mark of that; as it is or compressed by gzip.
+        columns: Names of columns that the first row may have.
 
     Raises:
         TableTooLargeError: If it has too many rows, columns or cells, or too long a line.
         FileTooLargeError: If it has too many bytes.
         NotRegularFileError: If it is a pipe, a socket or a device.
+        DamagedTableError: If it is compressed and cannot be decompressed.
         csv.Error: If it is no CSV; UnicodeDecodeError if it is no text; OSError if it cannot be read.
     """
     check_file_size(path, MAX_TABLE_BYTES)
+    try:
+        with _open_text(path) as file:
+            yield from _rows(_bounded_lines(file), columns)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise DamagedTableError(f"it cannot be decompressed ({error})") from error
+
+
+def _open_text(path: Path) -> TextIOWrapper:
+    content = open_regular(path)
+    if content.peek(2).startswith(_GZIP):
+        archive = gzip.GzipFile(fileobj=content)
+        archive.myfileobj = cast(Any, content)  # which it closes then, as gzip.open has it
+        content = BufferedReader(cast(RawIOBase, archive))
+    wide = content.peek(2).startswith(_UTF_16)
     # newline="" as the csv module asks; utf-8-sig drops the mark that spreadsheets put first.
-    with TextIOWrapper(open_regular(path), encoding="utf-8-sig", newline="") as file:
-        yield from _bounded_rows(csv.reader(_bounded_lines(file), strict=True))
+    return TextIOWrapper(content, encoding="utf-16" if wide else "utf-8-sig", newline="")
 
 
-def first_header_line(path: Path) -> str:
-    """The first line of a text file without blanks at its ends; raises as :func:`csv_rows` does."""
-    with TextIOWrapper(open_regular(path), encoding="utf-8-sig") as file:
-        return next(_bounded_lines(file), "").strip()
+def _rows(lines: Iterator[str], columns: Collection[str]) -> Iterator[tuple[int, list[str]]]:
+    first, skipped = next(lines, ""), 0
+    if named := _SEPARATOR_LINE.fullmatch(first):
+        delimiter, first, skipped = named[1], next(lines, ""), 1
+    else:
+        delimiter = _best_delimiter(first, columns)
+    yield from _bounded_rows(chain([first] if first else [], lines), delimiter, skipped)
+
+
+def _best_delimiter(line: str, columns: Collection[str]) -> str:
+    """The delimiter that gives the most of the columns; of several the one that gives the most cells."""
+
+    def score(delimiter: str) -> tuple[int, int]:
+        try:
+            cells = next(csv.reader([line], delimiter=delimiter, strict=True), [])
+        except csv.Error:  # such as a quoted cell that another character follows
+            return 0, 0
+        return len({cell.strip() for cell in cells}.intersection(columns)), len(cells)
+
+    return max(DELIMITERS, key=score)
 
 
 def table_digests(files: Mapping[str, Path]) -> dict[str, str]:
@@ -63,14 +112,16 @@ def _bounded_lines(file: TextIO) -> Iterator[str]:
         total += len(line)
         if len(line) > MAX_LINE_CHARACTERS:
             raise TableTooLargeError(f"a line has more than {MAX_LINE_CHARACTERS:,} characters")
-        if total > MAX_TABLE_BYTES:  # a file that states no size
+        if total > MAX_TABLE_BYTES:  # a file that states no size, or is compressed
             raise TableTooLargeError(f"it has more than {MAX_TABLE_BYTES:,} characters")
         yield line
 
 
-def _bounded_rows(rows: Iterable[list[str]]) -> Iterator[list[str]]:
-    cells = 0
-    for number, row in enumerate(rows):
+def _bounded_rows(lines: Iterator[str], delimiter: str, skipped: int) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a table, whose first line is the one after some that are skipped."""
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    cells, line = 0, skipped + 1
+    for number, row in enumerate(reader):
         cells += len(row)
         if number > MAX_ROWS:
             raise TableTooLargeError(f"it has more than {MAX_ROWS:,} rows")
@@ -78,4 +129,5 @@ def _bounded_rows(rows: Iterable[list[str]]) -> Iterator[list[str]]:
             raise TableTooLargeError(f"it has {len(row):,} columns, more than {MAX_COLUMNS:,}")
         if cells > MAX_CELLS:
             raise TableTooLargeError(f"it has more than {MAX_CELLS:,} cells")
-        yield row
+        yield line, row
+        line = reader.line_num + skipped + 1  # a row may be of several lines

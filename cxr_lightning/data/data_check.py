@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, NoReturn
 
 from cxr_lightning.data.data_errors import (
@@ -22,7 +21,6 @@ from cxr_lightning.data.data_errors import (
     unreadable_problem,
     untrained_problem,
 )
-from cxr_lightning.data.datasets.base import DatasetLayout
 from cxr_lightning.data.image_access import ImageAccess
 from cxr_lightning.data.manifest import SPLITS, Manifest, preview
 from cxr_lightning.data.selection import SelectedImages, Selection
@@ -64,27 +62,6 @@ class DataRequest:
     trains: bool = False
     cache_setting: str = "data.cache=true"
     beside: Sequence[str] = ()
-
-
-def read_partly(layout: DatasetLayout, root: Path, labels: Sequence[str] | None) -> tuple[Manifest, TablesError | None]:
-    """Read a data set's tables as far as they can be used.
-
-    Args:
-        layout: The layout of its files.
-        root: The data set's folder.
-        labels: Findings to keep, in output order; all of the layout if None.
-
-    Returns:
-        The table, and what is wrong with it.
-
-    Raises:
-        FileNotFoundError: If the folder or a table is not there.
-        ValueError: If no part of the tables can be used.
-    """
-    try:
-        return layout.read(root, labels), None
-    except TablesError as error:
-        return error.manifest, error
 
 
 @dataclass(frozen=True)
@@ -240,6 +217,8 @@ class DataCheck:
         return not check._problems(selected, usable, None if SKIP_UNREADABLE in skips else rejected)
 
     def _log_excluded(self, selected: SelectedImages, usable: Manifest) -> None:
+        for remark in self.table.remarks:
+            logger.warning("%s", remark)
         if self.table.split_notes and self.selection.split == "official":
             logger.warning("in the files of the official split, %s", "; ".join(self.table.split_notes))
         if leaked := selected.manifest.leaked:

@@ -9,6 +9,7 @@ from cxr_lightning.data.selection import SelectedImages
 from cxr_lightning.data.splits import unplaced_error
 from cxr_lightning.data.table_problems import DataProblemsError, joined_error
 from cxr_lightning.imaging.reader import RejectedImagesError
+from cxr_lightning.utils.plain_text import shorten
 
 DROP_LEAKED, SKIP_MISSING = "data.drop_leaked=true", "data.on_missing=skip"
 SKIP_UNREADABLE = "data.on_bad_image=skip"
@@ -155,7 +156,9 @@ def describe_missing(selected: SelectedImages) -> str:
     """The number of images that are not on disk, and the first five."""
     names = selected.manifest.skipped
     total = sum(selected.looked_for.values())
-    return f"{len(names)} of {total} images in the label file are not on disk: {preview(names)}"
+    near = selected.manifest.nearest
+    hint = next((f" (the nearest file is '{shorten(near[name])}')" for name in names if name in near), "")
+    return f"{len(names)} of {total} images in the label file are not on disk: {preview(names)}{hint}"
 
 
 def unreadable_problem(rejected: RejectedImagesError, *, cache_setting: str) -> DataProblem:

@@ -12,18 +12,19 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from cxr_lightning.data.augment import Augmentation
-from cxr_lightning.data.data_check import DataCheck, DataRequest, read_partly
+from cxr_lightning.data.data_check import DataCheck, DataRequest
 from cxr_lightning.data.dataloader import DistributedShardSampler, EpochSampler, ImageLoader, build_image_loader
 from cxr_lightning.data.dataset import ChestXRayDataset, Sample
 from cxr_lightning.data.datasets.base import DatasetLayout
 from cxr_lightning.data.image_access import ImageAccess
+from cxr_lightning.data.label_policy import LabelPolicy
 from cxr_lightning.data.manifest import Manifest, describe_splits, target_array
 from cxr_lightning.data.record import apply_recorded_selection, data_record
 from cxr_lightning.data.selection import Selection
-from cxr_lightning.data.setting_rules import MAX_IMAGE_SIZE, MAX_WORKERS, MIN_IMAGE_SIZE
+from cxr_lightning.data.setting_rules import check_numbers
 from cxr_lightning.data.splits import MissingPolicy, SplitMethod
 from cxr_lightning.imaging.reader import BadImagePolicy, Interpolation
-from cxr_lightning.labels import check_labels
+from cxr_lightning.labels import UncertainMeaning, check_labels
 from cxr_lightning.utils.checked_loading import CheckedLoading
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,10 @@ class ChestXRayDataModule(CheckedLoading, pl.LightningDataModule):  # type: igno
         root: The data set's folder.
         source: The layout of its files.
         labels: Findings, in output order; the layout's default labels if None.
+        label_map: Findings by the names of label columns that are spelled in another way; findings that the files do
+            not have are then n/a, instead of an error.
+        uncertain: What -1 in a label column is: ``ignore`` (unknown), ``zeros`` or ``ones``, or one of them by finding;
+            by default an error.
         split: ``official`` (as the files state), ``patient`` (at random by patient) or ``all`` (one test set, for
             evaluating on data that no model was trained on).
         seed: Draws the splits and subsets.
@@ -66,6 +71,8 @@ class ChestXRayDataModule(CheckedLoading, pl.LightningDataModule):  # type: igno
         source: DatasetLayout,
         *,
         labels: Sequence[str] | None = None,
+        label_map: Mapping[str, str] | None = None,
+        uncertain: UncertainMeaning | Mapping[str, UncertainMeaning] | None = None,
         split: SplitMethod = "official",
         seed: int = 0,
         shuffle_seed: int = 0,
@@ -86,19 +93,13 @@ class ChestXRayDataModule(CheckedLoading, pl.LightningDataModule):  # type: igno
         augmentation: Augmentation | None = None,
     ) -> None:
         super().__init__()
-        for name, value, minimum, maximum in (
-            ("image_size", image_size, MIN_IMAGE_SIZE, MAX_IMAGE_SIZE),
-            ("batch_size", batch_size, 1, None),
-            ("shuffle_seed", shuffle_seed, 0, None),
-            ("num_workers", num_workers or 0, 0, MAX_WORKERS),
-        ):
-            if value < minimum:
-                raise ValueError(f"Expected `data.{name}` to be at least {minimum} but got {value}.")
-            if maximum is not None and value > maximum:
-                raise ValueError(f"Expected `data.{name}` to be at most {maximum} but got {value}.")
+        check_numbers(
+            image_size=image_size, batch_size=batch_size, shuffle_seed=shuffle_seed, num_workers=num_workers or 0
+        )
         self.root = Path(root)
         self.source = source
         self.chosen_labels = None if labels is None else check_labels(labels)
+        self.label_policy = LabelPolicy(label_map, uncertain)
         self.selection = Selection(
             split=split,
             seed=seed,
@@ -146,7 +147,7 @@ class ChestXRayDataModule(CheckedLoading, pl.LightningDataModule):  # type: igno
         """
         if self._manifest is not None:
             return
-        self._label_table, error = read_partly(self.source, self.root, self.chosen_labels)
+        self._label_table, error = self.label_policy.read(self.source, self.root, self.chosen_labels)
         self._manifest = DataCheck(self._label_table, self.selection, self.images, request, error).usable_images()
         logger.info("%s", describe_splits(self._manifest))
 
@@ -167,8 +168,10 @@ class ChestXRayDataModule(CheckedLoading, pl.LightningDataModule):  # type: igno
             record: The earlier run's :meth:`record`.
         """
         labels = record["settings"]["labels"]
-        complete = {*labels} <= {*self.label_table.labels}  # else the tables are read again
-        return apply_recorded_selection(self.label_table if complete else self.source.read(self.root, labels), record)
+        table = self.label_table
+        if not {*labels} <= {*table.labels}:
+            table = self.label_policy.read_whole(self.source, self.root, labels)
+        return apply_recorded_selection(table, record)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -199,7 +202,9 @@ class ChestXRayDataModule(CheckedLoading, pl.LightningDataModule):  # type: igno
 
     def record(self) -> dict[str, Any]:
         """Settings and fingerprint as plain values, for the checkpoint and the run's summary."""
-        return data_record(self.manifest, self.root, self.source, self.selection, self.images, self.batch_size)
+        return data_record(
+            self.manifest, self.root, self.source, self.label_policy, self.selection, self.images, self.batch_size
+        )
 
     def train_dataloader(self) -> DataLoader[Sample]:
         """This device's training batches, in a new random order every epoch."""

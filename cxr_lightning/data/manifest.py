@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from cxr_lightning.data.metadata_cells import is_null
 from cxr_lightning.data.table_problems import joined_error
 from cxr_lightning.utils.plain_text import hidden_characters, shorten, visible
 
@@ -38,6 +39,9 @@ class Manifest:
         leaked: Names of images that were excluded because their patient is in a later split too.
         rejected: Reasons of the excluded images that cannot be read, by name.
         split_notes: What is unusual in the files that state the split, as clauses.
+        remarks: What a user should know of the files, as clauses.
+        nearest: Files that are on disk and may be meant, by the name of an image that is not.
+        uncertain: Number of images whose label the files state as uncertain, by label, and what it was taken for.
         boxes: Columns ``image_id``, ``label``, ``x``, ``y``, ``width``, ``height``, as fractions of the image's sides.
     """
 
@@ -50,6 +54,9 @@ class Manifest:
     leaked: tuple[str, ...] = ()
     rejected: Mapping[str, str] = field(default_factory=dict)
     split_notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    nearest: Mapping[str, str] = field(default_factory=dict)
+    uncertain: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     boxes: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=BOX_COLUMNS))
 
     def targets(self) -> NDArray[np.float32]:
@@ -106,7 +113,7 @@ def find_table_errors(table: pd.DataFrame, source: Path) -> list[Exception]:
             errors.append(
                 ValueError(
                     f"Expected every row of '{source}' to name its {noun} but {len(empty)} rows do "
-                    f"not, first the one on line {empty[0] + 2}. "
+                    f"not, first the one on line {empty[0] + 2}: blanks, and words such as 'nan', name nothing. "
                     "Fill the column or delete the rows."
                 )
             )
@@ -138,8 +145,8 @@ def _hidden_errors(table: pd.DataFrame, column: str, noun: str, source: Path) ->
 
 
 def is_blank(cells: pd.Series) -> pd.Series:
-    """Whether each cell holds nothing but blanks."""
-    return cells.astype("string").str.strip().fillna("") == ""
+    """Whether each cell holds nothing, nothing but blanks, or a word for nothing."""
+    return pd.Series([not isinstance(cell, str) or is_null(cell) for cell in cells], index=cells.index, dtype=bool)
 
 
 def is_synthetic(root: Path, paths: Iterable[str | None]) -> bool:
@@ -176,6 +183,8 @@ def fingerprint(manifest: Manifest) -> dict[str, object]:
         "skipped": len(manifest.skipped),
         "leaked": len(manifest.leaked),
         "rejected": len(manifest.rejected),
+        "remarks": list(manifest.remarks),
+        "uncertain": {label: {"images": count, "taken": taken} for label, (count, taken) in manifest.uncertain.items()},
     }
 
 

@@ -8,12 +8,19 @@ from typing import Any
 from cxr_lightning.data.datasets.base import DatasetLayout
 from cxr_lightning.data.datasets.registry import layout_record
 from cxr_lightning.data.image_access import ImageAccess
+from cxr_lightning.data.label_policy import LabelPolicy
 from cxr_lightning.data.manifest import Manifest, fingerprint
 from cxr_lightning.data.selection import Selection
 
 
 def data_record(
-    manifest: Manifest, root: Path, layout: DatasetLayout, selection: Selection, images: ImageAccess, batch_size: int
+    manifest: Manifest,
+    root: Path,
+    layout: DatasetLayout,
+    policy: LabelPolicy,
+    selection: Selection,
+    images: ImageAccess,
+    batch_size: int,
 ) -> dict[str, Any]:
     """Fingerprint and settings of a run's data as plain values.
 
@@ -21,6 +28,7 @@ def data_record(
         manifest: The selected and checked table.
         root: The data set's folder.
         layout: The layout of its files.
+        policy: What its label columns were taken for.
         selection: Which images were selected, and how they were divided.
         images: How images were read.
         batch_size: Images per batch.
@@ -37,6 +45,8 @@ def data_record(
             "root": str(root.absolute()),
             "source": layout_record(layout),
             "labels": list(manifest.labels),
+            "label_map": None if policy.label_map is None else dict(policy.label_map),
+            "uncertain": dict(policy.uncertain) if isinstance(policy.uncertain, Mapping) else policy.uncertain,
             **settings,
             "on_bad_image": images.on_bad_image,
             "image_size": images.spec.image_size,

@@ -4,7 +4,9 @@ It imports nothing heavy, so that a wrong setting is found at once.
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 MIN_IMAGE_SIZE = 32
 """Minimum side of the images in pixels; most networks halve the size five times."""
@@ -12,6 +14,33 @@ MAX_IMAGE_SIZE = 4096
 """Maximum side of the images in pixels."""
 MAX_WORKERS = max(16, 4 * (os.cpu_count() or 1))
 """Maximum number of processes that load images, by the machine's cores: each takes hundreds of megabytes."""
+
+
+_RANGES: Mapping[str, tuple[int, int | None]] = MappingProxyType(
+    {
+        "image_size": (MIN_IMAGE_SIZE, MAX_IMAGE_SIZE),
+        "batch_size": (1, None),
+        "shuffle_seed": (0, None),
+        "num_workers": (0, MAX_WORKERS),
+    }
+)
+
+
+def check_numbers(**numbers: int) -> None:
+    """Refuse numbers of the data module's arguments that are out of their range.
+
+    Args:
+        numbers: The arguments by name.
+
+    Raises:
+        ValueError: If one is.
+    """
+    for name, value in numbers.items():
+        minimum, maximum = _RANGES[name]
+        if value < minimum:
+            raise ValueError(f"Expected `data.{name}` to be at least {minimum} but got {value}.")
+        if maximum is not None and value > maximum:
+            raise ValueError(f"Expected `data.{name}` to be at most {maximum} but got {value}.")
 
 
 def root_problem(root: str | Path) -> str | None:

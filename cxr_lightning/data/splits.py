@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 
 from cxr_lightning.data.manifest import SPLITS, Manifest, preview, target_array
+from cxr_lightning.data.metadata_cells import parse_split, parse_view
 
 SplitMethod = Literal["official", "patient", "all"]
 MissingPolicy = Literal["error", "skip"]
-_SPELLINGS = {"valid": "val", "validation": "val"}
-STATED_SPLITS = (*SPLITS, "train_val", *_SPELLINGS)
-"""What the files may state as an image's split."""
+STATED_SPLITS = (*SPLITS, "train_val")
+"""What the files may state as an image's split, in one of many spellings."""
 _BY_PATIENT = "'data.split=patient'"
 
 
@@ -28,7 +28,7 @@ def keep_views(manifest: Manifest, views: Sequence[str] | None) -> Manifest:
     """
     if views is None:
         return manifest
-    requested = [str(view).upper() for view in views]
+    requested = [parse_view(str(view)) for view in views]
     known = manifest.table["view_position"].dropna().unique()
     kept = manifest.table[manifest.table["view_position"].isin(requested)]
     if kept.empty:
@@ -80,7 +80,7 @@ def assign_splits(
         unplaced = table["image_id"][find_unplaced(table)].tolist()
         if unplaced and not guess:
             raise unplaced_error(manifest, unplaced)
-        table["split"] = table["split"].replace(_SPELLINGS)
+        table["split"] = stated_splits(table["split"])
         if unplaced:
             table["split"] = guess_splits(table["split"], table["patient_id"])
         pool = table["split"] == "train_val"
@@ -104,7 +104,13 @@ def empty_splits(table: pd.DataFrame, required: Sequence[str]) -> list[str]:
 
 def find_unplaced(table: pd.DataFrame) -> pd.Series:
     """Mark the rows for which the files give no split."""
-    return ~table["split"].isin(STATED_SPLITS)
+    return stated_splits(table["split"]).isna()
+
+
+def stated_splits(words: pd.Series) -> pd.Series:
+    """The splits that the files state, each in the spelling of ``STATED_SPLITS``; missing where they state none."""
+    splits = {word: parse_split(word) if isinstance(word, str) else "" for word in words.unique()}
+    return words.map(lambda word: splits[word] or None).astype(object)
 
 
 def unplaced_error(manifest: Manifest, unplaced: Sequence[str], settings: str = "") -> ValueError:
@@ -136,7 +142,7 @@ def guess_splits(stated: pd.Series, patients: pd.Series) -> pd.Series:
         stated: The splits that the files give.
         patients: The patient of each image.
     """
-    placed = stated.where(stated.isin(STATED_SPLITS))
+    placed = stated_splits(stated)
     known = set(placed.dropna())
     rest = "test" if "test" not in known else "train" if "train" in known else "train_val"
     by_patient = dict(zip(patients[placed.notna()][::-1], placed.dropna()[::-1], strict=True))

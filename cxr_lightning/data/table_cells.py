@@ -1,7 +1,6 @@
-"""Strict readers of a table's cells: truth, age, and names of images."""
+"""Strict readers of a table's cells: truth, and names of images."""
 
 import math
-import re
 from pathlib import Path
 
 import pandas as pd
@@ -10,15 +9,14 @@ from cxr_lightning.data.table_problems import TableProblems, collector, describe
 from cxr_lightning.utils.paths import escapes_root, name_problem
 from cxr_lightning.utils.plain_text import shorten
 
-_AGE = re.compile(r"(\d{1,3})([YMD]?)")
-_YEARS_PER_UNIT = {"": 1.0, "Y": 1.0, "M": 1 / 12, "D": 1 / 365.25}
-_MAX_AGE = 120
-"""Years; a higher age is taken for an error of the file."""
-_TARGET_VALUES = {"": math.nan, "0": 0.0, "0.0": 0.0, "1": 1.0, "1.0": 1.0}
+UNCERTAIN = -1.0
+"""What CheXpert's labeler writes for a finding that a report is uncertain about."""
+_SPELLED_TARGETS = {0.0: ("0", "0.0", "0,0"), 1.0: ("1", "1.0", "1,0"), UNCERTAIN: ("-1", "-1.0", "-1,0")}
+_TARGET_VALUES = {"": math.nan, **{text: value for value, texts in _SPELLED_TARGETS.items() for text in texts}}
 
 
 def parse_targets(cells: pd.DataFrame, path: Path, problems: TableProblems | None = None) -> pd.DataFrame:
-    """Convert label columns' text to 1, 0 or NaN (empty: unknown).
+    """Convert label columns' text to 1, 0, -1 (uncertain) or NaN (empty: unknown).
 
     Args:
         cells: The columns.
@@ -33,28 +31,14 @@ def parse_targets(cells: pd.DataFrame, path: Path, problems: TableProblems | Non
         values = pd.DataFrame(numbers, index=cells.index)
         wrong = {column: cells[column][values[column].isna() & (cells[column] != "")] for column in cells.columns}
         if columns := [column for column, words in wrong.items() if len(words)]:
-            words = pd.concat([wrong[column] for column in columns]).sort_index(kind="stable")
+            others = pd.concat([wrong[column] for column in columns]).sort_index(kind="stable")
             noun = "columns" if len(columns) > 1 else "column"
             error = ValueError(
                 f"Expected 0, 1 or nothing (unknown) in {noun} {quoted_names(columns[:30])} of '{path}' but "
-                f"{len(words)} cells hold something else: {describe_words(words)}. Correct or empty these cells."
+                f"{len(others)} cells hold something else: {describe_words(others)}. Correct or empty these cells."
             )
             found.add(error, "labels")
     return values
-
-
-def parse_age(text: str) -> float:
-    """Age in years; NaN if the text holds no age or an impossible one.
-
-    Example:
-        >>> parse_age("058Y"), parse_age("57"), parse_age("006M"), parse_age("414")
-        (58.0, 57.0, 0.5, nan)
-    """
-    match = _AGE.fullmatch(text.strip().upper())
-    if not match:
-        return math.nan
-    years = int(match[1]) * _YEARS_PER_UNIT[match[2]]
-    return years if years <= _MAX_AGE else math.nan
 
 
 def check_image_names(

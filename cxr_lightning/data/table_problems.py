@@ -51,11 +51,13 @@ class TableProblems:
         errors: The error about each problem, in the order in which they were found.
         unknown: Columns of the manifest that hold stand-ins; ``labels`` for those of the labels, ``rows`` if rows are
             left out.
+        remarks: What a user should know of tables that can be used, as clauses.
     """
 
     def __init__(self) -> None:
         self.errors: list[Exception] = []
         self.unknown: set[str] = set()
+        self.remarks: list[str] = []
 
     def add(self, error: Exception, *unknown: str) -> None:
         """Add a problem, if it is a new one, and the columns of the manifest that it makes unknown."""

@@ -13,6 +13,14 @@ from cxr_lightning.utils.regular_files import check_file_size, open_regular
 MAX_IMAGE_BYTES = 8 * MAX_PIXELS
 """Larger files are refused before they are read: room for 16-bit colors and as much again."""
 
+IMAGE_SUFFIXES = frozenset(
+    {
+        *(".png", ".jpg", ".jpeg", ".tif", ".tiff", ".jp2", ".j2k", ".bmp", ".gif", ".webp"),
+        *(".ppm", ".pgm", ".dcm", ".dicom"),
+    }
+)
+"""Suffixes of the files that are taken from a folder, beside DICOM files of any name."""
+
 _APPLE_DOUBLE = b"\x00\x05\x16\x07"
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"IEND\xaeB`\x82"

@@ -6,16 +6,9 @@ from collections.abc import Iterator, Sequence
 from glob import has_magic
 from pathlib import Path
 
-from cxr_lightning.imaging.signatures import SIGNATURE_BYTES, is_dicom
+from cxr_lightning.imaging.signatures import IMAGE_SUFFIXES, SIGNATURE_BYTES, is_dicom
 from cxr_lightning.utils.regular_files import open_regular
 
-IMAGE_SUFFIXES = frozenset(
-    {
-        *(".png", ".jpg", ".jpeg", ".tif", ".tiff", ".jp2", ".j2k", ".bmp", ".gif", ".webp"),
-        *(".ppm", ".pgm", ".dcm", ".dicom"),
-    }
-)
-"""Suffixes of the files that are taken from a folder, beside DICOM files of any name."""
 _DICOM_INDEX = "DICOMDIR"
 
 

@@ -8,13 +8,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from cxr_lightning.data.csv_reader import check_delimiter, read_header, read_table
+from cxr_lightning.data.csv_reader import read_header, read_table
 from cxr_lightning.data.manifest import MANIFEST_COLUMNS, preview
+from cxr_lightning.data.name_index import NameIndex
 from cxr_lightning.inference.predictions import Predictions, check_probabilities, predictions_of
 from cxr_lightning.metrics.ranking import FloatArray
 from cxr_lightning.utils.csv_files import lossless_cell, read_lossless, write_lossless
 from cxr_lightning.utils.io import atomic_write_text
 from cxr_lightning.utils.paths import file_problem
+from cxr_lightning.utils.plain_text import shorten
 
 IMAGE_COLUMN, PATIENT_COLUMN = "Image Index", "Patient ID"
 _RAW, _CALIBRATED, _TARGET = "prob_", "calibrated_", "target_"
@@ -88,7 +90,8 @@ def join_predictions(path: Path, table: pd.DataFrame, *, allow_missing: bool = F
     """Join the predictions of any program with the images that they belong to.
 
     The file has ``Image Index`` and, for each label, ``prob_<label>`` or, if there is none, ``<label>``; other columns
-    are ignored. In a file that :func:`write_predictions` wrote, names are read as :func:`read_predictions` does.
+    are ignored. An image's name may lack its ending or a folder, as long as it means one image. In a file that
+    :func:`write_predictions` wrote, names are read as :func:`read_predictions` does.
 
     Args:
         path: The CSV.
@@ -114,14 +117,15 @@ def join_predictions(path: Path, table: pd.DataFrame, *, allow_missing: bool = F
     raw = read_table(path, [IMAGE_COLUMN, *columns.values()])
     if _is_own(header):
         raw[IMAGE_COLUMN] = raw[IMAGE_COLUMN].map(read_lossless)
-    _refuse_duplicates(raw[IMAGE_COLUMN], path)
     images = table["image_id"].astype(str)
+    raw[IMAGE_COLUMN] = _spelled_as(images, raw[IMAGE_COLUMN])
+    _refuse_duplicates(raw[IMAGE_COLUMN], path)
     unknown = raw[IMAGE_COLUMN][~raw[IMAGE_COLUMN].isin(images)]
     if len(unknown):
         raise ValueError(
             f"Expected only images that belong in '{path}' but {len(unknown)} of {len(raw)} rows are of others: "
-            f"{preview(unknown.tolist())}. `predictions` are of the evaluated split, `val_predictions` of images "
-            "outside it. Delete these rows, or choose the data or `split` that they are of."
+            f"{preview(unknown.tolist())}{_nearest(unknown.iloc[0], images)}. `predictions` are of the evaluated "
+            "split, `val_predictions` of images outside it. Delete these rows, or choose the data or `split` of theirs."
         )
     predicted = table[images.isin(raw[IMAGE_COLUMN])]
     missing = images[~images.isin(raw[IMAGE_COLUMN])].tolist()
@@ -138,10 +142,7 @@ def join_predictions(path: Path, table: pd.DataFrame, *, allow_missing: bool = F
 def _header(path: Path) -> list[str]:
     if problem := file_problem(path):
         raise FileNotFoundError(f"Expected a predictions file at '{path}' but {problem}. Check the path.")
-    header = read_header(path)
-    if IMAGE_COLUMN not in header:
-        check_delimiter(header, [IMAGE_COLUMN], path)
-    return header
+    return read_header(path, columns=[IMAGE_COLUMN])
 
 
 def _columns(header: Sequence[str]) -> dict[str, str]:
@@ -172,6 +173,21 @@ def _labels_of(table: pd.DataFrame) -> list[str]:
     return [name for name in table.columns if name not in MANIFEST_COLUMNS]
 
 
+def _nearest(name: str, images: pd.Series) -> str:
+    """The image whose name is nearest to one that is not there, in brackets; empty if none is near."""
+    nearest = NameIndex(images).nearest(name)
+    return f" (the nearest name is '{shorten(nearest)}')" if nearest else ""
+
+
+def _spelled_as(images: pd.Series, names: pd.Series) -> pd.Series:
+    """Names in the spelling of the images that they mean, where they differ as in a folder or an ending."""
+    known = set(images)
+    if known.issuperset(names):
+        return names
+    index = NameIndex(images)
+    return names.map(lambda name: index.match(name) or name)
+
+
 def _refuse_duplicates(names: pd.Series, path: Path) -> None:
     duplicated = names[names.duplicated()].unique()
     if len(duplicated):
@@ -190,7 +206,7 @@ def _probabilities(raw: pd.DataFrame, columns: Sequence[str], labels: Sequence[s
 def _numbers(cells: pd.Series, path: Path) -> FloatArray:
     def number(text: str) -> float:
         try:
-            return float(text) if text else math.nan
+            return float(text.replace(",", ".")) if text else math.nan
         except ValueError:
             raise ValueError(
                 f"Expected numbers in column '{cells.name}' of '{path}' but got {text!r}. Correct the cell."

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cxr_lightning.evaluation.results import Evaluation
+from cxr_lightning.labels import describe_uncertain
 from cxr_lightning.report.wording import CRITERIA, sentence, view_names
 
 _VERDICTS = {
@@ -25,6 +26,7 @@ def protocol_facts(evaluation: Evaluation) -> dict[str, str]:
         "label files": ", ".join(f"{name} (sha256 {sha256[:12]})" for name, sha256 in data["files"].items()),
         "views": view_names(settings["views"]),
         "images": _images(evaluation),
+        **_label_facts(data),
         "training data": _training_data(evaluation.model),
         "selection": _selection(evaluation.model),
         "calibration and thresholds": f"fitted on {fitted_on}" if fitted_on else "none fitted",
@@ -54,6 +56,19 @@ def _images(evaluation: Evaluation) -> str:
     parts += [f"{data['rejected']:,} left out because they cannot be used"] if data["rejected"] else []
     parts += [f"{data['leaked']:,} dropped because their patient is in a later split"] if data["leaked"] else []
     return ", ".join(parts)
+
+
+def _label_facts(data: Mapping[str, Any]) -> dict[str, str]:
+    """What is to be known of the labels and the files; nothing where there is nothing."""
+    uncertain = {label: (entry["images"], entry["taken"]) for label, entry in data.get("uncertain", {}).items()}
+    facts = {
+        "uncertain labels (-1)": describe_uncertain(uncertain),
+        "renamed label columns": ", ".join(
+            f"{old}: {new}" for old, new in (data["settings"].get("label_map") or {}).items()
+        ),
+        "remarks on the files": "; ".join(data.get("remarks", ())),
+    }
+    return {name: text for name, text in facts.items() if text}
 
 
 def _training_data(model: Mapping[str, Any]) -> str:

@@ -68,6 +68,7 @@ OTHER_READERS = (
     "checkpoints/onnx_check_results.py",
     "data/cache/decode.py",
     "data/datasets/registry.py",  # a copy of plain values
+    "data/path_patients.py",
     "imaging/isolated.py",
     "phantom/worker.py",
     "report/html_page.py",  # files of this package

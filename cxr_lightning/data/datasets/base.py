@@ -6,13 +6,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar
 
-import numpy as np
 import pandas as pd
 
 from cxr_lightning.data.csv_reader import read_table
 from cxr_lightning.data.manifest import MANIFEST_COLUMNS, Manifest, find_table_errors, is_blank
+from cxr_lightning.data.metadata_columns import METADATA_READERS, read_patients
 from cxr_lightning.data.setting_rules import root_problem
-from cxr_lightning.data.table_cells import check_image_names, parse_age, parse_targets
+from cxr_lightning.data.table_cells import check_image_names, parse_targets
 from cxr_lightning.data.table_problems import TableProblems
 
 _NO_COLUMNS: Mapping[str, str | None] = MappingProxyType({})
@@ -73,6 +73,23 @@ class DatasetLayout(ABC):
             TablesError: If something is wrong, but the error's table can be used to find what is wrong with the images.
         """
 
+    def label_columns(self, root: Path) -> Collection[str]:
+        """Names of the label columns, or findings, that the files have; needed for ``data.label_map`` alone.
+
+        Args:
+            root: The data set's folder.
+
+        Raises:
+            ValueError: If the layout does not tell them.
+        """
+        columns = self.known_labels or self.default_labels
+        if columns is None:
+            raise ValueError(
+                f"Expected no `data.label_map` with the layout '{self.name}', which does not tell its label columns. "
+                "Leave it out."
+            )
+        return columns
+
     def listed_images(self, root: Path) -> pd.Series:
         """Paths of all images that the data set lists, missing where one is not on disk; needs no labels.
 
@@ -80,6 +97,16 @@ class DatasetLayout(ABC):
             root: The data set's folder.
         """
         return self.read(root).table["path"]
+
+
+def table_path(path: Path) -> Path:
+    """A table's path, or that of its compressed form where it alone is there.
+
+    Args:
+        path: The path without ``.gz``.
+    """
+    compressed = path.with_name(f"{path.name}.gz")
+    return compressed if not path.is_file() and compressed.is_file() else path
 
 
 def check_data_root(root: Path) -> Path:
@@ -99,19 +126,19 @@ def read_label_columns(
     problems: TableProblems,
     *,
     image: str,
-    patient: str,
+    patient: str | None,
     extra: Mapping[str, str | None] = _NO_COLUMNS,
     settings: Mapping[str, str],
     is_download: bool = False,
 ) -> pd.DataFrame:
-    """Read a CSV with one row per image and one 0 / 1 / empty column per label.
+    """Read a CSV with one row per image and one column per label: 0, 1, -1 (uncertain) or empty.
 
     Args:
         path: The CSV.
         labels: Names of the label columns.
         problems: Collects what is wrong; stand-ins are in the columns that cannot be used.
         image: Name of the column with the images.
-        patient: Name of the column with the patients.
+        patient: Name of the column with the patients; None if something else tells them.
         extra: Names of the columns for ``split``, ``view_position``, ``sex`` and ``age``; None for those without.
         settings: Settings that name columns, by column, and the one that names the file by ``""``.
         is_download: Whether the file is one that users download, with names of columns that no setting gives.
@@ -120,44 +147,52 @@ def read_label_columns(
         Columns ``image_id``, ``patient_id``, the extra ones (missing values where there is no column) and the labels;
         no rows if the images are not known.
     """
-    columns = {name: column for name, column in extra.items() if column is not None}
-    names = [image, patient, *columns.values(), *labels]
+    named = {"image_id": image, "patient_id": patient, **extra}
+    columns = {name: column for name, column in named.items() if column is not None}
+    names = [*columns.values(), *labels]
     raw = read_table(path, names, settings=settings, is_download=is_download, problems=problems)
-    columns = {"image_id": image, "patient_id": patient, **columns}
-    table = pd.DataFrame({name: raw[column] for name, column in columns.items() if column in raw})
-    if "patient_id" in table:  # one patient is "00001" in one file and "1" in another
-        table["patient_id"] = table["patient_id"].str.replace(r"^0+(?=\d)", "", regex=True)
-    table = complete_columns(table, columns, problems)
+    table = complete_columns(raw, columns, path, problems)
     targets = parse_targets(raw[[label for label in labels if label in raw]], path, problems)
     problems.unknown |= {"labels"} if len(targets.columns) < len(labels) else set()
     targets = targets.reindex(index=table.index, columns=list(labels)).astype(float)
     return pd.concat([table, targets], axis=1)
 
 
-def complete_columns(table: pd.DataFrame, columns: Collection[str], problems: TableProblems) -> pd.DataFrame:
+def complete_columns(
+    raw: pd.DataFrame,
+    columns: Mapping[str, str],
+    path: Path,
+    problems: TableProblems,
+    *,
+    optional: Collection[str] = (),
+) -> pd.DataFrame:
     """Convert a table's text to that of a manifest, with stand-ins for columns that are not there.
 
     Args:
-        table: Text; some of the columns of a manifest.
-        columns: Those of them that should be there.
-        problems: Is told which of the columns hold stand-ins.
+        raw: Text; some of the file's columns.
+        columns: The file's columns by those of a manifest.
+        path: The file, for the messages.
+        problems: Is told which of the columns hold stand-ins, and what cannot be read.
+        optional: Columns of the manifest that the file may lack.
 
     Returns:
         All columns but ``path``; no rows if the images are not known.
     """
-    problems.unknown |= set(columns) - set(table.columns)
-    if "image_id" not in table:
+    cells = {name: raw[column] for name, column in columns.items() if column in raw}
+    problems.unknown |= {name for name in columns if name not in cells and name not in optional}
+    if "image_id" not in cells:
         return pd.DataFrame(columns=[name for name in MANIFEST_COLUMNS if name != "path"], dtype=object)
-    complete = pd.DataFrame({"image_id": table["image_id"]})
-    complete["patient_id"] = table.get("patient_id", table["image_id"].where(~is_blank(table["image_id"]), "unknown"))
-    for name in ("split", "view_position", "sex"):
-        complete[name] = table[name].replace("", None) if name in table else None
-    for name in ("view_position", "sex"):
-        complete[name] = (
-            complete[name].astype("object").map(lambda text: text.upper() if isinstance(text, str) else None)
-        )
-    ages = {text: parse_age(text) for text in table["age"].unique()} if "age" in table else {}
-    complete["age"] = table["age"].map(ages).astype("float64") if "age" in table else np.nan
+    images = cells["image_id"]
+    complete = pd.DataFrame({"image_id": images})
+    complete["patient_id"] = (
+        read_patients(cells["patient_id"], columns["patient_id"], path, problems)
+        if "patient_id" in cells
+        else images.where(~is_blank(images), "unknown")
+    )
+    complete["split"] = cells["split"].replace("", None) if "split" in cells else None
+    for name, reader in METADATA_READERS.items():
+        complete[name] = reader.read(cells[name], columns[name], path, problems) if name in cells else None
+    complete["age"] = complete["age"].astype("float64")
     return complete
 
 

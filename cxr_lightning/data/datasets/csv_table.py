@@ -10,9 +10,17 @@ import pandas as pd
 
 from cxr_lightning.data.csv_reader import read_header, read_table
 from cxr_lightning.data.csv_rows import table_digests
-from cxr_lightning.data.datasets.base import DatasetLayout, check_data_root, read_label_columns, usable_rows
+from cxr_lightning.data.datasets.base import (
+    DatasetLayout,
+    check_data_root,
+    read_label_columns,
+    table_path,
+    usable_rows,
+)
+from cxr_lightning.data.image_finder import find_files, normalized_path, same_file_error
 from cxr_lightning.data.manifest import MANIFEST_COLUMNS, Manifest, is_synthetic
-from cxr_lightning.data.splits import STATED_SPLITS
+from cxr_lightning.data.path_patients import check_pattern, path_patients, patient_folder_remarks
+from cxr_lightning.data.splits import STATED_SPLITS, stated_splits
 from cxr_lightning.data.table_cells import check_image_names
 from cxr_lightning.data.table_problems import TableProblems, describe_words
 from cxr_lightning.labels import check_labels
@@ -20,30 +28,61 @@ from cxr_lightning.labels import check_labels
 
 @dataclass(frozen=True)
 class CsvLayout(DatasetLayout):
-    """Any CSV with one row per image: an image column, a patient column, and a 0 / 1 / empty column per label.
+    r"""Any CSV with one row per image: an image column, a patient column, and a 0 / 1 / empty column per label.
 
     Args:
         file: The CSV, relative to the data folder.
         image_column: Column with the image's path, relative to the data folder.
-        patient_column: Column that tells which images are of one patient.
+        patient_column: Column that tells which images are of one patient; not needed with ``patient_pattern``.
         split_column: Column with ``train``, ``val`` and ``test``, if there is one.
         view_column: Column with the view position (PA, AP, ...), if there is one.
         sex_column: Column with the sex, if there is one.
         age_column: Column with the age in years, if there is one.
+        patient_pattern: Regular expression whose one group finds the patient in an image's path, such as
+            ``patient(\d+)``; it counts instead of ``patient_column``.
         follow_links: Whether links below the data folder may lead out of it.
     """
 
     file: str = "labels.csv"
     image_column: str = "image"
-    patient_column: str = "patient_id"
+    patient_column: str | None = "patient_id"
     split_column: str | None = None
     view_column: str | None = None
     sex_column: str | None = None
     age_column: str | None = None
+    patient_pattern: str | None = None
     follow_links: bool = False
     name: ClassVar[str] = "csv"
     views_argument: ClassVar[str] = "view_column"
     needs_folder: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.patient_pattern is not None:
+            check_pattern(self.patient_pattern)
+        elif self.patient_column is None:
+            raise ValueError(
+                "Expected `data.source.patient_column` or `data.source.patient_pattern` but got neither: images of one "
+                "patient must not be in two splits. Set one of them."
+            )
+        elif self.patient_column == self.image_column:
+            raise ValueError(
+                f"Expected a column of patients as `data.source.patient_column` but got '{self.patient_column}', the "
+                "column of the images: every image would be a patient. Set another column, or "
+                "`data.source.patient_pattern` to find the patient in the path ('(.+)': each image has its own)."
+            )
+
+    def label_columns(self, root: Path) -> tuple[str, ...]:
+        """Names of the columns that may be labels: all that no setting names.
+
+        Args:
+            root: Folder that the CSV is in.
+        """
+        path = self._path(root)
+        named = self._settings(())
+        return tuple(name for name in read_header(path, named[""], list(named)) if name and name not in named)
+
+    def _path(self, root: Path) -> Path:
+        return table_path(check_data_root(root) / self.file)
 
     def read(self, root: Path, labels: Sequence[str] | None = None) -> Manifest:
         """Read the table and find the images; ``path`` is missing where an image is not on disk.
@@ -57,7 +96,7 @@ class CsvLayout(DatasetLayout):
             ValueError: If the table is malformed, or ``labels`` is None: the file does not tell which columns are
                 labels.
         """
-        path = check_data_root(root) / self.file
+        path = self._path(root)
         problems = TableProblems()
         chosen = self._labels(path, labels, problems)
         table = read_label_columns(
@@ -65,7 +104,7 @@ class CsvLayout(DatasetLayout):
             chosen,
             problems,
             image=self.image_column,
-            patient=self.patient_column,
+            patient=None if self.patient_pattern else self.patient_column,
             extra={
                 "split": self.split_column,
                 "view_position": self.view_column,
@@ -75,9 +114,15 @@ class CsvLayout(DatasetLayout):
             settings=self._settings(chosen),
         )
         notes = () if "split" in problems.unknown else self._split_notes(table["split"], path)
+        table["image_id"] = table["image_id"].map(normalized_path)
+        if self.patient_pattern is not None:
+            table["patient_id"] = path_patients(table["image_id"], self.patient_pattern, path, problems)
         table = usable_rows(table, path, problems, relative=True)
-        table = self._below_root(root, table, problems)
-        table["path"] = find_listed_images(root, table["image_id"])
+        found = find_files(root, table["image_id"])
+        table = self._below_root(root, table.assign(path=found.paths), problems)
+        if error := same_file_error(table, path):
+            problems.add(error)
+        remarks = [*problems.remarks, *found.remarks, *patient_folder_remarks(table)]
         if table.empty:
             problems.check()
         manifest = Manifest(
@@ -87,6 +132,8 @@ class CsvLayout(DatasetLayout):
             synthetic=is_synthetic(root, table["path"]),
             files=table_digests({path.name: path}),
             split_notes=notes,
+            remarks=tuple(remarks),
+            nearest=found.nearest,
         )
         problems.check(manifest)
         return manifest
@@ -118,7 +165,7 @@ class CsvLayout(DatasetLayout):
 
     def _split_notes(self, stated: pd.Series, path: Path) -> tuple[str, ...]:
         """What the split column holds that is no split, as a clause."""
-        wrong = stated[~stated.isin(STATED_SPLITS)].fillna("")
+        wrong = stated[stated_splits(stated).isna()].fillna("")
         if self.split_column is None or wrong.empty:
             return ()
         return (f"column '{self.split_column}' of '{path}' holds {describe_words(wrong, STATED_SPLITS)}",)
@@ -129,15 +176,16 @@ class CsvLayout(DatasetLayout):
         Args:
             root: Folder that the CSV and the images are in.
         """
-        path = check_data_root(root) / self.file
+        path = self._path(root)
         problems = TableProblems()
         raw = read_table(path, [self.image_column], settings=self._settings(()), problems=problems)
         problems.check()
-        table = raw.rename(columns={self.image_column: "image_id"})
+        table = pd.DataFrame({"image_id": raw[self.image_column].map(normalized_path)})
         table = table[check_image_names(table["image_id"], path, relative=True, problems=problems)]
-        table = self._below_root(root, table, problems)
+        table = self._below_root(root, table.assign(path=find_files(root, table["image_id"]).paths), problems)
         problems.check()
-        return find_listed_images(root, table["image_id"])
+        paths: pd.Series = table["path"]
+        return paths
 
     def _below_root(self, root: Path, table: pd.DataFrame, problems: TableProblems) -> pd.DataFrame:
         """The rows whose images are no links out of the data folder; the others are a problem."""
@@ -145,7 +193,7 @@ class CsvLayout(DatasetLayout):
         if self.follow_links:
             return table
         is_below = cache(lambda path: path.resolve().is_relative_to(inside))
-        paths = [root / name for name in table["image_id"]]
+        paths = [Path(path or root / name) for name, path in zip(table["image_id"], table["path"], strict=True)]
         # A folder is resolved once for all of its images.
         found = [is_below(path if path == root or path.is_symlink() else path.parent) for path in paths]
         below = pd.Series(found, table.index, dtype=bool)
@@ -158,8 +206,3 @@ class CsvLayout(DatasetLayout):
             )
             problems.add(error, "rows")
         return table[below]
-
-
-def find_listed_images(root: Path, names: pd.Series) -> pd.Series:
-    """Paths of the images that a table names, missing where one is not on disk."""
-    return names.map(lambda name: str(root / name) if (root / name).is_file() else None).astype(object)

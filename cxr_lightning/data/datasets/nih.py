@@ -12,23 +12,30 @@ import pandas as pd
 
 from cxr_lightning.data.csv_reader import read_table
 from cxr_lightning.data.csv_rows import table_digests
-from cxr_lightning.data.datasets.base import DatasetLayout, check_data_root, complete_columns, index_images, usable_rows
-from cxr_lightning.data.datasets.nih_lists import BOX_LIST, SPLIT_LISTS, SplitLists, read_boxes, read_split_lists
+from cxr_lightning.data.datasets.base import (
+    DatasetLayout,
+    check_data_root,
+    complete_columns,
+    index_images,
+    table_path,
+    usable_rows,
+)
+from cxr_lightning.data.datasets.nih_lists import BOX_LIST, SplitLists, read_boxes, read_split_lists
+from cxr_lightning.data.image_finder import find_files, same_file_error
 from cxr_lightning.data.manifest import MANIFEST_COLUMNS, Manifest, is_synthetic
 from cxr_lightning.data.splits import guess_splits
 from cxr_lightning.data.table_problems import TableProblems, describe_words
-from cxr_lightning.labels import NIH_LABELS, NO_FINDING, check_labels, split_findings
+from cxr_lightning.labels import NIH_LABELS, NO_FINDING, check_labels, nih_finding, split_findings
 
 LABEL_FILES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
 _FINDINGS = "Finding Labels"
-_FIELDS = {
-    "Image Index": "image_id",
-    _FINDINGS: "findings",
-    "Patient ID": "patient_id",
-    "Patient Age": "age",
-    "Patient Gender": "sex",
-    "View Position": "view_position",
+_COLUMNS = {"image_id": "Image Index", "patient_id": "Patient ID"}
+_METADATA_COLUMNS = {
+    "age": ("Patient Age",),
+    "sex": ("Patient Gender", "Patient Sex"),
+    "view_position": ("View Position",),
 }
+"""Columns that a file may lack, each with the names that it has in NIH's editions."""
 _MAX_UNKNOWN = 20
 """Number of unknown names of one cell that are told; there are 14 findings."""
 logger = logging.getLogger(__name__)
@@ -73,16 +80,20 @@ class NIHLayout(DatasetLayout):
         problems = TableProblems()
         path, table = folder, pd.DataFrame()
         with problems.collected():
-            path = folder / (_newest_edition(folder) if self.label_file is None else self.label_file)
+            path = table_path(folder / (_newest_edition(folder) if self.label_file is None else self.label_file))
             table = _read_labels(path, chosen, problems)
         lists = read_split_lists(folder, problems)
-        boxes = read_boxes(folder / BOX_LIST, problems)
+        box_list = table_path(folder / BOX_LIST)
+        boxes = read_boxes(box_list, problems)
         if table.empty:
             problems.check()
+        lists = lists.matched(table["image_id"])
         table["split"] = _splits(table, lists, problems)
-        images = index_images(folder)
-        table["path"] = [str(images[name]) if name in images else None for name in table["image_id"]]
-        read = [path, *(folder / name for name in (*SPLIT_LISTS.values(), BOX_LIST))]
+        found = find_files(folder, table["image_id"], index_images(folder))
+        table["path"] = found.paths
+        if error := same_file_error(table, path):
+            problems.add(error)
+        read = [path, *lists.files.values(), box_list]
         manifest = Manifest(
             table=table[[*MANIFEST_COLUMNS, *chosen]],
             labels=chosen,
@@ -90,6 +101,8 @@ class NIHLayout(DatasetLayout):
             synthetic=is_synthetic(folder, table["path"]),
             files=table_digests({file.name: file for file in read}),
             split_notes=lists.notes if "rows" in problems.unknown else lists.compare(table["image_id"], path),
+            remarks=(*problems.remarks, *found.remarks),
+            nearest=found.nearest,
             boxes=boxes,
         )
         problems.check(manifest)
@@ -106,7 +119,7 @@ def _check_nih_labels(labels: Sequence[str]) -> tuple[str, ...]:
 
 
 def _newest_edition(folder: Path) -> str:
-    found = [name for name in LABEL_FILES if (folder / name).is_file()]
+    found = [name for name in LABEL_FILES if table_path(folder / name).is_file()]
     found = found or [name for name in LABEL_FILES if os.path.lexists(folder / name)]
     if not found:
         names = sorted(entry.name for entry in folder.iterdir())[:5]
@@ -126,10 +139,20 @@ def _split_header(header: list[str]) -> list[str]:
 
 def _read_labels(path: Path, labels: Sequence[str], problems: TableProblems) -> pd.DataFrame:
     settings = {"": "data.source.label_file"}
+    alternatives = [name for names in _METADATA_COLUMNS.values() for name in names]
     raw = read_table(
-        path, list(_FIELDS), fix_header=_split_header, settings=settings, is_download=True, problems=problems
+        path,
+        [*_COLUMNS.values(), _FINDINGS, *alternatives],
+        optional=alternatives,
+        fix_header=_split_header,
+        settings=settings,
+        is_download=True,
+        problems=problems,
     )
-    table = complete_columns(raw.rename(columns=_FIELDS), list(_FIELDS.values()), problems)
+    columns = _COLUMNS | {
+        column: next((name for name in names if name in raw), names[0]) for column, names in _METADATA_COLUMNS.items()
+    }
+    table = complete_columns(raw, columns, path, problems, optional=_METADATA_COLUMNS)
     findings = _decode_cells(raw[_FINDINGS], path, problems) if _FINDINGS in raw else {}
     found = raw[_FINDINGS].map(findings.__getitem__) if findings else None
     for label in labels:
@@ -148,7 +171,7 @@ def _decode_cells(cells: pd.Series, path: Path, problems: TableProblems) -> dict
     unknown: dict[str, list[str]] = {}
     contradictions = set()
     for text in cells.unique():
-        names = split_findings(text)
+        names = [nih_finding(name) for name in split_findings(text)]
         found = allowed.intersection(names)
         findings[text] = kinds.setdefault(found, found)
         if NO_FINDING in found and len(names) > 1:

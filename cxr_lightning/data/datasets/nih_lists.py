@@ -2,19 +2,24 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from cxr_lightning.data.csv_reader import read_image_list, read_table
+from cxr_lightning.data.datasets.base import table_path
 from cxr_lightning.data.manifest import BOX_COLUMNS
+from cxr_lightning.data.name_index import NameIndex
 from cxr_lightning.data.table_problems import TableProblems, describe_words
 from cxr_lightning.labels import BOX_LIST_SPELLING, NIH_LABELS
 from cxr_lightning.utils.paths import file_problem
+from cxr_lightning.utils.plain_text import shorten
 
 SPLIT_LISTS = {"train_val": "train_val_list.txt", "test": "test_list.txt"}
+_REPACKED_LISTS = {"train_val": "train_val_list_NIH.txt", "test": "test_list_NIH.txt"}
+"""Names of the same lists in smaller copies of the data set on Kaggle."""
 BOX_LIST = "BBox_List_2017.csv"
 _BOX_TOLERANCE = 1e-6
 """Fraction of a side that a box may reach beyond the image by rounding."""
@@ -28,11 +33,13 @@ class SplitLists:
 
     Attributes:
         folder: The folder that they are in.
+        files: The file of each list, by split.
         names: Names of the images in each list that can be read, by split.
         notes: What is unusual about the lists, as clauses.
     """
 
     folder: Path
+    files: Mapping[str, Path]
     names: Mapping[str, list[str]]
     notes: tuple[str, ...] = ()
 
@@ -47,6 +54,23 @@ class SplitLists:
         shared = self.shared
         return {name: split for split, names in self.names.items() for name in names if name not in shared}
 
+    def matched(self, images: pd.Series) -> "SplitLists":
+        """A copy with the label file's spelling of the names, where they differ as in a folder or an ending.
+
+        Args:
+            images: Images in the label file.
+        """
+        known = set(images)
+        others = {name for names in self.names.values() for name in names} - known
+        if not others:
+            return self
+        index = NameIndex(images)
+        spelled = {name: found for name in others if (found := index.match(name)) is not None}
+        names = {
+            split: list(dict.fromkeys(spelled.get(name, name) for name in names)) for split, names in self.names.items()
+        }
+        return replace(self, names=names)
+
     def compare(self, images: pd.Series, label_file: Path) -> tuple[str, ...]:
         """What is unusual about the lists, and how many of their images are not in the label file.
 
@@ -59,8 +83,8 @@ class SplitLists:
             others = [name for name in names if name not in known]
             if others:
                 notes.append(
-                    f"{len(others):,} of the {len(names):,} names in '{self.folder / SPLIT_LISTS[split]}' are not in "
-                    f"{label_file.name}, first {others[0]}"
+                    f"{len(others):,} of the {len(names):,} names in '{self.files[split]}' are not in "
+                    f"{label_file.name}, first {shorten(others[0])}"
                 )
         return (*self.notes, *notes)
 
@@ -74,8 +98,8 @@ def read_split_lists(folder: Path, problems: TableProblems) -> SplitLists:
     """
     names: dict[str, list[str]] = {}
     notes = []
-    for split, file in SPLIT_LISTS.items():
-        path = folder / file
+    files = {split: _list_path(folder, split) for split in SPLIT_LISTS}
+    for split, path in files.items():
         problem = file_problem(path)
         if not problem:
             with problems.collected():
@@ -84,9 +108,9 @@ def read_split_lists(folder: Path, problems: TableProblems) -> SplitLists:
                 problems.unknown.add("split")
         elif os.path.lexists(path):
             notes.append(f"'{path}' cannot be used: {problem}")
-        elif any(os.path.lexists(folder / other) for other in SPLIT_LISTS.values()):
+        elif any(os.path.lexists(other) for other in files.values()):
             notes.append(f"'{path}' is not there")
-    lists = SplitLists(folder, names, tuple(notes))
+    lists = SplitLists(folder, files, names, tuple(notes))
     if shared := sorted(lists.shared):
         error = ValueError(
             f"Expected the split lists in '{folder}' to share no image but they share {len(shared)}, first "
@@ -94,6 +118,13 @@ def read_split_lists(folder: Path, problems: TableProblems) -> SplitLists:
         )
         problems.add(error)
     return lists
+
+
+def _list_path(folder: Path, split: str) -> Path:
+    """The list of a split under one of its names; under NIH's if there is none."""
+    own = table_path(folder / SPLIT_LISTS[split])
+    other = table_path(folder / _REPACKED_LISTS[split])
+    return own if os.path.lexists(own) or not other.is_file() else other
 
 
 def read_boxes(path: Path, problems: TableProblems) -> pd.DataFrame:

@@ -13,8 +13,10 @@ from cxr_lightning.data.datasets.base import (
     check_data_root,
     index_images,
     read_label_columns,
+    table_path,
     usable_rows,
 )
+from cxr_lightning.data.image_finder import find_files, same_file_error
 from cxr_lightning.data.manifest import MANIFEST_COLUMNS, Manifest, is_synthetic, preview
 from cxr_lightning.data.table_problems import TableProblems
 from cxr_lightning.labels import WALKTHROUGH_LABELS, check_labels
@@ -56,8 +58,9 @@ class WalkthroughLayout(DatasetLayout):
         problems = TableProblems()
         parts = []
         for split, name in files.items():
+            path = table_path(root / name)
             part = read_label_columns(
-                root / name,
+                path,
                 chosen,
                 problems,
                 image="Image",
@@ -67,20 +70,27 @@ class WalkthroughLayout(DatasetLayout):
             )
             if part.empty:
                 problems.unknown.add("split")
-            parts.append(usable_rows(part, root / name, problems).assign(split=split))
+            parts.append(usable_rows(part, path, problems).assign(split=split))
         table = pd.concat([part for part in parts if len(part)] or parts[:1])
         with problems.collected():
             _check_repeats(table, chosen, root)
         if table.empty:
             problems.check()
-        images = index_images(root)
-        table["path"] = [str(images[name]) if name in images else None for name in table["image_id"]]
+        table = table.reset_index(drop=True)
+        found = find_files(root, table["image_id"], index_images(root))
+        table["path"] = found.paths
+        if error := same_file_error(table, root):
+            problems.add(error)
         manifest = Manifest(
-            table=table.reset_index(drop=True)[[*MANIFEST_COLUMNS, *chosen]],
+            table=table[[*MANIFEST_COLUMNS, *chosen]],
             labels=chosen,
             source=self.name,
             synthetic=is_synthetic(root, table["path"]),
-            files=table_digests({name: root / name for name in files.values()}),
+            files=table_digests(
+                {path.name: path for path in map(table_path, (root / name for name in files.values()))}
+            ),
+            remarks=(*problems.remarks, *found.remarks),
+            nearest=found.nearest,
         )
         problems.check(manifest)
         return manifest

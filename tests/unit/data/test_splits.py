@@ -154,7 +154,7 @@ def test_dropping_leaks_changes_nothing_where_there_are_none() -> None:
     [
         ([None] * 4, r"say which image is in which split \(data\.split=official\) but they do not"),
         (["train", "val", "test", None], r"every image in a split .* but 1 are in none: 0003\.png\. Complete"),
-        (["train", "val", "test", "dev"], r"every image in a split .* but 1 are in none: 0003\.png"),
+        (["train", "val", "test", "extra"], r"every image in a split .* but 1 are in none: 0003\.png"),
         (["train", "train", "test", "test"], r"images in each of .* but \['val'\] got none of the 4 images"),
         (["test"] * 4, r"but \['train', 'val'\] got none"),
     ],
@@ -165,7 +165,7 @@ def test_files_that_do_not_give_the_splits_are_refused(split: list[str | None], 
 
 
 def test_a_guessed_split_is_that_of_the_patients_other_images_so_that_no_patient_leaks() -> None:
-    table = manifest_of([2, 2, 1, 1], split=["train", None, None, "val", "dev", "test"]).table
+    table = manifest_of([2, 2, 1, 1], split=["train", None, None, "val", "extra", "test"]).table
     assert guess_splits(table["split"], table["patient_id"]).tolist() == [*["train"] * 2, *["val"] * 2, "train", "test"]
     table = manifest_of([1, 2], split=["train_val", None, None]).table
     assert guess_splits(table["split"], table["patient_id"]).tolist() == ["train_val", "test", "test"]

@@ -163,7 +163,7 @@ def test_missing_images_stop_it_unless_that_is_allowed_and_are_counted(tmp_path:
         (["Image Index,Mass", "0.png,0.1", "9.png,0.1"], r"but 1 of 2 rows are of others: 9\.png"),
         (["Image Index,Tumour", "0.png,0.1"], r"prob_<label> or <label> .* columns are \['Image Index', 'Tumour'\]"),
         (["Name,Mass", "0.png,0.1"], r"one column 'Image Index'"),
-        (["Image Index;Mass", "0.png;0.1"], "first line has semicolons: 'Image Index;Mass'"),
+        (["Image Index;Mass", "0.png;0.1;2"], r"2 fields on every line .* first line 2 with 3"),
         (["Image Index,Mass", "0.png,1.7"], r"in '.*p\.csv' but 1 numbers are not, first 1\.7, of Mass.*logits"),
         (["Image Index,Mass", "0.png,-0.1"], r"first -0\.1"),
         (["Image Index,Mass", "0.png,nan"], r"first nan, of Mass"),

@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -61,6 +62,9 @@ def label_files(draw: st.DrawFn) -> str:
     return content
 
 
+SPELLINGS = {re.sub("[ _-]", "", name).lower(): name for name in (*NIH_LABELS, "No Finding")}
+
+
 def independent(content: str) -> dict[str, tuple[str, frozenset[str]]] | None:
     """Patient and findings by image, by the csv module alone; None where a cell is no finding."""
     records = [[cell.strip() for cell in record] for record in csv.reader(io.StringIO(content, newline=""))]
@@ -69,7 +73,8 @@ def independent(content: str) -> dict[str, tuple[str, frozenset[str]]] | None:
     for record in records[1:]:
         if record:
             cells = dict(zip(header, record, strict=False))
-            names = [name.strip() for name in cells["Finding Labels"].split("|")]
+            texts = [name.strip() for name in cells["Finding Labels"].split("|")]
+            names = [SPELLINGS.get(re.sub("[ _-]", "", name).lower(), name) for name in texts]
             if names != ["No Finding"] and not set(names) <= set(NIH_LABELS):
                 return None
             found[cells["Image Index"]] = (cells["Patient ID"], frozenset(names) - {"No Finding"})
@@ -103,11 +108,11 @@ cells = st.sampled_from(["0", "1", "0.0", "1.0", "", " 1", "2", "-1", "yes", "na
 
 @given(st.lists(st.tuples(cells, cells), min_size=1, max_size=6))
 @settings(max_examples=200, deadline=None)
-def test_a_truth_that_is_not_0_or_1_is_an_error_never_a_zero(values: list[tuple[str, str]]) -> None:
+def test_a_truth_that_is_not_0_or_1_or_uncertain_is_an_error_never_a_zero(values: list[tuple[str, str]]) -> None:
     lines = [f"{number}.png,{number},{first},{second}" for number, (first, second) in enumerate(values)]
     with TemporaryDirectory() as folder:
         (Path(folder) / "labels.csv").write_text("\n".join(["image,patient_id,A,B", *lines]) + "\n")
-        meant = {"0": 0.0, "0.0": 0.0, "1": 1.0, "1.0": 1.0, "": math.nan}
+        meant = {"0": 0.0, "0.0": 0.0, "1": 1.0, "1.0": 1.0, "": math.nan, "-1": -1.0}
         known = all(cell.strip() in meant for pair in values for cell in pair)
         if not known:
             with pytest.raises(ValueError, match=r"Expected 0, 1 or nothing"):

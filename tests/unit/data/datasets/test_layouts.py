@@ -1,5 +1,6 @@
 """The walk-through's one-hot files and any CSV with label columns."""
 
+import gzip
 import shutil
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from cxr_lightning.data.data_errors import PatientOverlapError
 from cxr_lightning.data.datasets.csv_table import CsvLayout
 from cxr_lightning.data.datasets.phantom import PhantomLayout
 from cxr_lightning.data.datasets.walkthrough import WalkthroughLayout
-from cxr_lightning.data.splits import assign_splits
+from cxr_lightning.data.splits import assign_splits, stated_splits
 from cxr_lightning.data.table_problems import TablesError
 from cxr_lightning.labels import WALKTHROUGH_LABELS
+from cxr_lightning.utils.limited_process import Limits
 from tests.conftest import select_rows
 
 FILES = {"train": "train-small.csv", "val": "valid-small.csv", "test": "test.csv"}
@@ -85,7 +87,7 @@ def test_the_walkthroughs_errors_name_the_file(walkthrough: Path, tmp_path: Path
 
 
 def test_the_problems_of_all_the_walkthroughs_files_are_told_and_the_rest_is_kept(walkthrough: Path) -> None:
-    (walkthrough / "test.csv").write_text((walkthrough / "test.csv").read_text().replace(",", ";"))
+    (walkthrough / "test.csv").write_text((walkthrough / "test.csv").read_text().replace("Image", "Picture"))
     lines = (walkthrough / "train-small.csv").read_text().replace("PatientId", "PID").replace("Mass", "Lump")
     (walkthrough / "train-small.csv").write_text(lines)
     with pytest.raises(TablesError) as caught:
@@ -94,7 +96,7 @@ def test_the_problems_of_all_the_walkthroughs_files_are_told_and_the_rest_is_kep
     assert "3 things are wrong" in message
     assert "columns 'PatientId', 'Mass', each once, in" in message
     assert "images' but that is a folder. Set `data.source.val_file`" in message
-    assert "test.csv' but its first line has semicolons" in message
+    assert "one column 'Image' in" in message
     assert caught.value.manifest.table["image_id"].tolist() == ["0.png", "1.png"]
     assert caught.value.unknown == {"patient_id", "labels", "image_id", "split"}
 
@@ -152,12 +154,18 @@ def test_a_csvs_own_columns_can_be_named(csv_folder: Path) -> None:
     ]
 
 
-def test_each_image_can_be_its_own_patient(csv_folder: Path) -> None:
-    table = CsvLayout(patient_column="image").read(csv_folder, ["Mass"]).table
+def test_the_image_column_is_no_patient_column_but_a_pattern_can_make_each_image_its_own_patient(
+    csv_folder: Path,
+) -> None:
+    with pytest.raises(ValueError, match=r"a column of patients .* but got 'image', the column of the images"):
+        CsvLayout(patient_column="image")
+    with pytest.raises(ValueError, match=r"`data\.source\.patient_column` or `data\.source\.patient_pattern` but got"):
+        CsvLayout(patient_column=None)
+    table = CsvLayout(patient_column=None, patient_pattern="(.+)").read(csv_folder, ["Mass"]).table
     assert table["patient_id"].tolist() == table["image_id"].tolist()
 
 
-@pytest.mark.parametrize("wrong", ["-1", "yes"])
+@pytest.mark.parametrize("wrong", ["-2", "yes"])
 def test_another_value_in_a_label_column_is_refused_with_its_line(csv_folder: Path, wrong: str) -> None:
     path = csv_folder / "labels.csv"
     path.write_text(path.read_text().replace("p2,,1.0", f"p2,{wrong},1.0"))
@@ -228,8 +236,8 @@ def test_a_link_out_of_the_data_folder_is_refused_unless_meant(tmp_path: Path) -
     root, outside = tmp_path / "set", tmp_path / "outside"
     (root / "inside").mkdir(parents=True)
     outside.mkdir()
-    for folder in (root / "inside", outside):
-        Image.new("L", (8, 8)).save(folder / "a.png")
+    for file in (root / "inside/a.png", root / "inside/b.png", outside / "a.png"):
+        Image.new("L", (8, 8)).save(file)
     (root / "link").symlink_to(outside)
     (root / "kept").symlink_to(root / "inside")
     table = "image,patient_id,Mass\nkept/a.png,1,0\nlink/a.png,2,1\n"
@@ -239,5 +247,110 @@ def test_a_link_out_of_the_data_folder_is_refused_unless_meant(tmp_path: Path) -
     ):
         CsvLayout().read(root, ["Mass"])
     assert CsvLayout(follow_links=True).read(root, ["Mass"]).table["path"].notna().all()
-    (root / "labels.csv").write_text(table.replace("link/", "inside/"))
+    (root / "labels.csv").write_text(table.replace("link/a", "inside/b"))
     assert CsvLayout().read(root, ["Mass"]).table["path"].notna().all()
+
+
+CHEXPERT = "image,Edema\n" + "".join(
+    f"CheXpert/train/patient{patient:05d}/study{study}/view1.jpg,{study % 2}\n"
+    for patient in (1, 2)
+    for study in (1, 2)
+)
+
+
+@pytest.fixture
+def chexpert(tmp_path: Path) -> Path:
+    """Two patients of two studies each, whose images have one name."""
+    (tmp_path / "labels.csv").write_text(CHEXPERT)
+    for line in CHEXPERT.splitlines()[1:]:
+        path = tmp_path / line.partition(",")[0]
+        path.parent.mkdir(parents=True)
+        Image.new("L", (8, 8)).save(path)
+    return tmp_path
+
+
+def test_the_patient_may_be_in_the_path(chexpert: Path) -> None:
+    layout = CsvLayout(patient_column=None, patient_pattern=r"patient(\d+)")
+    manifest = layout.read(chexpert, ["Edema"])
+    assert manifest.table["patient_id"].tolist() == ["1", "1", "2", "2"]
+    assert manifest.remarks == ()
+    inside = layout.read(chexpert / "CheXpert/..", ["Edema"])
+    assert inside.table["patient_id"].tolist() == ["1", "1", "2", "2"]
+
+
+def test_images_of_one_name_are_found_where_the_root_is_within_their_folders(chexpert: Path) -> None:
+    (chexpert / "labels.csv").rename(chexpert / "CheXpert/labels.csv")
+    manifest = CsvLayout(patient_pattern=r"patient(\d+)").read(chexpert / "CheXpert", ["Edema"])
+    assert manifest.table["path"].str.contains("patient00002/study1").tolist() == [False, False, True, False]
+    assert manifest.table["path"].notna().all()
+    assert "4 of 4 images are found in another place" in manifest.remarks[0]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        ("patient", r"with one group, the patient's, as `data\.source\.patient_pattern` but 'patient' has 0"),
+        ("(pat)(ient)", "has 2"),
+        ("(", r"a regular expression as .* but '\(' is none"),
+        ("(" + "a" * 600 + ")", "at most 500 characters"),
+    ],
+)
+def test_a_pattern_that_is_none_is_refused(pattern: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        CsvLayout(patient_pattern=pattern)
+
+
+def test_paths_without_a_patient_are_told_with_their_line(chexpert: Path) -> None:
+    with pytest.raises(ValueError, match=r"finds none in 2, first 'CheXpert/train/patient00002/study1.*' on line 4"):
+        CsvLayout(patient_pattern=r"patient0000(1)").read(chexpert, ["Edema"])
+    with pytest.raises(ValueError, match=r"finds none in 4"):
+        CsvLayout(patient_pattern=r"patient(x*)").read(chexpert, ["Edema"])
+
+
+def test_a_pattern_that_takes_forever_is_ended(chexpert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cxr_lightning.data.path_patients._find.limits", Limits(memory=1 << 30, seconds=1))
+    (chexpert / "labels.csv").write_text(f"image,Edema\n{'a' * 60}b.png,1\n")
+    with pytest.raises(ValueError, match=r"to 1 paths but it takes more than 1 s\. Simplify the expression"):
+        CsvLayout(patient_pattern=r"^((?:a|a)+)$").read(chexpert, ["Edema"])
+
+
+def test_patients_of_one_image_each_in_folders_like_patients_are_remarked_upon(chexpert: Path) -> None:
+    layout = CsvLayout(patient_pattern="(.+)")
+    (remark,) = layout.read(chexpert, ["Edema"]).remarks
+    assert remark.startswith(
+        "every patient has one image, but 2 folders such as 'patient00001' look like patients and hold"
+    )
+    (chexpert / "labels.csv").write_text("\n".join(CHEXPERT.splitlines()[::2]).replace("patient00001", "images") + "\n")
+    assert layout.read(chexpert, ["Edema"]).remarks == ()
+
+
+def test_one_file_under_two_names_is_refused(csv_folder: Path) -> None:
+    path = csv_folder / "labels.csv"
+    text = path.read_text()
+    path.write_text(text + "./scans//a.png,p1,1,0,,,,\n")
+    with pytest.raises(
+        ValueError, match=r"every image once in .* but 1 are listed again: scans/a\.png, first on line 5"
+    ):
+        CsvLayout().read(csv_folder, ["Mass"])
+    (csv_folder / "link.png").symlink_to(csv_folder / "scans/a.png")
+    path.write_text(text + "link.png,p9,1,0,,,,\n")
+    with pytest.raises(ValueError, match=r"'link\.png' is the file of 'scans/a\.png'"):
+        CsvLayout().read(csv_folder, ["Mass"])
+
+
+def test_compressed_tables_are_found_without_settings(csv_folder: Path, walkthrough: Path) -> None:
+    for path in [csv_folder / "labels.csv", *(walkthrough / name for name in FILES.values())]:
+        path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+    assert len(CsvLayout().read(csv_folder, ["Mass"]).table) == 3
+    manifest = WalkthroughLayout().read(walkthrough)
+    assert len(manifest.table) == 6
+    assert list(manifest.files) == [f"{name}.gz" for name in FILES.values()]
+
+
+def test_a_split_that_is_none_is_quoted_with_its_line(csv_folder: Path) -> None:
+    path = csv_folder / "labels.csv"
+    path.write_text(path.read_text().replace(",valid,", ",Validate,").replace(",test,", ",traim,"))
+    manifest = CsvLayout(split_column="fold").read(csv_folder, ["Mass"])
+    assert stated_splits(manifest.table["split"]).fillna("none").tolist() == ["train", "val", "none"]
+    assert "holds 'traim' on line 4 (Did you mean 'train'?)" in manifest.split_notes[0]

@@ -1,0 +1,135 @@
+"""Find the image files that a table names, whatever the spelling of a name, as long as one file fits."""
+
+import os
+import posixpath
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from cxr_lightning.data.name_index import NameIndex
+from cxr_lightning.imaging.signatures import IMAGE_SUFFIXES
+from cxr_lightning.utils.plain_text import shorten
+
+_MAX_FILES = 5_000_000
+"""Maximum number of files below a data folder among which other spellings are looked for."""
+_MAX_NEAREST = 5
+
+
+@dataclass(frozen=True)
+class FoundFiles:
+    """The files of a table's images.
+
+    Attributes:
+        paths: The path of each image, missing where none is on disk; the index is the table's.
+        remarks: That names are spelled in other ways than the files, as clauses.
+        nearest: Files that may be meant, by the names of some images that are not on disk.
+    """
+
+    paths: pd.Series
+    remarks: tuple[str, ...] = ()
+    nearest: Mapping[str, str] = field(default_factory=dict)
+
+
+def normalized_path(name: str) -> str:
+    r"""A relative path in its shortest form, with slashes; a ``..`` stays one, to be refused.
+
+    Example:
+        >>> normalized_path("./img//a.png"), normalized_path("img\\a.png"), normalized_path("img/../../a.png")
+        ('img/a.png', 'img/a.png', 'img/../../a.png')
+    """
+    name = name.replace("\\", "/")
+    return name if ".." in name or not name else posixpath.normpath(name)
+
+
+def find_files(root: Path, names: pd.Series, known: Mapping[str, Path] | None = None) -> FoundFiles:
+    """Find the files of images by their names, exactly or, where there is none, by another spelling that one file fits.
+
+    Args:
+        root: The data set's folder.
+        names: Paths relative to it, or names of files in the known folders.
+        known: The files in the folders that the data set is published with, by name; by default, names are paths.
+    """
+    paths = [_exact(root, name, known) for name in names]
+    missing = list(dict.fromkeys(name for name, path in zip(names, paths, strict=True) if path is None))
+    if not missing:
+        return FoundFiles(pd.Series(paths, index=names.index, dtype=object))
+    index = NameIndex(_files_below(root))
+    taken = {os.path.relpath(path, root) for path in paths if path is not None}
+    matches = {name: found for name in missing if (found := index.match(name)) is not None and found not in taken}
+    found_paths = [path or _joined(root, matches.get(name)) for name, path in zip(names, paths, strict=True)]
+    absent = [name for name in missing if name not in matches]
+    nearest = {name: near for name in absent[:_MAX_NEAREST] if (near := index.nearest(name)) is not None}
+    remarks = (_describe_matches(matches, len(names)),) if matches else ()
+    return FoundFiles(pd.Series(found_paths, index=names.index, dtype=object), remarks, nearest)
+
+
+def same_file_error(table: pd.DataFrame, source: Path) -> Exception | None:
+    """The error about two images that are one file, by links or spelling; None if every image has a file of its own.
+
+    Args:
+        table: Columns ``image_id`` and ``path``.
+        source: The label file, or the folder of several, for the message.
+    """
+    images = table[["image_id", "path"]].dropna().drop_duplicates("image_id")
+    first: dict[tuple[int, int], str] = {}
+    again = [
+        (name, other)
+        for name, path in zip(images["image_id"], images["path"], strict=True)
+        if (other := first.setdefault(_identity(path), name)) != name
+    ]
+    if not again:
+        return None
+    shown = ", ".join(f"'{shorten(name)}' is the file of '{shorten(other)}'" for name, other in again[:5])
+    more = ", ..." if len(again) > 5 else ""
+    return ValueError(
+        f"Expected every image once in '{source}' but {len(again)} are files of other images: {shown}{more}. Keep one "
+        "row for each file."
+    )
+
+
+def _exact(root: Path, name: str, known: Mapping[str, Path] | None) -> str | None:
+    if known is not None:
+        return str(known[name]) if name in known else None
+    path = root / name
+    return str(path) if path.is_file() else None
+
+
+def _joined(root: Path, name: str | None) -> str | None:
+    return None if name is None else str(root / name)
+
+
+def _files_below(root: Path) -> Iterator[str]:
+    """Paths of the files below a folder that may be images by their names; links to folders are not followed."""
+    count = 0
+    for folder, folders, files in os.walk(root):
+        folders[:] = sorted(name for name in folders if name[0] != ".")
+        prefix = os.path.relpath(folder, root)
+        count += len(files)
+        if count > _MAX_FILES:
+            return
+        for name in sorted(files):
+            suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122  # a Path for each takes much time
+            if name[0] != "." and (not suffix[1:] or suffix[1:].isdigit() or suffix in IMAGE_SUFFIXES):
+                yield name if prefix == "." else f"{prefix}/{name}".replace(os.sep, "/")
+
+
+def _identity(path: str) -> tuple[int, int]:
+    found = os.stat(path)  # noqa: PTH116  # a Path for each takes much time
+    return found.st_dev, found.st_ino
+
+
+def _describe_matches(matches: Mapping[str, str], total: int) -> str:
+    name, path = next(iter(matches.items()))
+    folders = sorted({os.path.dirname(found) or "." for found in matches.values()})  # noqa: PTH120
+    where = f", in {_shown_folders(folders)}" if any(folder not in ("", ".") for folder in folders) else ""
+    return (
+        f"{len(matches):,} of {total:,} images are found in another place or spelling than the table's{where}: "
+        f"'{shorten(name)}' is '{shorten(path)}'"
+    )
+
+
+def _shown_folders(folders: Sequence[str]) -> str:
+    shown = ", ".join(f"'{shorten(folder)}'" for folder in folders[:3])
+    return f"{shown} and {len(folders) - 3:,} other folders" if len(folders) > 3 else shown

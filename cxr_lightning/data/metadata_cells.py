@@ -1,0 +1,134 @@
+"""Readers of cells that state a patient, an age, a sex or a split: what they mean, in whatever spelling.
+
+Nothing is guessed: a text that none of the spellings fits is not read, and callers say so.
+"""
+
+import math
+import re
+import unicodedata
+
+from cxr_lightning.imaging.view_positions import parse_view_position
+
+MAX_AGE = 120
+"""Years; a higher age is taken for an error of the file."""
+
+_NULL_WORDS = frozenset(
+    {
+        *(
+            "",
+            "-",
+            "--",
+            "?",
+            "nan",
+            "none",
+            "null",
+            "nil",
+            "na",
+            "n/a",
+            "n.a.",
+            "<na>",
+            "#n/a",
+            "#na",
+            "nat",
+            "(null)",
+        ),
+        *("missing", "unknown", "undefined", "not available", "not recorded", "not applicable", "unspecified"),
+    }
+)
+_UNKNOWN_SEXES = frozenset({"u", "unk", "not known"})
+_NUMBER_ID = re.compile(r"0*([0-9]+)(?:[.,]0*)?")
+_AGE = re.compile(
+    r"(?:age[d:=]? *)?"
+    r"(?:>=?|≥|over|above)? *"
+    r"0*([0-9]{1,3}(?:[.,][0-9]+)?) *"
+    r"(?:-? *(y|yr|yrs|year|years|yo|y/o|y\.o\.|m|mo|mos|mth|mths|month|months|w|wk|wks|week|weeks|d|day|days)\.?)? *"
+    r"(?:\+|plus|and over|and older|or over|or older|and above|or above|of age|old)?"
+    r"(?:[- ]*old)?"
+)
+_PER_YEAR = {"y": 1.0, "m": 12.0, "w": 365.25 / 7, "d": 365.25}
+_SEXES = {
+    **dict.fromkeys(("m", "male", "man", "men", "boy", "masculine", "masculino", "männlich", "homme", "hombre"), "M"),
+    **dict.fromkeys(
+        ("f", "female", "woman", "women", "girl", "feminine", "femenino", "feminino", "weiblich", "femme", "mujer"), "F"
+    ),
+    **dict.fromkeys(("o", "other", "x", "d", "divers", "diverse", "nonbinary"), "O"),
+}
+_SPLITS = {
+    **dict.fromkeys(("train", "training", "trn", "tr"), "train"),
+    **dict.fromkeys(
+        ("val", "valid", "validate", "validation", "vali", "dev", "devel", "development", "tune", "tuning"), "val"
+    ),
+    **dict.fromkeys(("test", "testing", "tst", "te", "holdout", "heldout"), "test"),
+    **dict.fromkeys(
+        ("trainval", "trainvalid", "trainvalidation", "trainandval", "trainandvalidation", "trainingvalidation"),
+        "train_val",
+    ),
+}
+
+
+def is_null(text: str) -> bool:
+    """Whether a text is a word for nothing, such as the ``nan`` that programs write for an empty cell.
+
+    Example:
+        >>> [is_null(text) for text in ("", " NaN", "N/A", "0", "Nancy")]
+        [True, True, True, False, False]
+    """
+    return text.strip().casefold() in _NULL_WORDS
+
+
+def parse_patient(text: str) -> str:
+    """The patient's name: of digits alone as an integer, else the trimmed text; empty for a word for nothing.
+
+    Example:
+        >>> parse_patient("001"), parse_patient("1.0"), parse_patient(" p01 "), parse_patient("None")
+        ('1', '1', 'p01', '')
+    """
+    text = text.strip()
+    if match := _NUMBER_ID.fullmatch(text):
+        return match[1].lstrip("0") or "0"
+    return "" if is_null(text) else unicodedata.normalize("NFC", text)
+
+
+def parse_age(text: str) -> float:
+    """Age in years; NaN if the text states no age or an impossible one, and the limit of one such as ``90+``.
+
+    Example:
+        >>> parse_age("058Y"), parse_age("58.0"), parse_age("006M"), parse_age("90+"), parse_age("414")
+        (58.0, 58.0, 0.5, 90.0, nan)
+    """
+    match = _AGE.fullmatch(text.strip().casefold())
+    if not match:
+        return math.nan
+    years = float(match[1].replace(",", ".")) / _PER_YEAR[(match[2] or "y")[0]]
+    return years if years <= MAX_AGE else math.nan
+
+
+def parse_sex(text: str) -> str:
+    """The sex: ``M``, ``F`` or ``O`` (other, as in DICOM); empty if the text states none of them.
+
+    Example:
+        >>> parse_sex("Female"), parse_sex("m."), parse_sex("58")
+        ('F', 'M', '')
+    """
+    return _SEXES.get(text.strip().casefold().removesuffix("."), "")
+
+
+def parse_split(text: str) -> str:
+    """The split: ``train``, ``val``, ``test`` or ``train_val``; empty if the text states none of them.
+
+    Example:
+        >>> parse_split("VALIDATE"), parse_split("Training set"), parse_split("train-val"), parse_split("extra")
+        ('val', 'train', 'train_val', '')
+    """
+    word = re.sub(r"[^a-z]", "", text.strip().casefold().removesuffix("set").removesuffix("split"))
+    return _SPLITS.get(word, "")
+
+
+def parse_view(text: str) -> str:
+    """The view position: ``PA``, ``AP``, ``LATERAL``; another word is kept, in capitals, as its own view."""
+    return parse_view_position(text) or text.strip().upper()
+
+
+def says_unknown(text: str) -> bool:
+    """Whether a text states that the value is not known, so that nothing is lost by reading none."""
+    return is_null(text) or text.strip().casefold() in _UNKNOWN_SEXES
