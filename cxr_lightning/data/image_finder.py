@@ -56,6 +56,8 @@ def find_files(root: Path, names: pd.Series, known: Mapping[str, Path] | None = 
     if not missing:
         return FoundFiles(pd.Series(paths, index=names.index, dtype=object))
     index = NameIndex(_files_below(root))
+    if not len(index):
+        return FoundFiles(pd.Series(paths, index=names.index, dtype=object))
     taken = {os.path.relpath(path, root) for path in paths if path is not None}
     matches = {name: found for name in missing if (found := index.match(name)) is not None and found not in taken}
     found_paths = [path or _joined(root, matches.get(name)) for name, path in zip(names, paths, strict=True)]

@@ -35,6 +35,7 @@ _NULL_WORDS = frozenset(
         *("missing", "unknown", "undefined", "not available", "not recorded", "not applicable", "unspecified"),
     }
 )
+_MAX_NULL_LETTERS = max(map(len, _NULL_WORDS))
 _UNKNOWN_SEXES = frozenset({"u", "unk", "not known"})
 _NUMBER_ID = re.compile(r"0*([0-9]+)(?:[.,]0*)?")
 _AGE = re.compile(
@@ -73,7 +74,8 @@ def is_null(text: str) -> bool:
         >>> [is_null(text) for text in ("", " NaN", "N/A", "0", "Nancy")]
         [True, True, True, False, False]
     """
-    return text.strip().casefold() in _NULL_WORDS
+    text = text.strip()
+    return len(text) <= _MAX_NULL_LETTERS and text.casefold() in _NULL_WORDS
 
 
 def parse_patient(text: str) -> str:

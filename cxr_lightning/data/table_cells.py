@@ -60,7 +60,8 @@ def check_image_names(
     """
     with collector(problems) as found:
         unsafe = pd.Series([_is_unsafe(str(name), relative) for name in names], index=names.index, dtype=bool)
-        reasons = pd.Series([name_problem(str(name), path.parent) for name in names], index=names.index, dtype=object)
+        folder = path.parent.absolute()
+        reasons = pd.Series([name_problem(str(name), folder) for name in names], index=names.index, dtype=object)
         impossible = ~unsafe & (reasons != "")
         if unsafe.any():
             expected = "paths below the data folder" if relative else "file names without a folder"
