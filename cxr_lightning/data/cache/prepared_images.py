@@ -1,7 +1,7 @@
 """What preparing images gives: where the pixels of each image are, and how they are read."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ from cxr_lightning.data.cache.pixels import ImageMap, RowChecksums
 from cxr_lightning.data.cache.store import PIXELS_FILE
 from cxr_lightning.data.cache.verified_rows import VerifiedRows
 from cxr_lightning.imaging.decoded_image import ImageRejectedError
+from cxr_lightning.imaging.quality_flags import QualityFlag
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class PreparedImages:
         rejected: Images that cannot be used, by image file.
         num_decoded: Number of images that were decoded in this call.
         identity: Identity of the file of pixels; None if there is none.
+        flags: Quality flags of the images that have any, by image file.
     """
 
     folder: Path
@@ -35,6 +37,7 @@ class PreparedImages:
     rejected: dict[str, ImageRejectedError]
     num_decoded: int = 0
     identity: tuple[int, int] | None = None
+    flags: dict[str, tuple[QualityFlag, ...]] = field(default_factory=dict)
 
     def images(self, files: Sequence[str]) -> ImageMap:
         """Some of the images, in the order of ``files``."""
