@@ -7,7 +7,7 @@ from omegaconf import MISSING
 
 from cxr_lightning.app.number_rules import DATA_RANGES, is_number, numbers_out_of_range
 from cxr_lightning.app.written_arguments import written_attribute
-from cxr_lightning.data.setting_rules import root_problem, skipping_problem
+from cxr_lightning.data.setting_rules import flags_problem, root_problem, skipping_problem
 from cxr_lightning.labels import check_labels
 from cxr_lightning.utils.suggestions import did_you_mean
 
@@ -75,6 +75,8 @@ def training_data_contradictions(data: Mapping[str, Any]) -> Iterator[str]:
         if data.get(name) == 0:
             yield f"Expected images in each split but 'data.{name}' is 0, which leaves none. Raise it."
     if problem := skipping_problem(data.get("on_bad_image"), cache=data.get("cache")):
+        yield problem
+    if problem := flags_problem(data.get("on_flag"), cache=data.get("cache")):
         yield problem
 
 

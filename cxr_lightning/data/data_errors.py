@@ -4,19 +4,21 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from cxr_lightning.data.flagged_images import FlaggedImages
 from cxr_lightning.data.manifest import Manifest, preview
 from cxr_lightning.data.selection import SelectedImages
 from cxr_lightning.data.splits import unplaced_error
 from cxr_lightning.data.table_problems import DataProblemsError, joined_error
+from cxr_lightning.data.twins import Twin, describe_twins
 from cxr_lightning.imaging.reader import RejectedImagesError
 
 DROP_LEAKED, SKIP_MISSING = "data.drop_leaked=true", "data.on_missing=skip"
-SKIP_UNREADABLE = "data.on_bad_image=skip"
+SKIP_UNREADABLE, SKIP_FLAGGED = "data.on_bad_image=skip", "data.on_flag=skip"
 """Settings that leave images out."""
 
 
 class PatientOverlapError(ValueError):
-    """A patient's images are in more than one split."""
+    """A patient's images, or one image under two names, are in more than one split."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,24 @@ def describe_leak(selected: SelectedImages) -> str:
     return f"{len(patients)} patients have images in more than one split: {preview(patients)}"
 
 
+def twin_problem(twins: Sequence[Twin]) -> DataProblem:
+    """Images in more than one split, under different names.
+
+    Args:
+        twins: The images of earlier splits.
+    """
+
+    def error(settings: str) -> Exception:
+        advice = "remove one image of each pair from the label file"
+        if settings:
+            drop = f"Set {settings} to drop {len(twins)} of these images, those of the earlier split (train before val "
+            advice = f"{drop}before test), or {advice}"
+        return PatientOverlapError(f"Expected no image in two splits but {found}. {_capitalized(advice)}.")
+
+    found = describe_twins(twins)
+    return DataProblem(found, error, "remove one image of each pair from the label file", (DROP_LEAKED,))
+
+
 def missing_problem(selected: SelectedImages, *, skip: bool) -> DataProblem:
     """Images that are not on disk.
 
@@ -171,6 +191,20 @@ def unreadable_problem(rejected: RejectedImagesError, *, cache_setting: str) -> 
 
     settings = (SKIP_UNREADABLE, *([cache_setting] if cache_setting else []))
     return DataProblem(rejected.found, error, "replace the unreadable images", settings)
+
+
+def flagged_problem(flagged: FlaggedImages) -> DataProblem:
+    """Images with quality flags that the settings do not allow."""
+
+    def error(settings: str) -> Exception:
+        skip = f", set {settings} to go on without them" if settings else ""
+        return ValueError(
+            f"Expected images without quality flags (data.on_flag=error) but {flagged.found}. All are listed in "
+            f"'{flagged.listed_in}'. Replace them{skip}, or set 'data.on_flag=keep' to use them."
+        )
+
+    repair = "replace the flagged images (or use them: data.on_flag=keep)"
+    return DataProblem(flagged.found, error, repair, (SKIP_FLAGGED,))
 
 
 def untrained_problem(manifest: Manifest, lacking: Mapping[str, str]) -> DataProblem:

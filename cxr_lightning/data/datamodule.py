@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from cxr_lightning.data.augment import Augmentation
+from cxr_lightning.data.cache import CacheSpec
 from cxr_lightning.data.data_check import DataCheck, DataRequest, read_partly
 from cxr_lightning.data.dataloader import DistributedShardSampler, EpochSampler, ImageLoader, build_image_loader
 from cxr_lightning.data.dataset import ChestXRayDataset, Sample
@@ -20,9 +21,9 @@ from cxr_lightning.data.image_access import ImageAccess
 from cxr_lightning.data.manifest import Manifest, describe_splits, target_array
 from cxr_lightning.data.record import apply_recorded_selection, data_record
 from cxr_lightning.data.selection import Selection
-from cxr_lightning.data.setting_rules import MAX_IMAGE_SIZE, MAX_WORKERS, MIN_IMAGE_SIZE
+from cxr_lightning.data.setting_rules import MAX_IMAGE_SIZE, MAX_WORKERS, MIN_IMAGE_SIZE, check_range
 from cxr_lightning.data.splits import MissingPolicy, SplitMethod
-from cxr_lightning.imaging.reader import BadImagePolicy, Interpolation
+from cxr_lightning.imaging.reader import BadImagePolicy, FlagPolicy, Interpolation
 from cxr_lightning.labels import check_labels
 from cxr_lightning.utils.checked_loading import CheckedLoading
 
@@ -44,12 +45,14 @@ class ChestXRayDataModule(CheckedLoading, pl.LightningDataModule):  # type: igno
         shuffle_seed: Draws the order of the training images and their augmentation.
         val_fraction: Fraction of the images for validation, where the files leave it open.
         test_fraction: Fraction of the images for testing, with ``split=patient``.
-        drop_leaked: Drop patients that are in a later split too, instead of stopping.
+        drop_leaked: Drop patients and images that are in a later split too, instead of stopping.
         views: View positions to keep, such as ``[PA]``; all by default.
         on_missing: ``error`` or ``skip`` images that are listed but not on disk.
         subset: Use about ``subset_images`` images per split.
         subset_images: Requested images per split of a subset, for ``train``, ``val`` and ``test``.
         on_bad_image: ``error`` or ``skip`` images that cannot be used; to skip them needs ``cache``.
+        on_flag: ``keep``, ``skip`` or ``error`` images with quality flags; the last two need ``cache``.
+        force: Decode DICOM files although their headers state that they are no chest radiographs.
         image_size: Side that images are resized to, in pixels.
         interpolation: How they are resized.
         cache: Decode and resize images once and keep them in ``cache_dir``, instead of whenever they are read.
@@ -77,6 +80,8 @@ class ChestXRayDataModule(CheckedLoading, pl.LightningDataModule):  # type: igno
         subset: bool = False,
         subset_images: Sequence[int] = (1000, 200, 400),
         on_bad_image: BadImagePolicy = "error",
+        on_flag: FlagPolicy = "keep",
+        force: bool = False,
         image_size: int = 224,
         interpolation: Interpolation = "bilinear",
         cache: bool = False,
@@ -86,16 +91,10 @@ class ChestXRayDataModule(CheckedLoading, pl.LightningDataModule):  # type: igno
         augmentation: Augmentation | None = None,
     ) -> None:
         super().__init__()
-        for name, value, minimum, maximum in (
-            ("image_size", image_size, MIN_IMAGE_SIZE, MAX_IMAGE_SIZE),
-            ("batch_size", batch_size, 1, None),
-            ("shuffle_seed", shuffle_seed, 0, None),
-            ("num_workers", num_workers or 0, 0, MAX_WORKERS),
-        ):
-            if value < minimum:
-                raise ValueError(f"Expected `data.{name}` to be at least {minimum} but got {value}.")
-            if maximum is not None and value > maximum:
-                raise ValueError(f"Expected `data.{name}` to be at most {maximum} but got {value}.")
+        check_range("data.image_size", image_size, MIN_IMAGE_SIZE, MAX_IMAGE_SIZE)
+        check_range("data.batch_size", batch_size, 1)
+        check_range("data.shuffle_seed", shuffle_seed, 0)
+        check_range("data.num_workers", num_workers or 0, 0, MAX_WORKERS)
         self.root = Path(root)
         self.source = source
         self.chosen_labels = None if labels is None else check_labels(labels)
@@ -111,9 +110,8 @@ class ChestXRayDataModule(CheckedLoading, pl.LightningDataModule):  # type: igno
             subset_images=tuple(subset_images),
         )
         self.shuffle_seed = shuffle_seed
-        self.images = ImageAccess(
-            self.root, image_size, interpolation, cache=cache, cache_dir=cache_dir, on_bad_image=on_bad_image
-        )
+        spec = CacheSpec(self.root, image_size, interpolation, force)
+        self.images = ImageAccess(spec, cache=cache, cache_dir=cache_dir, on_bad_image=on_bad_image, on_flag=on_flag)
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.augmentation = augmentation
@@ -133,8 +131,8 @@ class ChestXRayDataModule(CheckedLoading, pl.LightningDataModule):  # type: igno
 
         Raises:
             FileNotFoundError: If the folder, a table or an image is not there.
-            ValueError: If a table is malformed, a patient is in two splits, a split is empty, an image is unreadable,
-                no finding can be trained, several things are wrong, or the disk is too small for prepared images.
+            ValueError: If a table is malformed, a patient or image is in two splits, a split is empty, an image is
+                unreadable, no finding can be trained, several things are wrong, or the disk is too small.
         """
         self.load(DataRequest(trains=stage in (None, "fit")))
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from cxr_lightning.imaging.reader import Interpolation, read_gray, resize
+from cxr_lightning.imaging.reader import Interpolation, read_image, resize
 
 
 class Sample(TypedDict):
@@ -43,12 +43,16 @@ class ImageFiles:
         paths: The files.
         image_size: Side to resize to, in pixels, S.
         interpolation: How to resize.
+        force: Decode DICOM files although their headers state that they are no chest radiographs.
     """
 
-    def __init__(self, paths: Sequence[str], image_size: int, interpolation: Interpolation = "bilinear") -> None:
+    def __init__(
+        self, paths: Sequence[str], image_size: int, interpolation: Interpolation = "bilinear", *, force: bool = False
+    ) -> None:
         self.paths = list(paths)
         self.image_size = image_size
         self.interpolation: Interpolation = interpolation
+        self.force = force
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -62,7 +66,7 @@ class ImageFiles:
         Raises:
             ImageRejectedError: If a file is no usable image.
         """
-        decoded = [read_gray(Path(self.paths[index])) for index in indices]
+        decoded = [read_image(Path(self.paths[index]), force=self.force).pixels for index in indices]
         return np.stack([resize(pixels, self.image_size, self.interpolation) for pixels in decoded])
 
 

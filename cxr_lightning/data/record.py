@@ -39,6 +39,8 @@ def data_record(
             "labels": list(manifest.labels),
             **settings,
             "on_bad_image": images.on_bad_image,
+            "on_flag": images.on_flag,
+            "force": images.spec.force,
             "image_size": images.spec.image_size,
             "interpolation": images.spec.interpolation,
             "batch_size": batch_size,

@@ -17,6 +17,7 @@ from cxr_lightning.utils.regular_files import read_limited
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 BadImagePolicy = Literal["error", "skip"]
+FlagPolicy = Literal["keep", "skip", "error"]
 
 
 def read_gray(path: Path) -> NDArray[np.uint8]:

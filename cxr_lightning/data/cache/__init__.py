@@ -1,6 +1,7 @@
 """Images that are decoded and resized once, in a file of pixels that runs map into memory."""
 
 from cxr_lightning.data.cache.build import prepare_images
+from cxr_lightning.data.cache.equal_images import find_equal_images
 from cxr_lightning.data.cache.image_lists import FLAGS_FILE, describe_flags
 from cxr_lightning.data.cache.lookup import find_prepared
 from cxr_lightning.data.cache.pixels import ImageMap
@@ -13,6 +14,7 @@ __all__ = [
     "ImageMap",
     "PreparedImages",
     "describe_flags",
+    "find_equal_images",
     "find_prepared",
     "prepare_images",
 ]
