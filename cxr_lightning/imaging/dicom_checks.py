@@ -70,7 +70,7 @@ def check_chest_radiograph(dataset: "Dataset", path: Path | str, force: bool) ->
         reason = f"its header says that it shows another part of the body (BodyPartExamined {' '.join(sorted(others))})"
     else:
         return
-    remedy = "Give chest radiographs, or --force if the header is wrong."
+    remedy = "Give chest radiographs, or --force (train.py, evaluate.py: data.force=true) if the header is wrong."
     raise ImageRejectedError.from_reason(path, reason, remedy, code="not_a_chest_radiograph")
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cxr_lightning.data.cache.image_lists import FLAGS_FILE, describe_flags
 from cxr_lightning.data.cache.pixels import ImageMap, RowChecksums
 from cxr_lightning.data.cache.store import PIXELS_FILE
 from cxr_lightning.data.cache.verified_rows import VerifiedRows
@@ -38,6 +39,10 @@ class PreparedImages:
     num_decoded: int = 0
     identity: tuple[int, int] | None = None
     flags: dict[str, tuple[QualityFlag, ...]] = field(default_factory=dict)
+
+    def describe_flags(self) -> str:
+        """How many images have quality flags, how often each flag occurs, and where they are listed, as a clause."""
+        return describe_flags(self.flags, len(self.rows), self.folder / FLAGS_FILE)
 
     def images(self, files: Sequence[str]) -> ImageMap:
         """Some of the images, in the order of ``files``."""
