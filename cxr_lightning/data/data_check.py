@@ -14,20 +14,22 @@ from cxr_lightning.data.data_errors import (
     DataProblem,
     Remedy,
     data_error,
-    describe_missing,
     empty_problem,
-    flagged_problem,
     leak_problem,
-    missing_problem,
-    twin_problem,
     unplaced_problem,
-    unreadable_problem,
     untrained_problem,
 )
 from cxr_lightning.data.datasets.base import DatasetLayout
 from cxr_lightning.data.exclusion_log import log_exclusions
 from cxr_lightning.data.findings import Findings, find_in_images
 from cxr_lightning.data.image_access import ImageAccess
+from cxr_lightning.data.image_problems import (
+    describe_missing,
+    flagged_problem,
+    missing_problem,
+    twin_problem,
+    unreadable_problem,
+)
 from cxr_lightning.data.manifest import SPLITS, Manifest
 from cxr_lightning.data.selection import SelectedImages, Selection
 from cxr_lightning.data.splits import empty_splits
@@ -203,16 +205,17 @@ class DataCheck:
     def _raise(self, selected: SelectedImages, found: Findings) -> NoReturn:
         problems = self._problems(selected, found)
         errors = () if self.tables_error is None else self.tables_error.errors
-        raise data_error(problems, self._remedy(problems, has_twins=bool(found.twins)), errors) from found.rejected
+        raise data_error(problems, self._remedy(problems, selected, found), errors) from found.rejected
 
-    def _remedy(self, problems: Sequence[DataProblem], *, has_twins: bool) -> Remedy | None:
+    def _remedy(self, problems: Sequence[DataProblem], selected: SelectedImages, found: Findings) -> Remedy | None:
         """The first remedy after which nothing is wrong: settings, or settings once files are there and readable."""
         skips = list(dict.fromkeys(setting for problem in problems for setting in problem.skip))
         divisions = _DIVISIONS if set(SPLITS) <= set(self.request.required) else _DIVISIONS[:1]
         for repairs in (False, True):
             for division in divisions:
-                leaks = has_twins or division.get("split", self.selection.split) == "official"
-                kept = [one for one in skips if (leaks if one == DROP_LEAKED else not repairs)]
+                leaks = bool(selected.leaked_patients) and division.get("split", self.selection.split) == "official"
+                drops = leaks or (bool(found.twins) and not repairs)
+                kept = [one for one in skips if (drops if one == DROP_LEAKED else not repairs)]
                 if self._works(division, kept, repairs=repairs):
                     settings = [*(f"data.{name}={value}" for name, value in division.items()), *kept]
                     return Remedy((*self.request.beside, *settings) if settings else (), repairs)

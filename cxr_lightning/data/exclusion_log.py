@@ -2,9 +2,10 @@
 
 import logging
 
-from cxr_lightning.data.data_errors import describe_leak, describe_missing
+from cxr_lightning.data.data_errors import describe_leak
 from cxr_lightning.data.findings import Findings
 from cxr_lightning.data.image_access import ImageAccess
+from cxr_lightning.data.image_problems import describe_missing
 from cxr_lightning.data.manifest import preview
 from cxr_lightning.data.selection import SelectedImages
 from cxr_lightning.data.twins import describe_twins, twins_within_splits
@@ -37,5 +38,7 @@ def log_exclusions(selected: SelectedImages, found: Findings, access: ImageAcces
         logger.warning("%s; %s", describe_twins(found.twins), dropped)
     if groups := twins_within_splits(found.usable.table, access.equal_images()):
         count = sum(len(group) - 1 for group in groups)
-        again = "images have the same pixels as another image" if count > 1 else "image has the same pixels as another"
-        logger.warning("%s %s of its split: %s", f"{count:,}", again, preview([" = ".join(group) for group in groups]))
+        again = "1 image has the same pixels as another of its split"
+        if count > 1:
+            again = f"{count:,} images have the same pixels as another of their split"
+        logger.info("%s: %s", again, preview([" = ".join(group) for group in groups]))
