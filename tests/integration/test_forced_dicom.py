@@ -1,5 +1,6 @@
 """A radiograph whose header states another modality is used by every program that is told to."""
 
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,29 @@ def test_train_and_evaluate(
     assert evaluate(f"ckpt={checkpoint}", *others)[0] == 1
     assert "its header says that it is no radiograph" in error_line(capsys)
     assert evaluate(f"ckpt={checkpoint}", *others, "data.force=true")[0] == 0
+
+
+def test_a_remedy_of_evaluate_keeps_what_the_checkpoint_records(
+    root: Path, run: Run, evaluate: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (root / "07.dcm").write_bytes(content_of(dataset_of(255 - film(7), Modality="DX")))
+    (root / "08.dcm").write_bytes(b"")
+    policies = ("data.force=true", "data.on_flag=skip", "data.on_bad_image=skip")
+    code, folder = run(*SETTINGS, f"data.root={root}", *policies)
+    assert code == 0
+    left_out = (folder / "left_out.csv").read_text().splitlines()
+    assert [line.partition(",")[0] for line in left_out] == ["image_id", "08.dcm", "07.dcm"]
+    assert "quality flags: inverted (it is likely inverted" in left_out[2]
+    (checkpoint,) = (folder / "checkpoints").glob("best*.ckpt")
+    predictions = evaluate(f"ckpt={checkpoint}")[1] / "predictions.csv"
+    (root / predictions.read_text().splitlines()[1].partition(",")[0]).unlink()
+    capsys.readouterr()
+    assert evaluate(f"ckpt={checkpoint}")[0] == 1
+    line = error_line(capsys)
+    for setting in (*policies, "data.on_missing=skip"):
+        assert line.count(setting) == 1
+    remedy = shlex.split(line.partition("or set ")[2].partition(" to go on")[0])
+    assert evaluate(f"ckpt={checkpoint}", *remedy)[0] == 0
 
 
 def test_explain(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
