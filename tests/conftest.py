@@ -137,11 +137,12 @@ def select_rows(
     **settings: Any,
 ) -> "Manifest":
     """A table's rows by settings of the selection; images are looked for in some splits, and not looked at."""
+    from cxr_lightning.data.cache import CacheSpec
     from cxr_lightning.data.data_check import DataCheck, DataRequest
     from cxr_lightning.data.image_access import ImageAccess
     from cxr_lightning.data.selection import Selection
 
-    access = ImageAccess(Path("/"), 32, "bilinear", cache=False, cache_dir=None, on_bad_image="error")
+    access = ImageAccess(CacheSpec(Path("/"), 32), cache=False, cache_dir=None)
     access.inspect = lambda paths: []  # type: ignore[method-assign]  # the paths of such tables are made up
     return DataCheck(
         manifest, Selection(**settings), access, DataRequest(required, images, beside=beside)

@@ -9,7 +9,7 @@ from cxr_lightning.app.number_rules import DATA_RANGES, is_number, numbers_out_o
 from cxr_lightning.app.written_arguments import written_attribute
 from cxr_lightning.data.label_meaning import check_label_map, check_meanings
 from cxr_lightning.data.metadata_cells import parse_view
-from cxr_lightning.data.setting_rules import root_problem, skipping_problem
+from cxr_lightning.data.setting_rules import flags_problem, root_problem, skipping_problem
 from cxr_lightning.labels import check_labels
 from cxr_lightning.utils.suggestions import did_you_mean
 
@@ -78,6 +78,8 @@ def training_data_contradictions(data: Mapping[str, Any]) -> Iterator[str]:
         if data.get(name) == 0:
             yield f"Expected images in each split but 'data.{name}' is 0, which leaves none. Raise it."
     if problem := skipping_problem(data.get("on_bad_image"), cache=data.get("cache")):
+        yield problem
+    if problem := flags_problem(data.get("on_flag"), cache=data.get("cache")):
         yield problem
 
 

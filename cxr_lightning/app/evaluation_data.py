@@ -170,7 +170,11 @@ def _recorded_overrides(datamodule: ChestXRayDataModule) -> tuple[str, ...]:
         return ()
     defaults = Selection().to_settings()
     selection = {key: value for key, value in datamodule.selection.to_settings().items() if value != defaults[key]}
+    images = datamodule.images
+    policies = {"on_bad_image": images.on_bad_image, "on_flag": images.on_flag}
     chosen = {"root": str(datamodule.root), **selection}
+    chosen |= {key: policy for key, policy in policies.items() if policy == "skip"}
+    chosen |= {"force": True} if images.spec.force else {}
     if name == CsvLayout.name:  # it has no labels of its own, and another default of the split
         chosen |= {"split": datamodule.selection.split, "labels": list(datamodule.chosen_labels or ())}
     chosen |= {f"source.{key}": value for key, value in options.items() if value is not None}

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue, ValidationInfo, field_validator, model_validator
 
-from cxr_lightning.imaging.reader import BadImagePolicy, Interpolation
+from cxr_lightning.imaging.reader import BadImagePolicy, FlagPolicy, Interpolation
 from cxr_lightning.labels import UncertainMeaning
 from cxr_lightning.metrics.calibration import CalibrationMethod
 from cxr_lightning.models.settings_model import ImageSize, Labels, ModelSettings
@@ -75,7 +75,7 @@ class DataSettings(StoredValues):
     test_fraction: Fraction = None
     """Fraction of the images for testing, where they are divided at random."""
     drop_leaked: bool = False
-    """Whether patients that are in a later split too were dropped."""
+    """Whether patients and images that are in a later split too were dropped."""
     views: list[str] | None = None
     """View positions that were kept; null for all."""
     on_missing: Literal["error", "skip"] = "error"
@@ -86,6 +86,10 @@ class DataSettings(StoredValues):
     """Requested number of images of each split of a part."""
     on_bad_image: BadImagePolicy = "error"
     """What was done with images that cannot be used."""
+    on_flag: FlagPolicy = "keep"
+    """What was done with images that have quality flags."""
+    force: bool = False
+    """Whether DICOM files were decoded that are no chest radiographs by their headers."""
     image_size: ImageSize | None = None
     """Side of the images in pixels."""
     interpolation: Interpolation = "bilinear"
@@ -119,7 +123,7 @@ class TrainingData(StoredValues):
     leaked: Count
     """Number of images that were excluded because their patient is in a later split too."""
     rejected: Count
-    """Number of images that cannot be read."""
+    """Number of images that were excluded because of what is in their files."""
     remarks: list[str] = Field(default_factory=list)
     """What a user should know of the files, as clauses."""
     uncertain: dict[str, UncertainRecord] = Field(default_factory=dict)

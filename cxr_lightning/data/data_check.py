@@ -7,28 +7,33 @@ from typing import Any, NoReturn
 
 from cxr_lightning.data.data_errors import (
     DROP_LEAKED,
+    SKIP_FLAGGED,
     SKIP_MISSING,
     SKIP_UNREADABLE,
     DataProblem,
     Remedy,
     data_error,
-    describe_leak,
-    describe_missing,
     empty_problem,
     leak_problem,
-    missing_problem,
     unplaced_problem,
-    unreadable_problem,
     untrained_problem,
 )
+from cxr_lightning.data.exclusion_log import log_exclusions
+from cxr_lightning.data.findings import Findings, find_in_images
 from cxr_lightning.data.image_access import ImageAccess
-from cxr_lightning.data.manifest import SPLITS, Manifest, preview
+from cxr_lightning.data.image_problems import (
+    describe_missing,
+    flagged_problem,
+    missing_problem,
+    twin_problem,
+    unreadable_problem,
+)
+from cxr_lightning.data.manifest import SPLITS, Manifest
 from cxr_lightning.data.selection import SelectedImages, Selection
 from cxr_lightning.data.splits import empty_splits
 from cxr_lightning.data.table_problems import TablesError, joined_error
 from cxr_lightning.data.training_labels import log_training_labels, untrained_labels
-from cxr_lightning.imaging.decoded_image import ImageRejectedError
-from cxr_lightning.imaging.reader import RejectedImagesError
+from cxr_lightning.data.twins import describe_twins
 
 logger = logging.getLogger(__name__)
 
@@ -86,33 +91,32 @@ class DataCheck:
         """Select the images, and prepare them or look at their files' first and last bytes.
 
         Raises:
-            PatientOverlapError: If patients are in two splits, and nothing else is wrong.
+            PatientOverlapError: If patients or images are in two splits, and nothing else is wrong.
             FileNotFoundError: If images are not on disk, and nothing else is wrong.
-            ValueError: If a table or images cannot be read, a split is empty, no finding can be trained, several things
-                are wrong, or the disk is too small.
+            ValueError: If a table or images cannot be read, images have quality flags with ``data.on_flag=error``, a
+                split is empty, no finding can be trained, several things are wrong, or the disk is too small.
         """
         request = self.request
         selected = self._select(request.images)
         prepared = [
             split for split in request.images if self.access.cache_dir is not None and split in request.prepared
         ]
-        others = [split for split in request.images if split not in prepared]
-        usable, rejected = self._inspect(selected, others)
-        if self.tables_error or self._problems(selected, usable, rejected):
-            self._raise(selected, *self._inspect(selected, request.images))
-        try:
-            unusable = self.access.prepare(usable, prepared)
-        except RejectedImagesError as error:
-            self._raise(selected, _without(usable, error.rejections), error)
-        if unusable:
-            total = int(usable.table["split"].isin(prepared).sum())
-            usable, rejected = _without(usable, unusable), RejectedImagesError(unusable, total)
-        if self._problems(selected, usable, rejected):
-            self._raise(selected, usable, rejected)
-        self._log_excluded(selected, usable)
+        found = self._inspect(selected, [split for split in request.images if split not in prepared])
+        if self.tables_error or self._problems(selected, found):
+            self.access.recall(found.usable, prepared)
+            self._raise(selected, self._inspect(selected, request.images))
+        self.access.prepare(found.usable, prepared)
+        found = self._inspect(selected, request.images)
+        if self._problems(selected, found):
+            self._raise(selected, found)
+        for remark in self.table.remarks:
+            logger.warning("%s", remark)
+        if self.table.split_notes and self.selection.split == "official":
+            logger.warning("in the files of the official split, %s", "; ".join(self.table.split_notes))
+        log_exclusions(selected, found, self.access)
         if request.trains:
-            log_training_labels(usable)
-        return usable
+            log_training_labels(found.usable)
+        return found.usable
 
     def _select(self, images: Sequence[str]) -> SelectedImages:
         """The selected images; settings that select none are told beside what is wrong with the tables."""
@@ -130,31 +134,28 @@ class DataCheck:
         """Columns of the table that hold stand-ins."""
         return frozenset() if self.tables_error is None else self.tables_error.unknown
 
-    def _inspect(self, selected: SelectedImages, splits: Sequence[str]) -> tuple[Manifest, RejectedImagesError | None]:
-        """The images without those that cannot be read by their first and last bytes, and the error about these."""
-        paths = selected.manifest.table["path"][selected.manifest.table["split"].isin(splits)]
-        rejections = self.access.inspect(paths.tolist())
-        if not rejections:
-            return selected.manifest, None
-        return _without(selected.manifest, rejections), RejectedImagesError(rejections, len(paths))
+    def _inspect(self, selected: SelectedImages, splits: Sequence[str]) -> Findings:
+        return find_in_images(selected.manifest, splits, self.access)
 
-    def _problems(
-        self, selected: SelectedImages, usable: Manifest, rejected: RejectedImagesError | None
-    ) -> list[DataProblem]:
+    def _problems(self, selected: SelectedImages, found: Findings) -> list[DataProblem]:
         """What is wrong that the settings do not allow, and what follows if all of that is left out."""
         problems = []
         if selected.unplaced and "split" not in self._unknown:
             problems.append(unplaced_problem(selected, self.table))
         if selected.leaked_patients and not self.selection.drop_leaked:
             problems.append(leak_problem(selected))
+        if found.twins and not self.selection.drop_leaked and "split" not in self._unknown:
+            problems.append(twin_problem(found.twins))
         if selected.missing and selected.missing == selected.looked_for:
             return [*problems, missing_problem(selected, skip=False)]
         if self.selection.on_missing == "error" and self._lacks_images(selected):
             problems.append(missing_problem(selected, skip=True))
-        if rejected is not None and self.access.on_bad_image == "error":
+        if found.rejected is not None and self.access.on_bad_image == "error":
             cache = "" if self.access.cache_dir is not None else self.request.cache_setting
-            problems.append(unreadable_problem(rejected, cache_setting=cache))
-        return [*problems, *self._consequences(selected, usable, rejected)]
+            problems.append(unreadable_problem(found.rejected, cache_setting=cache))
+        if found.flagged is not None and self.access.on_flag == "error":
+            problems.append(flagged_problem(found.flagged))
+        return [*problems, *self._consequences(selected, found)]
 
     def _lacks_images(self, selected: SelectedImages) -> bool:
         """Whether images are missing, other than all those of a split that is not required."""
@@ -163,15 +164,16 @@ class DataCheck:
             for split, count in selected.missing.items()
         )
 
-    def _consequences(
-        self, selected: SelectedImages, usable: Manifest, rejected: RejectedImagesError | None
-    ) -> list[DataProblem]:
+    def _consequences(self, selected: SelectedImages, found: Findings) -> list[DataProblem]:
         """What is wrong with the images that remain."""
         if selected.unplaced or {"split", "rows"} & self._unknown:
             return []
+        usable = found.usable
         empty = empty_splits(usable.table, self.request.required)
         excluded = [describe_missing(selected)] if selected.missing else []
-        excluded += [rejected.found] if rejected is not None else []
+        excluded += [found.rejected.found] if found.rejected is not None else []
+        excluded += [found.flagged.found] if found.flagged is not None and self.access.on_flag != "keep" else []
+        excluded += [describe_twins(found.twins)] if found.twins else []
         notes = self.table.split_notes if self.selection.split == "official" else ()
         problems = [empty_problem(usable, self.request.required, empty, excluded, notes)] if empty else []
         if self.request.trains and "train" not in empty and "labels" not in self._unknown:
@@ -179,19 +181,20 @@ class DataCheck:
             problems += [untrained_problem(usable, lacking)] if len(lacking) == len(usable.labels) else []
         return problems
 
-    def _raise(self, selected: SelectedImages, usable: Manifest, rejected: RejectedImagesError | None) -> NoReturn:
-        problems = self._problems(selected, usable, rejected)
+    def _raise(self, selected: SelectedImages, found: Findings) -> NoReturn:
+        problems = self._problems(selected, found)
         errors = () if self.tables_error is None else self.tables_error.errors
-        raise data_error(problems, self._remedy(problems), errors) from rejected
+        raise data_error(problems, self._remedy(problems, selected, found), errors) from found.rejected
 
-    def _remedy(self, problems: Sequence[DataProblem]) -> Remedy | None:
+    def _remedy(self, problems: Sequence[DataProblem], selected: SelectedImages, found: Findings) -> Remedy | None:
         """The first remedy after which nothing is wrong: settings, or settings once files are there and readable."""
-        skips = [setting for problem in problems for setting in problem.skip]
+        skips = list(dict.fromkeys(setting for problem in problems for setting in problem.skip))
         divisions = _DIVISIONS if set(SPLITS) <= set(self.request.required) else _DIVISIONS[:1]
         for repairs in (False, True):
             for division in divisions:
-                leaks = division.get("split", self.selection.split) == "official"
-                kept = [one for one in skips if (leaks if one == DROP_LEAKED else not repairs)]
+                leaks = bool(selected.leaked_patients) and division.get("split", self.selection.split) == "official"
+                drops = leaks or (bool(found.twins) and not repairs)
+                kept = [one for one in skips if (drops if one == DROP_LEAKED else not repairs)]
                 if self._works(division, kept, repairs=repairs):
                     settings = [*(f"data.{name}={value}" for name, value in division.items()), *kept]
                     return Remedy((*self.request.beside, *settings) if settings else (), repairs)
@@ -213,24 +216,7 @@ class DataCheck:
             selected = check.selection.apply(self.table, request.images, guess=True)
         except ValueError:  # such as fractions that leave nothing for training
             return False
-        usable, rejected = check._inspect(selected, request.images)
-        return not check._problems(selected, usable, None if SKIP_UNREADABLE in skips else rejected)
-
-    def _log_excluded(self, selected: SelectedImages, usable: Manifest) -> None:
-        for remark in self.table.remarks:
-            logger.warning("%s", remark)
-        if self.table.split_notes and self.selection.split == "official":
-            logger.warning("in the files of the official split, %s", "; ".join(self.table.split_notes))
-        if leaked := selected.manifest.leaked:
-            dropped = f"dropped {len(leaked)} images from the earlier split (data.drop_leaked)"
-            logger.warning("%s; %s", describe_leak(selected), dropped)
-        if selected.missing:
-            logger.warning("%s; going on without them", describe_missing(selected))
-        if rejected := list(usable.rejected):
-            logger.warning(
-                "%s images cannot be used: %s; going on without them", f"{len(rejected):,}", preview(rejected)
-            )
-
-
-def _without(manifest: Manifest, rejections: Sequence[ImageRejectedError]) -> Manifest:
-    return manifest.exclude({rejection.path: rejection.reason for rejection in rejections})
+        found = check._inspect(selected, request.images)
+        rejected = None if SKIP_UNREADABLE in skips else found.rejected
+        flagged = None if SKIP_FLAGGED in skips else found.flagged
+        return not check._problems(selected, replace(found, rejected=rejected, flagged=flagged))

@@ -8,16 +8,14 @@ from cxr_lightning.data.manifest import Manifest, preview
 from cxr_lightning.data.selection import SelectedImages
 from cxr_lightning.data.splits import unplaced_error
 from cxr_lightning.data.table_problems import DataProblemsError, joined_error
-from cxr_lightning.imaging.reader import RejectedImagesError
-from cxr_lightning.utils.plain_text import shorten
 
 DROP_LEAKED, SKIP_MISSING = "data.drop_leaked=true", "data.on_missing=skip"
-SKIP_UNREADABLE = "data.on_bad_image=skip"
+SKIP_UNREADABLE, SKIP_FLAGGED = "data.on_bad_image=skip", "data.on_flag=skip"
 """Settings that leave images out."""
 
 
 class PatientOverlapError(ValueError):
-    """A patient's images are in more than one split."""
+    """A patient's images, or one image under two names, are in more than one split."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +78,11 @@ def _remedy_sentence(problems: Sequence[DataProblem], remedy: Remedy | None) -> 
     causes = [problem for problem in problems if not problem.consequence] or problems
     repairs = ", ".join(problem.repair for problem in causes)
     if remedy is None:
-        return f"{_capitalized(repairs)}; leaving images out is no remedy here."
+        return f"{capitalized(repairs)}; leaving images out is no remedy here."
     settings = " ".join(map(shlex.quote, remedy.settings))
     if not remedy.repairs:
         return f"Set {settings} to go on without these images, or {repairs}."
-    return f"{_capitalized(repairs)}{f'; then set {settings}' if settings else ''}."
+    return f"{capitalized(repairs)}{f'; then set {settings}' if settings else ''}."
 
 
 def quoted(settings: Sequence[str]) -> str:
@@ -92,7 +90,8 @@ def quoted(settings: Sequence[str]) -> str:
     return f"'{settings[0]}'" if len(settings) == 1 else " ".join(map(shlex.quote, settings))
 
 
-def _capitalized(text: str) -> str:
+def capitalized(text: str) -> str:
+    """A text whose first letter is a capital."""
     return text[:1].upper() + text[1:]
 
 
@@ -120,7 +119,7 @@ def leak_problem(selected: SelectedImages) -> DataProblem:
         if settings:
             drop = f"Set {settings} to drop their {count} images from the earlier split (train before val before test)"
             advice = f"{drop}, or {advice}"
-        return PatientOverlapError(f"Expected no patient in two splits but {found}. {_capitalized(advice)}.")
+        return PatientOverlapError(f"Expected no patient in two splits but {found}. {capitalized(advice)}.")
 
     found = describe_leak(selected)
     return DataProblem(found, error, "correct the split lists", (DROP_LEAKED,))
@@ -130,50 +129,6 @@ def describe_leak(selected: SelectedImages) -> str:
     """The number of patients in more than one split, and the first five."""
     patients = selected.leaked_patients
     return f"{len(patients)} patients have images in more than one split: {preview(patients)}"
-
-
-def missing_problem(selected: SelectedImages, *, skip: bool) -> DataProblem:
-    """Images that are not on disk.
-
-    Args:
-        selected: The selected images.
-        skip: Whether the run can go on without them.
-    """
-
-    def error(settings: str) -> Exception:
-        remedy = f", or set {settings} to go on without them" if settings else ""
-        return FileNotFoundError(
-            f"Expected every image of the label file below the data folder but {found}. "
-            f"Unpack the image archives, check `data.root`{remedy}."
-        )
-
-    found = describe_missing(selected)
-    settings = (SKIP_MISSING,) if skip else ()
-    return DataProblem(found, error, "unpack the image archives and check `data.root`", settings)
-
-
-def describe_missing(selected: SelectedImages) -> str:
-    """The number of images that are not on disk, and the first five."""
-    names = selected.manifest.skipped
-    total = sum(selected.looked_for.values())
-    near = selected.manifest.nearest
-    hint = next((f" (the nearest file is '{shorten(near[name])}')" for name in names if name in near), "")
-    return f"{len(names)} of {total} images in the label file are not on disk: {preview(names)}{hint}"
-
-
-def unreadable_problem(rejected: RejectedImagesError, *, cache_setting: str) -> DataProblem:
-    """Images that cannot be read.
-
-    Args:
-        rejected: The error that names them.
-        cache_setting: Setting that prepares images, which skipping them needs; empty if they are prepared.
-    """
-
-    def error(settings: str) -> Exception:
-        return RejectedImagesError(rejected.rejections, rejected.total, rejected.listed_in, settings)
-
-    settings = (SKIP_UNREADABLE, *([cache_setting] if cache_setting else []))
-    return DataProblem(rejected.found, error, "replace the unreadable images", settings)
 
 
 def untrained_problem(manifest: Manifest, lacking: Mapping[str, str]) -> DataProblem:
@@ -190,7 +145,7 @@ def untrained_problem(manifest: Manifest, lacking: Mapping[str, str]) -> DataPro
     def error(settings: str) -> Exception:
         return ValueError(
             f"Expected a finding with positives and negatives among the {count} training images but none has both: "
-            f"{listed}. {_capitalized(check)}{f', or set {settings}' if settings else ''}."
+            f"{listed}. {capitalized(check)}{f', or set {settings}' if settings else ''}."
         )
 
     found = f"no finding has positives and negatives among the {count} training images that remain"
@@ -222,7 +177,7 @@ def empty_problem(
         advice = f"unpack or replace these images, {check}" if excluded else check
         return ValueError(
             f"Expected images in each of {list(required)} but {list(empty)} got none of the {count} images{without}. "
-            f"{_capitalized(advice)}{f', or set {settings}' if settings else ''}."
+            f"{capitalized(advice)}{f', or set {settings}' if settings else ''}."
         )
 
     return DataProblem(f"without these, no image is left for {', '.join(empty)}", error, check, consequence=True)

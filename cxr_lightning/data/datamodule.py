@@ -1,7 +1,7 @@
 """The LightningDataModule: reads, selects and checks the data, and builds the loaders."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from cxr_lightning.data.augment import Augmentation
+from cxr_lightning.data.cache import CacheSpec
 from cxr_lightning.data.data_check import DataCheck, DataRequest
 from cxr_lightning.data.dataloader import DistributedShardSampler, EpochSampler, ImageLoader, build_image_loader
 from cxr_lightning.data.dataset import ChestXRayDataset, Sample
@@ -23,7 +24,7 @@ from cxr_lightning.data.record import apply_recorded_selection, data_record
 from cxr_lightning.data.selection import Selection
 from cxr_lightning.data.setting_rules import check_numbers
 from cxr_lightning.data.splits import MissingPolicy, SplitMethod
-from cxr_lightning.imaging.reader import BadImagePolicy, Interpolation
+from cxr_lightning.imaging.reader import BadImagePolicy, FlagPolicy, Interpolation
 from cxr_lightning.labels import UncertainMeaning, check_labels
 from cxr_lightning.utils.checked_loading import CheckedLoading
 
@@ -39,29 +40,29 @@ class ChestXRayDataModule(CheckedLoading, pl.LightningDataModule):  # type: igno
         root: The data set's folder.
         source: The layout of its files.
         labels: Findings, in output order; the layout's default labels if None.
-        label_map: Findings by the names of label columns that are spelled in another way; findings that the files do
-            not have are then n/a, instead of an error.
-        uncertain: What -1 in a label column is: ``ignore`` (unknown), ``zeros`` or ``ones``, or one of them by finding;
-            by default an error.
+        label_map: Findings by label columns of other names; those that the files do not have are n/a, not an error.
+        uncertain: What -1 is taken for: ``ignore`` (unknown), ``zeros``, ``ones``, or one by finding; an error if None.
         split: ``official`` (as the files state), ``patient`` (at random by patient) or ``all`` (one test set, for
             evaluating on data that no model was trained on).
         seed: Draws the splits and subsets.
         shuffle_seed: Draws the order of the training images and their augmentation.
         val_fraction: Fraction of the images for validation, where the files leave it open.
         test_fraction: Fraction of the images for testing, with ``split=patient``.
-        drop_leaked: Drop patients that are in a later split too, instead of stopping.
+        drop_leaked: Drop patients and images that are in a later split too, instead of stopping.
         views: View positions to keep, such as ``[PA]``; all by default.
         on_missing: ``error`` or ``skip`` images that are listed but not on disk.
         subset: Use about ``subset_images`` images per split.
         subset_images: Requested images per split of a subset, for ``train``, ``val`` and ``test``.
         on_bad_image: ``error`` or ``skip`` images that cannot be used; to skip them needs ``cache``.
+        on_flag: ``keep``, ``skip`` or ``error`` images with quality flags; the last two need ``cache``.
+        force: Decode DICOM files although their headers state that they are no chest radiographs.
         image_size: Side that images are resized to, in pixels.
         interpolation: How they are resized.
         cache: Decode and resize images once and keep them in ``cache_dir``, instead of whenever they are read.
         cache_dir: Folder of the caches; required with ``cache``.
         batch_size: Images per batch.
         num_workers: Loader processes; by default none for prepared images, which are read faster than they are sent
-            between processes, and else one less than the processor's cores, at most 8.
+            between processes, else one less than the processor's cores, at most 8.
         augmentation: Training transforms; none by default.
     """
 
@@ -84,6 +85,8 @@ class ChestXRayDataModule(CheckedLoading, pl.LightningDataModule):  # type: igno
         subset: bool = False,
         subset_images: Sequence[int] = (1000, 200, 400),
         on_bad_image: BadImagePolicy = "error",
+        on_flag: FlagPolicy = "keep",
+        force: bool = False,
         image_size: int = 224,
         interpolation: Interpolation = "bilinear",
         cache: bool = False,
@@ -112,9 +115,8 @@ class ChestXRayDataModule(CheckedLoading, pl.LightningDataModule):  # type: igno
             subset_images=tuple(subset_images),
         )
         self.shuffle_seed = shuffle_seed
-        self.images = ImageAccess(
-            self.root, image_size, interpolation, cache=cache, cache_dir=cache_dir, on_bad_image=on_bad_image
-        )
+        spec = CacheSpec(self.root, image_size, interpolation, force)
+        self.images = ImageAccess(spec, cache=cache, cache_dir=cache_dir, on_bad_image=on_bad_image, on_flag=on_flag)
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.augmentation = augmentation
@@ -134,8 +136,8 @@ class ChestXRayDataModule(CheckedLoading, pl.LightningDataModule):  # type: igno
 
         Raises:
             FileNotFoundError: If the folder, a table or an image is not there.
-            ValueError: If a table is malformed, a patient is in two splits, a split is empty, an image is unreadable,
-                no finding can be trained, several things are wrong, or the disk is too small for prepared images.
+            ValueError: If a table is malformed, a patient or image is in two splits, a split is empty, an image is
+                unreadable, no finding can be trained, several things are wrong, or the disk is too small.
         """
         self.load(DataRequest(trains=stage in (None, "fit")))
 
@@ -192,13 +194,6 @@ class ChestXRayDataModule(CheckedLoading, pl.LightningDataModule):  # type: igno
     def targets(self, split: str) -> Tensor:
         """Ground truth of a split, ``(N, C)`` float32; 1, 0 or NaN (unknown)."""
         return torch.from_numpy(target_array(self.rows(split), self.labels).copy())
-
-    def sample_images(self, split: str, count: int) -> Iterator[Tensor]:
-        """Yield at most ``count`` images of a split, drawn at random with ``seed``; each ``(1, S, S)`` uint8."""
-        dataset = self.dataset(split)
-        generator = torch.Generator().manual_seed(self.selection.seed)
-        for index in torch.randperm(len(dataset), generator=generator)[:count].tolist():
-            yield dataset[index]["image"]
 
     def record(self) -> dict[str, Any]:
         """Settings and fingerprint as plain values, for the checkpoint and the run's summary."""

@@ -1,6 +1,6 @@
 """The dataset: images and targets of one split, to samples and batches."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NotRequired, Protocol, TypedDict
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from cxr_lightning.imaging.reader import Interpolation, read_gray, resize
+from cxr_lightning.imaging.reader import Interpolation, read_image, resize
 
 
 class Sample(TypedDict):
@@ -43,12 +43,16 @@ class ImageFiles:
         paths: The files.
         image_size: Side to resize to, in pixels, S.
         interpolation: How to resize.
+        force: Decode DICOM files although their headers state that they are no chest radiographs.
     """
 
-    def __init__(self, paths: Sequence[str], image_size: int, interpolation: Interpolation = "bilinear") -> None:
+    def __init__(
+        self, paths: Sequence[str], image_size: int, interpolation: Interpolation = "bilinear", *, force: bool = False
+    ) -> None:
         self.paths = list(paths)
         self.image_size = image_size
         self.interpolation: Interpolation = interpolation
+        self.force = force
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -62,7 +66,7 @@ class ImageFiles:
         Raises:
             ImageRejectedError: If a file is no usable image.
         """
-        decoded = [read_gray(Path(self.paths[index])) for index in indices]
+        decoded = [read_image(Path(self.paths[index]), force=self.force).pixels for index in indices]
         return np.stack([resize(pixels, self.image_size, self.interpolation) for pixels in decoded])
 
 
@@ -87,6 +91,12 @@ class ChestXRayDataset(Dataset[Sample]):
         """Read one sample; raises the errors of ``images.read``."""
         batch = self.__getitems__([index])
         return {"image": batch["image"][0], "target": batch["target"][0], "index": batch["index"][0]}
+
+    def sample_images(self, count: int, seed: int) -> Iterator[Tensor]:
+        """Yield at most ``count`` images, drawn at random; each ``(1, S, S)`` uint8."""
+        generator = torch.Generator().manual_seed(seed)
+        for index in torch.randperm(len(self), generator=generator)[:count].tolist():
+            yield self[index]["image"]
 
     def __getitems__(self, indices: list[int]) -> Sample:
         """Read a batch, stacked already; raises the errors of ``images.read``."""

@@ -37,7 +37,7 @@ class Manifest:
         files: sha256 of every label and list file that was read, by file name.
         skipped: Names of excluded images that are in the label file but not on disk.
         leaked: Names of images that were excluded because their patient is in a later split too.
-        rejected: Reasons of the excluded images that cannot be read, by name.
+        rejected: Reasons of the images that were excluded because of what is in their files, by name.
         split_notes: What is unusual in the files that state the split, as clauses.
         remarks: What a user should know of the files, as clauses.
         nearest: Files that are on disk and may be meant, by the name of an image that is not.
@@ -68,10 +68,10 @@ class Manifest:
         return replace(self, table=table.reset_index(drop=True))
 
     def exclude(self, reasons: Mapping[str, str]) -> "Manifest":
-        """A copy without the images that cannot be read.
+        """A copy without the images that cannot be used.
 
         Args:
-            reasons: Why an image cannot be read, by its path.
+            reasons: Why an image cannot be used, by its path.
         """
         if not reasons:
             return self

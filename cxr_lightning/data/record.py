@@ -49,6 +49,8 @@ def data_record(
             "uncertain": dict(policy.uncertain) if isinstance(policy.uncertain, Mapping) else policy.uncertain,
             **settings,
             "on_bad_image": images.on_bad_image,
+            "on_flag": images.on_flag,
+            "force": images.spec.force,
             "image_size": images.spec.image_size,
             "interpolation": images.spec.interpolation,
             "batch_size": batch_size,

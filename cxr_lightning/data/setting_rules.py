@@ -51,6 +51,24 @@ def root_problem(root: str | Path) -> str | None:
     return f"Expected the data set's folder at '{root}' but {found}. Set `data.root`."
 
 
+def flags_problem(on_flag: object, *, cache: object) -> str | None:
+    """Describe why flagged images cannot be left out or refused: quality flags are found while images are prepared.
+
+    Args:
+        on_flag: ``keep``, ``skip`` or ``error``.
+        cache: Whether images are prepared.
+
+    Returns:
+        None if flagged images are found, or kept.
+    """
+    if on_flag not in ("skip", "error") or cache:
+        return None
+    return (
+        f"Expected prepared images with 'data.on_flag={on_flag}' but they are off. Set 'data.cache=true' (evaluate.py: "
+        "cache=true), or 'data.on_flag=keep'."
+    )
+
+
 def skipping_problem(on_bad_image: object, *, cache: object) -> str | None:
     """Describe why bad images cannot be skipped: damage inside a file is only found by decoding it.
 

@@ -70,7 +70,9 @@ def check_chest_radiograph(dataset: "Dataset", path: Path | str, force: bool) ->
         reason = f"its header says that it shows another part of the body (BodyPartExamined {' '.join(sorted(others))})"
     else:
         return
-    remedy = "Give chest radiographs, or --force if the header is wrong."
+    remedy = (
+        "Give chest radiographs; if the header is wrong, set --force, or data.force=true of train.py and evaluate.py."
+    )
     raise ImageRejectedError.from_reason(path, reason, remedy, code="not_a_chest_radiograph")
 
 

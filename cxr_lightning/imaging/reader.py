@@ -17,6 +17,7 @@ from cxr_lightning.utils.regular_files import read_limited
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 BadImagePolicy = Literal["error", "skip"]
+FlagPolicy = Literal["keep", "skip", "error"]
 
 
 def read_gray(path: Path) -> NDArray[np.uint8]:
@@ -108,6 +109,8 @@ class RejectedImagesError(ValueError):
         more = "; and more" if len(rejections) > 5 else ""
         self.found = f"{len(rejections):,} of {total:,} images cannot be read: {first}{more}"
         where = f" All are listed in '{listed_in}'." if listed_in else ""
-        message = f"{self.found}.{where} Replace them" if several else str(rejections[0]).removesuffix(".")
+        remedies = " ".join(dict.fromkeys(rejection.remedy for rejection in rejections[:5]))
+        remedies = remedies.replace("Replace the file.", "Replace them.").removesuffix(".")
+        message = f"{self.found}.{where} {remedies}" if several else str(rejections[0]).removesuffix(".")
         remedy = f", or set {skip} to go on without {'them' if several else 'it'}" if skip else ""
         super().__init__(f"{message}{remedy}.")

@@ -53,7 +53,7 @@ def _images(evaluation: Evaluation) -> str:
     parts = [f"{evaluation.images:,} of {evaluation.patients:,} patients"]
     parts += [f"{evaluation.missing:,} of the split without a prediction"] if evaluation.missing else []
     parts += [f"{data['skipped']:,} listed but not on disk"] if data["skipped"] else []
-    parts += [f"{data['rejected']:,} left out because they cannot be used"] if data["rejected"] else []
+    parts += [f"{data['rejected']:,} left out because of what is in their files"] if data["rejected"] else []
     parts += [f"{data['leaked']:,} dropped because their patient is in a later split"] if data["leaked"] else []
     return ", ".join(parts)
 

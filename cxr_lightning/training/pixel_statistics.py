@@ -38,7 +38,7 @@ def training_statistics(datamodule: ChestXRayDataModule) -> tuple[float, float]:
     Args:
         datamodule: Loaded, with training images on disk.
     """
-    return featurewise_statistics(datamodule.sample_images("train", _MAX_IMAGES))
+    return featurewise_statistics(datamodule.dataset("train").sample_images(_MAX_IMAGES, datamodule.selection.seed))
 
 
 def shared_training_statistics(datamodule: ChestXRayDataModule, folder: Path) -> dict[str, float]:

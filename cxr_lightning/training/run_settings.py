@@ -30,6 +30,7 @@ FREE_SETTINGS = (
     "monitor.mode",  # what it means stands in the callbacks and the schedule
     # How images are found and loaded; which ones they are is compared by their names (the data's fingerprint).
     *("data.num_workers", "data.cache", "data.cache_dir", "data.on_missing", "data.on_bad_image", "data.drop_leaked"),
+    *("data.on_flag", "data.force"),
     "model.compile",
     # Where and how the computation runs, what is shown of it, and what is done after training.
     *("trainer.accelerator", "trainer.strategy", "trainer.deterministic", "trainer.benchmark", "trainer.barebones"),

@@ -190,7 +190,7 @@ def test_bad_input_ends_in_one_helpful_line(
     assert exit_.value.code not in (0, None)
     assert_one_error_line(output.out, output.err, words)
     left = {path.name for path in tmp_path.rglob("*") if path.is_file() and nih_folder not in path.parents}
-    cache = {".lock", "index.jsonl", "pixels.u8", "rejected.csv"}  # names the broken images
+    cache = {".lock", "index.jsonl", "pixels.u8", "rejected.csv", "quality_flags.csv"}  # name the broken images
     assert left - cache <= {"train.log", "config.yaml", "hydra.yaml", "overrides.yaml"}
 
 

@@ -18,7 +18,14 @@ TrainingLayout = Literal["walkthrough", "nih"]
 
 
 def convert_weights(
-    file: str, out: Path, settings: ForeignSettings, *, training_data: Path | None, layout: TrainingLayout, seed: int
+    file: str,
+    out: Path,
+    settings: ForeignSettings,
+    *,
+    training_data: Path | None,
+    layout: TrainingLayout,
+    seed: int,
+    force: bool = False,
 ) -> None:
     """Convert a foreign file to a checkpoint, and print what was decided.
 
@@ -30,6 +37,7 @@ def convert_weights(
             given, or not needed.
         layout: Layout of that folder.
         seed: Seed that draws the images for that.
+        force: Decode DICOM files although their headers state that they are no chest radiographs.
 
     Raises:
         ValueError: If the file cannot be converted, or training images are given and not needed.
@@ -40,7 +48,7 @@ def convert_weights(
     if training_data:
         if not foreign.needs_statistics:
             raise ValueError(f"Expected no --training-data with the preprocessing {foreign.settings.preprocessing}.")
-        statistics = _statistics(training_data, layout, seed, foreign.settings)
+        statistics = _statistics(training_data, layout, seed, force, foreign.settings)
         statistics_source = f"computed from training images in '{training_data}', seed {seed}"
     model = build_foreign_classifier(foreign, *statistics, statistics_source=statistics_source)
     save_classifier(model, out)
@@ -55,13 +63,16 @@ def convert_weights(
     say(f"wrote {out}")
 
 
-def _statistics(folder: Path, layout: TrainingLayout, seed: int, settings: ForeignSettings) -> tuple[float, float]:
+def _statistics(
+    folder: Path, layout: TrainingLayout, seed: int, force: bool, settings: ForeignSettings
+) -> tuple[float, float]:
     """Mean and standard deviation of a folder's training images."""
     datamodule = ChestXRayDataModule(
         str(folder),
         build_layout(layout),
         drop_leaked=True,
         seed=seed,
+        force=force,
         image_size=settings.image_size or 320,
         interpolation=check_choice("interpolation", settings.interpolation or "nearest", Interpolation),
     )

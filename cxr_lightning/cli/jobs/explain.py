@@ -7,7 +7,7 @@ from pathlib import Path
 from cxr_lightning.checkpoints.foreign.reader import is_foreign_file
 from cxr_lightning.checkpoints.load import load_classifier
 from cxr_lightning.explain.heatmaps import explain_image
-from cxr_lightning.imaging.reader import read_gray, resize
+from cxr_lightning.imaging.reader import read_image, resize
 from cxr_lightning.metrics.ranking import top_labels
 from cxr_lightning.models.backbones.base import TargetLayer
 from cxr_lightning.models.untrained import untrained_among
@@ -25,6 +25,7 @@ def explain_images(
     labels: Sequence[str] | None,
     top: int,
     target_layer: TargetLayer,
+    force: bool = False,
     out: Path,
 ) -> None:
     """Draw the heat maps of every image, each alone and all in one row, and print the names of the files.
@@ -35,6 +36,7 @@ def explain_images(
         labels: Findings to draw; None for those with the highest validation AUROC.
         top: Number of findings with the highest validation AUROC.
         target_layer: Layer of the heat maps.
+        force: Decode DICOM files although their headers state that they are no chest radiographs.
         out: Folder to write; made if missing.
 
     Raises:
@@ -57,7 +59,8 @@ def explain_images(
     _check_files({image: [*paths[image], rows[image]] for image in images})
     title = model_title(bool(model.metadata.get("data", {}).get("synthetic")))
     for image, files in paths.items():
-        pixels = resize(read_gray(image), model.hparams["image_size"], model.hparams["interpolation"])
+        decoded = read_image(image, force=force).pixels
+        pixels = resize(decoded, model.hparams["image_size"], model.hparams["interpolation"])
         overlays = explain_image(model.network, model.labels, image.name, pixels, labels, target_layer)
         out.mkdir(parents=True, exist_ok=True)
         for path, overlay in zip(files, overlays, strict=True):

@@ -26,6 +26,10 @@ def convert(
         Literal["walkthrough", "nih"] | None, typer.Option(help="of that folder  [default: walkthrough]")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="draws the images for that  [default: 0]")] = None,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="with --training-data: take DICOM files that are no chest radiographs by header"),
+    ] = False,
     image_size: Annotated[int | None, typer.Option(help="side in pixels")] = None,
     interpolation: Annotated[
         Literal["nearest", "bilinear", "bicubic", "lanczos"] | None, typer.Option(help="of the images to that size")
@@ -48,8 +52,8 @@ def convert(
         raise ValueError(f"Expected a new file as OUT but '{out}' exists already. Choose another name.")
     if out.suffix != ".ckpt":
         raise ValueError(f"Expected OUT to end in .ckpt but got '{out}'.")
-    if training_data is None and (layout is not None or seed is not None):
-        raise ValueError("Expected --training-data beside --layout and --seed, which say how it is read.")
+    if training_data is None and (layout is not None or seed is not None or force):
+        raise ValueError("Expected --training-data beside --layout, --seed and --force, which say how it is read.")
     if training_data is not None and (mean is not None or std is not None):
         raise ValueError("Expected either --training-data or --mean and --std but got both.")
     settings = resolve_name("cxr_lightning.checkpoints.foreign.model_settings:ForeignSettings")(
@@ -62,4 +66,5 @@ def convert(
         final_relu=final_relu,
     )
     convert_weights = resolve_name("cxr_lightning.cli.jobs.convert:convert_weights")
-    convert_weights(file, out, settings, training_data=training_data, layout=layout or "walkthrough", seed=seed or 0)
+    reading = {"layout": layout or "walkthrough", "seed": seed or 0, "force": force}
+    convert_weights(file, out, settings, training_data=training_data, **reading)

@@ -18,6 +18,9 @@ def explain(
     labels: Annotated[str | None, typer.Option(metavar="A,B", help="findings to draw")] = None,
     top: Annotated[int | None, typer.Option(help=f"number of findings  [default: {_DEFAULT_TOP}]")] = None,
     target_layer: Annotated[Literal["post_relu", "pre_relu"], typer.Option(help="of the network")] = "post_relu",
+    force: Annotated[
+        bool, typer.Option("--force", help="take DICOM files that are no chest radiographs by header")
+    ] = False,
     out: Annotated[Path, PathOption(metavar="FOLDER", help="where the heat maps are written")] = Path("heatmaps"),
 ) -> None:
     """Draw Grad-CAM heat maps of images.
@@ -35,5 +38,6 @@ def explain(
         labels=None if labels is None else comma_separated(labels),
         top=_DEFAULT_TOP if top is None else top,
         target_layer=target_layer,
+        force=force,
         out=out,
     )

@@ -32,12 +32,15 @@ def prepare(
         Literal["error", "skip"], typer.Option(help="whether images that cannot be used are an error")
     ] = "error",
     verify: Annotated[bool, typer.Option("--verify", help="compare all prepared images with their checksums")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="take DICOM files that are no chest radiographs by header")
+    ] = False,
 ) -> None:
     """Decode and resize a data set's images once.
 
-    train.py and evaluate.py with the same image size and interpolation then find them ready; they do the same
-    themselves on first use. An interrupted run is resumed, images whose files have changed are prepared again, and
-    images that cannot be used are listed in rejected.csv.
+    train.py and evaluate.py with the same image size, interpolation and force then find them ready; they do the same
+    themselves on first use. An interrupted run is resumed, images whose files have changed are prepared again, images
+    that cannot be used are listed in rejected.csv, and those with quality flags in quality_flags.csv.
     """
     if image_size < 1:
         raise ValueError(f"Expected --image-size to be at least 1 but got {image_size}.")
@@ -45,7 +48,7 @@ def prepare(
     given = {name: value for name, value in options.items() if value is not None}
     if given and layout != "csv":
         raise ValueError(f"Expected --layout csv beside --{next(iter(given)).replace('_', '-')}.")
-    spec = resolve_name("cxr_lightning.data.cache:CacheSpec")(root, image_size, interpolation)
+    spec = resolve_name("cxr_lightning.data.cache:CacheSpec")(root, image_size, interpolation, force)
     started = time.perf_counter()
     prepared, missing = resolve_name("cxr_lightning.data.prepare:prepare_listed_images")(
         resolve_name("cxr_lightning.data.datasets.registry:build_layout")(layout, **given),
@@ -61,3 +64,5 @@ def prepare(
         say(f"  {missing:,} are listed but not on disk")
     if prepared.rejected:
         say(f"  {len(prepared.rejected):,} cannot be used: see rejected.csv there")
+    if prepared.flags:
+        say(f"  {prepared.describe_flags()}")

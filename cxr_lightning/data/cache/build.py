@@ -9,8 +9,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from cxr_lightning.data.cache.decode import DecodeResult, decode_images
+from cxr_lightning.data.cache.image_lists import REJECTED_FILE, write_image_lists
 from cxr_lightning.data.cache.index_lines import IndexEntry
-from cxr_lightning.data.cache.pixels import file_identity
+from cxr_lightning.data.cache.lookup import collect_prepared
 from cxr_lightning.data.cache.prepared_images import PreparedImages
 from cxr_lightning.data.cache.request import (
     CacheRequest,
@@ -29,16 +30,12 @@ from cxr_lightning.data.cache.store import (
     requested_verification,
     withdraw_verification,
 )
-from cxr_lightning.data.cache.verified_rows import VerifiedRows
 from cxr_lightning.imaging.decoded_image import ImageRejectedError
 from cxr_lightning.imaging.reader import BadImagePolicy, RejectedImagesError
 from cxr_lightning.imaging.signatures import find_unreadable
-from cxr_lightning.utils.csv_files import TableWriter
-from cxr_lightning.utils.io import atomic_write_text
 from cxr_lightning.utils.progress import progress_bar
 from cxr_lightning.utils.subprocesses import check_workers, usable_cores
 
-REJECTED_FILE = "rejected.csv"
 _LOCK_FILE = ".lock"
 _MIN_FREE_BYTES = 100_000_000
 """Disk space that must stay free beside the pixels."""
@@ -63,7 +60,7 @@ def prepare_images(
 
     Images that are prepared already, from the same files, are kept; an interrupted run is resumed. Of several
     processes that request the same cache one works and the others wait. Images that cannot be used are listed in
-    ``rejected.csv``.
+    ``rejected.csv``, and those with quality flags in ``quality_flags.csv``.
 
     Args:
         files: Images relative to ``spec.root``.
@@ -89,25 +86,17 @@ def prepare_images(
 
 
 def _prepare(request: CacheRequest, workers: int, progress: bool) -> PreparedImages:
-    spec = request.spec
-    index = read_index(request.folder, spec)
+    index = read_index(request.folder, request.spec)
     num_decoded = 0
     _check_rejected(request, index)
     if stale_files(request, index) or corrupted_files(request, index):
         with _lock(request.folder):
-            index = read_index(request.folder, spec)
+            index = read_index(request.folder, request.spec)
             num_decoded = _update(request, index, workers, progress)
     rejected = _check_rejected(request, index)
     if request.requested is not None:
         _finish_verification(request, index, request.requested)
-    entries = [index.entries[file] for file in request.states]
-    rows = {entry.file: entry.row for entry in entries if entry.row is not None}
-    checksums = {entry.file: entry.crc32 for entry in entries if entry.crc32 is not None}
-    verified_rows = VerifiedRows(max(rows.values(), default=-1) + 1)
-    identity = file_identity(request.folder / PIXELS_FILE) if rows else None
-    return PreparedImages(
-        request.folder, spec.image_size, rows, checksums, verified_rows, rejected, num_decoded, identity
-    )
+    return collect_prepared(request, index, rejected, num_decoded)
 
 
 def _finish_verification(request: CacheRequest, index: CacheIndex, requested: int) -> None:
@@ -183,7 +172,7 @@ def _update(request: CacheRequest, index: CacheIndex, workers: int, progress: bo
                 writer.add(entry, permanent=rejection.permanent)
             _decode(request, readable, writer, workers, progress)
     finally:
-        _write_rejected(request, index)
+        write_image_lists(request, index)
     return len(readable)
 
 
@@ -195,12 +184,22 @@ def _decode(request: CacheRequest, files: Sequence[str], writer: CacheWriter, wo
         def on_result(result: DecodeResult) -> None:
             row, permanent = result.pop("row"), result.pop("permanent", True)
             file = files[row - first]
-            entry = IndexEntry(file, *request.states[file], row=row if "crc32" in result else None, **result)
+            flags = tuple(tuple(flag) for flag in result.pop("flags", ()))
+            position = row if "crc32" in result else None
+            entry = IndexEntry(file, *request.states[file], row=position, flags=flags, **result)
             writer.add(entry, permanent=permanent)
             advance()
 
         pixels = request.folder / PIXELS_FILE
-        decode_images(images, pixels, spec.image_size, spec.interpolation, workers=workers, on_result=on_result)
+        decode_images(
+            images,
+            pixels,
+            spec.image_size,
+            spec.interpolation,
+            force=spec.force,
+            workers=workers,
+            on_result=on_result,
+        )
 
 
 def _reasons(request: CacheRequest, index: CacheIndex, stale: Sequence[str], corrupted: Sequence[str]) -> list[str]:
@@ -231,23 +230,3 @@ def _check_free_space(folder: Path, needed: int) -> None:
             f"Expected {_format_bytes(needed + _MIN_FREE_BYTES)} to be free, with prepared images of "
             f"{_format_bytes(needed)} in '{folder}', but there are {_format_bytes(free)}. {_REMEDY}"
         )
-
-
-def _write_rejected(request: CacheRequest, index: CacheIndex) -> None:
-    """Write the list of all images of the cache that cannot be used; without those that no longer exist.
-
-    There is no list if there are no such images.
-    """
-    path = request.folder / REJECTED_FILE
-    rejected = [entry for entry in index.entries.values() if entry.row is None]
-    existing = [
-        entry for entry in rejected if entry.file in request.states or (request.spec.root / entry.file).exists()
-    ]
-    if not existing:
-        path.unlink(missing_ok=True)
-        return
-    with atomic_write_text(path) as file:
-        writer = TableWriter(file)
-        writer.writerow(("image", "reason", "remedy"))
-        listed = sorted(existing, key=lambda entry: entry.file)
-        writer.writerows((entry.file, entry.reason, entry.remedy) for entry in listed)

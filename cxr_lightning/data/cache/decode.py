@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from cxr_lightning.imaging.decoded_image import ImageRejectedError
-from cxr_lightning.imaging.reader import Interpolation, read_gray, resize
+from cxr_lightning.imaging.quality_flags import find_quality_flags
+from cxr_lightning.imaging.reader import Interpolation, read_image, resize
 from cxr_lightning.utils.plain_text import shorten
 from cxr_lightning.utils.subprocesses import run_in_processes, useful_processes
 
 DecodeResult = dict[str, Any]
-"""The outcome for one image: its ``row``, and ``crc32``, or ``reason``, ``remedy`` and ``permanent`` if rejected."""
+"""The outcome for one image: its ``row``, and ``crc32`` and ``flags`` (code and message of each), or ``reason``,
+``remedy`` and ``permanent`` if rejected."""
 
 
 def decode_images(
@@ -26,6 +28,7 @@ def decode_images(
     size: int,
     interpolation: Interpolation,
     *,
+    force: bool = False,
     workers: int,
     on_result: Callable[[DecodeResult], object],
 ) -> None:
@@ -36,6 +39,7 @@ def decode_images(
         pixels: The file of rows, which must exist.
         size: Side in pixels.
         interpolation: How to resize.
+        force: Decode DICOM files although their headers state that they are no chest radiographs.
         workers: Maximum number of processes; 1 for this process.
         on_result: Called after each image.
 
@@ -45,9 +49,9 @@ def decode_images(
     """
     processes = useful_processes(len(images), workers)
     if processes == 1:
-        _fill_rows(images, pixels, size, interpolation, on_result)
+        _fill_rows(images, pixels, size, interpolation, force, on_result)
         return
-    settings = {"pixels": str(pixels), "size": size, "interpolation": interpolation}
+    settings = {"pixels": str(pixels), "size": size, "interpolation": interpolation, "force": force}
     plain = [(str(path), row) for path, row in images]
     tasks = [json.dumps({**settings, "images": plain[start::processes]}) for start in range(processes)]
 
@@ -71,19 +75,22 @@ def _fill_rows(
     pixels: Path,
     size: int,
     interpolation: Interpolation,
+    force: bool,
     on_result: Callable[[DecodeResult], object],
 ) -> None:
     with pixels.open("r+b", buffering=0) as file:
         for path, row in images:
             try:
-                content = resize(read_gray(path), size, interpolation).tobytes()
+                image = read_image(path, force=force)
             except ImageRejectedError as error:
                 details = {"reason": error.reason, "remedy": error.remedy, "permanent": error.permanent}
                 on_result({"row": row, **details})
                 continue
+            content = resize(image.pixels, size, interpolation).tobytes()
             file.seek(row * len(content))
             _write_all(file, content)
-            on_result({"row": row, "crc32": zlib.crc32(content)})
+            flags = [tuple(flag) for flag in find_quality_flags(image, size)]
+            on_result({"row": row, "crc32": zlib.crc32(content), "flags": flags})
 
 
 def _write_all(file: RawIOBase, content: bytes) -> None:
@@ -103,6 +110,6 @@ def run_decode_worker() -> None:
     task = json.loads(sys.stdin.read())
     images = [(Path(path), row) for path, row in task["images"]]
     try:
-        _fill_rows(images, Path(task["pixels"]), task["size"], task["interpolation"], write_line)
+        _fill_rows(images, Path(task["pixels"]), task["size"], task["interpolation"], task["force"], write_line)
     except OSError as error:
         write_line({"failed": [error.errno, error.strerror]})

@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
+from cxr_lightning.imaging.quality_flags import QualityFlag
 from cxr_lightning.imaging.reader import Interpolation
 from cxr_lightning.utils.paths import MAX_PATH_BYTES, escapes_root
 from cxr_lightning.utils.plain_text import hidden_characters
@@ -20,6 +21,7 @@ from cxr_lightning.utils.typed_values import describe_errors
 MAX_LINE_BYTES = 100_000
 """Maximum length of a line: more than the longest texts take in JSON."""
 _MAX_TEXT_LENGTH = 2000
+_MAX_FLAGS, _MAX_FLAG_LENGTH = 16, 250
 _MAX_ROW = 1_000_000_000
 _MAX_INT64 = 2**63 - 1
 _CHECKSUM_KEY = b', "line_crc32": '
@@ -39,6 +41,9 @@ def _name_below_root(name: str) -> str:
 
 _Text = Annotated[str, Field(max_length=_MAX_TEXT_LENGTH), AfterValidator(_plain_text)]
 _FileName = Annotated[str, Field(min_length=1, max_length=MAX_PATH_BYTES), AfterValidator(_name_below_root)]
+_FlagCode = Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,39}$")]
+_FlagMessage = Annotated[str, Field(min_length=1, max_length=_MAX_FLAG_LENGTH), AfterValidator(_plain_text)]
+_Flag = tuple[_FlagCode, _FlagMessage]
 _STRICT = ConfigDict(strict=True, extra="forbid")
 
 
@@ -52,6 +57,7 @@ class IndexHeader:
         image_size: Side of the images in pixels.
         interpolation: How images are resized.
         decoder: Name and version of what decodes and resizes: other versions may give other pixels.
+        force: Whether DICOM files are decoded that are no chest radiographs by their headers.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -60,6 +66,7 @@ class IndexHeader:
     image_size: Annotated[int, Field(ge=1, le=_MAX_INT64)]
     interpolation: Interpolation
     decoder: _Text
+    force: bool = False
 
     def to_line(self) -> bytes:
         """The line of the index."""
@@ -78,6 +85,7 @@ class IndexEntry:
         crc32: Checksum of the row's pixels.
         reason: Why it was rejected, as a clause.
         remedy: What to do, as a sentence.
+        flags: Code and message of each quality flag of the decoded file; see :attr:`quality_flags`.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -88,10 +96,16 @@ class IndexEntry:
     crc32: Annotated[int, Field(ge=0, lt=2**32)] | None = None
     reason: _Text = ""
     remedy: _Text = ""
+    flags: Annotated[tuple[_Flag, ...], Field(max_length=_MAX_FLAGS)] = ()
+
+    @property
+    def quality_flags(self) -> tuple[QualityFlag, ...]:
+        """The flags of the decoded file, by their fields."""
+        return tuple(QualityFlag(*flag) for flag in self.flags)
 
     def to_line(self) -> bytes:
         """The line of the index; without attributes that are not set."""
-        values = {name: value for name, value in asdict(self).items() if value not in (None, "")}
+        values = {name: value for name, value in asdict(self).items() if value not in (None, "", ())}
         return _with_checksum(json.dumps(values).encode().removesuffix(b"}"))
 
 
@@ -125,6 +139,8 @@ def parse_entry(line: bytes) -> IndexEntry:
         raise ValueError(f"in a line, {describe_errors(error)}") from error
     if (entry.row is None) != bool(entry.reason) or (entry.row is None) != (entry.crc32 is None):
         raise ValueError("a line has neither a row with its checksum nor a reason for a rejection")
+    if entry.row is None and entry.flags:
+        raise ValueError("a line has quality flags of a file that was rejected")
     return entry
 
 
@@ -141,8 +157,8 @@ def describe_difference(found: IndexHeader, expected: IndexHeader) -> str:
     """The settings that differ between two headers, as a clause.
 
     Example:
-        >>> one = IndexHeader(4, "/data", 224, "bilinear", "Pillow 12.0.0")
-        >>> describe_difference(one, IndexHeader(4, "/data", 224, "nearest", "Pillow 12.0.0"))
+        >>> one = IndexHeader(5, "/data", 224, "bilinear", "Pillow 12.0.0")
+        >>> describe_difference(one, IndexHeader(5, "/data", 224, "nearest", "Pillow 12.0.0"))
         "its settings are interpolation 'bilinear', not 'nearest'"
     """
     values: Mapping[str, Any] = asdict(expected)

@@ -1,15 +1,17 @@
 """What preparing images gives: where the pixels of each image are, and how they are read."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from cxr_lightning.data.cache.image_lists import FLAGS_FILE, describe_flags
 from cxr_lightning.data.cache.pixels import ImageMap, RowChecksums
 from cxr_lightning.data.cache.store import PIXELS_FILE
 from cxr_lightning.data.cache.verified_rows import VerifiedRows
 from cxr_lightning.imaging.decoded_image import ImageRejectedError
+from cxr_lightning.imaging.quality_flags import QualityFlag
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class PreparedImages:
         rejected: Images that cannot be used, by image file.
         num_decoded: Number of images that were decoded in this call.
         identity: Identity of the file of pixels; None if there is none.
+        flags: Quality flags of the images that have any, by image file.
     """
 
     folder: Path
@@ -35,6 +38,11 @@ class PreparedImages:
     rejected: dict[str, ImageRejectedError]
     num_decoded: int = 0
     identity: tuple[int, int] | None = None
+    flags: dict[str, tuple[QualityFlag, ...]] = field(default_factory=dict)
+
+    def describe_flags(self) -> str:
+        """How many images have quality flags, how often each flag occurs, and where they are listed, as a clause."""
+        return describe_flags(self.flags, len(self.rows), self.folder / FLAGS_FILE)
 
     def images(self, files: Sequence[str]) -> ImageMap:
         """Some of the images, in the order of ``files``."""

@@ -1,9 +1,9 @@
 """One cache on disk: a file of pixels, and an index that describes each row of it.
 
 ``pixels.u8`` holds images of S x S bytes, one after another. ``index.jsonl`` is its sidecar: a first line with the
-settings, then a line per image with its file's size and modification time, its row and the row's checksum, or the
-reason why it was rejected. Both files only grow, and pixels are on disk before their line is: a run that is
-killed leaves nothing wrong behind, and runs that read are not disturbed by one that adds.
+settings, then a line per image with its file's size and modification time, its row, the row's checksum and the quality
+flags of the file, or the reason why it was rejected. Both files only grow, and pixels are on disk before their line is:
+a run that is killed leaves nothing wrong behind, and runs that read are not disturbed by one that adds.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ from cxr_lightning.data.cache.index_lines import (
 from cxr_lightning.imaging.reader import Interpolation
 from cxr_lightning.utils.regular_files import open_regular
 
-CACHE_FORMAT = 4
+CACHE_FORMAT = 5
 PIXELS_FILE = "pixels.u8"
 INDEX_FILE = "index.jsonl"
 _VERIFY_FILE = ".verify"
@@ -51,17 +51,20 @@ class CacheSpec:
         root: The data set's folder; files are named relative to it.
         image_size: Side in pixels, S.
         interpolation: How images are resized.
+        force: Whether DICOM files are decoded that are no chest radiographs by their headers.
     """
 
     root: Path
     image_size: int
     interpolation: Interpolation = "bilinear"
+    force: bool = False
 
     @property
     def header(self) -> IndexHeader:
         """First line of the index."""
         root = os.fsencode(self.root.resolve()).decode(errors="backslashreplace")
-        return IndexHeader(CACHE_FORMAT, root, self.image_size, self.interpolation, f"Pillow {PIL.__version__}")
+        decoder = f"Pillow {PIL.__version__}"
+        return IndexHeader(CACHE_FORMAT, root, self.image_size, self.interpolation, decoder, self.force)
 
     def files(self, paths: Iterable[str]) -> list[str]:
         """Image files relative to the data set's folder, as the cache names them."""
@@ -83,7 +86,7 @@ class CacheSpec:
         root = self.root.resolve()
         digest = hashlib.sha256(os.fsencode(root)).hexdigest()[:8]
         name = "".join(letter if letter.isalnum() else "_" for letter in root.name[:_MAX_NAME_LENGTH])
-        return f"{name}-{digest}-{self.image_size}px-{self.interpolation}"
+        return f"{name}-{digest}-{self.image_size}px-{self.interpolation}{'-force' if self.force else ''}"
 
 
 @dataclass

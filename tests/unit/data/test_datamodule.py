@@ -163,8 +163,8 @@ def test_prepared_images_are_those_that_are_decoded_every_time(nih_folder: Path,
             assert one.keys() == other.keys() == {"image", "target", "index"}
             assert all(torch.equal(one[key], other[key]) for key in one)
     assert prepared.record() == decoding.record()  # where pixels are kept is no fact about the data
-    assert [image.sum() for image in prepared.sample_images("train", 4)] == [
-        image.sum() for image in decoding.sample_images("train", 4)
+    assert [image.sum() for image in prepared.dataset("train").sample_images(4, seed=0)] == [
+        image.sum() for image in decoding.dataset("train").sample_images(4, seed=0)
     ]
 
 
@@ -252,11 +252,13 @@ def test_views_choose_images(nih_folder: Path) -> None:
 
 def test_sample_images_are_a_seeded_draw(datamodule: ChestXRayDataModule) -> None:
     datamodule.setup()
-    images = list(datamodule.sample_images("train", 5))
+    images = list(datamodule.dataset("train").sample_images(5, seed=0))
     assert len(images) == 5
     assert images[0].shape == (1, 32, 32)
-    assert all(torch.equal(*pair) for pair in zip(images, datamodule.sample_images("train", 5), strict=True))
-    assert len(list(datamodule.sample_images("train", 99))) == 18
+    assert all(
+        torch.equal(*pair) for pair in zip(images, datamodule.dataset("train").sample_images(5, seed=0), strict=True)
+    )
+    assert len(list(datamodule.dataset("train").sample_images(99, seed=0))) == 18
 
 
 def test_data_before_setup_is_an_error(nih_folder: Path) -> None:
