@@ -14,7 +14,8 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from cxr_lightning.imaging.quality_flags import QualityFlag, find_quality_flags
+from cxr_lightning.imaging.decoded_image import QualityFlag
+from cxr_lightning.imaging.quality_flags import find_quality_flags
 from cxr_lightning.imaging.reader import decode_image, read_image
 
 GrayImage = NDArray[np.uint8]

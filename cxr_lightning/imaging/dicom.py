@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from cxr_lightning.imaging.bit_depth import unsigned_to_8_bits
 from cxr_lightning.imaging.decoded_image import DecodedImage, ImageRejectedError, check_size, color_fraction
-from cxr_lightning.imaging.dicom_checks import check_chest_radiograph, check_decoder, code_string
+from cxr_lightning.imaging.dicom_checks import check_chest_radiograph, check_decoder
 from cxr_lightning.imaging.dicom_frame_size import frame_size
 from cxr_lightning.imaging.dicom_inflate import read_elements
+from cxr_lightning.imaging.dicom_view import header_view_position
 from cxr_lightning.imaging.dicom_window import display_values
 
 if TYPE_CHECKING:
@@ -110,22 +111,13 @@ def _decode_pixels(dataset: "Dataset", path: Path | str) -> DecodedImage:
     masked = bool(dataset.PixelRepresentation) or _has_overlay(dataset)
     stored = pixel_array(dataset, index=0, correct_unused_bits=masked)
     del dataset.PixelData  # it is as large as the array
-    view = _view_position(dataset)
+    view = header_view_position(dataset)
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
         stored = apply_color_lut(stored, dataset)[..., :3]
     if stored.ndim == 3:
         stored = unsigned_to_8_bits(stored, 8 * stored.dtype.itemsize)
         return DecodedImage(_to_upright(_luminance(stored), dataset), color_fraction(stored), view)
     return DecodedImage(_to_upright(display_values(stored, dataset), dataset), view_position=view)
-
-
-def _view_position(dataset: "Dataset") -> str:
-    """The view position; ``LATERAL`` also where only the patient orientation or the view code states it."""
-    rows = (*(dataset.get("PatientOrientation") or ()), "")[0]
-    codes = dataset.get("ViewCodeSequence") or ()
-    meanings = [str(code.get("CodeMeaning") or "").upper() for code in codes]
-    lateral = rows[:1] in ("A", "P") or any("LATERAL" in text and "DECUBITUS" not in text for text in meanings)
-    return "LATERAL" if lateral else code_string(dataset, "ViewPosition")
 
 
 def _has_overlay(dataset: "Dataset") -> bool:

@@ -1,12 +1,11 @@
 """Quality flags of a decoded image: signs that it is not what a model was trained on."""
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_lightning.imaging.decoded_image import DecodedImage
+from cxr_lightning.imaging.decoded_image import DecodedImage, QualityFlag
 from cxr_lightning.imaging.reader import resize
+from cxr_lightning.imaging.view_positions import LATERAL_VIEW, parse_view_position
 
 AVERAGE_CHEST = np.array(
     [
@@ -34,16 +33,6 @@ MIN_COLOR_FRACTION = 0.02
 """Fraction of colored pixels from which on an image counts as colored."""
 MAX_ASPECT_RATIO = 1.5
 """Ratio of the longer to the shorter side above which an image counts as cropped."""
-_LATERAL = ("LL", "RL", "LAT", "LATERAL", "LEFT LATERAL", "RIGHT LATERAL")
-
-
-class QualityFlag(NamedTuple):
-    """One sign that an image is not what a model was trained on."""
-
-    code: str
-    """The kind of sign, for programs."""
-    message: str
-    """The description for people, a clause."""
 
 
 def find_quality_flags(image: DecodedImage, image_size: int) -> list[QualityFlag]:
@@ -57,6 +46,7 @@ def find_quality_flags(image: DecodedImage, image_size: int) -> list[QualityFlag
         *_value_flags(image),
         *_shape_flags(image.pixels.shape, image_size),
         *_view_flags(image.view_position),
+        *image.flags,
     ]
 
 
@@ -110,6 +100,6 @@ def _shape_flags(shape: tuple[int, ...], image_size: int) -> list[QualityFlag]:
 
 
 def _view_flags(view_position: str) -> list[QualityFlag]:
-    if view_position not in _LATERAL:
+    if parse_view_position(view_position) != LATERAL_VIEW:
         return []
-    return [QualityFlag("lateral", f"its header says that it is a lateral view ({view_position})")]
+    return [QualityFlag("lateral", "its header says that it is a lateral view")]
