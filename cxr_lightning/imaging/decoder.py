@@ -12,13 +12,13 @@ from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION, TiffImageFile
 from cxr_lightning.imaging.bit_depth import robust_range, signed_to_8_bits, unsigned_to_8_bits
 from cxr_lightning.imaging.decoded_image import MAX_PIXELS, DecodedImage, ImageRejectedError, check_size, count_colored
 from cxr_lightning.imaging.dicom import decode_dicom
+from cxr_lightning.imaging.dicom_signature import is_dicom
 from cxr_lightning.imaging.signatures import (
     CUT_OFF_PNG,
     PNG_SIGNATURE,
     SIGNATURE_BYTES,
     UNKNOWN_FORMAT,
     image_format,
-    is_dicom,
 )
 
 _WIDE_GRAY_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I")

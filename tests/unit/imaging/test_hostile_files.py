@@ -111,7 +111,7 @@ DICOM_BOMBS: dict[str, Callable[[], bytes]] = {
 def test_a_hostile_dicom_file_is_one_rejection_and_the_next_file_is_read(name: str) -> None:
     with pytest.raises(ImageRejectedError) as caught:
         decode_image(DICOM_BOMBS[name](), "x.dcm", force=True)
-    assert caught.value.code in ("damaged", "too_large", "no_pixels")
+    assert caught.value.code in ("damaged", "too_large", "no_pixels", "cut_off")
     assert "\n" not in str(caught.value)
     np.testing.assert_array_equal(decode_image(GOOD, "y.dcm", force=True).pixels, RAMP)
 
