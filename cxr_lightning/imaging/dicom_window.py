@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from cxr_lightning.imaging.bit_depth import by_parts, effective_bits, robust_range, signed_to_8_bits, unsigned_to_8_bits
 from cxr_lightning.imaging.decoded_image import QualityFlag
+from cxr_lightning.imaging.dicom_checks import code_string
 from cxr_lightning.imaging.dicom_tables import look_up, scale_by_table
 from cxr_lightning.imaging.dicom_values import VOI_FUNCTIONS
 from cxr_lightning.imaging.dicom_window_choice import choose_window
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 _NOT_USED = "the window of its header clips most of the film, or is far too wide, and was not used"
+_NARROW_WINDOWS = ("CT", "MR", "NM", "PT")
+"""Modalities whose windows show a small part of the values on purpose."""
 _SAMPLE = 200_000
 """Number of pixels by which windows are judged."""
 _BEYOND_ALL_VALUES = 1e9
@@ -61,7 +64,8 @@ def _keep_one_window(visible: NDArray[Any], dataset: "Dataset") -> list[QualityF
         visible: Stored values without padding, ``(N,)``.
         dataset: Elements of the file, which are changed.
     """
-    if "WindowCenter" not in dataset or dataset.get("VOILUTSequence"):
+    narrow = code_string(dataset, "Modality") in _NARROW_WINDOWS
+    if "WindowCenter" not in dataset or dataset.get("VOILUTSequence") or narrow:
         return []
     centers, widths = (_several(dataset[name].value) for name in ("WindowCenter", "WindowWidth"))
     windows = list(zip(centers, widths, strict=False))
