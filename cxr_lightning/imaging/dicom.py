@@ -26,7 +26,7 @@ from cxr_lightning.imaging.dicom_cut_off import cut_off_in
 from cxr_lightning.imaging.dicom_frame_size import frame_size
 from cxr_lightning.imaging.dicom_inflate import read_elements
 from cxr_lightning.imaging.dicom_unused_bits import mask_unused_bits
-from cxr_lightning.imaging.dicom_values import check_required, drop_unreadable
+from cxr_lightning.imaging.dicom_values import drop_unreadable
 from cxr_lightning.imaging.dicom_view import header_view_position, processing_flags
 from cxr_lightning.imaging.dicom_window import display_values
 
@@ -121,7 +121,6 @@ def _read_dataset(content: bytes, path: Path | str) -> "Dataset":
 def _decode_pixels(dataset: "Dataset", path: Path | str, flags: list[QualityFlag]) -> DecodedImage:
     from pydicom.pixels import apply_color_lut, pixel_array
 
-    check_required(dataset, path)
     if frame := frame_size(dataset):
         check_size(*frame, path)
         if frame != (dataset.Columns, dataset.Rows):

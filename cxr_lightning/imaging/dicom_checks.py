@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from cxr_lightning.imaging.decoded_image import ImageRejectedError, check_size
 from cxr_lightning.imaging.dicom_signature import dicom_kind_of
+from cxr_lightning.imaging.dicom_values import check_required
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -58,6 +59,7 @@ def check_chest_radiograph(dataset: "Dataset", path: Path | str, force: bool) ->
         kind = dicom_kind_of(sop_class, code_string(dataset, "Modality"))
         reason = f"its DICOM data has no pixels{f': it is a {kind}' if kind else ''}"
         raise ImageRejectedError.from_reason(path, reason, "Export the image itself.", code="no_pixels")
+    check_required(dataset, path)
     frames = int(dataset.get("NumberOfFrames") or 1)
     check_size(int(dataset.Columns), int(dataset.Rows), path)
     if force:

@@ -11,14 +11,16 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 _STRIP_HEIGHT = 256
+_MIN_CLOSE = 0.25
+"""Fraction of the pairs from which on values go on: 0.6 to 1 in films of 14 and 16 bits, below 0.01 with stale bits."""
 
 
 def mask_unused_bits(stored: NDArray[Any], dataset: "Dataset") -> tuple[NDArray[Any], list[QualityFlag]]:
     """Set the bits above the stored ones to zero, or to the sign of signed pixels, unless they are part of the values.
 
-    Some files declare too few bits; then values go on smoothly where the declared bits end, and the image has jumps if
-    the others are masked. Stale bits (letters, markings, an old overlay) make jumps where they are. So the version with
-    smaller differences between neighboring pixels is taken.
+    Some files declare too few bits; then values go on smoothly where the declared bits end. Stale bits (letters,
+    markings, an old overlay) make jumps where they begin and end. So neighboring pixels whose higher bits differ are
+    counted: those whose values are close, and those whose values are not.
 
     Args:
         stored: ``(H, W)`` or ``(H, W, C)``, integers.
@@ -37,7 +39,7 @@ def mask_unused_bits(stored: NDArray[Any], dataset: "Dataset") -> tuple[NDArray[
     masked = _sign_extended(stored, shift)
     if (stored.dtype.kind == "i" and np.array_equal(masked, stored)) or _has_overlay(dataset):
         return masked, []
-    if stored.dtype.kind == "u" and _roughness(stored) < _roughness(masked):
+    if stored.dtype.kind == "u" and _goes_on(stored, bits):
         return stored, []
     message = f"bits above the {bits} that its header declares were set and were masked"
     return masked, [QualityFlag("stale_bits", message)]
@@ -48,13 +50,16 @@ def _sign_extended(stored: NDArray[Any], shift: int) -> NDArray[Any]:
     return (stored << shift) >> shift
 
 
-def _roughness(values: NDArray[Any]) -> int:
-    """Sum of the differences between neighboring pixels."""
-    total = 0
-    for top in range(0, len(values), _STRIP_HEIGHT):
-        strip = values[top : top + _STRIP_HEIGHT + 1].astype(np.int64)
-        total += int(np.abs(np.diff(strip[:_STRIP_HEIGHT], axis=1)).sum() + np.abs(np.diff(strip, axis=0)).sum())
-    return total
+def _goes_on(stored: NDArray[Any], bits: int) -> bool:
+    """Whether many neighboring pixels with different bits above the declared ones have values that are close."""
+    close = differing = 0
+    for top in range(0, len(stored), _STRIP_HEIGHT):
+        strip = stored[top : top + _STRIP_HEIGHT + 1].astype(np.int64)
+        for axis in (0, 1):
+            differences = np.abs(np.diff(strip, axis=axis))[np.diff(strip >> bits, axis=axis) != 0]
+            differing += differences.size
+            close += int((differences < (1 << bits) // 2).sum())
+    return close > _MIN_CLOSE * differing
 
 
 def _has_overlay(dataset: "Dataset") -> bool:

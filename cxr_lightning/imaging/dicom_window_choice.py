@@ -26,7 +26,7 @@ def choose_window(
     """Number of the first window that shows most of the film; None if no window does.
 
     Pixels of the lowest and the highest value are not looked at (borders, letters and saturated areas may be many), nor
-    clipped ones whose values are all nearly the same.
+    clipped ones whose values are nearly all the same.
 
     Args:
         values: Rescaled values of some of the film's pixels, without padding, ``(N,)``.
@@ -46,12 +46,13 @@ def choose_window(
 def _shows_most(values: NDArray[np.float64], levels: NDArray[np.uint8], width: float, value_range: float) -> bool:
     if width >= _MAX_TOO_WIDE * value_range:
         return False
-    black, white = levels == 0, levels == 255
-    if (black | white).mean() > MAX_BOTH_ENDS:
-        return not _is_spread(values[black | white], width)
-    return not any(end.mean() > MAX_ONE_END and _is_spread(values[end], width) for end in (black, white))
+    ends = [levels == 0, levels == 255]
+    borders = [end for end in ends if end.any() and not _is_spread(values[end], width)]
+    film = np.ones(values.shape, bool) if not borders else ~np.logical_or.reduce(borders)
+    fractions = [(end & film).sum() / max(1, film.sum()) for end in ends]
+    return bool(max(fractions) <= MAX_ONE_END and sum(fractions) <= MAX_BOTH_ENDS)
 
 
 def _is_spread(values: NDArray[np.float64], width: float) -> bool:
-    low, high = np.quantile(values, [0.05, 0.95])
+    low, high = np.quantile(values, [0.1, 0.9])
     return bool(high - low > _MIN_CLIPPED_SPREAD * width)

@@ -29,6 +29,10 @@ MAX_BLANK_DEVIATION = 4.0
 """Standard deviation of the pixels, of 255, below which an image is nearly blank."""
 MAX_LOW_CONTRAST_DEVIATION = 15.0
 """Standard deviation of the pixels, of 255, below which an image has low contrast."""
+MAX_SATURATED_FRACTION = 0.05
+"""Fraction of the middle's pixels at one end of the scale above which an image is saturated."""
+_END_LEVELS = 3
+"""Number of gray levels at either end that count as the end: lossy compression moves values a little."""
 MIN_COLOR_FRACTION = 0.02
 """Fraction of colored pixels from which on an image counts as colored."""
 MAX_ASPECT_RATIO = 1.5
@@ -77,6 +81,7 @@ def _value_flags(image: DecodedImage) -> list[QualityFlag]:
     if deviation < MAX_LOW_CONTRAST_DEVIATION:
         message = f"it has very low contrast (standard deviation {deviation:.1f} of 255)"
         flags.append(QualityFlag("low_contrast", message))
+    flags += _saturation_flags(pixels)
     correlation = chest_correlation(pixels)
     if correlation < MAX_INVERTED_CORRELATION:
         message = "it is likely inverted (bones are to be bright) or upside down"
@@ -85,6 +90,17 @@ def _value_flags(image: DecodedImage) -> list[QualityFlag]:
         message = "it does not look like an upright frontal chest radiograph"
         flags.append(QualityFlag("unlike_chest", f"{message}: correlation {correlation:.2f} with an average one"))
     return flags
+
+
+def _saturation_flags(pixels: NDArray[np.uint8]) -> list[QualityFlag]:
+    """The flag of clipped values, by the middle of the image: borders and letters may be black and white."""
+    height, width = pixels.shape
+    middle = pixels[height // 5 : height - height // 5, width // 5 : width - width // 5]
+    black, white = (middle < _END_LEVELS).mean(), (middle > 255 - _END_LEVELS).mean()
+    if max(black, white) <= MAX_SATURATED_FRACTION:
+        return []
+    message = f"it is saturated: in its middle, {black:.0%} of the pixels are black and {white:.0%} are white"
+    return [QualityFlag("saturated", message)]
 
 
 def _shape_flags(shape: tuple[int, ...], image_size: int) -> list[QualityFlag]:
