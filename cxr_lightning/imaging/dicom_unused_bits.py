@@ -33,11 +33,12 @@ def mask_unused_bits(stored: NDArray[Any], dataset: "Dataset") -> tuple[NDArray[
     shift = 8 * stored.dtype.itemsize - bits
     if shift <= 0 or stored.dtype.kind not in "iu":
         return stored, []
-    above = stored >> bits
-    if not above.any():
-        return _sign_extended(stored, shift), []
+    if stored.dtype.kind == "u" and int(stored.max(initial=0)) >> bits == 0:
+        return stored, []
     masked = _sign_extended(stored, shift)
-    if (stored.dtype.kind == "i" and np.array_equal(masked, stored)) or _has_overlay(dataset):
+    if stored.dtype.kind == "i" and not ((masked != stored) & (stored >> bits != 0)).any():
+        return masked, []  # with their signs, or with zeros in their place
+    if _has_overlay(dataset):
         return masked, []
     if stored.dtype.kind == "u" and _goes_on(stored, bits):
         return stored, []

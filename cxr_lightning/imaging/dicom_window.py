@@ -76,8 +76,9 @@ def _keep_one_window(visible: NDArray[Any], dataset: "Dataset") -> list[QualityF
         return _apply_window(values, dataset, inverted=False)
 
     step = max(1, visible.size // _SAMPLE) | 1
-    values = _rescaled(visible[::step].astype(np.int64), dataset)
-    number = choose_window(values, [float(width) for _, width in usable], _value_range(visible, dataset), apply)
+    sample = visible[::step]
+    values = _rescaled(sample.astype(np.int64), dataset)
+    number = choose_window(values, [float(width) for _, width in usable], _value_range(sample, dataset), apply)
     if number is None:
         for name in ("WindowCenter", "WindowWidth"):
             dataset.pop(name, None)
