@@ -14,7 +14,8 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from cxr_lightning.imaging.quality_flags import QualityFlag, find_quality_flags
+from cxr_lightning.imaging.decoded_image import QualityFlag
+from cxr_lightning.imaging.quality_flags import find_quality_flags
 from cxr_lightning.imaging.reader import decode_image, read_image
 
 GrayImage = NDArray[np.uint8]
@@ -34,6 +35,28 @@ def light_box(pixels: GrayImage) -> Image.Image:
     return Image.fromarray(photograph)
 
 
+def multiplied(factor: float) -> Callable[[GrayImage], Image.Image]:
+    """Multiply the values and clip them, as of a detector or a program at its limit."""
+    return lambda pixels: Image.fromarray((pixels.astype(np.float64) * factor).clip(0, 255).astype(np.uint8))
+
+
+def narrow_window(fraction: float) -> Callable[[GrayImage], Image.Image]:
+    """Display a film's middle values alone, and clip the fraction of them at either end."""
+
+    def apply(pixels: GrayImage) -> Image.Image:
+        low, high = np.quantile(pixels, [fraction, 1 - fraction])
+        return Image.fromarray(((pixels - low) * (255 / max(1.0, high - low))).clip(0, 255).astype(np.uint8))
+
+    return apply
+
+
+def as_jpeg(pixels: GrayImage) -> Image.Image:
+    """Multiply the values by two and clip them, then compress the film with losses."""
+    file = BytesIO()
+    multiplied(2)(pixels).save(file, "JPEG", quality=75)
+    return Image.open(file)
+
+
 CORRUPTIONS: dict[str, tuple[Callable[[GrayImage], Image.Image], set[str]]] = {
     "inverted": (lambda pixels: Image.fromarray(255 - pixels), {"inverted"}),
     "blank": (lambda pixels: Image.fromarray(np.full_like(pixels, int(pixels.mean()))), {"nearly_blank"}),
@@ -48,6 +71,15 @@ CORRUPTIONS: dict[str, tuple[Callable[[GrayImage], Image.Image], set[str]]] = {
     "contrast of a tenth": (lambda pixels: Image.fromarray((pixels // 10 + 100).astype(np.uint8)), {"low_contrast"}),
     "turned by 90 degrees": (lambda pixels: Image.fromarray(np.rot90(pixels)), {"unlike_chest", "inverted"}),
     "upside down": (lambda pixels: Image.fromarray(pixels[::-1]), {"unlike_chest", "inverted"}),
+    "saturated: values doubled": (multiplied(2), {"saturated"}),
+    "saturated: values doubled, JPEG": (as_jpeg, {"saturated"}),
+    "saturated: values by 1.5": (multiplied(1.5), {"saturated"}),
+    "saturated: window of half the values": (narrow_window(0.25), {"saturated"}),
+    "saturated: window of 80 % of the values": (narrow_window(0.1), {"saturated"}),
+    "saturated: lowest 100 levels cut": (
+        lambda pixels: Image.fromarray((pixels.astype(int) - 100).clip(0, 255).astype(np.uint8)),
+        {"saturated"},
+    ),
     "96 pixels": (lambda pixels: Image.fromarray(pixels).resize((96, 96)), {"tiny"}),
     "upper half": (lambda pixels: Image.fromarray(pixels[: len(pixels) // 2]), {"cropped"}),
 }

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cxr_lightning.data.cache import describe_flags
-from cxr_lightning.imaging.quality_flags import QualityFlag
+from cxr_lightning.imaging.decoded_image import QualityFlag
 from cxr_lightning.utils.plain_text import shorten
 
 _MAX_NAMED = 5

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +68,15 @@ class ImageRejectedError(ValueError):
         return cls.from_reason(path, reason, remedy, code="unreadable", permanent=False)
 
 
+class QualityFlag(NamedTuple):
+    """One sign that an image is not what a model was trained on."""
+
+    code: str
+    """The kind of sign, for programs."""
+    message: str
+    """The description for people, a clause."""
+
+
 @dataclass(frozen=True)
 class DecodedImage:
     """A decoded image file, and what its header states.
@@ -75,12 +84,14 @@ class DecodedImage:
     Attributes:
         pixels: ``(H, W)`` uint8; bright is dense.
         color_fraction: Fraction of the pixels that are not gray, in [0, 1].
-        view_position: View position in the file's header, such as ``PA``; empty if it has none.
+        view_position: View position in the file's header: ``PA``, ``AP`` or ``LATERAL``; empty if it states none.
+        flags: Signs that were found while it was decoded, by its header or stored values.
     """
 
     pixels: NDArray[np.uint8]
     color_fraction: float = 0.0
     view_position: str = ""
+    flags: tuple[QualityFlag, ...] = ()
 
 
 def color_fraction(channels: NDArray[np.integer]) -> float:

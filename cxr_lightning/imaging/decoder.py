@@ -11,14 +11,15 @@ from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION, TiffImageFile
 
 from cxr_lightning.imaging.bit_depth import robust_range, signed_to_8_bits, unsigned_to_8_bits
 from cxr_lightning.imaging.decoded_image import MAX_PIXELS, DecodedImage, ImageRejectedError, check_size, count_colored
+from cxr_lightning.imaging.deep_color import check_jpeg_2000, decode_deep_color, is_deep_color
 from cxr_lightning.imaging.dicom import decode_dicom
+from cxr_lightning.imaging.dicom_signature import is_dicom
 from cxr_lightning.imaging.signatures import (
     CUT_OFF_PNG,
     PNG_SIGNATURE,
     SIGNATURE_BYTES,
     UNKNOWN_FORMAT,
     image_format,
-    is_dicom,
 )
 
 _WIDE_GRAY_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I")
@@ -42,8 +43,13 @@ def decode_here(content: bytes, path: Path | str, *, force: bool = False) -> Dec
     try:
         with Image.open(BytesIO(content), formats=[image_format(content[:SIGNATURE_BYTES])]) as image:
             check_size(*image.size, path)
+            if is_deep_color(image):
+                return decode_deep_color(content, image)
             ImageOps.exif_transpose(image, in_place=True)
-            return DecodedImage(_to_gray(image), _color_fraction(image))
+            gray = _to_gray(image)
+            if image.format == "JPEG2000":
+                check_jpeg_2000(content, gray)
+            return DecodedImage(gray, _color_fraction(image))
     except ImageRejectedError:
         raise
     except UnidentifiedImageError as error:

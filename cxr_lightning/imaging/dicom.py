@@ -14,10 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr_lightning.imaging.bit_depth import unsigned_to_8_bits
-from cxr_lightning.imaging.decoded_image import DecodedImage, ImageRejectedError, check_size, color_fraction
-from cxr_lightning.imaging.dicom_checks import check_chest_radiograph, check_decoder, code_string
+from cxr_lightning.imaging.decoded_image import (
+    DecodedImage,
+    ImageRejectedError,
+    QualityFlag,
+    check_size,
+    color_fraction,
+)
+from cxr_lightning.imaging.dicom_checks import check_chest_radiograph, check_decoder
+from cxr_lightning.imaging.dicom_cut_off import cut_off_in
 from cxr_lightning.imaging.dicom_frame_size import frame_size
 from cxr_lightning.imaging.dicom_inflate import read_elements
+from cxr_lightning.imaging.dicom_unused_bits import mask_unused_bits
+from cxr_lightning.imaging.dicom_values import drop_unreadable
+from cxr_lightning.imaging.dicom_view import header_view_position, processing_flags
 from cxr_lightning.imaging.dicom_window import display_values
 
 if TYPE_CHECKING:
@@ -55,15 +65,28 @@ def decode_dicom(content: bytes, path: Path | str, *, force: bool = False) -> De
         raise ImageRejectedError.from_reason(path, reason, remedy, code="dicom_support", permanent=False) from error
     try:
         _silence_packages()
-        dataset = _read_dataset(content, path)
-        check_chest_radiograph(dataset, path, force)
-        return _decode_pixels(dataset, path)
-    except (ImageRejectedError, MemoryError):
+        return _decode(content, path, force)
+    except MemoryError:
         raise
+    except ImageRejectedError as error:
+        if error.code not in ("damaged", "no_pixels"):
+            raise
+        rejection = error
     except Exception as error:  # pydicom and its decoders raise any type, with texts that may quote the file
         reason = f"its DICOM data cannot be decoded ({type(error).__name__})"
-        # Without the cause: loader processes and tracebacks would show its text.
-        raise ImageRejectedError.from_reason(path, reason, "Export it again, uncompressed.") from None
+        rejection = ImageRejectedError.from_reason(path, reason, "Export it again, uncompressed.")
+    if where := cut_off_in(content):
+        reason = f"its DICOM data is cut off: the file ends within its {where}"
+        rejection = ImageRejectedError.from_reason(path, reason, "Get it again.", code="cut_off")
+    # Without the cause: loader processes and tracebacks would show its text.
+    raise rejection from None
+
+
+def _decode(content: bytes, path: Path | str, force: bool) -> DecodedImage:
+    dataset = _read_dataset(content, path)
+    flags = drop_unreadable(dataset)
+    check_chest_radiograph(dataset, path, force)
+    return _decode_pixels(dataset, path, flags)
 
 
 def _silence_packages() -> None:
@@ -84,17 +107,18 @@ def _silence_packages() -> None:
 
 def _read_dataset(content: bytes, path: Path | str) -> "Dataset":
     from pydicom.dataset import FileMetaDataset
-    from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
     dataset = read_elements(content, path)
     if "TransferSyntaxUID" not in getattr(dataset, "file_meta", ()):  # a file without a preamble
-        implicit, _ = dataset.original_encoding
+        implicit, little_endian = dataset.original_encoding
+        explicit = ExplicitVRLittleEndian if little_endian else ExplicitVRBigEndian
         dataset.file_meta = FileMetaDataset()
-        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
     return dataset
 
 
-def _decode_pixels(dataset: "Dataset", path: Path | str) -> DecodedImage:
+def _decode_pixels(dataset: "Dataset", path: Path | str, flags: list[QualityFlag]) -> DecodedImage:
     from pydicom.pixels import apply_color_lut, pixel_array
 
     if frame := frame_size(dataset):
@@ -106,32 +130,18 @@ def _decode_pixels(dataset: "Dataset", path: Path | str) -> DecodedImage:
     check_decoder(dataset, path)
     # Some files keep their bits at the upper end; pydicom takes them for the lowest ones.
     dataset.BitsStored = max(int(dataset.BitsStored), int(dataset.get("HighBit") or 0) + 1)
-    # Undeclared bits belong to an overlay (in old files), or the declaration is wrong and they are part of the values.
-    masked = bool(dataset.PixelRepresentation) or _has_overlay(dataset)
-    stored = pixel_array(dataset, index=0, correct_unused_bits=masked)
+    stored = pixel_array(dataset, index=0, correct_unused_bits=False)
     del dataset.PixelData  # it is as large as the array
-    view = _view_position(dataset)
+    stored, bit_flags = mask_unused_bits(stored, dataset)
+    flags += [*processing_flags(dataset), *bit_flags]
+    view = header_view_position(dataset)
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
         stored = apply_color_lut(stored, dataset)[..., :3]
     if stored.ndim == 3:
         stored = unsigned_to_8_bits(stored, 8 * stored.dtype.itemsize)
-        return DecodedImage(_to_upright(_luminance(stored), dataset), color_fraction(stored), view)
-    return DecodedImage(_to_upright(display_values(stored, dataset), dataset), view_position=view)
-
-
-def _view_position(dataset: "Dataset") -> str:
-    """The view position; ``LATERAL`` also where only the patient orientation or the view code states it."""
-    rows = (*(dataset.get("PatientOrientation") or ()), "")[0]
-    codes = dataset.get("ViewCodeSequence") or ()
-    meanings = [str(code.get("CodeMeaning") or "").upper() for code in codes]
-    lateral = rows[:1] in ("A", "P") or any("LATERAL" in text and "DECUBITUS" not in text for text in meanings)
-    return "LATERAL" if lateral else code_string(dataset, "ViewPosition")
-
-
-def _has_overlay(dataset: "Dataset") -> bool:
-    """Whether an overlay is kept in the pixels' unused bits."""
-    positions = (dataset.get((0x6000 + 2 * number, 0x0102)) for number in range(16))
-    return any(position is not None and position.value for position in positions)
+        return DecodedImage(_to_upright(_luminance(stored), dataset), color_fraction(stored), view, tuple(flags))
+    gray, window_flags = display_values(stored, dataset)
+    return DecodedImage(_to_upright(gray, dataset), view_position=view, flags=(*flags, *window_flags))
 
 
 def _luminance(colors: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxr_lightning.imaging.decoded_image import ImageRejectedError, check_size
+from cxr_lightning.imaging.dicom_signature import dicom_kind_of
+from cxr_lightning.imaging.dicom_values import check_required
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -53,8 +55,11 @@ def check_chest_radiograph(dataset: "Dataset", path: Path | str, force: bool) ->
         ImageRejectedError: If the file is refused.
     """
     if "PixelData" not in dataset or "Rows" not in dataset or "Columns" not in dataset:
-        reason = "its DICOM data has no pixels"
+        sop_class = code_string(dataset, "SOPClassUID") or code_string(dataset.file_meta, "MediaStorageSOPClassUID")
+        kind = dicom_kind_of(sop_class, code_string(dataset, "Modality"))
+        reason = f"its DICOM data has no pixels{f': it is a {kind}' if kind else ''}"
         raise ImageRejectedError.from_reason(path, reason, "Export the image itself.", code="no_pixels")
+    check_required(dataset, path)
     frames = int(dataset.get("NumberOfFrames") or 1)
     check_size(int(dataset.Columns), int(dataset.Rows), path)
     if force:

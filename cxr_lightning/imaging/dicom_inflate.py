@@ -24,20 +24,26 @@ def read_elements(content: bytes, path: Path | str) -> "Dataset":
         path: Shown in messages.
 
     Raises:
-        ImageRejectedError: If it is deflated, and larger than an image when it is inflated.
+        ImageRejectedError: If it is deflated, and cut off, or larger than an image when it is inflated.
     """
     from pydicom import dcmread
     from pydicom.dataset import FileDataset
     from pydicom.filereader import _read_file_meta_info, read_dataset, read_preamble
     from pydicom.uid import DeflatedExplicitVRLittleEndian
 
+    if content.startswith(b"DICM"):
+        content = bytes(128) + content
     file = BytesIO(content)
     preamble = read_preamble(file, force=True)
     # pydicom's own function, so that no file is deflated for pydicom alone: it would inflate it without a limit.
     meta = _read_file_meta_info(file)
     if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
         return dcmread(BytesIO(content), force=True)
-    inflated = BytesIO(_inflate(file.read(), path))
+    try:
+        inflated = BytesIO(_inflate(file.read(), path))
+    except EOFError:
+        reason = "its DICOM data is cut off: the file ends within its deflated part"
+        raise ImageRejectedError.from_reason(path, reason, "Get it again.", code="cut_off") from None
     elements = read_dataset(inflated, is_implicit_VR=False, is_little_endian=True)
     dataset = FileDataset(inflated, elements, preamble, meta, is_implicit_VR=False, is_little_endian=True)
     dataset.set_original_encoding(False, True)
@@ -60,6 +66,6 @@ def _inflated_parts(content: bytes) -> Iterator[bytes]:
     while not inflater.eof:
         part = inflater.decompress(content, _PART_BYTES)
         if not part and not inflater.unconsumed_tail and not inflater.eof:
-            raise zlib.error("cut off")
+            raise EOFError
         content = inflater.unconsumed_tail
         yield part

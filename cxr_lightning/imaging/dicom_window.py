@@ -6,34 +6,39 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_lightning.imaging.bit_depth import (
-    by_parts,
-    effective_bits,
-    scale_to_8_bits,
-    signed_to_8_bits,
-    unsigned_to_8_bits,
-)
+from cxr_lightning.imaging.bit_depth import by_parts, effective_bits, robust_range, signed_to_8_bits, unsigned_to_8_bits
+from cxr_lightning.imaging.decoded_image import QualityFlag
+from cxr_lightning.imaging.dicom_checks import code_string
+from cxr_lightning.imaging.dicom_tables import look_up, scale_by_table
+from cxr_lightning.imaging.dicom_values import VOI_FUNCTIONS
+from cxr_lightning.imaging.dicom_window_choice import choose_window
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-_VOI_FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
+_NOT_USED = "the window of its header clips most of the film, or is far too wide, and was not used"
+_NARROW_WINDOWS = ("CT", "MR", "NM", "PT")
+"""Modalities whose windows show a small part of the values on purpose."""
+_SAMPLE = 200_000
+"""Number of pixels by which windows are judged."""
 _BEYOND_ALL_VALUES = 1e9
 """A number above all pixel values; its negative is below them."""
 
 
-def display_values(stored: NDArray[Any], dataset: "Dataset") -> NDArray[np.uint8]:
+def display_values(stored: NDArray[Any], dataset: "Dataset") -> tuple[NDArray[np.uint8], list[QualityFlag]]:
     """The gray values that a viewer displays, bright where dense.
 
-    The modality's table or line is applied first, then the first table or window of the values of interest. Padding
-    becomes black and does not influence the scale. Without table and window, the declared bits give the scale.
+    The modality's table or line is applied first, then the first table or window of the values of interest; a window
+    that clips most of the film is not used (:func:`choose_window`). Padding becomes black and does not influence the
+    scale. Without table and window, the declared bits give the scale.
 
     Args:
         stored: ``(H, W)``, integers.
         dataset: MONOCHROME1 or MONOCHROME2; elements without usable content are deleted from it.
 
     Returns:
-        ``(H, W)``. The MONOCHROME1 image of ``limit - stored`` equals that of ``stored`` in MONOCHROME2.
+        The gray values, ``(H, W)``, and a flag if the first window was not used. The MONOCHROME1 image of
+        ``limit - stored`` equals that of ``stored`` in MONOCHROME2.
 
     References:
         DICOM PS3.3, C.7.6.3 (pixels), C.11.1 and C.11.2 (tables); PS3.4, N.2 (their order).
@@ -41,13 +46,71 @@ def display_values(stored: NDArray[Any], dataset: "Dataset") -> NDArray[np.uint8
     _delete_unusable(dataset)
     inverted = dataset.PhotometricInterpretation == "MONOCHROME1"
     if dataset.get("PixelPaddingValue") is None:
-        return _gray_values(stored, dataset, inverted)
+        flags = _keep_one_window(stored.reshape(-1), dataset)
+        return _gray_values(stored, dataset, inverted), flags
     padding = _padding_mask(stored, dataset)
     visible = stored[~padding]
+    flags = _keep_one_window(visible, dataset)
     # Padding is replaced by the median of the other values, so that it moves neither end of the scale.
     values = stored.copy()
     values[padding] = int(np.median(visible)) if visible.size else 0
-    return np.where(padding, np.uint8(0), _gray_values(values, dataset, inverted))
+    return np.where(padding, np.uint8(0), _gray_values(values, dataset, inverted)), flags
+
+
+def _keep_one_window(visible: NDArray[Any], dataset: "Dataset") -> list[QualityFlag]:
+    """Delete all windows but the one that is used.
+
+    Args:
+        visible: Stored values without padding, ``(N,)``.
+        dataset: Elements of the file, which are changed.
+    """
+    narrow = code_string(dataset, "Modality") in _NARROW_WINDOWS
+    if "WindowCenter" not in dataset or dataset.get("VOILUTSequence") or narrow:
+        return []
+    centers, widths = (_several(dataset[name].value) for name in ("WindowCenter", "WindowWidth"))
+    windows = list(zip(centers, widths, strict=False))
+    usable = [window for window in windows if _is_window(window, dataset)]
+
+    def apply(values: NDArray[np.float64], number: int) -> NDArray[np.uint8]:
+        _set_window(dataset, usable[number])
+        return _apply_window(values, dataset, inverted=False)
+
+    step = max(1, visible.size // _SAMPLE) | 1
+    sample = visible[::step]
+    values = _rescaled(sample.astype(np.int64), dataset)
+    number = choose_window(values, [float(width) for _, width in usable], _value_range(sample, dataset), apply)
+    if number is None:
+        for name in ("WindowCenter", "WindowWidth"):
+            dataset.pop(name, None)
+        return [QualityFlag("window", f"{_NOT_USED}: the full range of the values was used instead")]
+    _set_window(dataset, usable[number])
+    if not number:
+        return []
+    return [QualityFlag("window", f"{_NOT_USED}: window {windows.index(usable[number]) + 1} was used instead")]
+
+
+def _is_window(window: tuple[Any, Any], dataset: "Dataset") -> bool:
+    center, width = (_first_number(value) for value in window)
+    function = str(dataset.get("VOILUTFunction") or "").upper()
+    return center is not None and width is not None and width >= (1 if function in ("", "LINEAR") else 1e-9)
+
+
+def _set_window(dataset: "Dataset", window: tuple[Any, Any]) -> None:
+    dataset.WindowCenter, dataset.WindowWidth = window
+
+
+def _value_range(visible: NDArray[Any], dataset: "Dataset") -> float:
+    """Range of the rescaled values that the film's bits can have; infinity if a table gives it."""
+    if dataset.get("ModalityLUTSequence") or not visible.size:
+        return math.inf
+    low, high = robust_range(visible)
+    highest = high if low >= 0 else 2 * max(high, -1 - low) + 1
+    bits = effective_bits(highest, int(dataset.BitsStored) - bool(dataset.PixelRepresentation and low >= 0))
+    return (1 << bits) * abs(float(dataset.get("RescaleSlope", 1)))
+
+
+def _several(values: Any) -> list[Any]:  # noqa: ANN401  # a number or several
+    return [values] if isinstance(values, int | float) else list(values)
 
 
 def _delete_unusable(dataset: "Dataset") -> None:
@@ -61,10 +124,9 @@ def _delete_unusable(dataset: "Dataset") -> None:
         for name in ("RescaleSlope", "RescaleIntercept"):
             dataset.pop(name, None)
     function = str(dataset.get("VOILUTFunction") or "").upper()
-    if function not in _VOI_FUNCTIONS:
+    if function not in VOI_FUNCTIONS:
         dataset.pop("VOILUTFunction", None)
-    center, width = (_first_number(dataset.get(name)) for name in ("WindowCenter", "WindowWidth"))
-    if center is None or width is None or width < (1 if function in ("", "LINEAR") else 1e-9):
+    if not _is_window((dataset.get("WindowCenter"), dataset.get("WindowWidth")), dataset):
         for name in ("WindowCenter", "WindowWidth"):
             dataset.pop(name, None)
 
@@ -98,37 +160,21 @@ def _gray_values(values: NDArray[Any], dataset: "Dataset", inverted: bool) -> ND
 def _looked_up_values(values: NDArray[np.int64], dataset: "Dataset", inverted: bool) -> NDArray[np.uint8]:
     """Gray values by the file's tables or window."""
     modality, interest = (dataset.get(name) for name in ("ModalityLUTSequence", "VOILUTSequence"))
-    slope = float(dataset.get("RescaleSlope", 1))
-    intercept = float(dataset.get("RescaleIntercept", 0))
-    rescaled = _look_up(values, modality[0]) if modality else values * slope + intercept
+    rescaled = _rescaled(values, dataset)
     if interest:
-        return _scale_by_table(_look_up(rescaled.round().astype(np.int64), interest[0]), interest[0], inverted)
+        return scale_by_table(look_up(rescaled.round().astype(np.int64), interest[0]), interest[0], inverted)
     if "WindowCenter" in dataset:
         return _apply_window(rescaled, dataset, inverted)
-    return _scale_by_table(rescaled.astype(np.int64), modality[0], inverted)
+    assert modality is not None
+    return scale_by_table(rescaled.astype(np.int64), modality[0], inverted)
 
 
-def _look_up(values: NDArray[np.int64], table: "Dataset") -> NDArray[np.int64]:
-    """Entries of a table; pydicom's own function takes wrong ones where entries have fewer bits than values."""
-    entries = _table_entries(table)
-    found: NDArray[np.int64] = entries[(values - table.LUTDescriptor[1]).clip(0, len(entries) - 1)]
-    return found
-
-
-def _table_entries(table: "Dataset") -> NDArray[np.int64]:
-    count = table.LUTDescriptor[0] or 1 << 16
-    data = table.LUTData
-    if isinstance(data, bytes):
-        _, little_endian = table.original_encoding
-        two_bytes = ">u2" if little_endian is False else "<u2"
-        data = np.frombuffer(data, two_bytes if len(data) >= 2 * count else np.uint8)
-    return np.asarray(data, dtype=np.int64)[:count]
-
-
-def _scale_by_table(looked_up: NDArray[np.int64], table: "Dataset", inverted: bool) -> NDArray[np.uint8]:
-    """Scale entries of a table by the table's bit depth."""
-    bits = effective_bits(int(_table_entries(table).max()), int(table.LUTDescriptor[2]))
-    return scale_to_8_bits((1 << bits) - 1 - looked_up if inverted else looked_up, bits)
+def _rescaled(values: NDArray[np.int64], dataset: "Dataset") -> NDArray[Any]:
+    """Values by the modality's table or line."""
+    if modality := dataset.get("ModalityLUTSequence"):
+        return look_up(values, modality[0])
+    slope, intercept = float(dataset.get("RescaleSlope", 1)), float(dataset.get("RescaleIntercept", 0))
+    return values * slope + intercept
 
 
 def _apply_window(values: NDArray[Any], dataset: "Dataset", inverted: bool) -> NDArray[np.uint8]:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cxr_lightning.imaging.decoded_image import MAX_PIXELS, DecodedImage, ImageRejectedError
-from cxr_lightning.imaging.signatures import SIGNATURE_BYTES, UNKNOWN_FORMAT, image_format, is_dicom
+from cxr_lightning.imaging.decoded_image import MAX_PIXELS, DecodedImage, ImageRejectedError, QualityFlag
+from cxr_lightning.imaging.dicom_signature import is_dicom
+from cxr_lightning.imaging.signatures import SIGNATURE_BYTES, image_format, unknown_format
 from cxr_lightning.utils.limited_process import LimitedCallError, LimitedFunction, Limits
 
 _WORKER = "cxr_lightning.imaging.isolated_worker"
@@ -29,7 +30,7 @@ def decode_isolated(content: bytes, path: Path | str, *, force: bool = False) ->
     """
     dicom = is_dicom(content[:SIGNATURE_BYTES])
     if not dicom and not image_format(content[:SIGNATURE_BYTES]):
-        raise UNKNOWN_FORMAT.rejection(path)
+        raise unknown_format(content[:SIGNATURE_BYTES]).rejection(path)
     try:
         answer = (_decode_forced if force else _decode)(content)
     except LimitedCallError as error:
@@ -46,7 +47,9 @@ def _image_of(answer: bytes, path: Path | str) -> DecodedImage:
     if "reason" in header:
         raise ImageRejectedError.from_reason(path, **header)
     shape = header.pop("shape")
-    return DecodedImage(np.frombuffer(answer, np.uint8, offset=end + 1).reshape(shape).copy(), **header)
+    flags = tuple(QualityFlag(*flag) for flag in header.pop("flags"))
+    pixels = np.frombuffer(answer, np.uint8, offset=end + 1).reshape(shape).copy()
+    return DecodedImage(pixels, flags=flags, **header)
 
 
 def _limit_rejection(error: LimitedCallError, path: Path | str, dicom: bool) -> ImageRejectedError:

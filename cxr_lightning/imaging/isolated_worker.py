@@ -34,8 +34,13 @@ def _answer(content: bytes, force: bool) -> bytes:
     except ImageRejectedError as error:
         names = ("reason", "remedy", "code", "permanent")
         return _line({name: getattr(error, name) for name in names})
-    header = {"shape": image.pixels.shape, "color_fraction": image.color_fraction}
-    return _line({**header, "view_position": image.view_position}) + image.pixels.tobytes()
+    header = {
+        "shape": image.pixels.shape,
+        "color_fraction": image.color_fraction,
+        "view_position": image.view_position,
+        "flags": image.flags,
+    }
+    return _line(header) + image.pixels.tobytes()
 
 
 def _line(header: dict[str, Any]) -> bytes:

@@ -22,6 +22,8 @@ _TEXT_KEYWORDS = frozenset(
     }
 )
 """Keywords of texts, none of which is parsed as EXIF data or XMP, as that of a raw profile is."""
+_DEEP_COLORS = (b"\x10\x02", b"\x10\x04", b"\x10\x06")
+"""Bit depth and color type of PNGs with several channels of 16 bits."""
 _JPEG_SEGMENTS = frozenset({0xE0, 0xEE, 0xFE, 0xDB, 0xC4, 0xC0, 0xC1, 0xDD})
 """Markers of JFIF, Adobe, a comment, tables and the frame of a baseline or sequential JPEG."""
 _START_OF_SCAN = 0xDA
@@ -55,6 +57,8 @@ def _is_plain_png(content: bytes) -> bool:
     for number, (kind, start, length) in enumerate(_png_chunks(content)):
         other += 0 if kind == b"IDAT" else length
         if kind not in _PNG_CHUNKS or (kind == b"IHDR") != (number == 0) or number > _MAX_CHUNKS:
+            return False
+        if kind == b"IHDR" and content[start + 8 : start + 10] in _DEEP_COLORS:
             return False
         if kind == b"tEXt" and content[start : start + length].partition(b"\0")[0] not in _TEXT_KEYWORDS:
             return False

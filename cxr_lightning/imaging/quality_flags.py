@@ -1,14 +1,14 @@
 """Quality flags of a decoded image: signs that it is not what a model was trained on."""
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cxr_lightning.imaging.decoded_image import DecodedImage
+from cxr_lightning.imaging.decoded_image import DecodedImage, QualityFlag
 from cxr_lightning.imaging.reader import resize
+from cxr_lightning.imaging.view_positions import LATERAL_VIEW, parse_view_position
 
 AVERAGE_CHEST = np.array(
     [
@@ -32,20 +32,14 @@ MAX_BLANK_DEVIATION = 4.0
 """Standard deviation of the pixels, of 255, below which an image is nearly blank."""
 MAX_LOW_CONTRAST_DEVIATION = 15.0
 """Standard deviation of the pixels, of 255, below which an image has low contrast."""
+MAX_SATURATED_FRACTION = 0.05
+"""Fraction of the middle's pixels at one end of the scale above which an image is saturated."""
+_END_LEVELS = 3
+"""Number of gray levels at either end that count as the end: lossy compression moves values a little."""
 MIN_COLOR_FRACTION = 0.02
 """Fraction of colored pixels from which on an image counts as colored."""
 MAX_ASPECT_RATIO = 1.5
 """Ratio of the longer to the shorter side above which an image counts as cropped."""
-_LATERAL = ("LL", "RL", "LAT", "LATERAL", "LEFT LATERAL", "RIGHT LATERAL")
-
-
-class QualityFlag(NamedTuple):
-    """One sign that an image is not what a model was trained on."""
-
-    code: str
-    """The kind of sign, for programs."""
-    message: str
-    """The description for people, a clause."""
 
 
 def find_quality_flags(image: DecodedImage, image_size: int) -> list[QualityFlag]:
@@ -59,6 +53,7 @@ def find_quality_flags(image: DecodedImage, image_size: int) -> list[QualityFlag
         *_value_flags(image),
         *_shape_flags(image.pixels.shape, image_size),
         *_view_flags(image.view_position),
+        *image.flags,
     ]
 
 
@@ -89,6 +84,7 @@ def _value_flags(image: DecodedImage) -> list[QualityFlag]:
     if deviation < MAX_LOW_CONTRAST_DEVIATION:
         message = f"it has very low contrast (standard deviation {deviation:.1f} of 255)"
         flags.append(QualityFlag("low_contrast", message))
+    flags += _saturation_flags(pixels)
     correlation = chest_correlation(pixels)
     if correlation < MAX_INVERTED_CORRELATION:
         message = "it is likely inverted (bones are to be bright) or upside down"
@@ -107,6 +103,17 @@ def _deviation(pixels: NDArray[np.uint8]) -> float:
     return math.sqrt(max(0, number * squares - total**2)) / max(1, number)
 
 
+def _saturation_flags(pixels: NDArray[np.uint8]) -> list[QualityFlag]:
+    """The flag of clipped values, by the middle of the image: borders and letters may be black and white."""
+    height, width = pixels.shape
+    middle = pixels[height // 5 : height - height // 5, width // 5 : width - width // 5]
+    black, white = (middle < _END_LEVELS).mean(), (middle > 255 - _END_LEVELS).mean()
+    if max(black, white) <= MAX_SATURATED_FRACTION:
+        return []
+    message = f"it is saturated: in its middle, {black:.0%} of the pixels are black and {white:.0%} are white"
+    return [QualityFlag("saturated", message)]
+
+
 def _shape_flags(shape: tuple[int, ...], image_size: int) -> list[QualityFlag]:
     height, width = shape
     flags = []
@@ -120,6 +127,6 @@ def _shape_flags(shape: tuple[int, ...], image_size: int) -> list[QualityFlag]:
 
 
 def _view_flags(view_position: str) -> list[QualityFlag]:
-    if view_position not in _LATERAL:
+    if parse_view_position(view_position) != LATERAL_VIEW:
         return []
-    return [QualityFlag("lateral", f"its header says that it is a lateral view ({view_position})")]
+    return [QualityFlag("lateral", "its header says that it is a lateral view")]

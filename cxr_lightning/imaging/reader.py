@@ -10,9 +10,10 @@ from PIL import Image
 
 from cxr_lightning.imaging.decoded_image import DecodedImage, ImageRejectedError
 from cxr_lightning.imaging.decoder import decode_here
+from cxr_lightning.imaging.dicom_signature import is_dicom
 from cxr_lightning.imaging.isolated import decode_isolated
 from cxr_lightning.imaging.plain_files import is_plain
-from cxr_lightning.imaging.signatures import MAX_IMAGE_BYTES, SIGNATURE_BYTES, identify_non_image, is_dicom
+from cxr_lightning.imaging.signatures import MAX_IMAGE_BYTES, SIGNATURE_BYTES, identify_non_image
 from cxr_lightning.utils.regular_files import read_limited
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]

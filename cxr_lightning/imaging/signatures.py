@@ -7,28 +7,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cxr_lightning.imaging.decoded_image import MAX_PIXELS, ImageRejectedError
+from cxr_lightning.imaging.dicom_signature import dicom_kind, is_dicom
+from cxr_lightning.imaging.other_kinds import other_kind
 from cxr_lightning.utils.paths import is_lfs_pointer
 from cxr_lightning.utils.regular_files import check_file_size, open_regular
 
 MAX_IMAGE_BYTES = 8 * MAX_PIXELS
 """Larger files are refused before they are read: room for 16-bit colors and as much again."""
 
-IMAGE_SUFFIXES = frozenset(
-    {
-        *(".png", ".jpg", ".jpeg", ".tif", ".tiff", ".jp2", ".j2k", ".bmp", ".gif", ".webp"),
-        *(".ppm", ".pgm", ".dcm", ".dicom"),
-    }
-)
-"""Suffixes of the files that are taken from a folder, beside DICOM files of any name."""
-
 _APPLE_DOUBLE = b"\x00\x05\x16\x07"
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"IEND\xaeB`\x82"
-SIGNATURE_BYTES = 256
+SIGNATURE_BYTES = 512
 """Number of bytes at a file's start that identify what it is."""
-_PREAMBLE = 128
-_FIRST_GROUPS = (b"\x08\x00", b"\x02\x00")
-"""Groups that a DICOM file without preamble begins with, in little endian."""
 _SIGNATURES = {
     "PNG": rb"\x89PNG\r\n\x1a\n",
     "JPEG": rb"\xff\xd8\xff",
@@ -42,6 +33,18 @@ _SIGNATURES = {
 """What the files of a format begin with by Pillow's readers, as a pattern."""
 IMAGE_FORMATS = tuple(_SIGNATURES)
 """Formats that are read beside DICOM; not all of Pillow's: for some (EPS) it starts another program on the content."""
+IMAGE_SUFFIXES = frozenset(
+    {
+        *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".tif", ".tiff", ".btf", ".jp2", ".j2k", ".j2c", ".jpc"),
+        *(".jpf", ".jpx", ".bmp", ".dib", ".gif", ".webp", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".dcm", ".dicom"),
+    }
+)
+"""Suffixes of image files, in small letters."""
+_STRICT_PATTERNS = {
+    "BMP": rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0",
+    "PPM": rb"(P[1-6]|Pf)\s+(#[^\n]*\n\s*)*\d+\s+\d+\s",
+}
+"""What these formats begin with where the name does not say that a file is an image: two letters begin texts too."""
 
 
 class NonImage(NamedTuple):
@@ -59,11 +62,8 @@ class NonImage(NamedTuple):
         return ImageRejectedError.from_reason(path, self.reason, self.remedy, code=self.code)
 
 
-UNKNOWN_FORMAT = NonImage(
-    "it is in no image format that is read here",
-    f"Use one of {', '.join(IMAGE_FORMATS)} or DICOM.",
-    "not_an_image",
-)
+_REMEDY = f"Use one of {', '.join(IMAGE_FORMATS)} or DICOM."
+UNKNOWN_FORMAT = NonImage("it is in no image format that is read here", _REMEDY, "not_an_image")
 CUT_OFF_PNG = NonImage("it is a PNG that is cut off", "Download it again.", "cut_off")
 
 
@@ -97,18 +97,8 @@ def _inspect(path: Path) -> ImageRejectedError | None:
     if not found and head.startswith(PNG_SIGNATURE):
         found = None if _PNG_END in tail else CUT_OFF_PNG
     elif not found and not is_dicom(head) and not image_format(head):
-        found = UNKNOWN_FORMAT
+        found = unknown_format(head)
     return found.rejection(path) if found else None
-
-
-def is_dicom(head: bytes) -> bool:
-    """Whether a file's first 256 bytes are those of a DICOM file, with or without its preamble."""
-    if head[_PREAMBLE : _PREAMBLE + 4] == b"DICM":
-        return True
-    element, length = head[2:4], int.from_bytes(head[4:8], "little")
-    known = element in (b"\x00\x00", b"\x01\x00", b"\x05\x00", b"\x08\x00", b"\x16\x00", b"\x18\x00")
-    explicit = head[4:6] in (b"UL", b"OB", b"CS", b"UI", b"SH")
-    return head[:2] in _FIRST_GROUPS and known and (explicit or 0 < length < len(head))
 
 
 def image_format(head: bytes) -> str:
@@ -120,6 +110,34 @@ def image_format(head: bytes) -> str:
     """
     found = (name for name, pattern in _SIGNATURES.items() if re.match(pattern, head, re.DOTALL))
     return next(found, "")
+
+
+def is_image(head: bytes) -> bool:
+    r"""Whether a file's first bytes are those of an image that is read here, whatever its name is.
+
+    Example:
+        >>> is_image(b"GIF89a..."), is_image(b"P5\n16 16 255\n"), is_image(b"BMI,Age"), is_image(b"P1 is a patient")
+        (True, True, False, False)
+    """
+    if is_dicom(head):
+        return not dicom_kind(head)
+    pattern = _STRICT_PATTERNS.get(name := image_format(head))
+    return bool(re.match(pattern, head, re.DOTALL) if pattern else name)
+
+
+def unknown_format(head: bytes) -> NonImage:
+    """Why a file is no image that is neither DICOM nor in one of ``IMAGE_FORMATS``; names what it is if that is known.
+
+    Args:
+        head: The file's first ``SIGNATURE_BYTES`` bytes.
+    """
+    kind = other_kind(head)
+    if not kind:
+        return UNKNOWN_FORMAT
+    packed = kind.split()[-1] == "archive" or kind in ("gzip file", "bzip2 file", "xz file", "Zstandard file")
+    article = "an" if kind[0] in "aeioAEIO" or kind[:3] in ("HDF", "SVG", "NRR", "xz ") else "a"
+    remedy = "Unpack it first." if packed else "Convert it first." if kind.endswith("image") else _REMEDY
+    return NonImage(f"it is {article} {kind}, in no image format that is read here", remedy, "not_an_image")
 
 
 def identify_non_image(head: bytes, size: int) -> NonImage | None:
@@ -137,6 +155,6 @@ def identify_non_image(head: bytes, size: int) -> NonImage | None:
     if head.startswith(_APPLE_DOUBLE):
         remedy = "Delete the '._*' files; the images have the same name without."
         return NonImage("it is a macOS '._' stub, not an image", remedy, "macos_stub")
-    if head.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
+    if head.lstrip().lower().startswith((b"<!doctype html", b"<html", b"<?xml")) and b"<svg" not in head:
         return NonImage("it is a web page, not an image", "Download the file itself.", "web_page")
     return None

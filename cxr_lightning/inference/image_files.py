@@ -2,18 +2,38 @@
 
 import fnmatch
 import os
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from glob import has_magic
 from pathlib import Path
+from typing import NamedTuple
 
-from cxr_lightning.imaging.signatures import IMAGE_SUFFIXES, SIGNATURE_BYTES, is_dicom
-from cxr_lightning.utils.regular_files import open_regular
+from cxr_lightning.imaging.dicom_signature import dicom_kind, is_dicom
+from cxr_lightning.imaging.other_kinds import other_kind, plural_kind
+from cxr_lightning.imaging.signatures import IMAGE_SUFFIXES, SIGNATURE_BYTES, is_image
+from cxr_lightning.utils.regular_files import NotRegularFileError, open_regular
 
-_DICOM_INDEX = "DICOMDIR"
+_HIDDEN = "hidden file"
+_NOT_REGULAR = "special file"
+_UNKNOWN = "file of an unknown kind"
+_DICOM_SUFFIXES = (".dcm", ".dicom")
+"""Suffixes of images that are looked into all the same: reports and indexes have them too."""
 
 
-def find_images(paths: Sequence[str]) -> list[Path]:
-    """Find image files, each once, those of a folder sorted by name.
+class FoundImages(NamedTuple):
+    """The images that a command line names, and what else is in its folders."""
+
+    paths: list[Path]
+    """Image files, each once."""
+    passed_over: dict[str, int]
+    """Number of the other files in the folders by their kind, a noun; the most frequent kind first."""
+
+
+def find_images(paths: Sequence[str]) -> FoundImages:
+    """Find image files, each once, those of a folder sorted by name, and count what is passed over.
+
+    In folders, files with the suffix of an image are taken, and those that are images by their first bytes; all others
+    are counted, also hidden ones.
 
     Args:
         paths: Files, which need not look like images; folders, which are searched; or patterns such as ``*.png``.
@@ -23,10 +43,25 @@ def find_images(paths: Sequence[str]) -> list[Path]:
         OSError: If a folder cannot be read.
     """
     found: dict[Path, Path] = {}
+    others: dict[Path, str] = {}
     for text in paths:
-        for path in _expand_path(text):
+        inside: dict[Path, str] = {}
+        for path in _expand_path(text, inside):
             found.setdefault(absolute_path(path), path)
-    return list(found.values())
+        others |= {absolute_path(path): kind for path, kind in inside.items()}
+    counts = Counter(kind for path, kind in others.items() if path not in found)
+    return FoundImages(list(found.values()), dict(counts.most_common()))
+
+
+def describe_passed_over(passed_over: Mapping[str, int]) -> str:
+    """One line about the files that are passed over; empty if there are none.
+
+    Example:
+        >>> describe_passed_over({"text file": 3, "DICOMDIR file": 1})
+        'passed over: 3 text files, 1 DICOMDIR file'
+    """
+    counts = (f"{count:,} {kind if count == 1 else plural_kind(kind)}" for kind, count in passed_over.items())
+    return f"passed over: {', '.join(counts)}" if passed_over else ""
 
 
 def absolute_path(path: Path) -> Path:
@@ -34,20 +69,26 @@ def absolute_path(path: Path) -> Path:
     return Path(os.path.normpath(path.absolute()))
 
 
-def _expand_path(text: str) -> list[Path]:
+def _expand_path(text: str, others: dict[Path, str]) -> list[Path]:
+    """The image files that a text names; what is passed over in folders is added to ``others``."""
     path = Path(text)
     if not text:
         raise FileNotFoundError("Expected the name of a file or folder but got ''. Check the command line.")
     if path.is_dir():
-        inside = sorted(_images_in(path))
-        if not inside:
-            raise FileNotFoundError(f"Expected images in the folder '{text}' but there is none. Name files instead.")
-        return inside
+        if inside := sorted(_images_in(path, others)):
+            return inside
+        about = describe_passed_over(dict(Counter(others.values()).most_common()))
+        raise FileNotFoundError(
+            f"Expected images in the folder '{text}' but there is none{f' ({about})' if about else ''}. "
+            "Name files instead."
+        )
     if path.exists() and not text.endswith(os.sep):
         return [path]
     if has_magic(text):  # a name, too, may have such characters
         files = [
-            file for match in _matches(text) for file in (sorted(_images_in(match)) if match.is_dir() else [match])
+            file
+            for match in _matches(text)
+            for file in (sorted(_images_in(match, others)) if match.is_dir() else [match])
         ]
         if files:
             return files
@@ -88,18 +129,23 @@ def _leads_around(place: Path) -> bool:
     return place.is_symlink() and place.parent.resolve().is_relative_to(place.resolve())
 
 
-def _images_in(folder: Path) -> Iterator[Path]:
-    """Files below a folder that may be images, as :func:`_walk` finds them."""
-    for place, names in _walk(folder):
-        paths = (place / name for name in names if name != _DICOM_INDEX)
-        yield from (path for path in paths if _looks_like_image(path))
+def _images_in(folder: Path, others: dict[Path, str]) -> Iterator[Path]:
+    """Files below a folder that may be images, as :func:`_walk` finds them; the others are added with their kinds."""
+    for place, names in _walk(folder, others):
+        for path in (place / name for name in names):
+            if path.name[0] == ".":
+                others[path] = _HIDDEN
+            elif kind := _other_kind(path):
+                others[path] = kind
+            else:
+                yield path
 
 
-def _walk(folder: Path) -> Iterator[tuple[Path, list[str]]]:
-    """A folder and those below it, each with its files' names, without hidden ones.
+def _walk(folder: Path, others: dict[Path, str] | None = None) -> Iterator[tuple[Path, list[str]]]:
+    """A folder and those below it that are not hidden, each with its files' names.
 
     Links to folders are followed, each folder once, and none to a folder around: that would lead through much that
-    nobody has named.
+    nobody has named. What is in hidden folders is added to ``others``.
 
     Raises:
         OSError: If a folder cannot be read: otherwise its images would be missing silently.
@@ -115,16 +161,37 @@ def _walk(folder: Path) -> Iterator[tuple[Path, list[str]]]:
             folders.clear()
             continue
         visited.add(real)
+        if others is not None:
+            hidden = (Path(name, inner) for inner in folders if inner[0] == ".")
+            others |= {path: _HIDDEN for start in hidden for path in _hidden_files(start)}
         folders[:] = sorted(folder_name for folder_name in folders if folder_name[0] != ".")
-        yield Path(name), sorted(file for file in files if file[0] != ".")
+        yield Path(name), sorted(files)
 
 
-def _looks_like_image(path: Path) -> bool:
-    """Whether a file may be an image, by its suffix or content; one without read permission may be."""
-    if path.suffix.lower() in IMAGE_SUFFIXES:
-        return True
+def _hidden_files(folder: Path) -> Iterator[Path]:
+    """Files in a hidden folder, whose links are not followed."""
+    if not folder.is_symlink():
+        for name, _, files in os.walk(folder):
+            yield from (Path(name, file) for file in files)
+
+
+def _other_kind(path: Path) -> str:
+    """What a file is that is no image by its suffix and content; empty if it may be an image.
+
+    One without read permission may be.
+    """
+    suffix = path.suffix.lower()
+    if suffix in IMAGE_SUFFIXES and suffix not in _DICOM_SUFFIXES:
+        return ""
     try:
         with open_regular(path) as file:
-            return is_dicom(file.read(SIGNATURE_BYTES))
+            head = file.read(SIGNATURE_BYTES)
+    except NotRegularFileError:
+        return "" if suffix in IMAGE_SUFFIXES else _NOT_REGULAR
     except OSError as error:
-        return isinstance(error, PermissionError)
+        return "" if suffix in IMAGE_SUFFIXES or isinstance(error, PermissionError) else "unreadable file"
+    if kind := dicom_kind(head) if is_dicom(head) else "":
+        return kind
+    if suffix in IMAGE_SUFFIXES or is_image(head):
+        return ""
+    return "empty file" if not head else other_kind(head) or _UNKNOWN

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_lightning.imaging.decoded_image import ImageRejectedError
-from cxr_lightning.imaging.quality_flags import QualityFlag, find_quality_flags
+from cxr_lightning.imaging.decoded_image import ImageRejectedError, QualityFlag
+from cxr_lightning.imaging.quality_flags import find_quality_flags
 from cxr_lightning.imaging.reader import read_image, resize
 from cxr_lightning.inference.backend import Backend, load_backend
 from cxr_lightning.inference.results import Finding, Result

@@ -7,8 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ValidationError
 
-from cxr_lightning.imaging.decoded_image import ImageRejectedError
-from cxr_lightning.imaging.quality_flags import QualityFlag
+from cxr_lightning.imaging.decoded_image import ImageRejectedError, QualityFlag
 from cxr_lightning.utils.json_values import nan_to_null, null_to_nan, parse_json
 from cxr_lightning.utils.paths import MAX_PATH_BYTES
 from cxr_lightning.utils.typed_values import Fraction, Number, TypedValues, describe_errors

@@ -74,6 +74,19 @@ def test_rejected_files_give_their_reason_and_exit_code_3(
     assert "Effusion" in said.out
 
 
+def test_what_a_folder_holds_beside_images_is_counted_in_one_line(
+    model_file: Path, films: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "film").write_bytes(films[0].read_bytes())
+    for name, content in (("notes.txt", b"nothing"), ("all.zip", b"PK\x03\x04"), (".hidden.png", b"x")):
+        (tmp_path / name).write_bytes(content)
+    assert main(["predict", str(tmp_path), "--model", str(model_file)]) == 0
+    said = capsys.readouterr().err
+    (line,) = [line for line in said.splitlines() if line.startswith("passed over: ")]
+    assert set(line.removeprefix("passed over: ").split(", ")) == {"1 text file", "1 zip archive", "1 hidden file"}
+    assert "1 ok, 0 warning, 0 rejected" in said
+
+
 def test_json_and_csv_say_the_same(
     model_file: Path, films: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

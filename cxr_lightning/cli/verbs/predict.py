@@ -8,6 +8,7 @@ import typer
 
 from cxr_lightning.cli.arguments import PathOption, refuse_several
 from cxr_lightning.cli.model_argument import named_model
+from cxr_lightning.utils.terminal import say_error
 
 
 def predict(
@@ -34,8 +35,8 @@ def predict(
     """Predict the findings in image files.
 
     Probabilities of findings in chest radiographs. Suspicious images (nearly blank, likely inverted, colored, low
-    contrast, tiny, cropped, lateral) are marked; files that are no usable image are rejected. The exit code is 3 if a
-    file was rejected. Not for clinical use.
+    contrast, saturated, tiny, cropped, lateral, raw) are marked; files that are no usable image are rejected, and other
+    files of a folder counted. The exit code is 3 if a file was rejected. Not for clinical use.
     """
     refuse_several({"--json": json, "--csv": csv})
     for option, given in {"gradcam": gradcam, "resume": resume}.items():
@@ -43,7 +44,9 @@ def predict(
             raise ValueError(f"Expected --out FOLDER with --{option} but it is missing. Add --out FOLDER.")
     if batch_size < 1:
         raise ValueError(f"Expected --batch-size to be at least 1 but got {batch_size}.")
-    images = resolve_name("cxr_lightning.inference.image_files:find_images")(paths)
+    images, passed_over = resolve_name("cxr_lightning.inference.image_files:find_images")(paths)
+    if passed_over:
+        say_error(resolve_name("cxr_lightning.inference.image_files:describe_passed_over")(passed_over))
     code: int = resolve_name("cxr_lightning.cli.jobs.predict:predict_files")(
         images,
         named_model(model),

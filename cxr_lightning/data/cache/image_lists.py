@@ -7,7 +7,7 @@ from pathlib import Path
 from cxr_lightning.data.cache.index_lines import IndexEntry
 from cxr_lightning.data.cache.request import CacheRequest
 from cxr_lightning.data.cache.store import CacheIndex
-from cxr_lightning.imaging.quality_flags import QualityFlag
+from cxr_lightning.imaging.decoded_image import QualityFlag
 from cxr_lightning.utils.csv_files import TableWriter
 from cxr_lightning.utils.io import atomic_write_text
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
-from cxr_lightning.imaging.quality_flags import QualityFlag
+from cxr_lightning.imaging.decoded_image import QualityFlag
 from cxr_lightning.imaging.reader import Interpolation
 from cxr_lightning.utils.paths import MAX_PATH_BYTES, escapes_root
 from cxr_lightning.utils.plain_text import hidden_characters

@@ -10,8 +10,7 @@ from cxr_lightning.data.cache.image_lists import FLAGS_FILE, describe_flags
 from cxr_lightning.data.cache.pixels import ImageMap, RowChecksums
 from cxr_lightning.data.cache.store import PIXELS_FILE
 from cxr_lightning.data.cache.verified_rows import VerifiedRows
-from cxr_lightning.imaging.decoded_image import ImageRejectedError
-from cxr_lightning.imaging.quality_flags import QualityFlag
+from cxr_lightning.imaging.decoded_image import ImageRejectedError, QualityFlag
 
 
 @dataclass(frozen=True)

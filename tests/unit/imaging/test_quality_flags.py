@@ -11,7 +11,7 @@ from PIL import Image
 
 from benchmarks.input_warnings import CORRUPTIONS, flags_of
 from cxr_lightning.data.datasets.phantom import PhantomLayout
-from cxr_lightning.imaging.decoded_image import DecodedImage
+from cxr_lightning.imaging.decoded_image import DecodedImage, QualityFlag
 from cxr_lightning.imaging.quality_flags import AVERAGE_CHEST, chest_correlation, find_quality_flags
 from cxr_lightning.imaging.reader import read_gray, resize
 
@@ -52,7 +52,7 @@ def test_what_was_made_wrong_is_named(name: str, chests: list[Gray]) -> None:
     [
         (lambda pixels: np.zeros_like(pixels), {"scaled_to_1"}),
         (lambda pixels: np.full_like(pixels, 255), {"nearly_blank"}),
-        (lambda pixels: pixels[:64, :64], {"tiny"}),
+        (lambda pixels: np.asarray(Image.fromarray(pixels).resize((64, 64))), {"tiny"}),
         (lambda pixels: np.asarray(Image.fromarray(pixels).resize((128, 300))), {"cropped"}),
     ],
 )
@@ -80,3 +80,20 @@ def test_messages_give_the_numbers(tmp_path: Path) -> None:
     (tiny, shape, *_) = find_quality_flags(DecodedImage(np.zeros((30, 60), np.uint8) + 200), 96)[::-1]
     assert tiny.message == "its sides are 60 and 30: it is cropped, or will be squeezed"
     assert shape.message == "it has 60x30 pixels, less than the 96 that the model sees"
+
+
+def test_the_middle_alone_tells_whether_an_image_is_saturated(chests: list[Gray]) -> None:
+    gray = np.clip(chests[0].astype(int), 10, 240).astype(np.uint8)
+    marked = gray.copy()
+    marked[:20], marked[:, :20], marked[-20:, -20:] = 255, 0, 255  # borders and letters
+    assert "saturated" not in codes_of(marked)
+    middle = gray[25:103, 25:103]
+    for fraction, caught in ((0.04, False), (0.07, True)):
+        for level, cut in ((255, np.quantile(middle, 1 - fraction)), (0, np.quantile(middle, fraction))):
+            clipped = np.where(gray > cut if level else gray < cut, level, gray).astype(np.uint8)
+            assert ("saturated" in codes_of(clipped)) == caught
+
+
+def test_flags_of_decoding_are_flags_of_the_image(chests: list[Gray]) -> None:
+    flag = QualityFlag("for_processing", "its header says so")
+    assert find_quality_flags(DecodedImage(chests[0], flags=(flag,)), 96) == [flag]

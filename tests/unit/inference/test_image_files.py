@@ -1,11 +1,56 @@
 """Which files a command line means."""
 
 import os
+from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
 
-from cxr_lightning.inference.image_files import find_images
+from cxr_lightning.inference.image_files import describe_passed_over, find_images
+
+
+def encode(file_format: str) -> bytes:
+    buffer = BytesIO()
+    Image.new("L", (8, 8)).save(buffer, file_format)
+    return buffer.getvalue()
+
+
+def dicom_of(sop_class: str) -> bytes:
+    """The first bytes of a DICOM file of this class."""
+    uid = sop_class.encode()
+    return bytes(128) + b"DICM" + b"\x02\0\x02\0UI" + len(uid).to_bytes(2, "little") + uid + bytes(100)
+
+
+CHEST = "1.2.840.10008.5.1.4.1.1.1.1"
+IMAGES = [encode(name) for name in ("PNG", "JPEG", "TIFF", "BMP", "GIF", "PPM", "WEBP")] + [dicom_of(CHEST)]
+OTHERS = {
+    "DICOMDIR file": dicom_of("1.2.840.10008.1.3.10"),
+    "presentation state": dicom_of("1.2.840.10008.5.1.4.1.1.11.1"),
+    "structured report": dicom_of("1.2.840.10008.5.1.4.1.1.88.22"),
+    "key object selection": dicom_of("1.2.840.10008.5.1.4.1.1.88.59"),
+    "PDF document in DICOM": dicom_of("1.2.840.10008.5.1.4.1.1.104.1"),
+    "waveform": dicom_of("1.2.840.10008.5.1.4.1.1.9.1.1"),
+    "zip archive": b"PK\x03\x04\x14\0",
+    "gzip file": b"\x1f\x8b\x08",
+    "NIfTI volume": b"\x5c\x01\0\0" + bytes(340) + b"n+1\0" + bytes(8),
+    "text file": b"BM is no bitmap here, P1 no picture.\n",
+    "CSV table": b"image,patient\n1,2\n",
+    "JSON file": b'{"a": 1}',
+    "empty file": b"",
+    "file of an unknown kind": bytes([200, 1, 2, 3] * 30),
+}
+NAMES = st.sampled_from(
+    ["x", "IM0001", "a.b", "c.dcm", "d.jfif", "e.PNG", "notes.txt", ".hidden", "._e.png", "1.2.840.7"]
+)
+FILES = st.tuples(
+    st.lists(st.sampled_from(["sub", "deep", ".git"]), max_size=2),
+    NAMES,
+    st.sampled_from(IMAGES + list(OTHERS.values())),
+)
 
 
 @pytest.fixture
@@ -20,7 +65,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 def names(tree: Path, *paths: str) -> list[str]:
-    return [str(path.relative_to(tree)) for path in find_images(paths)]
+    return [str(path.relative_to(tree)) for path in find_images(paths).paths]
 
 
 def test_a_folder_is_searched_for_images_and_bare_dicom(tree: Path) -> None:
@@ -102,9 +147,9 @@ def test_patterns_are_filled_in(tree: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert names(tree, f"{tree}/sub/../**/a.*") == ["sub/../a.PNG"]
     assert names(tree, f"{tree}/*/") == ["sub/1.2.840.7", "sub/IM0001", "sub/c.dcm"]
     monkeypatch.chdir(tree)
-    assert find_images(["*.png"]) == [Path("b.png")]
+    assert find_images(["*.png"]).paths == [Path("b.png")]
     (tree / "odd[1].png").touch()
-    assert find_images(["odd[1].png"]) == [Path("odd[1].png")]
+    assert find_images(["odd[1].png"]).paths == [Path("odd[1].png")]
 
 
 def test_patterns_end_where_links_lead_in_circles_and_leave_out_what_is_hidden(tree: Path) -> None:
@@ -132,3 +177,55 @@ def test_what_is_not_there_is_named(tree: Path) -> None:
     ):
         with pytest.raises(FileNotFoundError, match=words):
             find_images([f"{tree}/{name}"])
+
+
+@pytest.mark.parametrize("content", IMAGES, ids=["PNG", "JPEG", "TIFF", "BMP", "GIF", "PPM", "WebP", "DICOM"])
+@pytest.mark.parametrize("name", ["x", "x.jfif", "x.image", "IM0001", "film.png.download", "1.2.840.7"])
+def test_an_image_is_known_by_its_content_whatever_its_name(name: str, content: bytes, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert find_images([str(tmp_path)]) == ([tmp_path / name], {})
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_what_is_no_image_is_named(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(IMAGES[0])
+    for name in ("b", "c.txt", "d.dat"):
+        (tmp_path / name).write_bytes(OTHERS[kind])
+    assert find_images([str(tmp_path)]) == ([tmp_path / "a.png"], {kind: 3})
+
+
+def test_reports_with_the_suffix_of_images_are_passed_over_too(tmp_path: Path) -> None:
+    for number, kind in enumerate(("structured report", "presentation state", "DICOMDIR file")):
+        (tmp_path / f"{number}.dcm").write_bytes(OTHERS[kind])
+    with pytest.raises(FileNotFoundError, match=r"there is none \(passed over: 1 .*, 1 .*, 1 .*\)\. Name files"):
+        find_images([str(tmp_path)])
+    (tmp_path / "broken.dcm").write_bytes(b"x")  # to be rejected, not passed over
+    assert find_images([str(tmp_path)]).paths == [tmp_path / "broken.dcm"]
+
+
+def test_what_is_passed_over_is_counted_once_and_not_if_it_is_named(tree: Path) -> None:
+    found = find_images([str(tree), str(tree / "sub")])
+    assert found.passed_over == {"hidden file": 2, "text file": 3}
+    assert describe_passed_over(found.passed_over) == "passed over: 3 text files, 2 hidden files"
+    assert find_images([str(tree / "sub/notes.txt"), str(tree)]).passed_over == {"hidden file": 2, "text file": 2}
+    assert describe_passed_over({}) == ""
+
+
+@given(st.lists(FILES, min_size=1, max_size=12))
+def test_no_file_of_a_folder_is_unaccounted_for(files: list[tuple[list[str], str, bytes]]) -> None:
+    with TemporaryDirectory() as name:
+        root = Path(name)
+        (root / "first.png").touch()
+        for folders, file, content in files:
+            place = root.joinpath(*folders)
+            place.mkdir(parents=True, exist_ok=True)
+            (place / file).write_bytes(content)
+        found = find_images([name])
+        everything = [path for path in root.rglob("*") if path.is_file()]
+        assert len(found.paths) + sum(found.passed_over.values()) == len(everything)
+        hidden = [path for path in everything if any(part[0] == "." for part in path.relative_to(root).parts)]
+        assert found.passed_over.get("hidden file", 0) == len(hidden)
+        assert {*found.paths} <= {*everything} - {*hidden}
+        for path in {*everything} - {*hidden}:
+            if path.read_bytes() in IMAGES:
+                assert path in found.paths

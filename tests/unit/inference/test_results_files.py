@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cxr_lightning.checkpoints.metadata import exported_description
-from cxr_lightning.imaging.quality_flags import QualityFlag
+from cxr_lightning.imaging.decoded_image import QualityFlag
 from cxr_lightning.inference.results import Result
 from cxr_lightning.inference.results_folder import ABOUT_FILE, RESULTS_FILE, TABLE_FILE, ResultsFolder
 from cxr_lightning.utils.regular_files import FileTooLargeError, read_limited

@@ -20,8 +20,9 @@ STORED = {"mean": 7.5, "std": 2.0, "images": IMAGES}
 def statistics(folder: Path) -> dict[str, float]:
     """The statistics of pixels 0, 100, 200 and 100."""
     pixels = torch.tensor([[[0, 100], [200, 100]]], dtype=torch.uint8)
+    dataset = SimpleNamespace(sample_images=lambda count, seed: iter([pixels]))
     module: Any = SimpleNamespace(
-        record=lambda: {"splits": {"train": IMAGES}}, sample_images=lambda split, count: iter([pixels])
+        record=lambda: {"splits": {"train": IMAGES}}, dataset=lambda split: dataset, selection=SimpleNamespace(seed=0)
     )
     return shared_training_statistics(cast(ChestXRayDataModule, module), folder)
 

@@ -25,7 +25,8 @@ from cxr_lightning.data.cache import (
     store,
 )
 from cxr_lightning.data.cache.index_lines import IndexEntry, can_be_read_back, parse_entry
-from cxr_lightning.imaging.quality_flags import QualityFlag, find_quality_flags
+from cxr_lightning.imaging.decoded_image import QualityFlag
+from cxr_lightning.imaging.quality_flags import find_quality_flags
 from cxr_lightning.imaging.reader import read_image
 from tests.films import film, write_films
 from tests.unit.data.cache.test_damage import with_checksum
