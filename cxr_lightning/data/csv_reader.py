@@ -9,16 +9,15 @@ from types import MappingProxyType
 
 import pandas as pd
 
+from cxr_lightning.data.csv_columns import column_error, spelled_as
 from cxr_lightning.data.csv_rows import DamagedTableError, TableTooLargeError, csv_rows
-from cxr_lightning.data.table_problems import TableProblems, collector, quoted_names
+from cxr_lightning.data.table_problems import TableProblems, collector
+from cxr_lightning.imaging.other_kinds import other_kind, with_article
+from cxr_lightning.imaging.signatures import SIGNATURE_BYTES, image_format, is_image
 from cxr_lightning.utils.paths import file_problem, is_lfs_pointer
 from cxr_lightning.utils.plain_text import shorten
-from cxr_lightning.utils.regular_files import FileTooLargeError, NotRegularFileError
-from cxr_lightning.utils.suggestions import did_you_mean
+from cxr_lightning.utils.regular_files import FileTooLargeError, NotRegularFileError, open_regular
 
-_SHOWN_COLUMNS = 30
-_MAX_SUGGESTIONS = 5
-"""Number of columns that are not there for which a message suggests others."""
 _NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -72,28 +71,14 @@ def _read_columns(
         header = fix_header(first) if fix_header else first
         while header and not header[-1]:  # commas at a line's end add nothing
             header.pop()
-        header = _with_spelling_of(columns, header) if is_download else header
+        header = spelled_as(columns, header) if is_download else header
         counts = Counter(header)
         positions = {name: position for position, name in enumerate(header) if counts[name] == 1}
         positions = {column: positions[column] for column in columns if column in positions}
         expected = [column for column in columns if counts[column] or column not in optional]
         if len(positions) < len(expected):
-            problems.add(_column_error(header, expected, path, settings, is_download))
+            problems.add(column_error(header, expected, path, settings, is_download))
         return _read_cells(rows, positions, len(header), path, problems)
-
-
-def _with_spelling_of(columns: Sequence[str], header: Sequence[str]) -> list[str]:
-    """A header in which columns that differ in letter case, blanks or underscores alone are spelled as requested."""
-    spellings = Counter(map(_spelling, header))
-    spelled = {_spelling(column): column for column in columns if column not in header}
-    return [
-        spelled.get(_spelling(name), name) if name not in columns and spellings[_spelling(name)] == 1 else name
-        for name in header
-    ]
-
-
-def _spelling(name: str) -> str:
-    return " ".join(name.replace("_", " ").split()).casefold()
 
 
 def _read_cells(
@@ -174,10 +159,22 @@ def _parse(
     except OSError as error:
         raise OSError(f"Expected a file at '{path}' but it cannot be read ({error.strerror}). Check it.") from error
     except (UnicodeError, csv.Error) as error:
+        kind = _kind_of(path)
+        found = f"it is {with_article(kind)}" if kind else f"it cannot be read ({error})"
         raise ValueError(
-            f"Expected text in UTF-8, with commas, semicolons or tabs between cells, in '{path}' but it cannot be read "
-            f"({error}). Export it again as CSV in UTF-8."
+            f"Expected text in UTF-8, with commas, semicolons or tabs between cells, in '{path}' but {found}. "
+            f"{'Name another file, or export' if kind else 'Export'} it again as CSV in UTF-8."
         ) from error
+
+
+def _kind_of(path: Path) -> str:
+    """What a file is that is no text, by its first bytes; empty if they do not tell."""
+    with open_regular(path) as file:
+        head = file.read(SIGNATURE_BYTES)
+    if is_image(head):
+        return f"{image_format(head) or 'DICOM'} image"
+    kind = other_kind(head)
+    return "" if kind in ("CSV table", "text file") else kind
 
 
 def _describe_folder(path: Path, setting: str) -> str:
@@ -187,39 +184,6 @@ def _describe_folder(path: Path, setting: str) -> str:
         return f"The folder '{path.parent}' does not exist either: set {settings}."
     names = sorted(entry.name for entry in path.parent.iterdir())[:5]
     return f"The folder holds {', '.join(names) or 'nothing'}: check {settings}."
-
-
-def _column_error(
-    header: Sequence[str], columns: Sequence[str], path: Path, settings: Mapping[str, str], is_download: bool
-) -> Exception:
-    """The error about all columns that are not there, or are there twice."""
-    counts = Counter(header)
-    missing = [column for column in columns if not counts[column]]
-    again = [column for column in columns if counts[column] > 1]
-    wrong = [*missing, *again]
-    found = [f"'{column}' is there {counts[column]} times" for column in again[:_SHOWN_COLUMNS]]
-    if missing:
-        others = list(counts.keys() - set(columns))
-        named = [column if column in settings else "" for column in missing[:_MAX_SUGGESTIONS]]
-        hints = [did_you_mean(column, others) if column else "" for column in named]
-        hints += [""] * (len(missing) - len(hints))
-        shown = [f"'{name}'{f' ({hint})' if hint else ''}" for name, hint in zip(missing, hints, strict=True)]
-        more = f" and {len(shown) - _SHOWN_COLUMNS} others" if len(shown) > _SHOWN_COLUMNS else ""
-        absent = f"{', '.join(shown[:_SHOWN_COLUMNS])}{more} {'are' if len(missing) > 1 else 'is'} not there and "
-        listed = [shorten(name) for name in header[:_SHOWN_COLUMNS]]
-        found.insert(0, f"{absent if any(hints) or len(wrong) > 1 else ''}the columns are {listed}")
-    expected = f"one column '{wrong[0]}'" if len(wrong) == 1 else f"the columns {quoted_names(wrong)}, each once,"
-    advice = _column_advice(wrong, settings, is_download)
-    return ValueError(f"Expected {expected} in '{path}' but {'; '.join(found)}. {advice}.")
-
-
-def _column_advice(columns: Sequence[str], settings: Mapping[str, str], is_download: bool) -> str:
-    """What to do about columns that are not there, or are there twice."""
-    named = ", ".join(dict.fromkeys(f"`{settings[column]}`" for column in columns if column in settings))
-    if not is_download or all(column in settings for column in columns):
-        return f"Correct the header{f', or {named}' if named else ''}"
-    file = [f"set `{settings['']}` to the name of the right file"] if "" in settings else []
-    return ", or ".join(["Download it again", *file, *([f"correct {named}"] if named else [])])
 
 
 def read_image_list(path: Path, problems: TableProblems | None = None) -> list[str]:

@@ -64,6 +64,16 @@ def other_kind(head: bytes) -> str:
     return _kind_of_text(text) if (text := _decoded(head)) else ""
 
 
+def with_article(kind: str) -> str:
+    """A kind with the article that is spoken before it.
+
+    Example:
+        >>> with_article("zip archive"), with_article("HDF5 file"), with_article("PNG image")
+        ('a zip archive', 'an HDF5 file', 'a PNG image')
+    """
+    return f"{'an' if kind[0] in 'aeioAEIO' or kind[:3] in ('HDF', 'SVG', 'NRR', 'xz ') else 'a'} {kind}"
+
+
 def plural_kind(kind: str) -> str:
     """The plural of a kind.
 

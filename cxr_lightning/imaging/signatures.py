@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from cxr_lightning.imaging.decoded_image import MAX_PIXELS, ImageRejectedError
 from cxr_lightning.imaging.dicom_signature import dicom_kind, is_dicom
-from cxr_lightning.imaging.other_kinds import other_kind
+from cxr_lightning.imaging.other_kinds import other_kind, with_article
 from cxr_lightning.utils.paths import is_lfs_pointer
 from cxr_lightning.utils.regular_files import check_file_size, open_regular
 
@@ -135,9 +135,8 @@ def unknown_format(head: bytes) -> NonImage:
     if not kind:
         return UNKNOWN_FORMAT
     packed = kind.split()[-1] == "archive" or kind in ("gzip file", "bzip2 file", "xz file", "Zstandard file")
-    article = "an" if kind[0] in "aeioAEIO" or kind[:3] in ("HDF", "SVG", "NRR", "xz ") else "a"
     remedy = "Unpack it first." if packed else "Convert it first." if kind.endswith("image") else _REMEDY
-    return NonImage(f"it is {article} {kind}, in no image format that is read here", remedy, "not_an_image")
+    return NonImage(f"it is {with_article(kind)}, in no image format that is read here", remedy, "not_an_image")
 
 
 def identify_non_image(head: bytes, size: int) -> NonImage | None:

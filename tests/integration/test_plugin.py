@@ -225,7 +225,7 @@ def test_its_layout_is_prepared_by_name(
 ) -> None:
     options = ["--layout", "chest_plugin.layouts.JsonLayout", "--image-size", "32", "--cache-dir", str(tmp_path)]
     assert main(["prepare", str(root), *options]) == 0
-    images, prepared = capsys.readouterr().out.splitlines()
+    images, prepared, *_ = capsys.readouterr().out.splitlines()
     assert images.startswith("72 images of 32 px in ")
     assert prepared.startswith("  72 prepared now, ")
 

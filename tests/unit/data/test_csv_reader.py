@@ -336,3 +336,18 @@ def test_a_preview_of_names_shows_when_there_are_more() -> None:
 def test_the_names_sha256_is_that_of_the_sorted_lines() -> None:
     # printf 'a\nb\n' | sha256sum
     assert names_sha256(["b", "a"]) == "911169ddaaf146aff539f58c26c489af3b892dff0fe283c1c264c65ae5aa59a2"
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"PK\x03\x04" + bytes(26) + b"[Content_Types].xml" + b"\xff" * 40, "it is an office document. Name another"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\xff" * 40, "it is an office document"),
+        (b"\x89PNG\r\n\x1a\n" + b"\xff" * 40, "it is a PNG image"),
+        (bytes(128) + b"DICM" + b"\xff" * 400, "it is a DICOM image"),
+        ("Nummer,Größe\n1,2\n".encode("latin-1"), r"it cannot be read \('utf-8' codec can't decode"),
+    ],
+)
+def test_a_file_that_is_no_text_is_named(tmp_path: Path, content: bytes, found: str) -> None:
+    with pytest.raises(ValueError, match=f"text in UTF-8, with .* but {found}"):
+        read_table(write(tmp_path, content), ["a"])

@@ -1,5 +1,7 @@
 """NIH's official files, in every edition and folder layout."""
 
+import csv
+import gzip
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,10 +18,10 @@ V2020 = "Data_Entry_2017_v2020.csv"
 Rows = Callable[[Path], list[dict[str, str]]]
 
 
-def edit(path: Path, old: str, new: str) -> None:
+def edit(path: Path, old: str, new: str, count: int = 1) -> None:
     content = path.read_text()
     assert old in content
-    path.write_text(content.replace(old, new, 1))
+    path.write_text(content.replace(old, new, count))
 
 
 def test_the_table_is_what_the_csv_module_reads(nih_folder: Path, nih_rows: Rows) -> None:
@@ -279,3 +281,70 @@ def test_the_fingerprint_names_every_file_that_was_read(nih_folder: Path) -> Non
     before = files[V2020]
     edit(nih_folder / V2020, "2500", "2501")
     assert NIHLayout().read(nih_folder).files[V2020] != before
+
+
+def with_folders(root: Path) -> None:
+    for name in ("train_val_list.txt", "test_list.txt"):
+        edit(root / name, "0000", "images_001/images/0000", count=-1)
+
+
+def without_endings(root: Path) -> None:
+    for name in ("train_val_list.txt", "test_list.txt"):
+        edit(root / name, ".png", "", count=-1)
+
+
+def named_as_on_kaggle(root: Path) -> None:
+    for name in ("train_val_list", "test_list"):
+        (root / f"{name}.txt").rename(root / f"{name}_NIH.txt")
+
+
+def compressed(root: Path) -> None:
+    for name in (V2020, "train_val_list.txt", "test_list.txt", "BBox_List_2017.csv"):
+        (root / f"{name}.gz").write_bytes(gzip.compress((root / name).read_bytes()))
+        (root / name).unlink()
+
+
+def with_semicolons(root: Path) -> None:
+    rows = list(csv.reader((root / V2020).read_text().splitlines()))
+    (root / V2020).write_text("".join(";".join(row) + "\n" for row in rows))
+
+
+def as_written_by_another_program(root: Path) -> None:
+    edit(root / V2020, "Patient Gender", "Patient Sex")
+    edit(root / V2020, "Image Index,Finding Labels", "image_index,Finding labels")
+    edit(root / V2020, "Effusion", "effusion", count=-1)
+    edit(root / V2020, "\n", ",\n", count=-1)
+
+
+def in_nested_folders(root: Path) -> None:
+    (root / "images").rename(root / "224")
+    (root / "images-224").mkdir()
+    (root / "224").rename(root / "images-224/images-224")
+
+
+@pytest.mark.parametrize(
+    "spell",
+    [
+        *(with_folders, without_endings, named_as_on_kaggle, compressed, with_semicolons),
+        *(as_written_by_another_program, in_nested_folders),
+    ],
+)
+def test_re_packed_and_re_written_files_read_the_same(nih_folder: Path, spell: Callable[[Path], None]) -> None:
+    expected = NIHLayout().read(nih_folder)
+    spell(nih_folder)
+    found = NIHLayout().read(nih_folder)
+    pd.testing.assert_frame_equal(found.table.drop(columns="path"), expected.table.drop(columns="path"))
+    names = [[Path(path).name for path in manifest.table["path"]] for manifest in (found, expected)]
+    assert names[0] == names[1]
+    pd.testing.assert_frame_equal(found.boxes, expected.boxes)
+    assert found.split_notes == ()
+    assert any("images-224/images-224" in remark for remark in found.remarks) == (spell is in_nested_folders)
+
+
+def test_columns_that_describe_patients_are_optional(nih_folder: Path) -> None:
+    edit(nih_folder / V2020, "Patient Age", "Age at study")
+    edit(nih_folder / V2020, "Patient Gender", "G")
+    edit(nih_folder / V2020, "View Position", "V")
+    manifest = NIHLayout().read(nih_folder)
+    assert manifest.table[["age", "sex", "view_position"]].isna().all(axis=None)
+    assert (manifest.targets() == 1).any()
