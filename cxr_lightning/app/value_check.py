@@ -166,6 +166,8 @@ def _describe_annotation(annotation: object) -> str:
     arguments = typing.get_args(annotation)
     if arguments and typing.get_origin(annotation) in (list, tuple, Sequence):
         return f"a list of {_describe_annotation(arguments[0])}"
+    if len(arguments) == 2 and typing.get_origin(annotation) in (dict, Mapping):
+        return f"a mapping of names to {_describe_annotation(arguments[1])}"
     text = annotation.__name__ if isinstance(annotation, type) else str(annotation)
     for long, short in (("typing.", ""), ("collections.abc.", ""), ("NoneType", "null"), ("None", "null")):
         text = text.replace(long, short)

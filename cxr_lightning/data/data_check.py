@@ -34,6 +34,7 @@ from cxr_lightning.data.splits import empty_splits
 from cxr_lightning.data.table_problems import TablesError, joined_error
 from cxr_lightning.data.training_labels import log_training_labels, untrained_labels
 from cxr_lightning.data.twins import describe_twins
+from cxr_lightning.labels import describe_uncertain
 
 logger = logging.getLogger(__name__)
 
@@ -111,6 +112,8 @@ class DataCheck:
             self._raise(selected, found)
         for remark in self.table.remarks:
             logger.warning("%s", remark)
+        if self.table.uncertain:
+            logger.warning("uncertain labels (-1): %s", describe_uncertain(self.table.uncertain))
         if self.table.split_notes and self.selection.split == "official":
             logger.warning("in the files of the official split, %s", "; ".join(self.table.split_notes))
         log_exclusions(selected, found, self.access)

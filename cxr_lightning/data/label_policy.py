@@ -12,7 +12,7 @@ from cxr_lightning.data.label_meaning import check_label_map, check_meanings
 from cxr_lightning.data.manifest import Manifest
 from cxr_lightning.data.table_cells import UNCERTAIN
 from cxr_lightning.data.table_problems import TablesError, quoted_names
-from cxr_lightning.labels import UncertainMeaning, describe_uncertain
+from cxr_lightning.labels import UncertainMeaning
 from cxr_lightning.utils.suggestions import did_you_mean
 
 _VALUES: Mapping[str, float] = MappingProxyType({"ignore": np.nan, "zeros": 0.0, "ones": 1.0})
@@ -117,9 +117,7 @@ class LabelPolicy:
         if undecided := {label: count for label, count in counts.items() if meanings[label] is None}:
             return replace(manifest, table=table), _undecided_error(manifest, undecided)
         uncertain = {label: (count, str(meanings[label])) for label, count in counts.items()}
-        remark = f"uncertain labels (-1): {describe_uncertain(uncertain)}"
-        resolved = replace(manifest, table=table, uncertain=uncertain, remarks=(*manifest.remarks, remark))
-        return resolved, None
+        return replace(manifest, table=table, uncertain=uncertain), None
 
     def _meaning(self, label: str) -> UncertainMeaning | None:
         return self.uncertain.get(label) if isinstance(self.uncertain, Mapping) else self.uncertain

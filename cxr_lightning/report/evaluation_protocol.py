@@ -60,15 +60,20 @@ def _images(evaluation: Evaluation) -> str:
 
 def _label_facts(data: Mapping[str, Any]) -> dict[str, str]:
     """What is to be known of the labels and the files; nothing where there is nothing."""
-    uncertain = {label: (entry["images"], entry["taken"]) for label, entry in data.get("uncertain", {}).items()}
     facts = {
-        "uncertain labels (-1)": describe_uncertain(uncertain),
+        "uncertain labels (-1)": _uncertain(data),
         "renamed label columns": ", ".join(
             f"{old}: {new}" for old, new in (data["settings"].get("label_map") or {}).items()
         ),
         "remarks on the files": "; ".join(data.get("remarks", ())),
     }
     return {name: text for name, text in facts.items() if text}
+
+
+def _uncertain(data: Mapping[str, Any]) -> str:
+    return describe_uncertain(
+        {label: (entry["images"], entry["taken"]) for label, entry in data.get("uncertain", {}).items()}
+    )
 
 
 def _training_data(model: Mapping[str, Any]) -> str:
@@ -80,6 +85,7 @@ def _training_data(model: Mapping[str, Any]) -> str:
     return (
         f"{data['source']}, {kind}, data.split={data['settings']['split']}: {split['images']:,} images of "
         f"{split['patients']:,} patients{', a subset' if data['subset'] else ''}; "
+        f"{f'uncertain labels (-1): {uncertain}; ' if (uncertain := _uncertain(data)) else ''}"
         f"initial weights: {model.get('initial_weights', 'unknown') or 'random'}"
     )
 

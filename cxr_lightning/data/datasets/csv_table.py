@@ -161,7 +161,7 @@ class CsvLayout(DatasetLayout):
         """The settings that name columns, by column, and the one that names the file by ``""``."""
         columns = {name: getattr(self, name) for name in vars(self) if name.endswith("_column")}
         named = {str(column): f"data.source.{name}" for name, column in columns.items() if column is not None}
-        return {**dict.fromkeys(labels, "data.labels"), **named, "": "data.source.file"}
+        return {**dict.fromkeys(labels, "data.labels` or `data.label_map"), **named, "": "data.source.file"}
 
     def _split_notes(self, stated: pd.Series, path: Path) -> tuple[str, ...]:
         """What the split column holds that is no split, as a clause."""
