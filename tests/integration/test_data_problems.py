@@ -153,7 +153,7 @@ def test_problems_of_the_tables_are_in_one_message_with_those_of_the_images(
             ["data.source.patient_column=pat", "data.labels=[A,C]", "data.source.sex_column=sex"],
             [
                 "Expected the columns 'pat', 'sex', 'C', each once, in",
-                "Correct the header, or `data.source.patient_column`, `data.source.sex_column`, `data.labels` or `data.label_map`.",
+                "`data.source.patient_column`, `data.source.sex_column`, `data.labels` or `data.label_map`.",
                 "(2) Expected every image of the label file below the data folder but 1 of 32",
             ],
             "data.source.image_column",

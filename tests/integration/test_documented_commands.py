@@ -85,6 +85,19 @@ def write_mine(folder: Path, nih: Path) -> None:
                 writer.writerow([*own, *(int((number + place) % 3 == 0) for place in range(len(labels)))])
 
 
+def write_chexpert(folder: Path) -> None:
+    """CheXpert's table of its validation images, in its own spelling, with uncertain labels."""
+    folder.mkdir()
+    rows = ["Path,Sex,Age,Frontal/Lateral,AP/PA,Edema,Pleural Effusion"]
+    for number in range(12):
+        name = f"{folder.name}/valid/patient{64541 + number // 2}/study1/view{1 + number % 2}_frontal.jpg"
+        (folder.parent / name).parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(number).integers(0, 255, (80, 80), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder.parent / name)
+        rows.append(f"{name},Male,60,Frontal,AP,{number % 3 - 1}.0,{(number + 1) % 3 - 1}.0")
+    (folder / "valid.csv").write_text("\n".join(rows) + "\n")
+
+
 def write_dicom(path: Path, pixels: np.ndarray) -> None:
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -116,6 +129,7 @@ def workspace(tmp_path: Path, small_keras_network: None) -> Iterator[Path]:
         shutil.copy(build(layout, course), course / name)
         shutil.copy(course / name, tmp_path)
     write_mine(data / "mine", nih)
+    write_chexpert(data / "CheXpert-v1.0-small")
     (tmp_path / "nih").symlink_to(data / "course")
     pixels = np.random.default_rng(0).integers(0, 255, (80, 80), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "image.png")
