@@ -1,5 +1,6 @@
 """The protocol of a data set's layout, and functions that several layouts use."""
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -217,17 +218,18 @@ def usable_rows(table: pd.DataFrame, path: Path, problems: TableProblems, *, rel
     return named.drop_duplicates("image_id")
 
 
-def index_images(root: Path, folders: Iterable[str] = ("", "images*", "images*/images")) -> dict[str, Path]:
-    """Find every file in the image folders, by name; the first folder that holds a name wins.
+def index_images(root: Path, folders: Iterable[str] = ("", "images*", "images*/images")) -> dict[str, str]:
+    """The path of every file in the image folders, by name; the first folder that holds a name wins.
 
     Args:
         root: The data set's folder.
         folders: Glob patterns of the folders below it; their subfolders are not searched.
     """
-    found: dict[str, Path] = {}
+    found: dict[str, str] = {}
     for pattern in folders:
         for folder in sorted(root.glob(pattern)) if pattern else [root]:
             if folder.is_dir():
-                for entry in folder.iterdir():
-                    found.setdefault(entry.name, entry)
+                with os.scandir(folder) as entries:  # a Path for each takes much time
+                    for entry in entries:
+                        found.setdefault(entry.name, entry.path)
     return found

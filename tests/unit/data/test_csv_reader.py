@@ -260,7 +260,7 @@ def test_images_are_found_in_the_root_and_in_image_folders_only(tmp_path: Path) 
     ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    found = {name: path.relative_to(tmp_path).as_posix() for name, path in index_images(tmp_path).items()}
+    found = {name: Path(path).relative_to(tmp_path).as_posix() for name, path in index_images(tmp_path).items()}
     images = {name: path for name, path in found.items() if name.endswith(".png")}
     assert images == {
         "a.png": "a.png",
