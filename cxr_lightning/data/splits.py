@@ -109,8 +109,8 @@ def find_unplaced(table: pd.DataFrame) -> pd.Series:
 
 def stated_splits(words: pd.Series) -> pd.Series:
     """The splits that the files state, each in the spelling of ``STATED_SPLITS``; missing where they state none."""
-    splits = {word: parse_split(word) if isinstance(word, str) else "" for word in words.unique()}
-    return words.map(lambda word: splits[word] or None).astype(object)
+    splits = {word: parse_split(word) for word in words.unique() if isinstance(word, str)}
+    return words.map(lambda word: splits.get(word) or None).astype(object)
 
 
 def unplaced_error(manifest: Manifest, unplaced: Sequence[str], settings: str = "") -> ValueError:

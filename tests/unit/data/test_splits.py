@@ -15,8 +15,10 @@ from cxr_lightning.data.splits import (
     SplitMethod,
     assign_splits,
     draw_subset,
+    find_unplaced,
     guess_splits,
     keep_views,
+    stated_splits,
 )
 from cxr_lightning.utils.validation import check_choice
 from tests.conftest import select_rows
@@ -307,3 +309,9 @@ def test_with_all_every_image_is_for_testing_whatever_the_files_say() -> None:
     assert found["split"].tolist() == ["test"] * len(manifest.table)
     with pytest.raises(ValueError, match=r"\['train', 'val'\] got none"):
         select_rows(manifest, split="all")
+
+
+def test_rows_without_a_split_are_those_that_state_none_whatever_stands_for_nothing() -> None:
+    words = pd.Series(["Train", None, float("nan"), np.nan, pd.NA, "", "extra", "VALID"], dtype=object)
+    assert find_unplaced(pd.DataFrame({"split": words})).tolist() == [False, *[True] * 6, False]
+    assert stated_splits(words).dropna().tolist() == ["train", "val"]
