@@ -2,18 +2,18 @@
 
 import os
 import posixpath
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
-from cxr_lightning.data.name_index import NameIndex
+from cxr_lightning.data.name_index import NameIndex, in_same_folder
 from cxr_lightning.imaging.signatures import IMAGE_SUFFIXES
 from cxr_lightning.utils.plain_text import shorten
 
-_MAX_FILES = 5_000_000
-"""Maximum number of files below a data folder among which other spellings are looked for."""
+_MAX_FILES = 2_000_000
+"""Maximum number of files below a data folder; beyond it, no other spelling is known to be the only one."""
 _MAX_NEAREST = 5
 
 
@@ -40,11 +40,14 @@ def normalized_path(name: str) -> str:
         ('img/a.png', 'img/a.png', 'img/../../a.png')
     """
     name = name.replace("\\", "/")
-    return name if ".." in name or not name else posixpath.normpath(name)
+    return name if ".." in name.split("/") or not name else posixpath.normpath(name)
 
 
 def find_files(root: Path, names: pd.Series, known: Mapping[str, str] | None = None) -> FoundFiles:
     """Find the files of images by their names, exactly or, where there is none, by another spelling that one file fits.
+
+    A file in another folder is an image only where all images are in other folders than the table's, as in a copy that
+    was packed in another way: beside images in their place it may be a mask, or another patient's.
 
     Args:
         root: The data set's folder.
@@ -57,11 +60,16 @@ def find_files(root: Path, names: pd.Series, known: Mapping[str, str] | None = N
     missing = list(dict.fromkeys(name for name, path in zip(names, paths, strict=True) if path is None))
     if not missing:
         return FoundFiles(pd.Series(paths, index=names.index, dtype=object))
-    index = NameIndex(_files_below(root))
-    if not len(index):
-        return FoundFiles(pd.Series(paths, index=names.index, dtype=object))
+    files = _files_below(root)
+    if not files:
+        too_many = f"other spellings of names are not looked for among more than {_MAX_FILES:,} files below '{root}'"
+        remarks = (too_many,) if files is None else ()
+        return FoundFiles(pd.Series(paths, index=names.index, dtype=object), remarks)
+    index = NameIndex(files)
     taken = {os.path.relpath(path, root) for path in paths if path is not None}
     matches = {name: found for name in missing if (found := index.match(name)) is not None and found not in taken}
+    if taken or any(in_same_folder(name, found) for name, found in matches.items()):
+        matches = {name: found for name, found in matches.items() if in_same_folder(name, found)}
     found_paths = [path or _joined(root, matches.get(name)) for name, path in zip(names, paths, strict=True)]
     absent = [name for name in missing if name not in matches]
     nearest = {name: near for name in absent[:_MAX_NEAREST] if (near := index.nearest(name)) is not None}
@@ -77,11 +85,11 @@ def same_file_error(table: pd.DataFrame, source: Path) -> Exception | None:
         source: The label file, or the folder of several, for the message.
     """
     images = table[["image_id", "path"]].dropna().drop_duplicates("image_id")
-    first: dict[tuple[int, int], str] = {}
+    first: dict[tuple[object, object], str] = {}
     again = [
         (name, other)
         for name, path in zip(images["image_id"], images["path"], strict=True)
-        if (other := first.setdefault(_identity(path), name)) is not name
+        if (other := first.setdefault(_identity(path) or (path, name), name)) is not name
     ]
     if not again:
         return None
@@ -102,24 +110,33 @@ def _joined(root: Path, name: str | None) -> str | None:
     return None if name is None else str(root / name)
 
 
-def _files_below(root: Path) -> Iterator[str]:
-    """Paths of the files below a folder that may be images by their names; links to folders are not followed."""
+def _files_below(root: Path) -> list[str] | None:
+    """Paths of the files below a folder that may be images by their names; None if there are too many files.
+
+    Links to folders are not followed.
+    """
+    found: list[str] = []
     count = 0
     for folder, folders, files in os.walk(root):
         folders[:] = sorted(name for name in folders if name[0] != ".")
         prefix = os.path.relpath(folder, root)
         count += len(files)
         if count > _MAX_FILES:
-            return
+            return None
         for name in sorted(files):
             suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122  # a Path for each takes much time
             if name[0] != "." and (not suffix[1:] or suffix[1:].isdigit() or suffix in IMAGE_SUFFIXES):
-                yield name if prefix == "." else f"{prefix}/{name}".replace(os.sep, "/")
+                found.append(name if prefix == "." else f"{prefix}/{name}".replace(os.sep, "/"))
+    return found
 
 
-def _identity(path: str) -> tuple[int, int]:
-    found = os.stat(path)  # noqa: PTH116  # a Path for each takes much time
-    return found.st_dev, found.st_ino
+def _identity(path: str) -> tuple[int, int] | None:
+    """What tells that two paths are one file; None if the file system does not say, or there is no such file."""
+    try:
+        found = os.stat(path)  # noqa: PTH116  # a Path for each takes much time
+    except OSError:  # such as a link to nothing, which is told where it is read
+        return None
+    return (found.st_dev, found.st_ino) if found.st_ino else None
 
 
 def _describe_matches(matches: Mapping[str, str], total: int) -> str:

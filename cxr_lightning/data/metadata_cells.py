@@ -36,16 +36,20 @@ _NULL_WORDS = frozenset(
     }
 )
 _MAX_NULL_LETTERS = max(map(len, _NULL_WORDS))
-_UNKNOWN_SEXES = frozenset({"u", "unk", "not known"})
-_NUMBER_ID = re.compile(r"0*([0-9]+)(?:[.,]0*)?")
+_UNKNOWN_WORDS = frozenset({"u", "unk", "not known"})
+_MAX_LETTERS = 64
+"""Maximum length of a text that is compared with spellings: patterns take long for long texts."""
+_NUMBER_ID = re.compile(r"([0-9]+)(?:[.,]0{0,2})?")
+"""A number, also with a decimal point; three zeros after it would be those of thousands."""
 _AGE = re.compile(
-    r"(?:age[d:=]? *)?"
-    r"(?:>=?|≥|over|above)? *"
-    r"0*([0-9]{1,3}(?:[.,][0-9]+)?) *"
-    r"(?:-? *(y|yr|yrs|year|years|yo|y/o|y\.o\.|m|mo|mos|mth|mths|month|months|w|wk|wks|week|weeks|d|day|days)\.?)? *"
-    r"(?:\+|plus|and over|and older|or over|or older|and above|or above|of age|old)?"
-    r"(?:[- ]*old)?"
+    r"(?:aged?[:=]? ?)?"
+    r"(?:(?:>=?|≥|over|above) ?)?"
+    r"0{0,3}([0-9]{1,3}(?:[.,][0-9]{1,6})?)"
+    r"(?:[- ]?(y|yr|yrs|year|years|yo|y/o|y\.o\.?|mo|mos|mth|mths|month|months|w|wk|wks|week|weeks|d|day|days)\.?)?"
+    r"(?: ?(?:\+|plus|and over|and older|or over|or older|and above|or above|of age|[- ]?old))?"
 )
+_DICOM_MONTHS = re.compile(r"([0-9]{3})m")
+"""Months as DICOM writes them; ``58M`` is rather the age of a man."""
 _PER_YEAR = {"y": 1.0, "m": 12.0, "w": 365.25 / 7, "d": 365.25}
 _SEXES = {
     **dict.fromkeys(("m", "male", "man", "men", "boy", "masculine", "masculino", "männlich", "homme", "hombre"), "M"),
@@ -98,7 +102,12 @@ def parse_age(text: str) -> float:
         >>> parse_age("058Y"), parse_age("58.0"), parse_age("006M"), parse_age("90+"), parse_age("414")
         (58.0, 58.0, 0.5, 90.0, nan)
     """
-    match = _AGE.fullmatch(text.strip().casefold())
+    if len(text) > _MAX_LETTERS:
+        return math.nan
+    words = " ".join(text.split()).casefold()
+    if months := _DICOM_MONTHS.fullmatch(words):
+        return int(months[1]) / 12
+    match = _AGE.fullmatch(words)
     if not match:
         return math.nan
     years = float(match[1].replace(",", ".")) / _PER_YEAR[(match[2] or "y")[0]]
@@ -122,8 +131,8 @@ def parse_split(text: str) -> str:
         >>> parse_split("VALIDATE"), parse_split("Training set"), parse_split("train-val"), parse_split("extra")
         ('val', 'train', 'train_val', '')
     """
-    word = re.sub(r"[^a-z]", "", text.strip().casefold().removesuffix("set").removesuffix("split"))
-    return _SPLITS.get(word, "")
+    word = re.sub(r"[\s_+/&-]", "", text[:_MAX_LETTERS].casefold()).removesuffix("set").removesuffix("split")
+    return _SPLITS.get(word, "") if len(text) <= _MAX_LETTERS else ""
 
 
 def parse_view(text: str) -> str:
@@ -133,4 +142,4 @@ def parse_view(text: str) -> str:
 
 def says_unknown(text: str) -> bool:
     """Whether a text states that the value is not known, so that nothing is lost by reading none."""
-    return is_null(text) or text.strip().casefold() in _UNKNOWN_SEXES
+    return is_null(text) or text.strip().casefold() in _UNKNOWN_WORDS

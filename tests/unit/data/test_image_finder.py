@@ -17,6 +17,7 @@ from cxr_lightning.data.image_finder import find_files, normalized_path, same_fi
         ("img\\sub\\a.png", "img/sub/a.png"),
         ("../a.png", "../a.png"),
         ("a/../b.png", "a/../b.png"),
+        ("./a..png", "a..png"),
         ("/a.png", "/a.png"),
         ("", ""),
     ],
@@ -37,16 +38,40 @@ def found(root: Path, *names: str) -> list[str | None]:
 
 
 def test_images_are_found_in_other_spellings_where_one_file_fits(tmp_path: Path) -> None:
-    make(tmp_path, "img/a.PNG", "img/b.jpg", "img/c.png", "deep/img/d.png", "img/e.txt", "img/.f.png", "img/1.2.84.7")
-    names = ["img/a.png", "img/b", "x/img/c.png", "img/d.png", "img/e", "f.png", "1.2.84.7"]
-    assert found(tmp_path, *names) == [
-        *("img/a.PNG", "img/b.jpg", "img/c.png", "deep/img/d.png", None, None, "img/1.2.84.7")
-    ]
+    make(tmp_path, "img/a.PNG", "img/b.jpg", "img/e.txt", "img/.f.png", "img/1.2.84.7", "img/no..dots.png")
+    names = ["img/a.png", "img/b", "img/e", "img/f.png", "img/1.2.84.7.dcm", "img/no..dots.JPG"]
+    assert found(tmp_path, *names) == ["img/a.PNG", "img/b.jpg", None, None, "img/1.2.84.7", "img/no..dots.png"]
     remark = find_files(tmp_path, pd.Series(names)).remarks[0]
-    assert remark.startswith(
-        "5 of 7 images are found in another place or spelling than the table's, in 'deep/img', 'img': "
-    )
+    assert remark.startswith("4 of 6 images are found in another place or spelling than the table's, in 'img': ")
     assert remark.endswith("'img/a.png' is 'img/a.PNG'")
+
+
+def test_images_are_found_in_other_folders_only_where_all_of_them_are(tmp_path: Path) -> None:
+    make(tmp_path, "copy/img/a.png", "copy/img/b.png", "c.png")
+    names = ["data/img/a.png", "img/b.png"]
+    assert found(tmp_path, "img/a.png", "img/b.png") == ["copy/img/a.png", "copy/img/b.png"]
+    assert found(tmp_path, *names) == [None, "copy/img/b.png"]
+    make(tmp_path, "img/b.png")
+    assert found(tmp_path, "img/a.png", "img/b.png") == [None, "img/b.png"]
+    assert find_files(tmp_path, pd.Series(["img/a.png", "img/b.png"])).nearest == {"img/a.png": "copy/img/a.png"}
+    assert found(tmp_path, "data/c.png") == ["c.png"]
+
+
+def test_where_there_are_too_many_files_no_other_spelling_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path, "a/x.png", "b/x.png", "c/x.png", "c/y.PNG")
+    monkeypatch.setattr("cxr_lightning.data.image_finder._MAX_FILES", 3)
+    files = find_files(tmp_path, pd.Series(["x.png", "c/y.png", "a/x.png"]))
+    assert files.paths.isna().tolist() == [True, True, False]
+    assert files.remarks[0].startswith("other spellings of names are not looked for among more than 3 files")
+
+
+def test_a_link_to_nothing_is_no_other_images_file(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).symlink_to(tmp_path / "absent")
+    table = pd.DataFrame({"image_id": ["a.png", "b.png"], "path": [str(tmp_path / "a.png"), str(tmp_path / "b.png")]})
+    assert same_file_error(table, Path("l.csv")) is None
 
 
 def test_a_file_that_a_row_names_exactly_is_no_other_rows_file(tmp_path: Path) -> None:

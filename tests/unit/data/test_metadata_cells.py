@@ -1,6 +1,7 @@
 """What cells mean, in whatever spelling."""
 
 import math
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +14,7 @@ from cxr_lightning.data.metadata_columns import METADATA_READERS, read_patients
 from cxr_lightning.data.table_problems import TableProblems
 
 SPELLINGS_OF_NUMBERS = ("{}", "0{}", "000{}", "{}.0", "{}.", "{}.00", " {} ", "00{}.0", "{},0", "\t{}\xa0")
+OTHER_NUMBERS = ("{}.5", "{}.000", "{},000", "{}e3", "-{}", "{}0")
 
 
 @given(st.integers(0, 10**18), st.sampled_from(SPELLINGS_OF_NUMBERS), st.sampled_from(SPELLINGS_OF_NUMBERS))
@@ -23,6 +25,20 @@ def test_a_number_is_one_patient_in_every_spelling(number: int, one: str, other:
 @given(st.integers(0, 10**6), st.integers(0, 10**6), st.sampled_from(SPELLINGS_OF_NUMBERS))
 def test_two_numbers_are_two_patients(one: int, other: int, spelling: str) -> None:
     assert (parse_patient(spelling.format(one)) == parse_patient(str(other))) == (one == other)
+
+
+@given(st.integers(1, 10**6), st.sampled_from(OTHER_NUMBERS))
+def test_numbers_with_thousands_or_other_marks_are_other_patients(number: int, spelling: str) -> None:
+    assert parse_patient(spelling.format(number)) != str(number)
+
+
+def test_long_cells_take_no_time() -> None:
+    started = time.process_time()
+    for text in ("5" + " " * 100_000 + "x", "0" * 1_000_000 + "x", "1" * 1_000_000, "a" * 1_000_000, "- " * 100_000):
+        assert math.isnan(parse_age(text))
+        assert parse_split(text) == parse_sex(text) == ""
+        assert parse_patient(text)
+    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize(
@@ -74,6 +90,7 @@ def test_words_for_nothing_are_no_patient(text: str) -> None:
         ("age 58", 58),
         ("58Years", 58),
         ("012M", 1),
+        ("  58   years ", 58),
         ("18 months", 1.5),
         ("3d", 3 / 365.25),
         ("003W", 21 / 365.25),
@@ -94,7 +111,8 @@ def test_the_spelling_of_an_age_does_not_change_it(years: int, spelling: str) ->
 
 
 @pytest.mark.parametrize(
-    "text", ["", "414", "121Y", "-3", "old", "years", "1000", "<5", "5 feet", "58 59", "1950-01-01", "58Q"]
+    "text",
+    ["", "414", "121Y", "-3", "old", "years", "1000", "<5", "5 feet", "58 59", "58M", "61F", "1950-01-01", "58Q"],
 )
 def test_another_text_is_no_age(text: str) -> None:
     assert math.isnan(parse_age(text))
@@ -125,7 +143,7 @@ def test_a_sex_is_read_in_many_spellings(text: str, sex: str) -> None:
         ("val", "val VALIDATE valid Validation dev development tune val_split"),
         ("test", "test TESTING Test_set holdout held-out"),
         ("train_val", "train_val trainval train-val TRAIN+VAL train/validation"),
-        ("", "extra fold1 0 traim testtrain x"),
+        ("", "extra fold1 0 traim testtrain x !train ~test 1test val0 test?"),
     ],
 )
 def test_a_split_is_read_in_many_spellings(split: str, texts: str) -> None:

@@ -26,6 +26,7 @@ from cxr_lightning.data.name_index import NameIndex
         (["x/a.png", "y/a.png"], "data/y/a.png", "y/a.png"),
         (["x/a.png"], "y/a.png", None),
         (["x/a.png", "y/a.png", "a.png"], "A.png", "a.png"),
+        (["x/a.png"], "x\\a.png", "x/a.png"),
         (["Mu\u0308ller.png"], "M\xfcller.png", "Mu\u0308ller.png"),
         (["b.png"], "a.png", None),
         ([], "a.png", None),
@@ -62,3 +63,10 @@ def test_the_nearest_name_is_found_by_its_last_part() -> None:
     assert index.nearest("y/00000001_01.png") == "x/00000001_001.png"
     assert index.nearest("quite_different.png") is None
     assert index.nearest("f" * 300) is None
+
+
+def test_the_nearest_of_very_many_names_is_found_too() -> None:
+    index = NameIndex(f"images/{number:08d}_000.png" for number in range(112_120))
+    assert index.nearest("00054321_00.png") == "images/00054321_000.png"
+    assert index.nearest("x0054321_000.png") in {f"images/{first}0054321_000.png" for first in "01"}
+    assert index.nearest("scan of the chest.png") is None

@@ -22,7 +22,6 @@ PATH_SPELLINGS = (
     "img/./{}.png",
     "img/{}.PNG",
     "img/{}",
-    "{}.png",
 )
 SEPARATORS = (",", ";", "\t", "|")
 
