@@ -142,9 +142,15 @@ def describe_uncertain(uncertain: Mapping[str, tuple[int, str]]) -> str:
         uncertain: Number of images and an ``UncertainMeaning``, by label.
 
     Example:
-        >>> describe_uncertain({"Edema": (12, "zeros")})
-        'Edema 12, taken as absent'
+        >>> describe_uncertain({"Edema": (12, "zeros"), "Mass": (3, "zeros")})
+        'Edema 12, Mass 3; taken as absent'
+        >>> describe_uncertain({"Edema": (12, "zeros"), "Mass": (3, "ones")})
+        'Edema 12, taken as absent; Mass 3, taken as present'
     """
+    meanings = {meaning for _, meaning in uncertain.values()}
+    if len(meanings) == 1:
+        counts = ", ".join(f"{label} {count:,}" for label, (count, _) in uncertain.items())
+        return f"{counts}; taken as {_MEANINGS[meanings.pop()]}"
     return "; ".join(
         f"{label} {count:,}, taken as {_MEANINGS[meaning]}" for label, (count, meaning) in uncertain.items()
     )

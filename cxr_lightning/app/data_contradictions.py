@@ -105,7 +105,7 @@ def _meaning_problems(data: Mapping[str, Any]) -> Iterator[str]:
     if not isinstance(label_map, Mapping | None) or not isinstance(uncertain, str | Mapping | None):
         return  # told as wrong types
     try:
-        check_meanings(label_map, uncertain)
+        check_meanings(label_map, None)  # what is uncertain is told by its type
     except ValueError as error:
         yield str(error)
     known, labels = layout_attribute(data, "known_labels"), data.get("labels")

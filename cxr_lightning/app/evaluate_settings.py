@@ -87,7 +87,7 @@ class EvaluateSettings(Settings):
     split: Literal["test", "val", "train"] = Field("test", description="test, val or train")
     uncertain: UncertainMeaning | Mapping[str, UncertainMeaning] | None = Field(
         None,
-        description="what -1 in a label column means: ignore (unknown), zeros or ones; null: as in data or training",
+        description="what -1 means: ignore (unknown), zeros, ones, or one by finding; null: as in data or training",
     )
     operating_points: Sequence[str] = Field(
         ("youden", "f1", "sensitivity@0.95", "specificity@0.9"), description="thresholds chosen on validation"
@@ -161,6 +161,8 @@ class EvaluateSettings(Settings):
             yield "Expected `predictions` beside `val_predictions` but got none. A checkpoint predicts both."
         if self.predictions and self.has_source:
             yield "Expected no `source` settings beside `predictions`: they say how a weight file is used."
+        if self.uncertain is not None and (self.data or {}).get("uncertain") is not None:
+            yield "Expected `uncertain` or `data.uncertain` but both are set. Leave one out."
         if self.allow_missing and not self.predictions:
             yield "Expected `predictions` beside `allow_missing` but got a checkpoint, which predicts all images."
 

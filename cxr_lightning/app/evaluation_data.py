@@ -177,5 +177,9 @@ def _recorded_overrides(datamodule: ChestXRayDataModule) -> tuple[str, ...]:
     chosen |= {"force": True} if images.spec.force else {}
     if name == CsvLayout.name:  # it has no labels of its own, and another default of the split
         chosen |= {"split": datamodule.selection.split, "labels": list(datamodule.chosen_labels or ())}
+    policy = datamodule.label_policy
+    chosen |= {"label_map": dict(policy.label_map)} if policy.label_map else {}
+    if policy.uncertain is not None:
+        chosen["uncertain"] = policy.uncertain if isinstance(policy.uncertain, str) else dict(policy.uncertain)
     chosen |= {f"source.{key}": value for key, value in options.items() if value is not None}
     return (f"data={name}", *(f"data.{key}={hydra_value(value)}" for key, value in chosen.items()))

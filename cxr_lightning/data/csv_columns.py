@@ -41,7 +41,8 @@ def column_error(
         header: The file's columns.
         columns: Those that should be there, each once.
         path: The file, for the message.
-        settings: Settings that name the columns, by column, and the one that names the file by ``""``.
+        settings: Settings that name the columns, by column, and the one that names the file by ``""``; several of one
+            column are joined by "or".
         is_download: Whether the file is one that users download, with names of columns that no setting gives.
     """
     counts = Counter(header)
@@ -66,7 +67,8 @@ def column_error(
 
 def _column_advice(columns: Sequence[str], settings: Mapping[str, str], is_download: bool) -> str:
     """What to do about columns that are not there, or are there twice."""
-    named = ", ".join(dict.fromkeys(f"`{settings[column]}`" for column in columns if column in settings))
+    given = dict.fromkeys(settings[column] for column in columns if column in settings)
+    named = ", ".join(f"`{setting}`".replace(" or ", "` or `") for setting in given)
     if not is_download or all(column in settings for column in columns):
         return f"Correct the header{f', or {named}' if named else ''}"
     file = [f"set `{settings['']}` to the name of the right file"] if "" in settings else []

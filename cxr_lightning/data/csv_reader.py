@@ -18,6 +18,8 @@ from cxr_lightning.utils.paths import file_problem, is_lfs_pointer
 from cxr_lightning.utils.plain_text import shorten
 from cxr_lightning.utils.regular_files import FileTooLargeError, NotRegularFileError, open_regular
 
+_LIST_HEADERS = frozenset({"image index", "image", "image_id", "imageid", "filename", "file", "file_name", "name"})
+"""What the first line of a list may hold instead of a name."""
 _NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -128,7 +130,7 @@ def read_header(path: Path, setting: str = "", columns: Collection[str] = ()) ->
 
 
 def _parse(
-    path: Path, setting: str = "", columns: Collection[str] = ()
+    path: Path, setting: str = "", columns: Collection[str] | None = ()
 ) -> Generator[tuple[int, list[str]], None, None]:
     """The line's number and the cells of each row, of which there is at least one; see :func:`read_header`."""
     try:
@@ -138,6 +140,8 @@ def _parse(
             raise ValueError(f"Expected text from the first line of '{path}' on but that is empty. Download it again.")
         if is_lfs_pointer(header[0].encode()):
             raise ValueError(f"Expected a table or list in '{path}' but it is a Git-LFS pointer. Run `git lfs pull`.")
+        if header[0].lstrip().lower().startswith(("<!doctype", "<html", "<?xml")):
+            raise ValueError(f"Expected a table or list in '{path}' but it is a web page. Download the file itself.")
         yield line, [name.strip() for name in header]
         yield from rows
     except (FileNotFoundError, NotADirectoryError):
@@ -160,7 +164,7 @@ def _parse(
         raise OSError(f"Expected a file at '{path}' but it cannot be read ({error.strerror}). Check it.") from error
     except (UnicodeError, csv.Error) as error:
         kind = _kind_of(path)
-        found = f"it is {with_article(kind)}" if kind else f"it cannot be read ({error})"
+        found = f"it is {with_article(kind)}" if kind else f"it cannot be read: {error}"
         raise ValueError(
             f"Expected text in UTF-8, with commas, semicolons or tabs between cells, in '{path}' but {found}. "
             f"{'Name another file, or export' if kind else 'Export'} it again as CSV in UTF-8."
@@ -169,8 +173,11 @@ def _parse(
 
 def _kind_of(path: Path) -> str:
     """What a file is that is no text, by its first bytes; empty if they do not tell."""
-    with open_regular(path) as file:
-        head = file.read(SIGNATURE_BYTES)
+    try:
+        with open_regular(path) as file:
+            head = file.read(SIGNATURE_BYTES)
+    except OSError:  # it has just been removed
+        return ""
     if is_image(head):
         return f"{image_format(head) or 'DICOM'} image"
     kind = other_kind(head)
@@ -198,7 +205,9 @@ def read_image_list(path: Path, problems: TableProblems | None = None) -> list[s
         ValueError: If it lists none, or one twice.
     """
     with collector(problems) as found:
-        rows = [(line, row[0].strip() if row else "") for line, row in _parse(path)]
+        rows = [(line, row[0].strip() if row else "") for line, row in _parse(path, columns=None)]
+        if rows[0][1].casefold() in _LIST_HEADERS:
+            del rows[0]
         names = pd.Series([name for _, name in rows], index=[line for line, _ in rows], dtype=object)
         names = names[names != ""]
         again = names[names.duplicated()]

@@ -27,7 +27,8 @@ _SEPARATOR_LINE = re.compile(r'"?sep=([^"\r\n])"?\s*', re.IGNORECASE)
 """First line with which spreadsheets name the character between cells."""
 _GZIP = b"\x1f\x8b"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
-"""Marks at the start of text in UTF-16, as spreadsheets write it."""
+_UTF_32 = b"\xff\xfe\0\0"
+"""Marks at the start of text in UTF-16, as spreadsheets write it, and in UTF-32."""
 
 
 class TableTooLargeError(ValueError):
@@ -38,7 +39,7 @@ class DamagedTableError(ValueError):
     """A compressed table that cannot be decompressed; the message is a clause."""
 
 
-def csv_rows(path: Path, columns: Collection[str] = ()) -> Iterator[tuple[int, list[str]]]:
+def csv_rows(path: Path, columns: Collection[str] | None = ()) -> Iterator[tuple[int, list[str]]]:
     """The cells of each row, with the number of the line that it begins on.
 
     Cells are separated by what a first line ``sep=`` names, else by the comma, semicolon, tab or vertical bar that
@@ -46,7 +47,7 @@ def csv_rows(path: Path, columns: Collection[str] = ()) -> Iterator[tuple[int, l
 
     Args:
         path: A UTF-8 file, or one in UTF-16 with a mark of that; as it is or compressed by gzip.
-        columns: Names of columns that the first row may have.
+        columns: Names of columns that the first row may have; None for a list, whose cells commas alone separate.
 
     Raises:
         TableTooLargeError: If it has too many rows, columns or cells, or too long a line.
@@ -65,21 +66,35 @@ def csv_rows(path: Path, columns: Collection[str] = ()) -> Iterator[tuple[int, l
 
 def _open_text(path: Path) -> TextIOWrapper:
     content = open_regular(path)
-    if content.peek(2).startswith(_GZIP):
-        archive = gzip.GzipFile(fileobj=content)
-        archive.myfileobj = cast(Any, content)  # which it closes then, as gzip.open has it
-        content = BufferedReader(cast(RawIOBase, archive))
-    wide = content.peek(2).startswith(_UTF_16)
+    try:
+        if content.peek(2).startswith(_GZIP):
+            archive = gzip.GzipFile(fileobj=content)
+            archive.myfileobj = cast(Any, content)  # which it closes then, as gzip.open has it
+            content = BufferedReader(cast(RawIOBase, archive))
+        encoding = _encoding(content.peek(4)[:4])
+    except BaseException:
+        content.close()
+        raise
     # newline="" as the csv module asks; utf-8-sig drops the mark that spreadsheets put first.
-    return TextIOWrapper(content, encoding="utf-16" if wide else "utf-8-sig", newline="")
+    return TextIOWrapper(content, encoding=encoding, newline="")
 
 
-def _rows(lines: Iterator[str], columns: Collection[str]) -> Iterator[tuple[int, list[str]]]:
+def _encoding(head: bytes) -> str:
+    """The encoding by the first four bytes, of which the first character of a table is in ASCII or a mark."""
+    if head.startswith(_UTF_16):
+        return "utf-32" if head == _UTF_32 else "utf-16"
+    empty = [byte == 0 for byte in head]
+    if empty == [False, True, False, True]:
+        return "utf-16-le"
+    return "utf-16-be" if empty == [True, False, True, False] else "utf-8-sig"
+
+
+def _rows(lines: Iterator[str], columns: Collection[str] | None) -> Iterator[tuple[int, list[str]]]:
     first, skipped = next(lines, ""), 0
     if named := _SEPARATOR_LINE.fullmatch(first):
         delimiter, first, skipped = named[1], next(lines, ""), 1
     else:
-        delimiter = _best_delimiter(first, columns)
+        delimiter = "," if columns is None else _best_delimiter(first, columns)
     yield from _bounded_rows(chain([first] if first else [], lines), delimiter, skipped)
 
 
@@ -120,14 +135,19 @@ def _bounded_lines(file: TextIO) -> Iterator[str]:
 def _bounded_rows(lines: Iterator[str], delimiter: str, skipped: int) -> Iterator[tuple[int, list[str]]]:
     """The rows of a table, whose first line is the one after some that are skipped."""
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
-    cells, line = 0, skipped + 1
-    for number, row in enumerate(reader):
-        cells += len(row)
-        if number > MAX_ROWS:
-            raise TableTooLargeError(f"it has more than {MAX_ROWS:,} rows")
-        if number == 0 and len(row) > MAX_COLUMNS:
-            raise TableTooLargeError(f"it has {len(row):,} columns, more than {MAX_COLUMNS:,}")
-        if cells > MAX_CELLS:
-            raise TableTooLargeError(f"it has more than {MAX_CELLS:,} cells")
-        yield line, row
-        line = reader.line_num + skipped + 1  # a row may be of several lines
+    cells, number, line = 0, 0, skipped + 1
+    try:
+        for row in reader:
+            cells += len(row)
+            if number > MAX_ROWS:
+                raise TableTooLargeError(f"it has more than {MAX_ROWS:,} rows")
+            if number == 0 and len(row) > MAX_COLUMNS:
+                raise TableTooLargeError(f"it has {len(row):,} columns, more than {MAX_COLUMNS:,}")
+            if cells > MAX_CELLS:
+                raise TableTooLargeError(f"it has more than {MAX_CELLS:,} cells")
+            yield line, row
+            number += 1
+            line = reader.line_num + skipped + 1  # a row may be of several lines
+    except csv.Error as error:
+        hint = "a quotation mark is not closed" if "unexpected end" in str(error) else str(error)
+        raise csv.Error(f"in the row that begins on line {line}, {hint}") from error

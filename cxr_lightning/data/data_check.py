@@ -30,7 +30,7 @@ from cxr_lightning.data.image_problems import (
 )
 from cxr_lightning.data.manifest import SPLITS, Manifest
 from cxr_lightning.data.selection import SelectedImages, Selection
-from cxr_lightning.data.splits import empty_splits
+from cxr_lightning.data.splits import empty_splits, stated_splits
 from cxr_lightning.data.table_problems import TablesError, joined_error
 from cxr_lightning.data.training_labels import log_training_labels, untrained_labels
 from cxr_lightning.data.twins import describe_twins
@@ -112,8 +112,10 @@ class DataCheck:
             self._raise(selected, found)
         for remark in self.table.remarks:
             logger.warning("%s", remark)
+        if self.selection.split == "patient" and stated_splits(self.table.table["split"]).notna().any():
+            logger.warning("the files state splits, which data.split=patient does not use; data.split=official does")
         if self.table.uncertain:
-            logger.warning("uncertain labels (-1): %s", describe_uncertain(self.table.uncertain))
+            logger.warning("uncertain labels (-1) in the label files: %s", describe_uncertain(self.table.uncertain))
         if self.table.split_notes and self.selection.split == "official":
             logger.warning("in the files of the official split, %s", "; ".join(self.table.split_notes))
         log_exclusions(selected, found, self.access)

@@ -24,7 +24,7 @@ class FoundFiles:
     Attributes:
         paths: The path of each image, missing where none is on disk; the index is the table's.
         remarks: That names are spelled in other ways than the files, as clauses.
-        nearest: Files that may be meant, by the names of some images that are not on disk.
+        nearest: Clauses on the files that may be meant, by the names of some images that are not on disk.
     """
 
     paths: pd.Series
@@ -67,12 +67,12 @@ def find_files(root: Path, names: pd.Series, known: Mapping[str, str] | None = N
         return FoundFiles(pd.Series(paths, index=names.index, dtype=object), remarks)
     index = NameIndex(files)
     taken = {os.path.relpath(path, root) for path in paths if path is not None}
-    matches = {name: found for name in missing if (found := index.match(name)) is not None and found not in taken}
+    matches = {name: found for name in missing if (found := index.match(name)) is not None}
     if taken or any(in_same_folder(name, found) for name, found in matches.items()):
         matches = {name: found for name, found in matches.items() if in_same_folder(name, found)}
     found_paths = [path or _joined(root, matches.get(name)) for name, path in zip(names, paths, strict=True)]
     absent = [name for name in missing if name not in matches]
-    nearest = {name: near for name in absent[:_MAX_NEAREST] if (near := index.nearest(name)) is not None}
+    nearest = {name: clause for name in absent[:_MAX_NEAREST] if (clause := _describe_nearest(name, index))}
     remarks = (_describe_matches(matches, len(names)),) if matches else ()
     return FoundFiles(pd.Series(found_paths, index=names.index, dtype=object), remarks, nearest)
 
@@ -137,6 +137,16 @@ def _identity(path: str) -> tuple[int, int] | None:
     except OSError:  # such as a link to nothing, which is told where it is read
         return None
     return (found.st_dev, found.st_ino) if found.st_ino else None
+
+
+def _describe_nearest(name: str, index: NameIndex) -> str:
+    fitting = index.fitting(name)
+    if len(fitting) > 1:
+        return (
+            f"several files fit, such as '{shorten(fitting[0])}' and '{shorten(fitting[1])}': write it with its folder"
+        )
+    near = index.nearest(name)
+    return "" if near is None else f"the nearest file is '{shorten(near)}'"
 
 
 def _describe_matches(matches: Mapping[str, str], total: int) -> str:

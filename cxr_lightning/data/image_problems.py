@@ -16,7 +16,6 @@ from cxr_lightning.data.manifest import preview
 from cxr_lightning.data.selection import SelectedImages
 from cxr_lightning.data.twins import Twin, describe_twins
 from cxr_lightning.imaging.reader import RejectedImagesError
-from cxr_lightning.utils.plain_text import shorten
 
 
 def twin_problem(twins: Sequence[Twin]) -> DataProblem:
@@ -62,7 +61,7 @@ def describe_missing(selected: SelectedImages) -> str:
     names = selected.manifest.skipped
     total = sum(selected.looked_for.values())
     near = selected.manifest.nearest
-    hint = next((f" (the nearest file is '{shorten(near[name])}')" for name in names if name in near), "")
+    hint = next((f" ({near[name]})" for name in names if name in near), "")
     return f"{len(names)} of {total} images in the label file are not on disk: {preview(names)}{hint}"
 
 

@@ -46,6 +46,8 @@ def check_label_map(label_map: Mapping[str, str], columns: Collection[str], labe
     for column, label in label_map.items():
         if column not in columns:
             hint = did_you_mean(column, columns) or f"They are {_listed(columns)}."
+            if label in columns:
+                hint = f"The map is written column: finding, so turn it round: {{{label}: {column}}}."
             raise ValueError(f"Expected columns of the label file in `data.label_map` but got '{column}'. {hint}")
         if labels is not None and label not in labels:
             hint = did_you_mean(label, labels) or f"They are {_listed(labels)}."

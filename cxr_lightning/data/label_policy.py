@@ -9,7 +9,7 @@ import numpy as np
 
 from cxr_lightning.data.datasets.base import DatasetLayout
 from cxr_lightning.data.label_meaning import check_label_map, check_meanings
-from cxr_lightning.data.manifest import Manifest
+from cxr_lightning.data.manifest import MANIFEST_COLUMNS, Manifest
 from cxr_lightning.data.table_cells import UNCERTAIN
 from cxr_lightning.data.table_problems import TablesError, quoted_names
 from cxr_lightning.labels import UncertainMeaning
@@ -78,6 +78,11 @@ class LabelPolicy:
         """The label columns to read."""
         if not self.label_map:
             return labels
+        if clash := sorted({*self.label_map.values()} & {*MANIFEST_COLUMNS}):
+            raise ValueError(
+                f"Expected findings in `data.label_map` with names that the table does not use itself but got {clash}. "
+                "Map the columns to other names."
+            )
         known = layout.label_columns(root)
         check_label_map(self.label_map, known, labels)
         if labels is None:

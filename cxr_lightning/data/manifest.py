@@ -30,7 +30,7 @@ class Manifest:
 
     Attributes:
         table: ``MANIFEST_COLUMNS`` and one float column per label: 1 present, 0 absent, NaN unknown. ``path`` is
-            absolute; ``split`` is the one that the files give (``train``, ``val``, ``test``, ``train_val``) or missing.
+            absolute; ``split`` is what the files state, in their spelling (see ``splits.stated_splits``), or missing.
         labels: Finding names, in output order.
         source: The layout's name, such as ``nih``.
         synthetic: Whether the images are generated.
@@ -40,8 +40,8 @@ class Manifest:
         rejected: Reasons of the images that were excluded because of what is in their files, by name.
         split_notes: What is unusual in the files that state the split, as clauses.
         remarks: What a user should know of the files, as clauses.
-        nearest: Files that are on disk and may be meant, by the name of an image that is not.
-        uncertain: Number of images whose label the files state as uncertain, by label, and what it was taken for.
+        nearest: Clauses on the files that may be meant, by the name of an image that is not on disk.
+        uncertain: Number of images in the files whose label is uncertain, by label, and what it was taken for.
         boxes: Columns ``image_id``, ``label``, ``x``, ``y``, ``width``, ``height``, as fractions of the image's sides.
     """
 

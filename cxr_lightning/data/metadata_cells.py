@@ -14,27 +14,13 @@ MAX_AGE = 120
 
 _NULL_WORDS = frozenset(
     {
-        *(
-            "",
-            "-",
-            "--",
-            "?",
-            "nan",
-            "none",
-            "null",
-            "nil",
-            "na",
-            "n/a",
-            "n.a.",
-            "<na>",
-            "#n/a",
-            "#na",
-            "nat",
-            "(null)",
-        ),
+        *("", "-", "--", "?", ".", "nan", "-nan", "nan.0", "none", "null", "nul", "nil", "na", "n/a", "n.a.", "n.a"),
+        *("<na>", "<null>", "(null)", "\\n", "nat", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan", "#n/a", "#na"),
+        *("#n/a n/a", "#null!", "#ref!", "#value!", "#num!", "#name?", "#div/0!"),
         *("missing", "unknown", "undefined", "not available", "not recorded", "not applicable", "unspecified"),
     }
 )
+"""What programs and people write for nothing, in small letters: pandas, NumPy, R, databases and spreadsheets."""
 _MAX_NULL_LETTERS = max(map(len, _NULL_WORDS))
 _UNKNOWN_WORDS = frozenset({"u", "unk", "not known"})
 _MAX_LETTERS = 64
@@ -45,8 +31,8 @@ _AGE = re.compile(
     r"(?:aged?[:=]? ?)?"
     r"(?:(?:>=?|≥|over|above) ?)?"
     r"0{0,3}([0-9]{1,3}(?:[.,][0-9]{1,6})?)"
-    r"(?:[- ]?(y|yr|yrs|year|years|yo|y/o|y\.o\.?|mo|mos|mth|mths|month|months|w|wk|wks|week|weeks|d|day|days)\.?)?"
-    r"(?: ?(?:\+|plus|and over|and older|or over|or older|and above|or above|of age|[- ]?old))?"
+    r" ?\+?(?:[- ]?(y|yrs?|years?|yo|y/o|y\.o\.?|mos?|mths?|months?|w|wks?|weeks?|d|days?)\.?)?"
+    r"(?: ?(?:\+|plus|and over|and older|or over|or older|or more|and above|or above|of age|[- ]?old))?"
 )
 _DICOM_MONTHS = re.compile(r"([0-9]{3})m")
 """Months as DICOM writes them; ``58M`` is rather the age of a man."""

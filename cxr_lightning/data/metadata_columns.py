@@ -1,5 +1,6 @@
 """Columns that state patients, ages, sexes and view positions: what is read, and what is said of the rest."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,11 @@ from cxr_lightning.imaging.view_positions import parse_view_position
 
 _MIN_KNOWN_FRACTION = 0.5
 """Fraction of the rows with a value below which a column is remarked upon."""
+
+
+_SCIENTIFIC = re.compile(r"[0-9](?:[.,][0-9]+)?[eE]\+?[0-9]+")
+"""A number as spreadsheets show it that is too long for a cell."""
+_MAX_LETTERS = 64
 
 
 @dataclass(frozen=True)
@@ -54,15 +60,17 @@ class MetadataReader:
         return cells.map(values.__getitem__)
 
 
+def _is_view(text: str) -> bool:
+    return bool(parse_view_position(text)) or text.strip().upper() == "FRONTAL"
+
+
 def _is_age(text: str) -> bool:
     return parse_age(text) == parse_age(text)
 
 
 METADATA_READERS = MappingProxyType(
     {
-        "view_position": MetadataReader(
-            parse_view, lambda text: bool(parse_view_position(text)), "name other views than PA, AP and lateral"
-        ),
+        "view_position": MetadataReader(parse_view, _is_view, "name other views than PA, AP and lateral"),
         "sex": MetadataReader(parse_sex, lambda text: bool(parse_sex(text)), "state no sex that can be read"),
         "age": MetadataReader(parse_age, _is_age, "state no age that can be read, or an impossible one"),
     }
@@ -80,6 +88,11 @@ def read_patients(cells: pd.Series, column: str, path: Path, problems: TableProb
         problems: Collects the remark.
     """
     patients = {text: parse_patient(text) for text in cells.unique()}
+    if rounded := [text for text in patients if _SCIENTIFIC.fullmatch(text[:_MAX_LETTERS].strip())]:
+        problems.remarks.append(
+            f"{len(rounded):,} patients of column '{column}' of '{path.name}', such as '{rounded[0].strip()}', are "
+            "numbers that a spreadsheet has rounded: different patients may have become one"
+        )
     spellings: dict[str, list[str]] = {}
     for text, patient in patients.items():
         spellings.setdefault(patient, []).append(text)

@@ -18,7 +18,7 @@ from cxr_lightning.utils.plain_text import shorten
 _MAX_PATTERN_LETTERS = 500
 _PATIENT_FOLDER = re.compile(r"(?i)(?:^|/)((?:patient|pat|subject|subj|sub|case|person|pid|p)[-_ ]?\d+)(?=/)")
 """A folder in a path that looks as if it were a patient's."""
-_LIMITS = Limits(memory=4 << 30, seconds=60, answer_bytes=1 << 29)
+_LIMITS = Limits(memory=4 << 30, seconds=20, answer_bytes=1 << 29)
 _find = LimitedFunction(__name__, "handle_paths", _LIMITS)
 
 
@@ -32,7 +32,7 @@ def check_pattern(pattern: str) -> str:
         ValueError: If it is none.
     """
     shown = f"as `data.source.patient_pattern` but '{shorten(pattern)}'"
-    example = r"For example: 'data.source.patient_pattern=\"patient(\d+)\"'"
+    example = """For example: 'data.source.patient_pattern="patient(\\d+)"'"""
     if len(pattern) > _MAX_PATTERN_LETTERS:
         raise ValueError(
             f"Expected at most {_MAX_PATTERN_LETTERS} characters {shown} has {len(pattern):,}. Shorten it."

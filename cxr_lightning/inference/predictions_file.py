@@ -118,13 +118,14 @@ def join_predictions(path: Path, table: pd.DataFrame, *, allow_missing: bool = F
     if _is_own(header):
         raw[IMAGE_COLUMN] = raw[IMAGE_COLUMN].map(read_lossless)
     images = table["image_id"].astype(str)
-    raw[IMAGE_COLUMN] = _spelled_as(images, raw[IMAGE_COLUMN])
+    index = NameIndex(images)
+    raw[IMAGE_COLUMN] = raw[IMAGE_COLUMN].map(lambda name: index.match(name) or name)
     _refuse_duplicates(raw[IMAGE_COLUMN], path)
     unknown = raw[IMAGE_COLUMN][~raw[IMAGE_COLUMN].isin(images)]
     if len(unknown):
         raise ValueError(
             f"Expected only images that belong in '{path}' but {len(unknown)} of {len(raw)} rows are of others: "
-            f"{preview(unknown.tolist())}{_nearest(unknown.iloc[0], images)}. `predictions` are of the evaluated "
+            f"{preview(unknown.tolist())}{_nearest(unknown.iloc[0], index)}. `predictions` are of the evaluated "
             "split, `val_predictions` of images outside it. Delete these rows, or choose the data or `split` of theirs."
         )
     predicted = table[images.isin(raw[IMAGE_COLUMN])]
@@ -173,19 +174,13 @@ def _labels_of(table: pd.DataFrame) -> list[str]:
     return [name for name in table.columns if name not in MANIFEST_COLUMNS]
 
 
-def _nearest(name: str, images: pd.Series) -> str:
-    """The image whose name is nearest to one that is not there, in brackets; empty if none is near."""
-    nearest = NameIndex(images).nearest(name)
+def _nearest(name: str, index: NameIndex) -> str:
+    """What an unknown name may mean, in brackets: several images, or the one with the nearest name."""
+    if several := index.fitting(name):
+        shown = " and ".join(f"'{shorten(path)}'" for path in several[:2])
+        return f" ('{shorten(name)}' may be {shown}: write it with its folder and ending)"
+    nearest = index.nearest(name)
     return f" (the nearest name is '{shorten(nearest)}')" if nearest else ""
-
-
-def _spelled_as(images: pd.Series, names: pd.Series) -> pd.Series:
-    """Names in the spelling of the images that they mean, where they differ as in a folder or an ending."""
-    known = set(images)
-    if known.issuperset(names):
-        return names
-    index = NameIndex(images)
-    return names.map(lambda name: index.match(name) or name)
 
 
 def _refuse_duplicates(names: pd.Series, path: Path) -> None:

@@ -61,7 +61,7 @@ def _images(evaluation: Evaluation) -> str:
 def _label_facts(data: Mapping[str, Any]) -> dict[str, str]:
     """What is to be known of the labels and the files; nothing where there is nothing."""
     facts = {
-        "uncertain labels (-1)": _uncertain(data),
+        "uncertain labels (-1) in the label files": _uncertain(data),
         "renamed label columns": ", ".join(
             f"{old}: {new}" for old, new in (data["settings"].get("label_map") or {}).items()
         ),

@@ -39,7 +39,7 @@ FILES = Path(__file__).parents[1] / "data" / "version_0_1"
 MAX_SECONDS = 20.0
 """A draw takes 5 s at most on a quiet machine; tests run beside others."""
 FEW = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-MANY = settings(FEW, max_examples=120)
+MANY = settings(FEW, max_examples=120)  # benchmarks/altered_files.py tries thousands
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -68,7 +68,7 @@ class CsvLayout(DatasetLayout):
             raise ValueError(
                 f"Expected a column of patients as `data.source.patient_column` but got '{self.patient_column}', the "
                 "column of the images: every image would be a patient. Set another column, or "
-                "`data.source.patient_pattern` to find the patient in the path ('(.+)': each image has its own)."
+                "`data.source.patient_pattern` to find the patient in the path ('\"(.+)\"': each image has its own)."
             )
 
     def label_columns(self, root: Path) -> tuple[str, ...]:
@@ -142,7 +142,7 @@ class CsvLayout(DatasetLayout):
         """The label columns; none if they are not known."""
         if labels is None:
             with problems.collected("labels"):
-                columns = read_header(path, "data.source.file")[:30]
+                columns = read_header(path, "data.source.file", list(self._settings(())))[:30]
                 raise ValueError(
                     f"Expected `data.labels` to name the label columns of '{path}' but it is null; "
                     f"the columns are {columns}. Set, for example, 'data.labels=[Effusion,Edema]'."
@@ -161,7 +161,7 @@ class CsvLayout(DatasetLayout):
         """The settings that name columns, by column, and the one that names the file by ``""``."""
         columns = {name: getattr(self, name) for name in vars(self) if name.endswith("_column")}
         named = {str(column): f"data.source.{name}" for name, column in columns.items() if column is not None}
-        return {**dict.fromkeys(labels, "data.labels` or `data.label_map"), **named, "": "data.source.file"}
+        return {**dict.fromkeys(labels, "data.labels or data.label_map"), **named, "": "data.source.file"}
 
     def _split_notes(self, stated: pd.Series, path: Path) -> tuple[str, ...]:
         """What the split column holds that is no split, as a clause."""

@@ -87,7 +87,7 @@ class NIHLayout(DatasetLayout):
         boxes = read_boxes(box_list, problems)
         if table.empty:
             problems.check()
-        lists = lists.matched(table["image_id"])
+        lists = lists.matched(table["image_id"], problems)
         table["split"] = _splits(table, lists, problems)
         found = find_files(folder, table["image_id"], index_images(folder))
         table["path"] = found.paths

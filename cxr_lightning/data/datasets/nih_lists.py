@@ -54,22 +54,27 @@ class SplitLists:
         shared = self.shared
         return {name: split for split, names in self.names.items() for name in names if name not in shared}
 
-    def matched(self, images: pd.Series) -> "SplitLists":
+    def matched(self, images: pd.Series, problems: TableProblems) -> "SplitLists":
         """A copy with the label file's spelling of the names, where they differ as in a folder or an ending.
 
         Args:
             images: Images in the label file.
+            problems: Collects that the lists share images.
         """
-        known = set(images)
-        others = {name for names in self.names.values() for name in names} - known
-        if not others:
-            return self
-        index = NameIndex(images)
+        others = {name for names in self.names.values() for name in names} - set(images)
+        index = NameIndex(images if others else ())
         spelled = {name: found for name in others if (found := index.match(name)) is not None}
         names = {
             split: list(dict.fromkeys(spelled.get(name, name) for name in names)) for split, names in self.names.items()
         }
-        return replace(self, names=names)
+        lists = replace(self, names=names)
+        if shared := sorted(lists.shared):
+            error = ValueError(
+                f"Expected the split lists in '{self.folder}' to share no image but they share {len(shared)}, first "
+                f"{shorten(shared[0])}. Download them again."
+            )
+            problems.add(error)
+        return lists
 
     def compare(self, images: pd.Series, label_file: Path) -> tuple[str, ...]:
         """What is unusual about the lists, and how many of their images are not in the label file.
@@ -110,14 +115,7 @@ def read_split_lists(folder: Path, problems: TableProblems) -> SplitLists:
             notes.append(f"'{path}' cannot be used: {problem}")
         elif any(os.path.lexists(other) for other in files.values()):
             notes.append(f"'{path}' is not there")
-    lists = SplitLists(folder, files, names, tuple(notes))
-    if shared := sorted(lists.shared):
-        error = ValueError(
-            f"Expected the split lists in '{folder}' to share no image but they share {len(shared)}, first "
-            f"{shared[0]}. Download them again."
-        )
-        problems.add(error)
-    return lists
+    return SplitLists(folder, files, names, tuple(notes))
 
 
 def _list_path(folder: Path, split: str) -> Path:

@@ -48,10 +48,13 @@ def write(folder: Path, content: str | bytes, name: str = "labels.csv") -> Path:
         "a,b,c\r1,2,3\r4,5,6\r",
         'a,b,c\n1,"2\n2\n2",3\n4,5,6\n',
         "a\tb\tc\r\n1\t2\t3\r\n4\t5\t6\r\n".encode("utf-16"),
+        "a,b,c\n1,2,3\n4,5,6\n".encode("utf-16-le"),
+        "a,b,c\n1,2,3\n4,5,6\n".encode("utf-16-be"),
+        "a,b,c\n1,2,3\n4,5,6\n".encode("utf-32"),
         gzip.compress(b"a,b,c\n1,2,3\n4,5,6\n", mtime=0),
         gzip.compress(b"sep=;\na;b;c\n1;2;3\n4;5;6\n", mtime=0),
     ],
-    ids=[*"abcdefghijklmnopqrstuv"],
+    ids=[*"abcdefghijklmnopqrstuvwxy"],
 )
 def test_every_spelling_of_one_table_reads_the_same(tmp_path: Path, content: str | bytes) -> None:
     table = read_table(write(tmp_path, content), ["c", "a"])
@@ -128,7 +131,7 @@ def test_a_column_may_be_requested_twice(tmp_path: Path) -> None:
         ("a,b\n1,2\n\n1\n7\n", "2 fields on every line of .* but 2 differ, first line 4 with 1"),
         (b"a,b\n1,\xff\n", r"text in UTF-8, with commas, semicolons or tabs between cells, in '.*labels\.csv'"),
         ("a,b\n1,2\n".encode("utf-16")[:-1], r"text in UTF-8, .* truncated data"),
-        ('a,b\n1,"2\n', r"text in UTF-8, .*unexpected end"),
+        ('a,b\n1,"2\n', r"text in UTF-8, .* begins on line 2, a quotation mark is not closed"),
         (POINTER, r"table or list in '.*labels\.csv' but it is a Git-LFS pointer. Run `git lfs pull`"),
         ("", r"text from the first line of '.*labels\.csv' on but that is empty"),
         ("\n\n", "text from the first line of .* on but that is empty"),
@@ -212,6 +215,7 @@ def test_an_image_list_gives_one_name_a_line(tmp_path: Path) -> None:
         ("a.png\nb.png\na.png\n", "every image once in .* but 1 are repeated"),
         ("", "is empty"),
         (POINTER, "Git-LFS pointer"),
+        (b"<!DOCTYPE html>\n<html></html>\n", "it is a web page. Download the file itself"),
         (b"\xff\xfe", "is empty"),
         (b"\xff", "UTF-8"),
     ],
@@ -219,6 +223,11 @@ def test_an_image_list_gives_one_name_a_line(tmp_path: Path) -> None:
 def test_a_malformed_list_is_refused(tmp_path: Path, content: str | bytes, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         read_image_list(write(tmp_path, content, "list.txt"))
+
+
+def test_a_lists_header_is_no_name(tmp_path: Path) -> None:
+    assert read_image_list(write(tmp_path, "Image Index\na.png\nb;c.png\n")) == ["a.png", "b;c.png"]
+    assert read_image_list(write(tmp_path, "filename,split\na.png,test\n")) == ["a.png"]
 
 
 def test_targets_are_one_zero_or_unknown() -> None:
@@ -345,7 +354,7 @@ def test_the_names_sha256_is_that_of_the_sorted_lines() -> None:
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\xff" * 40, "it is an office document"),
         (b"\x89PNG\r\n\x1a\n" + b"\xff" * 40, "it is a PNG image"),
         (bytes(128) + b"DICM" + b"\xff" * 400, "it is a DICOM image"),
-        ("Nummer,Größe\n1,2\n".encode("latin-1"), r"it cannot be read \('utf-8' codec can't decode"),
+        ("Nummer,Größe\n1,2\n".encode("latin-1"), r"it cannot be read: 'utf-8' codec can't decode"),
     ],
 )
 def test_a_file_that_is_no_text_is_named(tmp_path: Path, content: bytes, found: str) -> None:

@@ -53,7 +53,9 @@ def test_images_are_found_in_other_folders_only_where_all_of_them_are(tmp_path: 
     assert found(tmp_path, *names) == [None, "copy/img/b.png"]
     make(tmp_path, "img/b.png")
     assert found(tmp_path, "img/a.png", "img/b.png") == [None, "img/b.png"]
-    assert find_files(tmp_path, pd.Series(["img/a.png", "img/b.png"])).nearest == {"img/a.png": "copy/img/a.png"}
+    assert find_files(tmp_path, pd.Series(["img/a.png", "img/b.png"])).nearest == {
+        "img/a.png": "the nearest file is 'copy/img/a.png'"
+    }
     assert found(tmp_path, "data/c.png") == ["c.png"]
 
 
@@ -97,5 +99,16 @@ def test_the_nearest_file_is_told_of_images_that_are_not_there(tmp_path: Path) -
     make(tmp_path, "img/00000001_000.png")
     files = find_files(tmp_path, pd.Series(["img/00000001_00.png", "other"]))
     assert files.paths.isna().all()
-    assert files.nearest == {"img/00000001_00.png": "img/00000001_000.png"}
+    assert files.nearest == {"img/00000001_00.png": "the nearest file is 'img/00000001_000.png'"}
     assert files.remarks == ()
+    make(tmp_path, "a/x.png", "b/x.png")
+    assert find_files(tmp_path, pd.Series(["x.png"])).nearest == {
+        "x.png": "several files fit, such as 'a/x.png' and 'b/x.png': write it with its folder"
+    }
+
+
+def test_two_spellings_of_one_file_are_two_rows_of_it(tmp_path: Path) -> None:
+    make(tmp_path, "img/a.png")
+    names = pd.Series(["img/a.png", "IMG/A.PNG"])
+    table = pd.DataFrame({"image_id": names, "path": find_files(tmp_path, names).paths})
+    assert "'IMG/A.PNG' is the file of 'img/a.png'" in str(same_file_error(table, Path("l.csv")))

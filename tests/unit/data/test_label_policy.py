@@ -85,6 +85,8 @@ def test_files_without_uncertain_labels_need_no_meaning(folder: Path) -> None:
         ({"label_map": {"Pleural Effusion": "Efusion"}}, ["Effusion"], r"got 'Efusion'\. Did you mean 'Effusion'\?"),
         ({"label_map": {"Pleural Effusion": "Edema"}}, ["Edema"], r"have a column 'Edema' beside 'Pleural Effusion'"),
         ({"label_map": {"Edema": "A", "Fracture": "A"}}, ["A"], "every label once"),
+        ({"label_map": {"Edema": "age"}}, ["age"], r"names that the table does not use itself but got \['age'\]"),
+        ({"label_map": {"Edema": "path"}}, None, r"but got \['path'\]"),
         ({"label_map": {"patient_id": "A"}}, ["A"], "columns of the label file .* got 'patient_id'"),
         ({"label_map": {}}, ["Effusion"], "one column 'Effusion'"),
     ],

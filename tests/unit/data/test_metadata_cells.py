@@ -62,7 +62,27 @@ def test_other_patients_are_trimmed_text(text: str, patient: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "  ", "nan", "NaN", "None", "NULL", "na", "N/A", "<NA>", "#N/A", "-", "?", " NaT "]
+    "text",
+    [
+        "",
+        "  ",
+        "nan",
+        "NaN",
+        "None",
+        "NULL",
+        "na",
+        "N/A",
+        "<NA>",
+        "#N/A",
+        "-",
+        "?",
+        " NaT ",
+        "-nan",
+        "#N/A N/A",
+        "1.#IND",
+        "\\N",
+        "#REF!",
+    ],
 )
 def test_words_for_nothing_are_no_patient(text: str) -> None:
     assert is_null(text)
@@ -181,6 +201,8 @@ def test_a_column_with_few_values_is_said() -> None:
 
 def test_one_patient_in_several_spellings_is_said() -> None:
     problems = TableProblems()
+    assert read_patients(pd.Series(["1.23457E+19", "7"]), "pid", Path("l.csv"), problems).tolist()[0] == "1.23457E+19"
+    assert "1 patients of column 'pid' of 'l.csv', such as '1.23457E+19', are numbers that a" in problems.remarks.pop()
     cells = pd.Series(["100", "100.0", "2", "p", "nan"])
     assert read_patients(cells, "pid", Path("l.csv"), problems).tolist() == ["100", "100", "2", "p", ""]
     assert problems.remarks == [

@@ -202,3 +202,21 @@ def test_labels_and_rows_can_be_chosen() -> None:
     predictions = predictions_of(table_of(), ("Mass", "Edema"), np.arange(8).reshape(4, 2) / 10)
     assert predictions.columns(["Edema"]).probabilities.ravel().tolist() == [0.1, 0.3, 0.5, 0.7]
     assert predictions.rows(np.array([False, True, False, True])).image_ids.tolist() == ["1.png", "3.png"]
+
+
+def test_names_are_matched_where_they_mean_one_image_and_explained_else(tmp_path: Path) -> None:
+    images = ["p1/study1/view1.jpg", "p2/study1/view1.jpg", "p2/study1/view2.png"]
+    table = pd.DataFrame({"image_id": images, "patient_id": ["1", "2", "2"], "Mass": [0.0, 1.0, 0.0]})
+    path = tmp_path / "p.csv"
+    names = ["data/p1/study1/view1.jpg", "p2\\study1\\VIEW1.JPG", "view2"]
+    path.write_text("Image Index;Mass\n" + "".join(f"{name};0,{number}\n" for number, name in enumerate(names, 1)))
+    predictions, missing = join_predictions(path, table)
+    assert missing == 0
+    assert predictions.image_ids.tolist() == images
+    np.testing.assert_allclose(predictions.probabilities[:, 0], [0.1, 0.2, 0.3])
+    path.write_text("Image Index,Mass\nview1,0.1\n")
+    with pytest.raises(ValueError, match=r"'view1' may be 'p1/study1/view1\.jpg' and 'p2/study1/view1\.jpg': write it"):
+        join_predictions(path, table)
+    path.write_text("Image Index,Mass\np2/study1/view22.png,0.1\n")
+    with pytest.raises(ValueError, match=r"of others: .* \(the nearest name is 'p2/study1/view2\.png'\)"):
+        join_predictions(path, table)

@@ -348,3 +348,19 @@ def test_columns_that_describe_patients_are_optional(nih_folder: Path) -> None:
     manifest = NIHLayout().read(nih_folder)
     assert manifest.table[["age", "sex", "view_position"]].isna().all(axis=None)
     assert (manifest.targets() == 1).any()
+
+
+def test_an_image_in_both_lists_is_told_in_whatever_spellings(nih_folder: Path) -> None:
+    name = (nih_folder / "train_val_list.txt").read_text().split()[0]
+    with (nih_folder / "test_list.txt").open("a") as file:
+        file.write(f"\nimages_001\\images\\{name.upper()}\n")
+    with pytest.raises(TablesError, match=f"to share no image but they share 1, first {name}"):
+        NIHLayout().read(nih_folder)
+
+
+def test_a_link_to_nothing_among_the_images_is_left_for_the_check_of_the_images(nih_folder: Path) -> None:
+    image = next((nih_folder / "images").iterdir())
+    image.unlink()
+    image.symlink_to(nih_folder / "absent")
+    table = NIHLayout().read(nih_folder).table
+    assert table["path"][table["image_id"] == image.name].item() == str(image)
