@@ -121,7 +121,7 @@ class TrainingData(StoredValues):
     skipped: Count
     """Number of images that were listed but not on disk."""
     leaked: Count
-    """Number of images that were excluded because their patient is in a later split too."""
+    """Number of images that were excluded because their patient, or an equal image, is in a later split too."""
     rejected: Count
     """Number of images that were excluded because of what is in their files."""
     remarks: list[str] = Field(default_factory=list)

@@ -18,14 +18,15 @@ from cxr_lightning.data.data_errors import (
     unplaced_problem,
     untrained_problem,
 )
+from cxr_lightning.data.duplicate_images import describe_duplicates
 from cxr_lightning.data.exclusion_log import log_exclusions
-from cxr_lightning.data.findings import Findings, find_in_images
 from cxr_lightning.data.image_access import ImageAccess
+from cxr_lightning.data.image_check import ImageCheck, check_images
 from cxr_lightning.data.image_problems import (
     describe_missing,
+    duplicate_problem,
     flagged_problem,
     missing_problem,
-    twin_problem,
     unreadable_problem,
 )
 from cxr_lightning.data.manifest import SPLITS, Manifest
@@ -33,7 +34,6 @@ from cxr_lightning.data.selection import SelectedImages, Selection
 from cxr_lightning.data.splits import empty_splits, stated_splits
 from cxr_lightning.data.table_problems import TablesError, joined_error
 from cxr_lightning.data.training_labels import log_training_labels, untrained_labels
-from cxr_lightning.data.twins import describe_twins
 from cxr_lightning.labels import describe_uncertain
 
 logger = logging.getLogger(__name__)
@@ -104,7 +104,7 @@ class DataCheck:
         ]
         found = self._inspect(selected, [split for split in request.images if split not in prepared])
         if self.tables_error or self._problems(selected, found):
-            self.access.recall(found.usable, prepared)
+            self.access.read_cached(found.usable, prepared)
             self._raise(selected, self._inspect(selected, request.images))
         self.access.prepare(found.usable, prepared)
         found = self._inspect(selected, request.images)
@@ -139,18 +139,18 @@ class DataCheck:
         """Columns of the table that hold stand-ins."""
         return frozenset() if self.tables_error is None else self.tables_error.unknown
 
-    def _inspect(self, selected: SelectedImages, splits: Sequence[str]) -> Findings:
-        return find_in_images(selected.manifest, splits, self.access)
+    def _inspect(self, selected: SelectedImages, splits: Sequence[str]) -> ImageCheck:
+        return check_images(selected.manifest, splits, self.access)
 
-    def _problems(self, selected: SelectedImages, found: Findings) -> list[DataProblem]:
+    def _problems(self, selected: SelectedImages, found: ImageCheck) -> list[DataProblem]:
         """What is wrong that the settings do not allow, and what follows if all of that is left out."""
         problems = []
         if selected.unplaced and "split" not in self._unknown:
             problems.append(unplaced_problem(selected, self.table))
         if selected.leaked_patients and not self.selection.drop_leaked:
             problems.append(leak_problem(selected))
-        if found.twins and not self.selection.drop_leaked and "split" not in self._unknown:
-            problems.append(twin_problem(found.twins))
+        if found.duplicates and not self.selection.drop_leaked and "split" not in self._unknown:
+            problems.append(duplicate_problem(found.duplicates))
         if selected.missing and selected.missing == selected.looked_for:
             return [*problems, missing_problem(selected, skip=False)]
         if self.selection.on_missing == "error" and self._lacks_images(selected):
@@ -169,7 +169,7 @@ class DataCheck:
             for split, count in selected.missing.items()
         )
 
-    def _consequences(self, selected: SelectedImages, found: Findings) -> list[DataProblem]:
+    def _consequences(self, selected: SelectedImages, found: ImageCheck) -> list[DataProblem]:
         """What is wrong with the images that remain."""
         if selected.unplaced or {"split", "rows"} & self._unknown:
             return []
@@ -178,7 +178,7 @@ class DataCheck:
         excluded = [describe_missing(selected)] if selected.missing else []
         excluded += [found.rejected.found] if found.rejected is not None else []
         excluded += [found.flagged.found] if found.flagged is not None and self.access.on_flag != "keep" else []
-        excluded += [describe_twins(found.twins)] if found.twins else []
+        excluded += [describe_duplicates(found.duplicates)] if found.duplicates else []
         notes = self.table.split_notes if self.selection.split == "official" else ()
         problems = [empty_problem(usable, self.request.required, empty, excluded, notes)] if empty else []
         if self.request.trains and "train" not in empty and "labels" not in self._unknown:
@@ -186,19 +186,19 @@ class DataCheck:
             problems += [untrained_problem(usable, lacking)] if len(lacking) == len(usable.labels) else []
         return problems
 
-    def _raise(self, selected: SelectedImages, found: Findings) -> NoReturn:
+    def _raise(self, selected: SelectedImages, found: ImageCheck) -> NoReturn:
         problems = self._problems(selected, found)
         errors = () if self.tables_error is None else self.tables_error.errors
         raise data_error(problems, self._remedy(problems, selected, found), errors) from found.rejected
 
-    def _remedy(self, problems: Sequence[DataProblem], selected: SelectedImages, found: Findings) -> Remedy | None:
+    def _remedy(self, problems: Sequence[DataProblem], selected: SelectedImages, found: ImageCheck) -> Remedy | None:
         """The first remedy after which nothing is wrong: settings, or settings once files are there and readable."""
         skips = list(dict.fromkeys(setting for problem in problems for setting in problem.skip))
         divisions = _DIVISIONS if set(SPLITS) <= set(self.request.required) else _DIVISIONS[:1]
         for repairs in (False, True):
             for division in divisions:
                 leaks = bool(selected.leaked_patients) and division.get("split", self.selection.split) == "official"
-                drops = leaks or (bool(found.twins) and not repairs)
+                drops = leaks or (bool(found.duplicates) and not repairs)
                 kept = [one for one in skips if (drops if one == DROP_LEAKED else not repairs)]
                 if self._works(division, kept, repairs=repairs):
                     settings = [*(f"data.{name}={value}" for name, value in division.items()), *kept]

@@ -3,17 +3,17 @@
 import logging
 
 from cxr_lightning.data.data_errors import describe_leak
-from cxr_lightning.data.findings import Findings
+from cxr_lightning.data.duplicate_images import describe_duplicates, duplicates_within_splits
 from cxr_lightning.data.image_access import ImageAccess
+from cxr_lightning.data.image_check import ImageCheck
 from cxr_lightning.data.image_problems import describe_missing
 from cxr_lightning.data.manifest import preview
 from cxr_lightning.data.selection import SelectedImages
-from cxr_lightning.data.twins import describe_twins, twins_within_splits
 
 logger = logging.getLogger(__name__)
 
 
-def log_exclusions(selected: SelectedImages, found: Findings, access: ImageAccess) -> None:
+def log_exclusions(selected: SelectedImages, found: ImageCheck, access: ImageAccess) -> None:
     """Log which images are excluded, which have quality flags, and which equal another one of their split.
 
     Args:
@@ -33,10 +33,12 @@ def log_exclusions(selected: SelectedImages, found: Findings, access: ImageAcces
     if found.flagged is not None:
         without = "; going on without them" if access.on_flag == "skip" else ""
         logger.warning("%s%s", found.flagged.summary, without)
-    if found.twins:
-        dropped = f"dropped {len(found.twins)} images from the earlier split (data.drop_leaked)"
-        logger.warning("%s; %s", describe_twins(found.twins), dropped)
-    if groups := twins_within_splits(found.usable.table, access.equal_images()):
+    if found.duplicates:
+        dropped = f"dropped {len(found.duplicates)} images from the earlier split (data.drop_leaked)"
+        logger.warning("%s; %s", describe_duplicates(found.duplicates), dropped)
+    if access.cache_dir is None:
+        logger.info("without prepared images, quality flags and equal images are not looked for")
+    if groups := duplicates_within_splits(found.usable.table, access.equal_images()):
         count = sum(len(group) - 1 for group in groups)
         again = "1 image has the same pixels as another of its split"
         if count > 1:

@@ -94,7 +94,7 @@ class ImageAccess:
         self._inspected |= dict.fromkeys(path for path in paths if path not in self._inspected)
         self._keep(prepared, paths)
 
-    def recall(self, manifest: Manifest, splits: Sequence[str]) -> None:
+    def read_cached(self, manifest: Manifest, splits: Sequence[str]) -> None:
         """Take up what the cache knows of the images of some splits already; prepares none."""
         paths = self._paths(manifest, splits)
         if self.cache_dir is not None and paths:

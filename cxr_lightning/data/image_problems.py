@@ -11,29 +11,31 @@ from cxr_lightning.data.data_errors import (
     PatientOverlapError,
     capitalized,
 )
+from cxr_lightning.data.duplicate_images import DuplicateImage, describe_duplicates
 from cxr_lightning.data.flagged_images import FlaggedImages
 from cxr_lightning.data.manifest import preview
 from cxr_lightning.data.selection import SelectedImages
-from cxr_lightning.data.twins import Twin, describe_twins
 from cxr_lightning.imaging.reader import RejectedImagesError
 
+_REMOVE_DUPLICATES = "remove one image of each pair from the label file"
 
-def twin_problem(twins: Sequence[Twin]) -> DataProblem:
+
+def duplicate_problem(duplicates: Sequence[DuplicateImage]) -> DataProblem:
     """Images in more than one split, under different names.
 
     Args:
-        twins: The images of earlier splits.
+        duplicates: The images of earlier splits.
     """
 
     def error(settings: str) -> Exception:
-        advice = "remove one image of each pair from the label file"
+        advice = _REMOVE_DUPLICATES
         if settings:
-            drop = f"Set {settings} to drop {len(twins)} of these images, those of the earlier split (train before val "
-            advice = f"{drop}before test), or {advice}"
+            drop = f"Set {settings} to drop {len(duplicates)} of these images, those of the earlier split"
+            advice = f"{drop} (train before val before test), or {advice}"
         return PatientOverlapError(f"Expected no image in two splits but {found}. {capitalized(advice)}.")
 
-    found = describe_twins(twins)
-    return DataProblem(found, error, "remove one image of each pair from the label file", (DROP_LEAKED,))
+    found = describe_duplicates(duplicates)
+    return DataProblem(found, error, _REMOVE_DUPLICATES, (DROP_LEAKED,))
 
 
 def missing_problem(selected: SelectedImages, *, skip: bool) -> DataProblem:

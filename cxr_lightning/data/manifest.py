@@ -39,6 +39,7 @@ class Manifest:
         leaked: Names of images that were excluded because their patient is in a later split too.
         rejected: Reasons of the images that were excluded because of what is in their files, by name.
         split_notes: What is unusual in the files that state the split, as clauses.
+        duplicates: Reasons of the images that were excluded because a later split has an equal one, by name.
         remarks: What a user should know of the files, as clauses.
         nearest: Clauses on the files that may be meant, by the name of an image that is not on disk.
         uncertain: Number of images in the files whose label is uncertain, by label, and what it was taken for.
@@ -54,6 +55,7 @@ class Manifest:
     leaked: tuple[str, ...] = ()
     rejected: Mapping[str, str] = field(default_factory=dict)
     split_notes: tuple[str, ...] = ()
+    duplicates: Mapping[str, str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
     nearest: Mapping[str, str] = field(default_factory=dict)
     uncertain: Mapping[str, tuple[int, str]] = field(default_factory=dict)
@@ -73,12 +75,20 @@ class Manifest:
         Args:
             reasons: Why an image cannot be used, by its path.
         """
-        if not reasons:
-            return self
+        names, kept = self._without(reasons)
+        return replace(kept, rejected={**self.rejected, **names})
+
+    def exclude_duplicates(self, reasons: Mapping[str, str]) -> "Manifest":
+        """A copy without the images that equal one of a later split; ``reasons`` are as in :meth:`exclude`."""
+        names, kept = self._without(reasons)
+        return replace(kept, duplicates={**self.duplicates, **names})
+
+    def _without(self, reasons: Mapping[str, str]) -> tuple[dict[str, str], "Manifest"]:
+        """The reasons by name, and a copy without these images."""
         excluded = self.table["path"].isin(reasons)
         rows = self.table[excluded]
-        rejected = {name: reasons[path] for name, path in zip(rows["image_id"], rows["path"], strict=True)}
-        return replace(self.with_table(self.table[~excluded]), rejected={**self.rejected, **rejected})
+        names = {name: reasons[path] for name, path in zip(rows["image_id"], rows["path"], strict=True)}
+        return names, self.with_table(self.table[~excluded]) if names else self
 
 
 def target_array(table: pd.DataFrame, labels: Sequence[str]) -> NDArray[np.float32]:
@@ -181,7 +191,7 @@ def fingerprint(manifest: Manifest) -> dict[str, object]:
         "files": dict(manifest.files),
         "splits": splits,
         "skipped": len(manifest.skipped),
-        "leaked": len(manifest.leaked),
+        "leaked": len(manifest.leaked) + len(manifest.duplicates),
         "rejected": len(manifest.rejected),
         "remarks": list(manifest.remarks),
         "uncertain": {label: {"images": count, "taken": taken} for label, (count, taken) in manifest.uncertain.items()},

@@ -54,7 +54,11 @@ def _images(evaluation: Evaluation) -> str:
     parts += [f"{evaluation.missing:,} of the split without a prediction"] if evaluation.missing else []
     parts += [f"{data['skipped']:,} listed but not on disk"] if data["skipped"] else []
     parts += [f"{data['rejected']:,} left out because of what is in their files"] if data["rejected"] else []
-    parts += [f"{data['leaked']:,} dropped because their patient is in a later split"] if data["leaked"] else []
+    parts += (
+        [f"{data['leaked']:,} dropped because their patient, or an equal image, is in a later split"]
+        if data["leaked"]
+        else []
+    )
     return ", ".join(parts)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from cxr_lightning.checkpoints.foreign.reader import is_foreign_file
 from cxr_lightning.checkpoints.load import load_classifier
 from cxr_lightning.explain.heatmaps import explain_image
+from cxr_lightning.imaging.quality_flags import find_quality_flags
 from cxr_lightning.imaging.reader import read_image, resize
 from cxr_lightning.metrics.ranking import top_labels
 from cxr_lightning.models.backbones.base import TargetLayer
@@ -15,7 +16,7 @@ from cxr_lightning.report.captions import heatmap_file_names, heatmap_row_file_n
 from cxr_lightning.report.report_folder import write_overlay, write_overlay_row
 from cxr_lightning.report.wording import model_title
 from cxr_lightning.utils.paths import file_problem
-from cxr_lightning.utils.terminal import say
+from cxr_lightning.utils.terminal import say, say_error
 
 
 def explain_images(
@@ -59,8 +60,10 @@ def explain_images(
     _check_files({image: [*paths[image], rows[image]] for image in images})
     title = model_title(bool(model.metadata.get("data", {}).get("synthetic")))
     for image, files in paths.items():
-        decoded = read_image(image, force=force).pixels
-        pixels = resize(decoded, model.hparams["image_size"], model.hparams["interpolation"])
+        decoded = read_image(image, force=force)
+        for flag in find_quality_flags(decoded, model.hparams["image_size"]):
+            say_error(f"warning: {image}: {flag.message} [{flag.code}]")
+        pixels = resize(decoded.pixels, model.hparams["image_size"], model.hparams["interpolation"])
         overlays = explain_image(model.network, model.labels, image.name, pixels, labels, target_layer)
         out.mkdir(parents=True, exist_ok=True)
         for path, overlay in zip(files, overlays, strict=True):
@@ -76,7 +79,8 @@ def _check_files(paths: Mapping[Path, list[Path]]) -> None:
     counts = Counter(str(path).casefold() for path in files)  # some file systems ignore case
     if conflicts := [path for path in files if path.exists() or counts[str(path).casefold()] > 1]:
         raise ValueError(
-            f"Expected new files of different names but '{conflicts[0]}' exists already or would be written twice."
+            f"Expected new files of different names but '{conflicts[0]}' exists already or would be written twice. "
+            "Name another folder with --out, and give images of one name one by one."
         )
     if absent := [image for image in paths if file_problem(image)]:
         raise FileNotFoundError(

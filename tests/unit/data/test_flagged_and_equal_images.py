@@ -16,11 +16,11 @@ from PIL import Image
 from cxr_lightning.data.data_errors import PatientOverlapError
 from cxr_lightning.data.datamodule import ChestXRayDataModule
 from cxr_lightning.data.datasets.csv_table import CsvLayout
+from cxr_lightning.data.duplicate_images import duplicates_within_splits, find_duplicates
 from cxr_lightning.data.excluded_images import write_excluded_images
 from cxr_lightning.data.manifest import SPLITS
 from cxr_lightning.data.record import recorded_settings
 from cxr_lightning.data.table_problems import DataProblemsError
-from cxr_lightning.data.twins import find_twins, twins_within_splits
 from tests.films import film, write_films
 from tests.unit.imaging.test_dicom import content_of, inverse
 
@@ -252,11 +252,11 @@ def test_every_image_with_a_twin_in_a_later_split_is_paired_with_the_last_one() 
         }
     )
     groups = [("/a", "/b", "/c", "/d"), ("/e", "/f"), ("/g", "/absent")]
-    assert [str(twin) for twin in find_twins(table, groups, SPLITS)] == [
+    assert [str(duplicate) for duplicate in find_duplicates(table, groups, SPLITS)] == [
         "a (train) = c (test)",
         "d (train) = c (test)",
         "b (val) = c (test)",
         "e (train) = f (val)",
     ]
-    assert [str(twin) for twin in find_twins(table, groups, ("val", "test"))] == ["b (val) = c (test)"]
-    assert twins_within_splits(table, groups) == [("a", "d")]
+    assert [str(duplicate) for duplicate in find_duplicates(table, groups, ("val", "test"))] == ["b (val) = c (test)"]
+    assert duplicates_within_splits(table, groups) == [("a", "d")]

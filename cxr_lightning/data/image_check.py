@@ -3,31 +3,31 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cxr_lightning.data.duplicate_images import DuplicateImage, find_duplicates
 from cxr_lightning.data.flagged_images import FlaggedImages
 from cxr_lightning.data.image_access import ImageAccess
 from cxr_lightning.data.manifest import Manifest
-from cxr_lightning.data.twins import Twin, find_twins
 from cxr_lightning.imaging.reader import RejectedImagesError
 
 
 @dataclass(frozen=True)
-class Findings:
+class ImageCheck:
     """The images that remain if those that cannot be used are left out, and what these are.
 
     Attributes:
         usable: The remaining images.
         rejected: The error about images that cannot be read; None if all can.
         flagged: Images with quality flags; None if there are none. They remain with ``data.on_flag=keep``.
-        twins: Images that are in a later split too, under another name.
+        duplicates: Images that are in a later split too, under another name.
     """
 
     usable: Manifest
     rejected: RejectedImagesError | None = None
     flagged: FlaggedImages | None = None
-    twins: tuple[Twin, ...] = ()
+    duplicates: tuple[DuplicateImage, ...] = ()
 
 
-def find_in_images(manifest: Manifest, splits: Sequence[str], access: ImageAccess) -> Findings:
+def check_images(manifest: Manifest, splits: Sequence[str], access: ImageAccess) -> ImageCheck:
     """Look at the images of some splits: at what the cache knows of them, else at their first and last bytes.
 
     Args:
@@ -41,10 +41,10 @@ def find_in_images(manifest: Manifest, splits: Sequence[str], access: ImageAcces
     flagged = access.flagged(paths)
     if flagged is not None and access.on_flag != "keep":
         usable = usable.exclude(flagged.reasons)
-    twins = find_twins(usable.table, access.equal_images(), splits)
-    return Findings(
-        usable.exclude({twin.path: twin.reason for twin in twins}),
+    duplicates = find_duplicates(usable.table, access.equal_images(), splits)
+    return ImageCheck(
+        usable.exclude_duplicates({duplicate.path: duplicate.reason for duplicate in duplicates}),
         RejectedImagesError(rejected, len(paths), access.rejected_list) if rejected else None,
         flagged,
-        tuple(twins),
+        tuple(duplicates),
     )

@@ -11,7 +11,7 @@ from cxr_lightning.utils.plain_text import shorten
 _MAX_NAMED = 5
 
 
-class Twin(NamedTuple):
+class DuplicateImage(NamedTuple):
     """An image, and one of a later split with the same pixels (train before val before test)."""
 
     path: str
@@ -30,24 +30,26 @@ class Twin(NamedTuple):
         return f"the same pixels as '{self.later_name}' ({self.later_split})"
 
 
-def find_twins(table: pd.DataFrame, equal_images: Iterable[Sequence[str]], splits: Sequence[str]) -> list[Twin]:
-    """Pair every image that has a twin in a later split with one of the last split that has any.
+def find_duplicates(
+    table: pd.DataFrame, equal_images: Iterable[Sequence[str]], splits: Sequence[str]
+) -> list[DuplicateImage]:
+    """Pair every image that has a duplicate in a later split with one of the last split that has any.
 
     Args:
         table: Columns ``image_id``, ``path`` and ``split``.
         equal_images: Groups of paths of images with equal pixels.
         splits: Splits that are looked at.
     """
-    twins = []
+    duplicates = []
     for group in _groups_by_split(table, equal_images):
         found = [split for split in SPLITS if split in group and split in splits]
         for split in found[:-1]:
             later = group[found[-1]][0][1]
-            twins += [Twin(path, name, split, later, found[-1]) for path, name in group[split]]
-    return twins
+            duplicates += [DuplicateImage(path, name, split, later, found[-1]) for path, name in group[split]]
+    return duplicates
 
 
-def twins_within_splits(table: pd.DataFrame, equal_images: Iterable[Sequence[str]]) -> list[tuple[str, ...]]:
+def duplicates_within_splits(table: pd.DataFrame, equal_images: Iterable[Sequence[str]]) -> list[tuple[str, ...]]:
     """Groups of names of images with equal pixels in the same split.
 
     Args:
@@ -58,11 +60,12 @@ def twins_within_splits(table: pd.DataFrame, equal_images: Iterable[Sequence[str
     return [tuple(name for _, name in images) for group in groups for images in group.values() if len(images) > 1]
 
 
-def describe_twins(twins: Sequence[Twin]) -> str:
+def describe_duplicates(duplicates: Sequence[DuplicateImage]) -> str:
     """The number of pairs, and the first five, as a clause."""
-    one = len(twins) == 1
-    count = "1 pair of images in two splits has" if one else f"{len(twins):,} pairs of images in two splits have"
-    return f"{count} the same pixels: {', '.join(map(str, twins[:_MAX_NAMED]))}{', ...' if len(twins) > 5 else ''}"
+    one = len(duplicates) == 1
+    count = "1 pair of images in two splits has" if one else f"{len(duplicates):,} pairs of images in two splits have"
+    shown = ", ".join(map(str, duplicates[:_MAX_NAMED]))
+    return f"{count} the same pixels: {shown}{', ...' if len(duplicates) > _MAX_NAMED else ''}"
 
 
 def _groups_by_split(
