@@ -339,3 +339,109 @@ def test_the_cases_of_one_film_are_one_image(name: str, codes: list[str]) -> Non
 def test_the_other_cases_are_named() -> None:
     assert codes_of(image_of((CASES / "D12-forprocessing-mono1.dcm").read_bytes())) == ["for_processing"]
     assert "is cut off" in rejection_text((CASES / "D46d-cut-half.dcm").read_bytes())
+
+
+WIDE = gray_of(dataset_of(FILM, 12, WindowCenter=2000, WindowWidth=3500))
+
+
+@pytest.mark.parametrize(
+    ("centers", "widths"),
+    [
+        ([2000, 2000], [0, 3500]),
+        ([2000, 2000], [-4, 3500]),
+        (["", 2000], [300, 3500]),
+        ([2000, 2000, 2000], [0, 0, 3500]),
+        ([2000, 2000], [3500, 0]),
+        ([2000, 500], [3500]),
+        ([2000], [3500, 90]),
+    ],
+)
+@pytest.mark.parametrize("modality", ["CR", "CT"])
+def test_windows_are_looked_at_one_by_one(centers: list[Any], widths: list[Any], modality: str) -> None:
+    found = image_of(
+        content_of(dataset_of(FILM, 12, WindowCenter=centers, WindowWidth=widths, Modality=modality)), force=True
+    )
+    np.testing.assert_array_equal(found.pixels, WIDE)
+    (flag,) = found.flags
+    tags = "WindowCenter (0028,1050), WindowWidth (0028,1051)"
+    assert flag == ("ignored_value", f"what its header says in {tags} cannot be used and was ignored")
+
+
+def test_one_of_several_numbers_may_be_no_number() -> None:
+    found = content_of(dataset_of(FILM, 12, WindowCenter=["1111", "2000"], WindowWidth=[1, 3500]))
+    assert b"1111\\2000" in found
+    image = image_of(found.replace(b"1111\\", b"11,1\\"))
+    np.testing.assert_array_equal(image.pixels, WIDE)
+    assert codes_of(image) == ["ignored_value"]
+
+
+@pytest.mark.parametrize(
+    ("tags", "named"),
+    [
+        ({"WindowCenter": 128, "WindowWidth": 0}, ["WindowCenter", "WindowWidth"]),
+        ({"WindowCenter": 128, "WindowWidth": 0.5}, ["WindowCenter", "WindowWidth"]),
+        ({"WindowCenter": [1, 2], "WindowWidth": [0, 0]}, ["WindowCenter", "WindowWidth"]),
+        ({"WindowCenter": 128}, ["WindowCenter"]),
+        ({"WindowWidth": 256, "WindowCenter": None}, ["WindowWidth"]),
+        ({"RescaleSlope": 0, "RescaleIntercept": 0}, ["RescaleSlope"]),
+        ({"RescaleIntercept": -1024}, ["RescaleIntercept"]),
+    ],
+)
+def test_a_value_that_makes_no_image_is_ignored_and_named(tags: dict[str, Any], named: list[str]) -> None:
+    found = image_of(content_of(dataset_of(RAMP, **tags)))
+    np.testing.assert_array_equal(found.pixels, RAMP)
+    (flag,) = found.flags
+    assert flag.code == "ignored_value"
+    assert "cannot be used" in flag.message
+    assert [name for name in (*tags, "WindowCenter") if f"{name} (0028" in flag.message][: len(named)] == named
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"WindowCenter": None, "WindowWidth": None},
+        {"RescaleSlope": 1},
+        {"RescaleIntercept": 0},
+        {"VOILUTSequence": Sequence([])},
+        {"VOILUTSequence": Sequence([Dataset()])},
+        {"WindowCenter": 128, "WindowWidth": 256, "VOILUTFunction": " linear"},
+        {"HighBit": None},
+    ],
+)
+def test_what_states_nothing_has_no_flag(tags: dict[str, Any]) -> None:
+    found = image_of(content_of(dataset_of(RAMP, **tags)))
+    np.testing.assert_array_equal(found.pixels, RAMP)
+    assert found.flags == ()
+
+
+def test_a_table_without_entries_is_ignored_and_named() -> None:
+    table = table_of(np.arange(256), 8)
+    del table[0].LUTData
+    found = image_of(content_of(dataset_of(RAMP, VOILUTSequence=table)))
+    np.testing.assert_array_equal(found.pixels, RAMP)
+    assert "VOILUTSequence (0028,3010) cannot be used" in found.flags[0].message
+
+
+@pytest.mark.parametrize("high_bit", [0, 7, 12, 14, 15, 16, 31, 65535])
+def test_a_wrong_high_bit_is_ignored(high_bit: int) -> None:
+    film = (FILM + np.arange(FILM.size).reshape(FILM.shape) % 16).astype(np.uint16)  # with low bits
+    plain = gray_of(dataset_of(film, 12))
+    found = image_of(content_of(dataset_of(film, 12, HighBit=high_bit)))
+    np.testing.assert_array_equal(found.pixels, plain)
+    message = "what its header says in HighBit (0028,0102) does not fit its pixels and was ignored"
+    assert [*found.flags] == [("ignored_value", message)]
+    stale = image_of(content_of(dataset_of(marked(film, 13, SPOTS), 12, HighBit=high_bit)))
+    np.testing.assert_array_equal(stale.pixels, plain)
+    assert codes_of(stale) == ["stale_bits"]
+    signed = image_of(content_of(dataset_of(film.astype(np.int16) - 2048, 12, HighBit=high_bit)))
+    np.testing.assert_array_equal(signed.pixels, gray_of(dataset_of(film.astype(np.int16) - 2048, 12)))
+
+
+def test_values_at_the_upper_end_have_no_flag_even_above_an_overlay() -> None:
+    film = dataset_of(FILM * 16, 12, HighBit=15)
+    assert image_of(content_of(film)).flags == ()
+    drawn = dataset_of(FILM * 16 + LETTERS * np.uint16(4), 12, HighBit=15)
+    drawn.add_new((0x6000, 0x0102), "US", 2)
+    found = image_of(content_of(drawn))
+    assert found.flags == ()
+    assert np.abs(found.pixels.astype(int) - image_of(content_of(film)).pixels).max() <= 1
