@@ -86,7 +86,7 @@ def usable_windows(dataset: "Dataset") -> list[Window]:
     return [
         Window(center, width, number)
         for number, (center, width) in enumerate(pairs, start=1)
-        if center is not None and width is not None and width >= least
+        if center is not None and math.isfinite(center) and width is not None and width >= least
     ]
 
 
