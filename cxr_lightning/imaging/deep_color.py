@@ -2,6 +2,10 @@
 
 Pillow's readers take one byte of every value, by the name of the byte order. So an image is read once in its own order,
 for the high bytes, and once in the other, for the low ones.
+
+Importing this module changes Pillow for the whole process: ``TiffImagePlugin.OPEN_INFO`` gets the layouts of gray with
+alpha of 16 bits each, which Pillow refuses otherwise. Entries of Pillow's own stay, and so do other TIFFs. Elsewhere
+in the process such a file opens in mode ``RGBA``, whose channels are the single bytes.
 """
 
 import sys

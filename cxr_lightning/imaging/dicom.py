@@ -26,7 +26,7 @@ from cxr_lightning.imaging.dicom_cut_off import cut_off_in
 from cxr_lightning.imaging.dicom_frame_size import frame_size
 from cxr_lightning.imaging.dicom_inflate import read_elements
 from cxr_lightning.imaging.dicom_unused_bits import mask_unused_bits
-from cxr_lightning.imaging.dicom_values import drop_unreadable
+from cxr_lightning.imaging.dicom_values import drop_unusable
 from cxr_lightning.imaging.dicom_view import header_view_position, processing_flags
 from cxr_lightning.imaging.dicom_window import display_values
 
@@ -84,7 +84,7 @@ def decode_dicom(content: bytes, path: Path | str, *, force: bool = False) -> De
 
 def _decode(content: bytes, path: Path | str, force: bool) -> DecodedImage:
     dataset = _read_dataset(content, path)
-    flags = drop_unreadable(dataset)
+    flags = drop_unusable(dataset)
     check_chest_radiograph(dataset, path, force)
     return _decode_pixels(dataset, path, flags)
 
@@ -128,8 +128,6 @@ def _decode_pixels(dataset: "Dataset", path: Path | str, flags: list[QualityFlag
             reason = f"its header says {expected} pixels but the data has {frame[0]}x{frame[1]}"
             raise ImageRejectedError.from_reason(path, reason)
     check_decoder(dataset, path)
-    # Some files keep their bits at the upper end; pydicom takes them for the lowest ones.
-    dataset.BitsStored = max(int(dataset.BitsStored), int(dataset.get("HighBit") or 0) + 1)
     stored = pixel_array(dataset, index=0, correct_unused_bits=False)
     del dataset.PixelData  # it is as large as the array
     stored, bit_flags = mask_unused_bits(stored, dataset)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cxr_lightning.imaging.decoded_image import ImageRejectedError, check_size
-from cxr_lightning.imaging.dicom_signature import dicom_kind_of
+from cxr_lightning.imaging.dicom_signature import dicom_kind_of, is_image_class
 from cxr_lightning.imaging.dicom_values import check_required
 
 if TYPE_CHECKING:
@@ -57,8 +57,12 @@ def check_chest_radiograph(dataset: "Dataset", path: Path | str, force: bool) ->
     if "PixelData" not in dataset or "Rows" not in dataset or "Columns" not in dataset:
         sop_class = code_string(dataset, "SOPClassUID") or code_string(dataset.file_meta, "MediaStorageSOPClassUID")
         kind = dicom_kind_of(sop_class, code_string(dataset, "Modality"))
-        reason = f"its DICOM data has no pixels{f': it is a {kind}' if kind else ''}"
-        raise ImageRejectedError.from_reason(path, reason, "Export the image itself.", code="no_pixels")
+        reason, remedy = "its DICOM data has no pixels", "Export the image itself."
+        if kind:
+            reason = f"{reason}: it is a {kind}"
+        elif is_image_class(sop_class):
+            reason, remedy = f"{reason}: it may be cut off", "Get it again."
+        raise ImageRejectedError.from_reason(path, reason, remedy, code="no_pixels")
     check_required(dataset, path)
     frames = int(dataset.get("NumberOfFrames") or 1)
     check_size(int(dataset.Columns), int(dataset.Rows), path)

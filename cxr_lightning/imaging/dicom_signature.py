@@ -43,6 +43,10 @@ _FAMILIES = {
     "1.2.840.10008.5.1.4.39.": "color palette",
 }
 """Kinds by what their SOP classes begin with."""
+_IMAGE_CLASSES = re.compile(
+    re.escape(_STORAGE) + r"(1(\.[1-3](\.1)?)?|2(\.1)?|3\.1|4|5|6(\.1)?|7(\.[1-4])?|12\.[12](\.1)?|13\.1\.[1-5]|20|128)"
+)
+"""SOP classes of images: CR, DX, mammography, dental, CT, MR, ultrasound, SC, angiography, tomosynthesis, NM, PET."""
 _MODALITIES = {
     "PR": "presentation state",
     "SR": "structured report",
@@ -82,6 +86,16 @@ def dicom_kind_of(sop_class: str, modality: str = "") -> str:
     """
     family = next((kind for start, kind in _FAMILIES.items() if sop_class.startswith(start)), "")
     return _KINDS.get(sop_class) or family or _MODALITIES.get(modality, "")
+
+
+def is_image_class(sop_class: str) -> bool:
+    """Whether the files of a SOP class have pixels.
+
+    Example:
+        >>> is_image_class("1.2.840.10008.5.1.4.1.1.1.1"), is_image_class("1.2.840.10008.5.1.4.1.1.88.11")
+        (True, False)
+    """
+    return bool(_IMAGE_CLASSES.fullmatch(sop_class))
 
 
 def dicom_kind(head: bytes) -> str:

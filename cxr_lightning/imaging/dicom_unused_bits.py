@@ -1,4 +1,4 @@
-"""Bits of a DICOM image's pixels above those that the header says are stored."""
+"""Bits of a DICOM image's pixels outside those that the header says are stored."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr_lightning.imaging.decoded_image import QualityFlag
+from cxr_lightning.imaging.dicom_values import tag_of
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -22,13 +23,34 @@ def mask_unused_bits(stored: NDArray[Any], dataset: "Dataset") -> tuple[NDArray[
     markings, an old overlay) make jumps where they begin and end. So neighboring pixels whose higher bits differ are
     counted: those whose values are close, and those whose values are not.
 
+    Some files keep their values at the upper end of the bits, and say so in HighBit. It is followed where the bits
+    below are empty in all pixels; BitsStored is then raised to the highest one.
+
     Args:
         stored: ``(H, W)`` or ``(H, W, C)``, integers.
-        dataset: The file's elements.
+        dataset: The file's elements, whose BitsStored is changed where values are at the upper end.
 
     Returns:
-        The values, and a flag if bits were masked that the header says nothing about.
+        The values, and a flag if bits were masked that the header says nothing about, or HighBit was not followed.
     """
+    bits, high = int(dataset.BitsStored), dataset.get("HighBit")
+    if high is None or high == "" or high + 1 == bits:
+        return _mask_above(stored, dataset)
+    if bits <= high < int(dataset.BitsAllocated) and _are_empty(stored, high + 1 - bits, dataset):
+        dataset.BitsStored = high + 1
+        return _mask_above(stored, dataset)
+    masked, flags = _mask_above(stored, dataset)
+    message = f"what its header says in {tag_of('HighBit')} does not fit its pixels and was ignored"
+    return masked, flags or [QualityFlag("ignored_value", message)]
+
+
+def _are_empty(stored: NDArray[Any], count: int, dataset: "Dataset") -> bool:
+    """Whether the lowest bits are zero in all pixels, except for those of overlays."""
+    looked_at = (1 << count) - 1 - sum({1 << int(bit) for bit in _overlay_bits(dataset) if bit < count})
+    return not (stored & stored.dtype.type(looked_at)).any()
+
+
+def _mask_above(stored: NDArray[Any], dataset: "Dataset") -> tuple[NDArray[Any], list[QualityFlag]]:
     bits = int(dataset.BitsStored)
     shift = 8 * stored.dtype.itemsize - bits
     if shift <= 0 or stored.dtype.kind not in "iu":
@@ -38,7 +60,7 @@ def mask_unused_bits(stored: NDArray[Any], dataset: "Dataset") -> tuple[NDArray[
     masked = _sign_extended(stored, shift)
     if stored.dtype.kind == "i" and not ((masked != stored) & (stored >> bits != 0)).any():
         return masked, []  # with their signs, or with zeros in their place
-    if _has_overlay(dataset):
+    if _overlay_bits(dataset):
         return masked, []
     if stored.dtype.kind == "u" and _goes_on(stored, bits):
         return stored, []
@@ -63,7 +85,7 @@ def _goes_on(stored: NDArray[Any], bits: int) -> bool:
     return close > _MIN_CLOSE * differing
 
 
-def _has_overlay(dataset: "Dataset") -> bool:
-    """Whether an overlay is kept in the pixels' unused bits."""
+def _overlay_bits(dataset: "Dataset") -> list[int]:
+    """Numbers of the pixels' unused bits that overlays are kept in; 0 stands for an overlay that is kept elsewhere."""
     positions = (dataset.get((0x6000 + 2 * number, 0x0102)) for number in range(16))
-    return any(position is not None and position.value for position in positions)
+    return [int(position.value) for position in positions if position is not None and position.value]

@@ -10,7 +10,7 @@ from cxr_lightning.imaging.bit_depth import by_parts, effective_bits, robust_ran
 from cxr_lightning.imaging.decoded_image import QualityFlag
 from cxr_lightning.imaging.dicom_checks import code_string
 from cxr_lightning.imaging.dicom_tables import look_up, scale_by_table
-from cxr_lightning.imaging.dicom_values import VOI_FUNCTIONS
+from cxr_lightning.imaging.dicom_values import Window, usable_windows
 from cxr_lightning.imaging.dicom_window_choice import choose_window
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def display_values(stored: NDArray[Any], dataset: "Dataset") -> tuple[NDArray[np
 
     Args:
         stored: ``(H, W)``, integers.
-        dataset: MONOCHROME1 or MONOCHROME2; elements without usable content are deleted from it.
+        dataset: MONOCHROME1 or MONOCHROME2, without elements that cannot be used; windows are deleted from it.
 
     Returns:
         The gray values, ``(H, W)``, and a flag if the first window was not used. The MONOCHROME1 image of
@@ -43,7 +43,6 @@ def display_values(stored: NDArray[Any], dataset: "Dataset") -> tuple[NDArray[np
     References:
         DICOM PS3.3, C.7.6.3 (pixels), C.11.1 and C.11.2 (tables); PS3.4, N.2 (their order).
     """
-    _delete_unusable(dataset)
     inverted = dataset.PhotometricInterpretation == "MONOCHROME1"
     if dataset.get("PixelPaddingValue") is None:
         flags = _keep_one_window(stored.reshape(-1), dataset)
@@ -65,38 +64,34 @@ def _keep_one_window(visible: NDArray[Any], dataset: "Dataset") -> list[QualityF
         dataset: Elements of the file, which are changed.
     """
     narrow = code_string(dataset, "Modality") in _NARROW_WINDOWS
-    if "WindowCenter" not in dataset or dataset.get("VOILUTSequence") or narrow:
+    windows = usable_windows(dataset)
+    if not windows or dataset.get("VOILUTSequence"):
         return []
-    centers, widths = (_several(dataset[name].value) for name in ("WindowCenter", "WindowWidth"))
-    windows = list(zip(centers, widths, strict=False))
-    usable = [window for window in windows if _is_window(window, dataset)]
+    if narrow:
+        _set_window(dataset, windows[0])
+        return []
 
     def apply(values: NDArray[np.float64], number: int) -> NDArray[np.uint8]:
-        _set_window(dataset, usable[number])
+        _set_window(dataset, windows[number])
         return _apply_window(values, dataset, inverted=False)
 
     step = max(1, visible.size // _SAMPLE) | 1
     sample = visible[::step]
     values = _rescaled(sample.astype(np.int64), dataset)
-    number = choose_window(values, [float(width) for _, width in usable], _value_range(sample, dataset), apply)
+    number = choose_window(values, [window.width for window in windows], _value_range(sample, dataset), apply)
     if number is None:
         for name in ("WindowCenter", "WindowWidth"):
             dataset.pop(name, None)
         return [QualityFlag("window", f"{_NOT_USED}: the full range of the values was used instead")]
-    _set_window(dataset, usable[number])
+    _set_window(dataset, windows[number])
     if not number:
         return []
-    return [QualityFlag("window", f"{_NOT_USED}: window {windows.index(usable[number]) + 1} was used instead")]
+    return [QualityFlag("window", f"{_NOT_USED}: window {windows[number].number} was used instead")]
 
 
-def _is_window(window: tuple[Any, Any], dataset: "Dataset") -> bool:
-    center, width = (_first_number(value) for value in window)
-    function = str(dataset.get("VOILUTFunction") or "").upper()
-    return center is not None and width is not None and width >= (1 if function in ("", "LINEAR") else 1e-9)
-
-
-def _set_window(dataset: "Dataset", window: tuple[Any, Any]) -> None:
-    dataset.WindowCenter, dataset.WindowWidth = window
+def _set_window(dataset: "Dataset", window: Window) -> None:
+    for name, value in (("WindowCenter", window.center), ("WindowWidth", window.width)):
+        dataset.add_new(name, "FD", value)
 
 
 def _value_range(visible: NDArray[Any], dataset: "Dataset") -> float:
@@ -107,33 +102,6 @@ def _value_range(visible: NDArray[Any], dataset: "Dataset") -> float:
     highest = high if low >= 0 else 2 * max(high, -1 - low) + 1
     bits = effective_bits(highest, int(dataset.BitsStored) - bool(dataset.PixelRepresentation and low >= 0))
     return (1 << bits) * abs(float(dataset.get("RescaleSlope", 1)))
-
-
-def _several(values: Any) -> list[Any]:  # noqa: ANN401  # a number or several
-    return [values] if isinstance(values, int | float) else list(values)
-
-
-def _delete_unusable(dataset: "Dataset") -> None:
-    """Delete empty elements, and windows and lines that would make the image constant."""
-    for name in ("ModalityLUTSequence", "VOILUTSequence"):
-        items = dataset.get(name)
-        if name in dataset and (not items or "LUTDescriptor" not in items[0] or "LUTData" not in items[0]):
-            delattr(dataset, name)
-    slope, intercept = (_first_number(dataset.get(name)) for name in ("RescaleSlope", "RescaleIntercept"))
-    if not slope or intercept is None:
-        for name in ("RescaleSlope", "RescaleIntercept"):
-            dataset.pop(name, None)
-    function = str(dataset.get("VOILUTFunction") or "").upper()
-    if function not in VOI_FUNCTIONS:
-        dataset.pop("VOILUTFunction", None)
-    if not _is_window((dataset.get("WindowCenter"), dataset.get("WindowWidth")), dataset):
-        for name in ("WindowCenter", "WindowWidth"):
-            dataset.pop(name, None)
-
-
-def _first_number(values: Any) -> float | None:  # noqa: ANN401  # a number, several, or nothing
-    several = [values] if isinstance(values, int | float) else list(values or ())
-    return float(several[0]) if several and math.isfinite(several[0]) else None
 
 
 def _padding_mask(stored: NDArray[Any], dataset: "Dataset") -> NDArray[np.bool_]:

@@ -1,5 +1,6 @@
 """What a file that is no image is, by its first bytes."""
 
+import json
 import re
 
 _PATTERNS = {
@@ -37,11 +38,15 @@ _PATTERNS = {
     "PostScript file": rb"%!PS|\xc5\xd0\xd3\xc6",
     "pickle": rb"\x80[\x02-\x05][\x7d\x5d\x8a\x95c(]",
     "database": rb"SQLite format 3\0",
-    "Parquet file": rb"PAR1",
-    "program": rb"\x7fELF|MZ.{58}.{4}|\xca\xfe\xba\xbe|\xcf\xfa\xed\xfe|#!",
+    "Parquet file": rb"PAR1.{0,28}[\0-\x08\x0e-\x1a\x7f-\xff]",
+    "program": rb"\x7fELF|MZ(?=.{0,62}\0).{62}|\xca\xfe\xba\xbe|\xcf\xfa\xed\xfe|#!\s*/",
 }
 """Patterns of the first bytes; the first that fits counts."""
 _TEXT_CONTROLS = frozenset(b"\t\n\r\f\x1b")
+_HTML = r"(<!--.*?-->\s*|<\?xml[^>]*>\s*)*<(!doctype\s+html|html|head|body)[\s>]"
+_XML = r"<\?xml\s|(<!--.*?-->\s*)*<(!doctype\s|[a-z_][\w.:-]*(\s+[\w.:-]+\s*=\s*[\"'][^<]*|\s*/?)>)"
+_MIN_CUT = 250
+"""Number of characters from which on a text may be cut within a line: of two bytes each, there are half as many."""
 _MIN_ASCII = 0.7
 """Fraction of ASCII from which on bytes without a known encoding count as text."""
 
@@ -71,7 +76,7 @@ def with_article(kind: str) -> str:
         >>> with_article("zip archive"), with_article("HDF5 file"), with_article("PNG image")
         ('a zip archive', 'an HDF5 file', 'a PNG image')
     """
-    return f"{'an' if kind[0] in 'aeioAEIO' or kind[:3] in ('HDF', 'SVG', 'NRR', 'xz ') else 'a'} {kind}"
+    return f"{'an' if kind[0] in 'aeioAEIO' or kind[:3] in ('HDF', 'HTM', 'SVG', 'NRR', 'XML', 'xz ') else 'a'} {kind}"
 
 
 def plural_kind(kind: str) -> str:
@@ -104,12 +109,33 @@ def _kind_of_text(text: str) -> str:
     stripped = text.lstrip().lower()
     if "<svg" in stripped and stripped.startswith(("<svg", "<?xml", "<!--", "<!doctype svg")):
         return "SVG drawing"
-    if re.match(r"[\[{]\s*([\"\[{\]}]|-?\d|true|false|null)", stripped):
+    if re.match(_HTML, stripped, re.DOTALL):
+        return "HTML page"
+    if re.match(_XML, stripped, re.DOTALL):
+        return "XML file"
+    if _is_json(stripped):
         return "JSON file"
-    lines = [line for line in text.splitlines() if line.strip()][:2]
-    return "CSV table" if any(_separates(mark, lines) for mark in (",", ";", "\t")) else "text file"
+    lines = [line for line in text.splitlines() if line.strip()]
+    whole = lines[:-1] if len(text) >= _MIN_CUT and len(lines) > 2 else lines  # the last line may be cut
+    return "CSV table" if any(_separates(mark, whole) for mark in (",", ";", "\t")) else "text file"
+
+
+def _is_json(text: str) -> bool:
+    """Whether a text is JSON or JSON lines, or begins as one if it is cut."""
+    if len(text) >= _MIN_CUT:
+        return bool(re.match(r'\{\s*"[^"\n]*"\s*:|\[\s*([\[{]|("[^"\n]*"|-?\d[\d.e+-]*|true|false|null)\s*,)', text))
+    try:
+        value, end = json.JSONDecoder().raw_decode(text)
+    except (ValueError, RecursionError):
+        return False
+    goes_on = re.match(r"\s*(\Z|\n\s*[\[{])", text[end:])
+    footnote = re.fullmatch(r"\[\s*\d+\s*\]\s*", text)
+    return bool(goes_on) and isinstance(value, dict | list) and not footnote
 
 
 def _separates(mark: str, lines: list[str]) -> bool:
-    """Whether a mark separates the columns of a table with these first lines."""
-    return bool(lines) and all(mark in line for line in lines) and (len(lines) > 1 or f"{mark} " not in lines[0])
+    """Whether a mark separates columns: in all lines equally often, and not once before a blank as in prose."""
+    rows = [re.sub(r'"[^"]*"', "", line) for line in lines]
+    counts = {row.count(mark) for row in rows}
+    prose = mark != "\t" and counts == {1} and all(f"{mark} " in f"{row} " for row in rows)
+    return bool(rows) and 0 not in counts and len(counts) == 1 and not prose

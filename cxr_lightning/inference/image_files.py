@@ -3,7 +3,7 @@
 import fnmatch
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from glob import has_magic
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +16,8 @@ from cxr_lightning.utils.regular_files import NotRegularFileError, open_regular
 _HIDDEN = "hidden file"
 _NOT_REGULAR = "special file"
 _UNKNOWN = "file of an unknown kind"
+_NOT_FOLLOWED = "link to a folder"
+"""One that is not followed: to a hidden folder, to one around it, or to one that is searched already."""
 _DICOM_SUFFIXES = (".dcm", ".dicom")
 """Suffixes of images that are looked into all the same: reports and indexes have them too."""
 
@@ -42,15 +44,36 @@ def find_images(paths: Sequence[str]) -> FoundImages:
         FileNotFoundError: If a path does not exist, a folder holds no image or nothing fits a pattern.
         OSError: If a folder cannot be read.
     """
-    found: dict[Path, Path] = {}
-    others: dict[Path, str] = {}
+    found: dict[str, Path] = {}
+    others = _Others(compared=len(paths) > 1 or any(has_magic(text) for text in paths))
     for text in paths:
-        inside: dict[Path, str] = {}
-        for path in _expand_path(text, inside):
-            found.setdefault(absolute_path(path), path)
-        others |= {absolute_path(path): kind for path, kind in inside.items()}
-    counts = Counter(kind for path, kind in others.items() if path not in found)
-    return FoundImages(list(found.values()), dict(counts.most_common()))
+        for path in _expand_path(text, others):
+            found.setdefault(_absolute(path), path)
+    return FoundImages(list(found.values()), others.counts(found))
+
+
+class _Others:
+    """What is passed over: its number by kind, and its paths where several folders may have files in common.
+
+    Args:
+        compared: Whether a file may be met twice, or be named beside its folder.
+    """
+
+    def __init__(self, *, compared: bool) -> None:
+        self._counts: Counter[str] = Counter()
+        self._kinds: dict[str, str] | None = {} if compared else None
+
+    def add(self, path: str, kind: str) -> None:
+        if self._kinds is None:
+            self._counts[kind] += 1
+        else:
+            self._kinds[os.path.abspath(path)] = kind  # noqa: PTH100  # a Path for each of a million files is slow
+
+    def counts(self, found: Container[str] = ()) -> dict[str, int]:
+        """Number of files by kind without those that were found elsewhere, the most frequent kind first."""
+        if self._kinds is not None:
+            self._counts = Counter(kind for path, kind in self._kinds.items() if path not in found)
+        return dict(self._counts.most_common())
 
 
 def describe_passed_over(passed_over: Mapping[str, int]) -> str:
@@ -66,10 +89,14 @@ def describe_passed_over(passed_over: Mapping[str, int]) -> str:
 
 def absolute_path(path: Path) -> Path:
     """Normalized absolute path by which files are compared; links are not resolved and count as other files."""
-    return Path(os.path.normpath(path.absolute()))
+    return Path(_absolute(path))
 
 
-def _expand_path(text: str, others: dict[Path, str]) -> list[Path]:
+def _absolute(path: Path) -> str:
+    return os.path.abspath(path)  # noqa: PTH100  # normalizes, without resolving links
+
+
+def _expand_path(text: str, others: _Others) -> list[Path]:
     """The image files that a text names; what is passed over in folders is added to ``others``."""
     path = Path(text)
     if not text:
@@ -77,7 +104,7 @@ def _expand_path(text: str, others: dict[Path, str]) -> list[Path]:
     if path.is_dir():
         if inside := sorted(_images_in(path, others)):
             return inside
-        about = describe_passed_over(dict(Counter(others.values()).most_common()))
+        about = describe_passed_over(others.counts())
         raise FileNotFoundError(
             f"Expected images in the folder '{text}' but there is none{f' ({about})' if about else ''}. "
             "Name files instead."
@@ -129,58 +156,63 @@ def _leads_around(place: Path) -> bool:
     return place.is_symlink() and place.parent.resolve().is_relative_to(place.resolve())
 
 
-def _images_in(folder: Path, others: dict[Path, str]) -> Iterator[Path]:
+def _images_in(folder: Path, others: _Others) -> Iterator[Path]:
     """Files below a folder that may be images, as :func:`_walk` finds them; the others are added with their kinds."""
     for place, names in _walk(folder, others):
-        for path in (place / name for name in names):
-            if path.name[0] == ".":
-                others[path] = _HIDDEN
-            elif kind := _other_kind(path):
-                others[path] = kind
+        start = str(place)
+        for name in names:
+            path = os.path.join(start, name)  # noqa: PTH118  # a Path for each of a million files is slow
+            if kind := _HIDDEN if name[0] == "." else _other_kind(path):
+                others.add(path, kind)
             else:
-                yield path
+                yield place / name
 
 
-def _walk(folder: Path, others: dict[Path, str] | None = None) -> Iterator[tuple[Path, list[str]]]:
+def _walk(folder: Path, others: _Others | None = None) -> Iterator[tuple[Path, list[str]]]:
     """A folder and those below it that are not hidden, each with its files' names.
 
     Links to folders are followed, each folder once, and none to a folder around: that would lead through much that
-    nobody has named. What is in hidden folders is added to ``others``.
+    nobody has named. Links that are not followed, and what is in hidden folders, are added to ``others``.
 
     Raises:
         OSError: If a folder cannot be read: otherwise its images would be missing silently.
     """
     visited: set[Path] = {*folder.resolve().parents}
+    add = others.add if others else lambda path, kind: None
 
     def fail(error: OSError) -> None:
         if not isinstance(error, FileNotFoundError):  # else it has just been removed
             raise error
 
     for name, folders, files in os.walk(folder, onerror=fail, followlinks=True):
-        if (real := Path(name).resolve()) in visited:  # a link has led here
+        if (real := Path(name).resolve()) in visited:  # a link leads here, or led here before
             folders.clear()
+            add(name, _NOT_FOLLOWED)
             continue
         visited.add(real)
-        if others is not None:
-            hidden = (Path(name, inner) for inner in folders if inner[0] == ".")
-            others |= {path: _HIDDEN for start in hidden for path in _hidden_files(start)}
+        for inner in (Path(name, inner) for inner in folders if others and inner[0] == "."):
+            if inner.is_symlink():
+                add(str(inner), _NOT_FOLLOWED)
+            for path in _hidden_files(inner):
+                add(path, _HIDDEN)
         folders[:] = sorted(folder_name for folder_name in folders if folder_name[0] != ".")
         yield Path(name), sorted(files)
 
 
-def _hidden_files(folder: Path) -> Iterator[Path]:
-    """Files in a hidden folder, whose links are not followed."""
+def _hidden_files(folder: Path) -> Iterator[str]:
+    """Files in a hidden folder, and links to folders, which are not followed."""
     if not folder.is_symlink():
-        for name, _, files in os.walk(folder):
-            yield from (Path(name, file) for file in files)
+        for name, folders, files in os.walk(folder):
+            links = (inner for inner in folders if Path(name, inner).is_symlink())
+            yield from (os.path.join(name, file) for file in (*files, *links))  # noqa: PTH118
 
 
-def _other_kind(path: Path) -> str:
+def _other_kind(path: str) -> str:
     """What a file is that is no image by its suffix and content; empty if it may be an image.
 
     One without read permission may be.
     """
-    suffix = path.suffix.lower()
+    suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122
     if suffix in IMAGE_SUFFIXES and suffix not in _DICOM_SUFFIXES:
         return ""
     try:

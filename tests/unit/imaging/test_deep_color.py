@@ -1,10 +1,11 @@
 """Color and gray with alpha of 16 bits a channel, from files that are written here by hand: scaled like gray."""
 
 import struct
+import subprocess
+import sys
 import zlib
 from io import BytesIO
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,8 +17,8 @@ from cxr_lightning.imaging.decoded_image import DecodedImage, ImageRejectedError
 from cxr_lightning.imaging.deep_color import check_jpeg_2000
 from cxr_lightning.imaging.plain_files import is_plain
 from cxr_lightning.imaging.reader import decode_image
+from cxr_lightning.phantom.reference_image import reference_image
 
-CASES = Path(__file__).parents[4] / "shared" / "data" / "cases"
 Deep = NDArray[np.uint16]
 GRAY: Deep = (np.add.outer(np.arange(40) * 60, np.arange(30) * 55)).astype(np.uint16)
 """Values of 12 bits, up to 3,935."""
@@ -230,8 +231,32 @@ def test_deep_colors_of_jpeg_2000_are_refused_if_pillow_makes_them_dark() -> Non
             check_jpeg_2000(jpeg_2000(depth, channels), dark)
 
 
-@pytest.mark.skipif(not CASES.is_dir(), reason="the cases are not here")
-def test_the_film_with_12_bit_values_in_16_bit_colors_is_not_dark() -> None:
-    found = decode_image((CASES / "png" / "P03-rgb16-12bitvalues.png").read_bytes(), "x")
-    assert 80 < found.pixels.mean() < 140
-    assert np.percentile(found.pixels, 99) > 200
+def test_a_film_with_12_bit_values_in_16_bit_colors_is_not_dark() -> None:
+    film = (reference_image(128, "bilinear").astype(np.uint16) * 16).astype(np.uint16)
+    for content in (png(channels_of(film, 3)), tiff(channels_of(film, 3))):
+        found = decode_image(content, "x")
+        assert 80 < found.pixels.mean() < 150
+        assert np.percentile(found.pixels, 99) > 200
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "I", "F"])
+@pytest.mark.parametrize("compression", ["raw", "tiff_adobe_deflate", "tiff_lzw"])
+def test_other_tiffs_are_decoded_as_without_this_module(mode: str, compression: str) -> None:
+    depths = {"I;16": np.uint16, "I": np.int32, "F": np.float32}
+    values = GRAY.astype(depths.get(mode, np.uint8))
+    image = Image.fromarray(values) if mode in depths else Image.fromarray(values).convert(mode)
+    file = BytesIO()
+    image.save(file, "TIFF", compression=compression)
+    with Image.open(BytesIO(file.getvalue())) as found:
+        assert found.mode == mode
+        assert found.tobytes() == image.tobytes()
+
+
+def test_no_key_of_pillows_own_is_changed() -> None:
+    code = (
+        "from PIL import TiffImagePlugin as t; before = dict(t.OPEN_INFO); import cxr_lightning.imaging.deep_color; "
+        "added = {k: v for k, v in t.OPEN_INFO.items() if before.get(k) != v}; "
+        "assert not {*added} & {*before}; assert {k[4] for k in added} <= {(16, 16)}; print(len(added))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert 0 < int(run.stdout) <= 16

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -97,3 +99,43 @@ def test_the_middle_alone_tells_whether_an_image_is_saturated(chests: list[Gray]
 def test_flags_of_decoding_are_flags_of_the_image(chests: list[Gray]) -> None:
     flag = QualityFlag("for_processing", "its header says so")
     assert find_quality_flags(DecodedImage(chests[0], flags=(flag,)), 96) == [flag]
+
+
+def codes_by_definition(pixels: Gray) -> set[str]:
+    """The flags of an image's values, each measured on all of its pixels."""
+    deviation, correlation = pixels.std(), chest_correlation(pixels)
+    height, width = pixels.shape
+    middle = pixels[height // 5 : height - height // 5, width // 5 : width - width // 5]
+    if pixels.max() <= 1:
+        return {"scaled_to_1"}
+    if deviation < 4:
+        return {"nearly_blank"}
+    return {
+        *(["low_contrast"] if deviation < 15 else []),
+        *(["saturated"] if max((middle < 3).mean(), (middle > 252).mean()) > 0.05 else []),
+        *(["inverted"] if correlation < -0.2 else ["unlike_chest"] if correlation < 0.3 else []),
+    }
+
+
+@given(
+    st.integers(1, 700),
+    st.integers(1, 700),
+    st.sampled_from(["chest", "lines", "even"]),
+    st.floats(0, 1.3),
+    st.floats(0, 90),
+    st.integers(0, 2**32 - 1),
+)
+def test_the_quick_measurements_miss_no_flag(
+    height: int, width: int, kind: str, contrast: float, noise: float, seed: int
+) -> None:
+    generator = np.random.default_rng(seed)
+    chest = np.asarray(Image.fromarray(AVERAGE_CHEST.astype(np.uint8)).resize((width, height)), dtype=float)
+    lines = 255.0 * (np.arange(width) % generator.integers(2, 40) < 1) * np.ones((height, 1))
+    shape = {"chest": chest, "lines": lines, "even": np.full((height, width), 100.0)}[kind]
+    values = 128 + contrast * (shape - 128) + noise * generator.standard_normal((height, width))
+    if generator.random() < 0.5:  # sharp edges anywhere, by which the copy differs most
+        for _ in range(generator.integers(1, 9)):
+            values[generator.integers(height) :, generator.integers(width) :] += generator.normal(0, 120)
+    pixels = values.clip(0, 255).astype(np.uint8)
+    others = {"tiny", "cropped"}
+    assert codes_of(pixels) - others == codes_by_definition(pixels)

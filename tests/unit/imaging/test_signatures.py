@@ -182,3 +182,41 @@ def test_pixels_are_no_text_and_noise_has_no_kind() -> None:
 def test_dicom_files_without_pixels_are_named_by_their_class(name: str, kind: str) -> None:
     path = next(PYDICOMS.rglob(name))
     assert dicom_kind(path.read_bytes()[:SIGNATURE_BYTES]) == kind
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("[1] footnote", "text file"),
+        ("[1]", "text file"),
+        ("[1, 2] are cited", "text file"),
+        ("[see below]", "text file"),
+        ("{ not json }", "text file"),
+        ("[1, 2, 3]\n", "JSON file"),
+        ('{"a": 1}\n{"a": 2}\n', "JSON file"),
+        (json.dumps({"a": list(range(400))}), "JSON file"),
+        ("MZ is a name, of a patient whose doctor has written a letter of many words.", "text file"),
+        ("PAR1 patient list", "text file"),
+        ("#! not a program", "text file"),
+        ("#!/bin/sh\n", "program"),
+        ("Dear Dr. Smith,\nthank you, we saw the patient.\nKind regards,\n", "text file"),
+        ("Hello, world\nGoodbye, world\n", "text file"),
+        ("Dear Dr. Smith,\nthank you,\n", "text file"),
+        ("a, b, c\n1, 2, 3\n", "CSV table"),
+        ('name,findings\n"Doe, Jane","a, b"\n', "CSV table"),
+        ("path,label\n1.png,Edema\n2.png,\n", "CSV table"),
+        ("image,patient\n" + "a.png,17\n" * 99, "CSV table"),
+        ("<!DOCTYPE html>\n<html>", "HTML page"),
+        ("<html lang='en'><body>", "HTML page"),
+        ("<?xml version='1.0'?><a/>", "XML file"),
+        ("<note>x</note>", "XML file"),
+        ("<jane@doe.org> wrote", "text file"),
+    ],
+)
+def test_texts_are_named_by_more_than_their_first_characters(text: str, kind: str) -> None:
+    assert other_kind(text.encode()[:SIGNATURE_BYTES]) == kind
+
+
+def test_binary_kinds_have_a_second_sign() -> None:
+    assert other_kind(b"PAR1\x15\x04\x15\x0c") == "Parquet file"
+    assert other_kind(b"MZ\x90\0\3\0" + bytes(60)) == "program"
