@@ -21,7 +21,7 @@ from cxr_lightning.imaging.decoded_image import (
     check_size,
     color_fraction,
 )
-from cxr_lightning.imaging.dicom_checks import check_chest_radiograph, check_decoder
+from cxr_lightning.imaging.dicom_checks import check_chest_radiograph, check_decoder, code_string
 from cxr_lightning.imaging.dicom_cut_off import cut_off_in
 from cxr_lightning.imaging.dicom_frame_size import frame_size
 from cxr_lightning.imaging.dicom_inflate import read_elements
@@ -128,6 +128,7 @@ def _decode_pixels(dataset: "Dataset", path: Path | str, flags: list[QualityFlag
             reason = f"its header says {expected} pixels but the data has {frame[0]}x{frame[1]}"
             raise ImageRejectedError.from_reason(path, reason)
     check_decoder(dataset, path)
+    dataset.PhotometricInterpretation = code_string(dataset, "PhotometricInterpretation")  # in whatever case
     stored = pixel_array(dataset, index=0, correct_unused_bits=False)
     del dataset.PixelData  # it is as large as the array
     stored, bit_flags = mask_unused_bits(stored, dataset)

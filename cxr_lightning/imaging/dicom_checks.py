@@ -71,7 +71,7 @@ def check_chest_radiograph(dataset: "Dataset", path: Path | str, force: bool) ->
     modality = code_string(dataset, "Modality")
     parts = set(re.findall("[A-Z]+", code_string(dataset, "BodyPartExamined")))
     if modality not in _RADIOGRAPH_MODALITIES:
-        quoted = f" (Modality {modality})" if modality in _QUOTED_MODALITIES else ""
+        quoted = f" (Modality {modality})" if modality in _QUOTED_MODALITIES else " (by its Modality, (0008,0060))"
         reason = f"its header says that it is no radiograph{quoted}"
     elif frames > 1:
         reason = f"its header says that it has {frames:,} frames, not one"

@@ -9,6 +9,9 @@ _FIRST_GROUPS = frozenset({0x0002, 0x0004, 0x0008, 0x0010, 0x0018, 0x0020, 0x002
 LONG_VRS = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
 SHORT_VRS = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
 _META_GROUP, _LAST_GROUP = 0x0002, 0x7FE0
+_FIRST_PRIVATE_GROUP, _LAST_FIRST_GROUP = 0x0009, 0x0040
+_CHARACTER_SET = 0x00080005
+"""Tag of the element that files often begin with, and that may be empty."""
 _MAX_FIRST_LENGTH = 1 << 16
 """Maximum length of the first elements of a file without a preamble."""
 _CHECKED_ELEMENTS = 4
@@ -112,10 +115,17 @@ def _begins_with_elements(content: bytes, order: str) -> bool:
             break
         tag, size = _element(content[position : position + 12], order == "little", last) or (0, 0)
         group = tag >> 16
-        if tag <= last or group % 2 or group > _LAST_GROUP or (last < 0 and group not in _FIRST_GROUPS):
+        private = group % 2 == 1 and group < _FIRST_PRIVATE_GROUP
+        if tag <= last or private or group > _LAST_GROUP or (last < 0 and not _is_first_group(group, content[4:6])):
             return last >> 16 == _META_GROUP  # what follows the meta data may be deflated
         position, last = position + size, tag
     return last >= 0 and (position <= len(content) or content[4:6] in SHORT_VRS | LONG_VRS)
+
+
+def _is_first_group(group: int, kind: bytes) -> bool:
+    """Whether a file may begin with a group; with more of them where a value representation follows."""
+    explicit = kind in SHORT_VRS | LONG_VRS
+    return group in _FIRST_GROUPS or (explicit and _FIRST_PRIVATE_GROUP <= group <= _LAST_FIRST_GROUP)
 
 
 def _element(start: bytes, little: bool, last: int) -> tuple[int, int] | None:
@@ -135,4 +145,5 @@ def _element(start: bytes, little: bool, last: int) -> tuple[int, int] | None:
         return None
     length = number(start[4:8])
     possible = length == 4 if tag % (1 << 16) == 0 else 0 < length <= _MAX_FIRST_LENGTH
-    return (tag, 8 + length) if possible or (last >= 0 and not length) else None
+    empty = not length and (last >= 0 or tag == _CHARACTER_SET)
+    return (tag, 8 + length) if possible or empty else None

@@ -161,7 +161,7 @@ def check_required(dataset: "Dataset", path: Path | str) -> None:
     Raises:
         ImageRejectedError: If a value is missing or cannot be read; the message names its tag.
     """
-    for name in _REQUIRED:
+    for name in (*_REQUIRED, "PhotometricInterpretation"):
         if name not in dataset:
             reason = f"its DICOM data cannot be decoded: its header has no {tag_of(name)}"
             raise ImageRejectedError.from_reason(path, reason, "Export it again.")

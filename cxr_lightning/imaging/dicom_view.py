@@ -1,5 +1,6 @@
 """How a DICOM image was taken: its view position, and what its header says of its processing."""
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -27,9 +28,14 @@ def header_view_position(dataset: "Dataset") -> str:
     return next(iter(stated), "") or next(filter(None, described), "")
 
 
+_FOR_PROCESSING = frozenset(f"1.2.840.10008.5.1.4.1.1.{kind}.1" for kind in ("1.1", "1.2", "1.3"))
+"""SOP classes of unprocessed radiographs: digital X-ray, mammography and images within the mouth."""
+
+
 def processing_flags(dataset: "Dataset") -> list[QualityFlag]:
     """The flag of an image that the header states to be unprocessed."""
-    if " ".join(code_string(dataset, "PresentationIntentType").split()) != "FOR PROCESSING":
+    stated = re.sub("[^A-Z]+", " ", code_string(dataset, "PresentationIntentType")) == "FOR PROCESSING"
+    if not stated and str(dataset.get("SOPClassUID") or "") not in _FOR_PROCESSING:
         return []
     message = "its header says that it is for processing: raw values of the detector, not meant for display"
     return [QualityFlag("for_processing", message)]

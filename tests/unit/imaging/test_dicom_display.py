@@ -23,6 +23,7 @@ from pydicom.uid import (
 from cxr_lightning.imaging.bit_depth import unsigned_to_8_bits
 from cxr_lightning.imaging.decoded_image import DecodedImage, ImageRejectedError
 from cxr_lightning.imaging.dicom_cut_off import cut_off_in
+from cxr_lightning.imaging.dicom_signature import is_dicom
 from cxr_lightning.imaging.dicom_unused_bits import mask_unused_bits
 from cxr_lightning.imaging.reader import decode_image
 from cxr_lightning.phantom.reference_image import reference_image
@@ -459,3 +460,39 @@ def test_a_film_that_ends_between_two_elements_may_be_cut_off(name: str) -> None
         with pytest.raises(ImageRejectedError) as caught:
             image_of(whole[:kept])
         assert "its DICOM data has no pixels: it may be cut off. Get it again." in str(caught.value)
+
+
+def test_an_image_for_processing_is_known_by_its_class_too() -> None:
+    for tags in (
+        {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.1.1.1"},
+        {"PresentationIntentType": "FOR_PROCESSING"},
+        {"PresentationIntentType": "for  processing "},
+    ):
+        assert codes_of(image_of(content_of(dataset_of(FILM, 12, **tags)))) == ["for_processing"]
+    assert codes_of(image_of(content_of(dataset_of(FILM, 12, PresentationIntentType="FOR PRESENTATION")))) == []
+
+
+def test_the_photometric_interpretation_is_read_in_any_case_and_missed_by_name() -> None:
+    plain = image_of(content_of(dataset_of(FILM, 12)))
+    mixed = image_of(content_of(dataset_of(FILM, 12, PhotometricInterpretation="Monochrome2 ")))
+    np.testing.assert_array_equal(mixed.pixels, plain.pixels)
+    bare = dataset_of(FILM, 12)
+    del bare.PhotometricInterpretation
+    with pytest.raises(ImageRejectedError, match=r"has no PhotometricInterpretation \(0028,0004\)\. Export it again"):
+        image_of(content_of(bare))
+
+
+EXPLICIT = b"".join(struct.pack("<HH2sHH", 0x28, element, b"US", 2, 16) for element in (0x10, 0x11, 0x100))
+IMPLICIT = b"".join(struct.pack("<HHIH", 0x28, element, 2, 16) for element in (0x10, 0x11, 0x100))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        struct.pack("<HHI", 8, 5, 0) + struct.pack("<HHI", 8, 8, 16) + rb"ORIGINAL\PRIMARY" + IMPLICIT,
+        struct.pack("<HH2sH", 9, 0x10, b"LO", 4) + b"ACME" + EXPLICIT,
+        struct.pack("<HH2sH", 0x12, 0x40, b"LO", 4) + b"TRIA" + EXPLICIT,
+    ],
+)
+def test_a_file_without_preamble_is_known_by_any_first_element(content: bytes) -> None:
+    assert is_dicom(content)
