@@ -73,6 +73,8 @@ def is_dicom(head: bytes) -> bool:
     if head[PREAMBLE_BYTES : PREAMBLE_BYTES + 4] == b"DICM":
         return True
     start = 4 if head.startswith(b"DICM") else 0
+    if b"\0" not in head[start : start + 4]:
+        return False  # one byte of the first group's number is zero
     return any(_begins_with_elements(head[start:], order) for order in ("little", "big"))
 
 

@@ -42,7 +42,10 @@ _PATTERNS = {
     "program": rb"\x7fELF|MZ(?=.{0,62}\0).{62}|\xca\xfe\xba\xbe|\xcf\xfa\xed\xfe|#!\s*/",
 }
 """Patterns of the first bytes; the first that fits counts."""
-_TEXT_CONTROLS = frozenset(b"\t\n\r\f\x1b")
+_ANY_PATTERN = re.compile(b"|".join(b"(?:%s)" % pattern for pattern in _PATTERNS.values()), re.DOTALL)
+"""All patterns in one: most files are texts, which fit none."""
+_COMPILED = {kind: re.compile(pattern, re.DOTALL) for kind, pattern in _PATTERNS.items()}
+_NO_TEXT = re.compile(rb"[\0-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 _HTML = r"(<!--.*?-->\s*|<\?xml[^>]*>\s*)*<(!doctype\s+html|html|head|body)[\s>]"
 _XML = r"<\?xml\s|(<!--.*?-->\s*)*<(!doctype\s|[a-z_][\w.:-]*(\s+[\w.:-]+\s*=\s*[\"'][^<]*|\s*/?)>)"
 _MIN_CUT = 250
@@ -61,9 +64,8 @@ def other_kind(head: bytes) -> str:
         >>> other_kind(b"PK\x03\x04..."), other_kind(b"Image Index,Finding Labels\n"), other_kind(b"%PDF-1.4")
         ('zip archive', 'CSV table', 'PDF document')
     """
-    found = (kind for kind, pattern in _PATTERNS.items() if re.match(pattern, head, re.DOTALL))
-    if kind := next(found, ""):
-        return kind
+    if _ANY_PATTERN.match(head):
+        return next(kind for kind, pattern in _COMPILED.items() if pattern.match(head))
     if len(head) >= 16 and not any(head):
         return "file of zero bytes"
     return _kind_of_text(text) if (text := _decoded(head)) else ""
@@ -86,7 +88,8 @@ def plural_kind(kind: str) -> str:
         >>> plural_kind("zip archive"), plural_kind("file of zero bytes"), plural_kind("CDA document in DICOM")
         ('zip archives', 'files of zero bytes', 'CDA documents in DICOM')
     """
-    noun, preposition, rest = kind.partition(" of ") if " of " in kind else kind.partition(" in ")
+    preposition = next((word for word in (" of ", " to ") if word in kind), " in ")
+    noun, preposition, rest = kind.partition(preposition)
     return f"{noun}s{preposition}{rest}"
 
 
@@ -94,7 +97,7 @@ def _decoded(head: bytes) -> str:
     """The bytes as text; empty if they are none."""
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return head[: len(head) // 2 * 2].decode("utf-16", "ignore").strip("\ufeff")
-    if any(byte < 32 and byte not in _TEXT_CONTROLS for byte in head):
+    if _NO_TEXT.search(head):
         return ""
     for end in range(len(head), max(0, len(head) - 4), -1):  # a character may be cut at the end
         try:
@@ -135,7 +138,9 @@ def _is_json(text: str) -> bool:
 
 def _separates(mark: str, lines: list[str]) -> bool:
     """Whether a mark separates columns: in all lines equally often, and not once before a blank as in prose."""
-    rows = [re.sub(r'"[^"]*"', "", line) for line in lines]
+    if not all(mark in line for line in lines):
+        return False
+    rows = [re.sub(r'"[^"]*"', "", line) if '"' in line else line for line in lines]
     counts = {row.count(mark) for row in rows}
     prose = mark != "\t" and counts == {1} and all(f"{mark} " in f"{row} " for row in rows)
     return bool(rows) and 0 not in counts and len(counts) == 1 and not prose

@@ -31,6 +31,7 @@ _SIGNATURES = {
     "PPM": rb"(P[1-6]|Pf|PyP)[\t-\r ]|P0CMYK|PyRGBA|PyCMYK",
 }
 """What the files of a format begin with by Pillow's readers, as a pattern."""
+_ANY_SIGNATURE = re.compile(b"|".join(b"(?:%s)" % pattern for pattern in _SIGNATURES.values()), re.DOTALL)
 IMAGE_FORMATS = tuple(_SIGNATURES)
 """Formats that are read beside DICOM; not all of Pillow's: for some (EPS) it starts another program on the content."""
 IMAGE_SUFFIXES = frozenset(
@@ -108,8 +109,9 @@ def image_format(head: bytes) -> str:
         >>> image_format(b"GIF89a..."), image_format(b"P5\n16 16 255"), image_format(b"Patient,Age")
         ('GIF', 'PPM', '')
     """
-    found = (name for name, pattern in _SIGNATURES.items() if re.match(pattern, head, re.DOTALL))
-    return next(found, "")
+    if not _ANY_SIGNATURE.match(head):
+        return ""
+    return next(name for name, pattern in _SIGNATURES.items() if re.match(pattern, head, re.DOTALL))
 
 
 def is_image(head: bytes) -> bool:

@@ -1,6 +1,7 @@
 """Which files a command line means."""
 
 import os
+import tracemalloc
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -211,8 +212,25 @@ def test_what_is_passed_over_is_counted_once_and_not_if_it_is_named(tree: Path) 
     assert describe_passed_over({}) == ""
 
 
-@given(st.lists(FILES, min_size=1, max_size=12))
-def test_no_file_of_a_folder_is_unaccounted_for(files: list[tuple[list[str], str, bytes]]) -> None:
+LINKS = st.tuples(
+    st.sampled_from(["", "sub", ".git"]), st.sampled_from(["link", ".link", "to.png"]), st.integers(0, 99)
+)
+
+
+def entries_of(root: Path) -> list[Path]:
+    """All files, and links to files and folders, that are met without following a link."""
+    found = (Path(place, name) for place, folders, files in os.walk(root) for name in (*folders, *files))
+    return [path for path in found if path.is_symlink() or not path.is_dir()]
+
+
+def is_hidden(path: Path, root: Path) -> bool:
+    return any(part[0] == "." for part in path.relative_to(root).parts)
+
+
+@given(st.lists(FILES, min_size=1, max_size=12), st.lists(LINKS, max_size=4), st.sampled_from(["", "/", "/**", " "]))
+def test_no_file_of_a_folder_is_unaccounted_for(
+    files: list[tuple[list[str], str, bytes]], links: list[tuple[str, str, int]], spelling: str
+) -> None:
     with TemporaryDirectory() as name:
         root = Path(name)
         (root / "first.png").touch()
@@ -220,12 +238,63 @@ def test_no_file_of_a_folder_is_unaccounted_for(files: list[tuple[list[str], str
             place = root.joinpath(*folders)
             place.mkdir(parents=True, exist_ok=True)
             (place / file).write_bytes(content)
-        found = find_images([name])
-        everything = [path for path in root.rglob("*") if path.is_file()]
-        assert len(found.paths) + sum(found.passed_over.values()) == len(everything)
-        hidden = [path for path in everything if any(part[0] == "." for part in path.relative_to(root).parts)]
-        assert found.passed_over.get("hidden file", 0) == len(hidden)
-        assert {*found.paths} <= {*everything} - {*hidden}
-        for path in {*everything} - {*hidden}:
-            if path.read_bytes() in IMAGES:
-                assert path in found.paths
+        os.mkfifo(root / "pipe")
+        targets = sorted(root.rglob("*"))
+        for folder, link, number in links:
+            (root / folder).mkdir(exist_ok=True)
+            if not os.path.lexists(root / folder / link):
+                (root / folder / link).symlink_to(targets[number % len(targets)])
+        found = find_images([name, name] if spelling == " " else [name + spelling])
+        everything = entries_of(root)
+        shown = [path for path in everything if not is_hidden(path, root)]
+        resolved = {path.resolve() for path in found.paths}
+        for path in shown:
+            if path.is_file() and path.read_bytes() in IMAGES:
+                assert path.resolve() in resolved
+        # Every folder is searched once, so each link to one is followed in its place, or counted. What is hidden is met
+        # twice if a link leads to it.
+        if not any(path.is_dir() and is_hidden(path.resolve(), root.resolve()) for path in shown):
+            assert len(found.paths) + sum(found.passed_over.values()) == len(everything)
+            hidden = [path for path in everything if path not in shown]
+            links_to_folders = [path for path in hidden if path.is_dir() and not is_hidden(path.parent, root)]
+            assert found.passed_over.get("hidden file", 0) == len(hidden) - len(links_to_folders)
+
+
+def test_links_to_folders_that_are_not_followed_are_counted(tree: Path) -> None:
+    before = find_images([str(tree)])
+    (tree / "to_hidden").symlink_to(tree / ".hidden")
+    (tree / "loop").symlink_to(tree)
+    (tree / "twice").symlink_to(tree / "sub")
+    (tree / ".also").symlink_to(tree / "sub")
+    (tree / ".hidden" / "inner").symlink_to(tree / "sub")
+    found = find_images([str(tree)])
+    assert {path.resolve() for path in before.paths} <= {path.resolve() for path in found.paths}
+    assert found.passed_over["link to a folder"] == 4  # `inner` too, which is met by `to_hidden`
+    assert found.passed_over["hidden file"] == before.passed_over["hidden file"] + 1
+
+
+def test_counting_keeps_no_paths(tmp_path: Path) -> None:
+    for number in range(2000):
+        (tmp_path / f"{number:0100}.txt").write_bytes(b"x")
+    (tmp_path / "a.png").touch()
+    find_images([str(tmp_path)])
+    tracemalloc.start()
+    try:
+        assert find_images([str(tmp_path)]).passed_over == {"text file": 2000}
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000  # names of one folder, which are sorted
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_file_that_may_not_be_read_may_be_an_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a.png", "b", "c.txt"):
+        (tmp_path / name).write_bytes(IMAGES[0])
+    errors = {"b": PermissionError(13, "denied"), "c.txt": OSError(5, "input/output error")}
+
+    def refuse(path: str) -> object:
+        raise errors[Path(path).name]
+
+    monkeypatch.setattr("cxr_lightning.inference.image_files.open_regular", refuse)
+    found = find_images([str(tmp_path)])
+    assert [path.name for path in found.paths] == ["a.png", "b"]
+    assert found.passed_over == {"unreadable file": 1}
