@@ -48,8 +48,8 @@ def test_prepare(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert main(arguments) == 1
     line = error_line(capsys)
     assert (
-        f"2 of 32 images cannot be read: '{root}/05.dcm': its header says that it is no radiograph (by its Modality, (0008,0060)); '"
-        in line
+        f"2 of 32 images cannot be read: '{root}/05.dcm': its header says that it is no radiograph (by its Modality, "
+        "(0008,0060)); '" in line
     )
     assert "if the header is wrong, set --force" in line
     (root / "07.dcm").write_bytes(content_of(dataset_of(255 - film(7), Modality="DX")))
