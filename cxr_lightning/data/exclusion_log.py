@@ -31,8 +31,9 @@ def log_exclusions(selected: SelectedImages, found: ImageCheck, access: ImageAcc
         names = table["image_id"][table["path"].isin(paths)].tolist()
         logger.warning("%s images cannot be used: %s; going on without them", f"{len(names):,}", preview(names))
     if found.flagged is not None:
-        without = "; going on without them" if access.on_flag == "skip" else ""
-        logger.warning("%s%s", found.flagged.summary, without)
+        skipped = access.on_flag == "skip"
+        level, without = (logging.WARNING, "; going on without them") if skipped else (logging.INFO, "")
+        logger.log(level, "%s%s", found.flagged.summary, without)
     if found.duplicates:
         dropped = f"dropped {len(found.duplicates)} images from the earlier split (data.drop_leaked)"
         logger.warning("%s; %s", describe_duplicates(found.duplicates), dropped)

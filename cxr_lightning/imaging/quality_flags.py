@@ -33,8 +33,11 @@ MAX_BLANK_DEVIATION = 4.0
 """Standard deviation of the pixels, of 255, below which an image is nearly blank."""
 MAX_LOW_CONTRAST_DEVIATION = 15.0
 """Standard deviation of the pixels, of 255, below which an image has low contrast."""
-MAX_SATURATED_FRACTION = 0.05
-"""Fraction of the middle's pixels at one end of the scale above which an image is saturated."""
+MAX_WHITE_FRACTION = 0.05
+"""Fraction of the middle's pixels at the bright end of the scale above which an image is saturated."""
+MAX_BLACK_FRACTION = 0.15
+"""The same of the dark end: air, as of a pneumothorax or in emphysema, is black in some films that are as they should
+be."""
 _END_LEVELS = 3
 """Number of gray levels at either end that count as the end: lossy compression moves values a little."""
 MIN_COLOR_FRACTION = 0.02
@@ -148,7 +151,7 @@ def _saturation_flags(pixels: NDArray[np.uint8]) -> list[QualityFlag]:
     middle = pixels[height // 5 : height - height // 5, width // 5 : width - width // 5]
     ends = (middle < _END_LEVELS, middle > 255 - _END_LEVELS)
     black, white = (np.count_nonzero(end) / middle.size for end in ends)  # in a fifth of the time of their means
-    if max(black, white) <= MAX_SATURATED_FRACTION:
+    if black <= MAX_BLACK_FRACTION and white <= MAX_WHITE_FRACTION:
         return []
     message = f"it is saturated: in its middle, {black:.0%} of the pixels are black and {white:.0%} are white"
     return [QualityFlag("saturated", message)]
