@@ -71,6 +71,7 @@ def listed(datamodule: ChestXRayDataModule, folder: Path) -> dict[str, str]:
 
 
 def test_flags_are_summed_up_in_one_line_and_the_images_stay(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     ready(root)
     assert "quality flags" not in caplog.text
     invert(root, 2, 9)
