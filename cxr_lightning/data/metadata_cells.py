@@ -45,11 +45,11 @@ _SEXES = {
     **dict.fromkeys(("o", "other", "x", "d", "divers", "diverse", "nonbinary"), "O"),
 }
 _SPLITS = {
-    **dict.fromkeys(("train", "training", "trn", "tr"), "train"),
+    **dict.fromkeys(("train", "training", "trn"), "train"),
     **dict.fromkeys(
         ("val", "valid", "validate", "validation", "vali", "dev", "devel", "development", "tune", "tuning"), "val"
     ),
-    **dict.fromkeys(("test", "testing", "tst", "te", "holdout", "heldout"), "test"),
+    **dict.fromkeys(("test", "testing", "tst", "holdout", "heldout"), "test"),
     **dict.fromkeys(
         ("trainval", "trainvalid", "trainvalidation", "trainandval", "trainandvalidation", "trainingvalidation"),
         "train_val",

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from collections.abc import Mapping
 
 _PLAIN_VALUE = re.compile(r"[A-Za-z0-9_./+%@-]+")
 """Values that Hydra takes without quotes."""
@@ -29,18 +30,24 @@ def hydra_value(value: object) -> str:
     """A plain value as Hydra's grammar has it: what Hydra then reads equals it.
 
     Args:
-        value: A text, a number, a bool, None, or a list of these.
+        value: A text, a number, a bool, None, or a list of these, or a mapping of texts to these.
 
     Example:
         >>> print(hydra_value(["PA", "a b", "1", 1, True, None]))
         [PA,"a b","1",1,true,null]
     """
+    if isinstance(value, Mapping):
+        return f"{{{','.join(f'{_escape_key(str(key))}:{hydra_value(one)}' for key, one in value.items())}}}"
     if isinstance(value, list | tuple):
         return f"[{','.join(map(hydra_value, value))}]"
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
     text = str(value)
     return text if not isinstance(value, str) or _is_plain(text) else _quote(text)
+
+
+def _escape_key(text: str) -> str:
+    return re.sub(r"([\\()\[\]{}:=,\t])", r"\\\1", text)
 
 
 def override_key(override: str) -> str:

@@ -87,8 +87,10 @@ def test_a_remedy_of_evaluate_keeps_what_the_checkpoint_records(
 ) -> None:
     (root / "07.dcm").write_bytes(content_of(dataset_of(255 - film(7), Modality="DX")))
     (root / "08.dcm").write_bytes(b"")
-    policies = ("data.force=true", "data.on_flag=skip", "data.on_bad_image=skip")
-    code, folder = run(*SETTINGS, f"data.root={root}", *policies)
+    table = (root / "labels.csv").read_text().replace("path,patient,A", "path,patient,Other A")
+    (root / "labels.csv").write_text(table.replace("01.dcm,p1,1", "01.dcm,p1,-1"))
+    policies = ("data.force=true", "data.on_flag=skip", "data.on_bad_image=skip", "data.uncertain=ones")
+    code, folder = run(*SETTINGS, f"data.root={root}", "data.label_map={Other A: A}", *policies)
     assert code == 0
     left_out = (folder / "left_out.csv").read_text().splitlines()
     assert [line.partition(",")[0] for line in left_out] == ["image_id", "08.dcm", "07.dcm"]

@@ -159,7 +159,7 @@ def test_a_sex_is_read_in_many_spellings(text: str, sex: str) -> None:
 @pytest.mark.parametrize(
     ("split", "texts"),
     [
-        ("train", "train Train TRAINING trn train_set Training-Set tr"),
+        ("train", "train Train TRAINING trn train_set Training-Set"),
         ("val", "val VALIDATE valid Validation dev development tune val_split"),
         ("test", "test TESTING Test_set holdout held-out"),
         ("train_val", "train_val trainval train-val TRAIN+VAL train/validation"),

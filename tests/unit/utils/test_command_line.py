@@ -6,7 +6,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from cxr_lightning.utils.command_line import pasteable_override
+from cxr_lightning.utils.command_line import hydra_value, pasteable_override
 
 PLAIN = ("/runs/2024-01-01_12-00/last.ckpt", "best.ckpt", "../a+b/c@d%e.ckpt", "-x", "on")
 SPECIAL = (
@@ -42,3 +42,17 @@ def test_a_shell_and_hydra_read_what_was_meant(text: str) -> None:
     done = subprocess.run(["sh", "-c", f"printf %s {pasted}"], capture_output=True, check=True)
     assert read_by_hydra(done.stdout.decode()) == text
     assert (pasted == f"group.key={text}") == (text in PLAIN)
+
+
+@pytest.mark.parametrize(
+    "mapping",
+    [
+        {"Pleural Effusion": "Effusion"},
+        {"A": "a b", "B": "true"},
+        {"Frontal/Lateral": "x"},
+        {"a,b": "1", "c:d": None},
+        {"(x)": "y", "e=f": "[z]"},
+    ],
+)
+def test_a_mapping_is_what_hydra_reads(mapping: dict[str, object]) -> None:
+    assert read_by_hydra(f"key={hydra_value(mapping)}") == mapping
