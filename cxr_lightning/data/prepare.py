@@ -4,7 +4,7 @@ from pathlib import Path
 
 from cxr_lightning.data.cache import CacheSpec, PreparedImages, prepare_images
 from cxr_lightning.data.datasets.base import DatasetLayout
-from cxr_lightning.imaging.reader import BadImagePolicy
+from cxr_lightning.imaging.reader import BadImagePolicy, RejectedImagesError
 
 
 def prepare_listed_images(
@@ -16,7 +16,7 @@ def prepare_listed_images(
     workers: int | None = None,
     verify: bool = False,
 ) -> tuple[PreparedImages, int]:
-    """Decode and resize the images that a data set lists; needs no labels.
+    """Decode and resize the images that a data set lists; needs no labels. Messages name the options of `cxr prepare`.
 
     Args:
         layout: Layout of the data set.
@@ -37,7 +37,10 @@ def prepare_listed_images(
     found = paths.dropna()
     if found.empty:
         raise FileNotFoundError(f"Expected the listed images below '{spec.root}' but none is there. Unpack them.")
-    prepared = prepare_images(
-        spec.files(found), spec, cache_dir, on_bad_image=on_bad_image, workers=workers, verify=verify
-    )
+    try:
+        prepared = prepare_images(
+            spec.files(found), spec, cache_dir, on_bad_image=on_bad_image, workers=workers, verify=verify
+        )
+    except RejectedImagesError as error:  # which names the setting of a run
+        raise RejectedImagesError(error.rejections, error.total, error.listed_in, "--on-bad-image skip") from error
     return prepared, len(paths) - len(found)
