@@ -142,7 +142,11 @@ CASES: dict[str, tuple[Spoil, list[str], list[str]]] = {
     "box file: cut": (replace_text(BOXES, ",128.0,64.0", ""), [], [BOXES, "line 2"]),
     "list: an image twice": (append("test_list.txt", "00000016_001.png\n"), [], ["test_list.txt", "once"]),
     "list: in both": (append("test_list.txt", "00000001_000.png\n"), [], ["share", "00000001_000.png"]),
-    "list: web page": (write("test_list.txt", b"<html>\n"), [], ["test_list.txt", "web page. Download the file itself"]),
+    "list: web page": (
+        write("test_list.txt", b"<html>\n"),
+        [],
+        ["test_list.txt", "web page. Download the file itself"],
+    ),
     "list: binary": (write("test_list.txt", bytes(range(256))), [], ["test_list.txt", "UTF-8"]),
     "table: another encoding": (write(LABELS, b"Image Index,\xff\xfe\n"), [], [LABELS, "UTF-8"]),
     "table: empty": (write(LABELS, b""), [], [LABELS, "first line"]),
