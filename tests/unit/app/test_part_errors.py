@@ -46,7 +46,7 @@ def test_an_error_names_the_key_unless_it_may_be_a_bug(
     [
         ("`b` should be above 0, got a", {"a": 1, "b": 2, "c": 3}, r"Correct `n.b` \(2\) or `n.a` \(1\)\.$"),
         ("No supported gpu backend found!", {"kind": "gpu", "other": "backends"}, r"Correct `n.kind` \(gpu\)\.$"),
-        ("'minuts' is an invalid keyword", {"time": {"minuts": 1}}, r"Correct `n.time` \({'minuts': 1}\)\.$"),
+        ("'minuts' is an invalid keyword", {"time": {"minuts": 1}}, r"Correct `n.time` \(\{minuts:1\}\)\.$"),
         ("got 2 of 1.5", {"x": 1, "y": 5, "z": [2, None]}, r"Correct `n.z` \(\[2,null\]\)\.$"),
         ("True of 0 and 1", {"_target_": "of", "x": 0, "y": True, "z": ""}, r"Correct `n`\.$"),
         ("rates differ", {"rate": 0.1}, r"Correct `n`\.$"),

@@ -160,11 +160,15 @@ def test_flags_need_the_cache(root: Path, policy: str) -> None:
         module(root, on_flag="drop")
 
 
-def test_without_the_cache_nothing_is_said_of_flags(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_without_the_cache_it_is_said_that_flags_are_not_looked_for(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
     invert(root, 2)
     shutil.copy(root / "00.png", root / "13.png")
     assert len(names_of(ready(root, cache=False, cache_dir=None))) == COUNT
-    assert "quality flags" not in caplog.text
+    assert "have quality flags" not in caplog.text
+    assert "without prepared images, quality flags and equal images are not looked for" in caplog.text
 
 
 def test_one_picture_in_two_splits_is_a_leak(root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
