@@ -13,7 +13,7 @@ CASES: dict[str, tuple[Sequence[str], Sequence[str]]] = {
     "strategy": (["trainer.strategy=dpp"], ["`trainer.strategy`", "Did you mean 'ddp'?"]),
     "devices": (["trainer.devices=x"], ["CPUAccelerator", "Correct `trainer.devices` (x)."]),
     "time": (["+trainer.max_time=nonsense"], ["DD:HH:MM:SS", "Correct `trainer.max_time` (nonsense)."]),
-    "part of a time": (["+trainer.max_time={minuts: 1}"], ["Correct `trainer.max_time` ({'minuts': 1})."]),
+    "part of a time": (["+trainer.max_time={minuts: 1}"], ["Correct `trainer.max_time` ({minuts:1})."]),
     "words": (
         [
             "trainer.accelerator=GPU",
