@@ -21,7 +21,7 @@ from cxr_lightning.utils.regular_files import check_file_size, open_regular
 MAX_TABLE_BYTES = 1 << 29
 MAX_LINE_CHARACTERS = 4_000_000
 MAX_COLUMNS, MAX_ROWS, MAX_CELLS = 5_000, 1_000_000, 20_000_000
-DELIMITERS = (",", ";", "\t", "|")
+_DELIMITERS = (",", ";", "\t", "|")
 """Characters between cells that are recognized without a line that names them."""
 _SEPARATOR_LINE = re.compile(r'"?sep=([^"\r\n])"?\s*', re.IGNORECASE)
 """First line with which spreadsheets name the character between cells."""
@@ -46,7 +46,7 @@ def csv_rows(path: Path, columns: Collection[str] | None = ()) -> Iterator[tuple
     gives the most of the columns.
 
     Args:
-        path: A UTF-8 file, or one in UTF-16 with a mark of that; as it is or compressed by gzip.
+        path: A file in UTF-8, UTF-16 or, with a mark of that, UTF-32; as it is or compressed by gzip.
         columns: Names of columns that the first row may have; None for a list, whose cells commas alone separate.
 
     Raises:
@@ -108,7 +108,7 @@ def _best_delimiter(line: str, columns: Collection[str]) -> str:
             return 0, 0
         return len({cell.strip() for cell in cells}.intersection(columns)), len(cells)
 
-    return max(DELIMITERS, key=score)
+    return max(_DELIMITERS, key=score)
 
 
 def table_digests(files: Mapping[str, Path]) -> dict[str, str]:

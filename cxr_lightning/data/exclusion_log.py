@@ -22,8 +22,7 @@ def log_exclusions(selected: SelectedImages, found: ImageCheck, access: ImageAcc
         access: Access to the images.
     """
     if leaked := selected.manifest.leaked:
-        dropped = f"dropped {len(leaked)} images from the earlier split (data.drop_leaked)"
-        logger.warning("%s; %s", describe_leak(selected), dropped)
+        logger.warning("%s; %s", describe_leak(selected), _dropped(len(leaked)))
     if selected.missing:
         logger.warning("%s; going on without them", describe_missing(selected))
     if found.rejected is not None:
@@ -35,8 +34,7 @@ def log_exclusions(selected: SelectedImages, found: ImageCheck, access: ImageAcc
         level, without = (logging.WARNING, "; going on without them") if skipped else (logging.INFO, "")
         logger.log(level, "%s%s", found.flagged.summary, without)
     if found.duplicates:
-        dropped = f"dropped {len(found.duplicates)} images from the earlier split (data.drop_leaked)"
-        logger.warning("%s; %s", describe_duplicates(found.duplicates), dropped)
+        logger.warning("%s; %s", describe_duplicates(found.duplicates), _dropped(len(found.duplicates)))
     if access.cache_dir is None:
         logger.info("without prepared images, quality flags and equal images are not looked for")
     if groups := duplicates_within_splits(found.usable.table, access.equal_images()):
@@ -45,3 +43,7 @@ def log_exclusions(selected: SelectedImages, found: ImageCheck, access: ImageAcc
         if count > 1:
             again = f"{count:,} images have the same pixels as another of their split"
         logger.info("%s: %s", again, preview([" = ".join(group) for group in groups]))
+
+
+def _dropped(count: int) -> str:
+    return f"dropped {count} images from the earlier split (data.drop_leaked)"

@@ -1,5 +1,6 @@
 """Columns that state patients, ages, sexes and view positions: what is read, and what is said of the rest."""
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,8 +16,6 @@ from cxr_lightning.imaging.view_positions import parse_view_position
 
 _MIN_KNOWN_FRACTION = 0.5
 """Fraction of the rows with a value below which a column is remarked upon."""
-
-
 _SCIENTIFIC = re.compile(r"[0-9](?:[.,][0-9]+)?[eE]\+?[0-9]+")
 """A number as spreadsheets show it that is too long for a cell."""
 _MAX_LETTERS = 64
@@ -65,7 +64,7 @@ def _is_view(text: str) -> bool:
 
 
 def _is_age(text: str) -> bool:
-    return parse_age(text) == parse_age(text)
+    return not math.isnan(parse_age(text))
 
 
 METADATA_READERS = MappingProxyType(
