@@ -2,10 +2,9 @@
 
     uv run -m benchmarks.full_size --folder FOLDER [--batches 100] [OVERRIDES of train.py ...]
 
-It takes about 6 GB in FOLDER at 224 px. The image files are small and few (many names for 64 of them), so the time to
-prepare them is not that of real ones; everything after that is as with real ones. It prints the seconds of each step
-and epoch, and the peak of the process's private memory (RssAnon, which excludes the page cache), beside a run on 1,000
-images.
+It takes about 7 GB in FOLDER at 224 px. The image files are small, so the time to prepare them is not that of real
+ones; everything after that is as with real ones. It prints the seconds of each step and epoch, and the peak of the
+process's private memory (RssAnon, which excludes the page cache), beside a run on 1,000 images.
 """
 
 import argparse

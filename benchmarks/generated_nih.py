@@ -1,6 +1,5 @@
-"""Generated data sets in NIH's layout and size that need little disk space: many file names for few random images."""
+"""Generated data sets in NIH's layout and size that need little disk space: small random images, no two alike."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,6 @@ LABEL_TABLE_HEADER = (
     "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,"
     "OriginalImage[Width,Height],OriginalImagePixelSpacing[x,y]"
 )
-_NUM_FILES = 64
 _IMAGES_PER_PATIENT = 4
 
 
@@ -36,14 +34,12 @@ def generate_nih_set(folder: Path, images: tuple[int, int] = OFFICIAL_COUNTS, *,
     unfinished = folder.with_name(f"{folder.name}.tmp")
     (unfinished / "images").mkdir(parents=True)
     generator = np.random.default_rng(seed)
-    sources = [unfinished / f"{number}.png" for number in range(_NUM_FILES)]
-    for source in sources:
-        Image.fromarray(generator.integers(0, 256, (side, side), dtype=np.uint8)).save(source)
     names, rows = [], []
     for number in range(sum(images)):
         patient, visit = divmod(number, _IMAGES_PER_PATIENT)
         names.append(f"{patient + 1:08d}_{visit:03d}.png")
-        os.link(sources[number % _NUM_FILES], unfinished / "images" / names[-1])
+        pixels = generator.integers(0, 256, (side, side), dtype=np.uint8)
+        Image.fromarray(pixels).save(unfinished / "images" / names[-1], compress_level=1)
         findings = [label for label, drawn in zip(NIH_LABELS, generator.random(14), strict=True) if drawn < 0.06]
         text = "|".join(findings) or "No Finding"
         rows.append(f"{names[-1]},{text},{visit},{patient + 1},50,M,PA,{side},{side},0.14,0.14")
@@ -53,7 +49,5 @@ def generate_nih_set(folder: Path, images: tuple[int, int] = OFFICIAL_COUNTS, *,
     for name, count in zip(SPLIT_LISTS.values(), images, strict=True):
         (unfinished / name).write_text("\n".join(names[start : start + count]) + "\n")
         start += count
-    for source in sources:
-        source.unlink()
     unfinished.rename(folder)
     return folder
