@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
+from cxr_lightning.explain.heatmap_pictures import heatmap_picture, png_bytes
 from cxr_lightning.metrics.bootstrap import Estimate
 from cxr_lightning.utils.coordinates import FractionalBox
 
@@ -42,6 +44,14 @@ class Overlay:
     def empty(self) -> bool:
         """Whether the heat map has no positive evidence."""
         return not bool((self.heatmap > 0).any())
+
+    @property
+    def picture(self) -> Image.Image:
+        """The image with its heat map over it, in RGB."""
+        return heatmap_picture(self.image, self.heatmap)
+
+    def _repr_png_(self) -> bytes:
+        return png_bytes(self.picture)
 
 
 @dataclass(frozen=True)

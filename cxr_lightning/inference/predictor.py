@@ -1,20 +1,21 @@
-"""A trained model that predicts image files."""
+"""A trained model that predicts images."""
 
 import math
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_lightning.imaging.decoded_image import ImageRejectedError, QualityFlag
-from cxr_lightning.imaging.quality_flags import find_quality_flags
-from cxr_lightning.imaging.reader import read_image, resize
+from cxr_lightning.explain.results import Overlay
+from cxr_lightning.imaging.image_sources import check_source, is_source
 from cxr_lightning.inference.backend import Backend, load_backend
-from cxr_lightning.inference.results import Finding, Result
+from cxr_lightning.inference.decoded_inputs import DecodedInput, InputDecoder
+from cxr_lightning.inference.named_sources import several_sources
+from cxr_lightning.inference.result_overlays import check_findings, explain_result
+from cxr_lightning.inference.results import Finding, Result, Results
 from cxr_lightning.metrics.ranking import FloatArray
 from cxr_lightning.models.postprocess import PostProcessing, read_postprocessing
 from cxr_lightning.models.untrained import untrained_columns, without_untrained
@@ -23,25 +24,16 @@ from cxr_lightning.utils.latest_model import model_file
 from cxr_lightning.utils.paths import refuse_url
 
 if TYPE_CHECKING:  # torch is needed for a checkpoint only
+    from cxr_lightning.imaging.image_sources import ImageSource
     from cxr_lightning.models.classifier import ChestXRayClassifier
 
 BATCH_SIZE = 16
 ResultWithPixels = tuple[Result, NDArray[np.uint8] | None]
-"""A result, and the network's input, ``(S, S)`` uint8; None for a rejected file."""
-
-
-@dataclass(frozen=True)
-class _DecodedFile:
-    """One file, decoded or rejected."""
-
-    path: Path
-    pixels: NDArray[np.uint8] | None = None
-    flags: tuple[QualityFlag, ...] = ()
-    rejection: ImageRejectedError | None = None
+"""A result, and the network's input, ``(S, S)`` uint8; None for a rejected image."""
 
 
 class Predictor:
-    """A trained model for image files; not for clinical use.
+    """A trained model for images; not for clinical use.
 
     Args:
         backend: Computes the probabilities.
@@ -95,64 +87,116 @@ class Predictor:
         """Whether the model was trained on synthetic images."""
         return bool(self.backend.metadata.get("data", {}).get("synthetic"))
 
-    def predict(self, paths: str | Path | Sequence[str | Path], *, force: bool = False) -> list[Result]:
-        """Predict image files.
+    def predict(
+        self,
+        images: "ImageSource | Iterable[ImageSource]",
+        *,
+        value_range: Sequence[float] | None = None,
+        force: bool = False,
+    ) -> Results:
+        """Predict one or several images: files, or images in memory.
+
+        The same picture has the same probabilities in every kind of input. With each result the network's input is
+        kept; :meth:`predict_each` keeps nothing.
 
         Args:
-            paths: One or several, in any format that :func:`cxr_lightning.imaging.reader.read_image` reads.
+            images: A path, a file's bytes, a binary file object, an array of NumPy, an image of Pillow or a dataset of
+                pydicom; or several of any kinds in a list or another iterable. An array is one image, ``(H, W)``, or
+                ``(H, W, C)`` with 1, 3 or 4 channels: uint8, uint16, or float with ``value_range``.
+            value_range: Values of black and white in the arrays, such as ``(0, 1)``; needed for float arrays.
             force: Go on with DICOM files that are no chest radiographs by their headers.
 
         Returns:
-            One result per file, in order; a file that is no usable image is ``rejected``, with the reason.
+            One result per image, in order; what is no usable image is ``rejected``, with the reason.
+
+        Raises:
+            ValueError: If an input is of another type, shape or dtype, or a value is outside of the range.
 
         Example:
             >>> from cxr_lightning import load_model
             >>> load_model("best.ckpt").predict("x.png")[0].probabilities  # doctest: +SKIP
             {'Atelectasis': 0.08, 'Cardiomegaly': 0.02, ...}
         """
-        several = [paths] if isinstance(paths, str | Path) else paths
-        return list(self.predict_each([Path(path) for path in several], force=force))
+        alone = is_source(images)
+        results = self._predict(several_sources(images), force=force, value_range=value_range, alone=alone)
+        return Results(replace(result, image=pixels) for result, pixels in results)
+
+    def explain(
+        self,
+        image: "ImageSource",
+        labels: Sequence[str] | None = None,
+        *,
+        value_range: Sequence[float] | None = None,
+        force: bool = False,
+    ) -> tuple[Overlay, ...]:
+        """Compute the heat maps of one image: where the network found its evidence.
+
+        Args:
+            image: As in :meth:`predict`.
+            labels: Findings; None for the up to three most probable ones that reach their operating points, or else
+                the most probable one.
+            value_range: As in :meth:`predict`.
+            force: As in :meth:`predict`.
+
+        Returns:
+            An overlay per finding: the network's input, the heat map as an array, and both as a picture, which a
+            notebook shows.
+
+        Raises:
+            ValueError: If a finding is unknown or was not trained, the input is not as expected or no usable image, or
+                the model has no heat maps.
+        """
+        check_findings(labels, self.labels, self.backend.metadata)
+        check_source(image, "image 1")
+        ((result, pixels),) = self._predict([image], force=force, value_range=value_range, alone=True)
+        if pixels is None:
+            flag = result.flags[0]
+            raise ValueError(f"Expected an image in '{result.name}' but {flag.message}")
+        return explain_result(self.backend, replace(result, image=pixels), labels)
 
     def predict_each(
-        self, paths: Sequence[Path], *, force: bool = False, batch_size: int = BATCH_SIZE
+        self,
+        images: "Iterable[ImageSource]",
+        *,
+        value_range: Sequence[float] | None = None,
+        force: bool = False,
+        batch_size: int = BATCH_SIZE,
     ) -> Iterator[Result]:
         """Like :meth:`predict`, a result at a time; no more than two batches of images are in memory."""
-        return (result for result, _ in self.predict_with_pixels(paths, force=force, batch_size=batch_size))
+        results = self._predict(images, force=force, value_range=value_range, batch_size=batch_size)
+        return (result for result, _ in results)
 
     def predict_with_pixels(
-        self, paths: Sequence[Path], *, force: bool = False, batch_size: int = BATCH_SIZE
+        self, paths: Iterable[Path], *, force: bool = False, batch_size: int = BATCH_SIZE
     ) -> Iterator[ResultWithPixels]:
         """Like :meth:`predict_each`, with the network's input, ``(S, S)`` uint8; None for a rejected file."""
-        batches = [paths[start : start + batch_size] for start in range(0, len(paths), batch_size)]
-        with ThreadPoolExecutor(max_workers=1) as pool:
+        return self._predict(paths, force=force, batch_size=batch_size)
 
-            def read(batch: Sequence[Path]) -> list[_DecodedFile]:
-                return [self._read(path, force) for path in batch]
+    def _predict(
+        self,
+        images: "Iterable[ImageSource]",
+        *,
+        force: bool,
+        value_range: Sequence[float] | None = None,
+        alone: bool = False,
+        batch_size: int = BATCH_SIZE,
+    ) -> Iterator[ResultWithPixels]:
+        decoder = InputDecoder(self.backend.image_size, self.backend.interpolation, value_range, force, alone)
+        for inputs in decoder.batches(images, batch_size):
+            yield from self._results(inputs)
 
-            following = pool.submit(read, batches[0]) if batches else None
-            for number in range(len(batches)):
-                assert following is not None
-                inputs = following.result()
-                following = pool.submit(read, batches[number + 1]) if number + 1 < len(batches) else None
-                yield from self._results(inputs)
-
-    def _read(self, path: Path, force: bool) -> _DecodedFile:
-        try:
-            image = read_image(path, force=force)
-        except ImageRejectedError as error:
-            return _DecodedFile(path, rejection=error)
-        flags = tuple(find_quality_flags(image, self.backend.image_size))
-        return _DecodedFile(path, resize(image.pixels, self.backend.image_size, self.backend.interpolation), flags)
-
-    def _results(self, inputs: Sequence[_DecodedFile]) -> Iterator[ResultWithPixels]:
-        pixels = [file.pixels for file in inputs if file.pixels is not None]
+    def _results(self, inputs: Sequence[DecodedInput]) -> Iterator[ResultWithPixels]:
+        pixels = [one.pixels for one in inputs if one.pixels is not None]
         raw, calibrated = self._probabilities(pixels)
         rows = iter(zip(raw, calibrated, strict=True))
-        for file in inputs:
-            if file.rejection is not None:
-                yield Result.of_rejection(file.path, file.rejection), None
+        for one in inputs:
+            _, name, path = one.source
+            if one.rejection is not None:
+                yield Result.of_rejection(path, one.rejection, name), None
             else:
-                yield Result(file.path, file.flags, self._findings(*next(rows))), file.pixels
+                findings = self._findings(*next(rows))
+                result = Result(path, one.flags, findings, False, name, self.operating_point, self.synthetic)
+                yield result, one.pixels
 
     def _probabilities(self, pixels: Sequence[NDArray[np.uint8]]) -> tuple[FloatArray, FloatArray]:
         """Raw and calibrated, ``(B, C)``; NaN where the model was not trained, or carries no calibration."""

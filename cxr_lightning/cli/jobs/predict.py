@@ -136,7 +136,7 @@ def _predict(
             elif len(shown) < _MAX_OVERVIEW_LINES:
                 shown.append(result)
             for flag in result.flags:
-                say_error(f"{result.status}: {result.path}: {flag.message} [{flag.code}]")
+                say_error(f"{result.status}: {result.name}: {flag.message} [{flag.code}]")
             if heatmaps is not None and pixels is not None:
                 failures += not _try_to_draw(heatmaps, model, result, pixels)
             advance()
@@ -190,7 +190,7 @@ def _try_to_draw(folder: Path, model: Predictor, result: Result, pixels: NDArray
     try:
         _draw(folder, model, result, pixels)
     except (ValueError, OSError, MemoryError, RuntimeError) as error:  # the last is torch's, also without memory
-        say_error(f"no heat map: {result.path}: {message_of(error)}")
+        say_error(f"no heat map: {result.name}: {message_of(error)}")
         return False
     return True
 
@@ -199,7 +199,7 @@ def _draw(folder: Path, model: Predictor, result: Result, pixels: NDArray[np.uin
     folder.mkdir(exist_ok=True)
     title = model_title(model.synthetic)
     names = _heatmap_names(result, model.labels)
-    overlays = explain_image(model.classifier.network, model.labels, result.path.name, pixels, list(names))
+    overlays = explain_image(model.classifier.network, model.labels, Path(result.name).name, pixels, list(names))
     for overlay, name in zip(overlays, names.values(), strict=True):
         write_overlay(overlay, folder / name, title)
 
@@ -209,7 +209,7 @@ def _heatmap_names(result: Result, all_labels: Sequence[str]) -> dict[str, str]:
     highest = () if result.most_probable is None else (result.most_probable,)
     labels = [finding.label for finding in (result.above or highest)[:_MAX_HEATMAPS]]
     # Files with the same name in two folders are different images.
-    names = heatmap_file_names(result.path.stem, all_labels, path=str(result.path))
+    names = heatmap_file_names(Path(result.name).stem, all_labels, path=result.name)
     return {label: names[label] for label in labels}
 
 
