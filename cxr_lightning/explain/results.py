@@ -1,7 +1,7 @@
 """Results of explaining a network: overlays, localization scores and sanity checks, as frozen dataclasses."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,8 +34,8 @@ class Overlay:
     image_id: str
     label: str
     kind: str
-    image: NDArray[np.uint8]
-    heatmap: NDArray[np.float32]
+    image: NDArray[np.uint8] = field(repr=False)
+    heatmap: NDArray[np.float32] = field(repr=False)
     probability: float
     target: float
     boxes: tuple[FractionalBox, ...] = ()

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_lightning.explain.results import Overlay
 from cxr_lightning.imaging.image_sources import check_source, is_source
 from cxr_lightning.inference.backend import Backend, load_backend
 from cxr_lightning.inference.decoded_inputs import DecodedInput, InputDecoder
 from cxr_lightning.inference.named_sources import several_sources
-from cxr_lightning.inference.result_overlays import check_findings, explain_result
+from cxr_lightning.inference.result_overlays import Overlays, check_findings, explain_result
 from cxr_lightning.inference.results import Finding, Result, Results
 from cxr_lightning.metrics.ranking import FloatArray
 from cxr_lightning.models.postprocess import PostProcessing, read_postprocessing
@@ -128,7 +127,7 @@ class Predictor:
         *,
         value_range: Sequence[float] | None = None,
         force: bool = False,
-    ) -> tuple[Overlay, ...]:
+    ) -> Overlays:
         """Compute the heat maps of one image: where the network found its evidence.
 
         Args:

@@ -12,6 +12,7 @@ from cxr_lightning.explain.heatmap_pictures import png_bytes
 from cxr_lightning.utils.html_text import format_probability, html_text, png_url
 
 if TYPE_CHECKING:
+    from cxr_lightning.explain.results import Overlay
     from cxr_lightning.inference.results import Finding, Result
 
 MAX_SHOWN = 10
@@ -20,10 +21,13 @@ _MAX_SIDE = 320
 """Side of the shown image in pixels."""
 _WARNING = "Not for clinical use."
 _ORANGE, _RULE = "#c9661e", "rgba(128, 128, 128, 0.35)"
-_BOX = f"margin: 0.4em 0 1em; max-width: 60em; border-top: 2px solid {_RULE}; padding-top: 0.4em"
+_BOX = (
+    f"margin: 0.4em 0 1em; max-width: 70em; border-top: 2px solid {_RULE}; padding-top: 0.4em; overflow-wrap: anywhere"
+)
 _ROW = "display: flex; flex-wrap: wrap; gap: 0.4em 1.4em; align-items: flex-start"
 _IMAGE = "width: 15em; max-width: 100%; background: #000; margin: 0.4em 0"
-_CELL = f"padding: 0.15em 0.7em; border: 0; border-bottom: 1px solid {_RULE}; background: none; color: inherit"
+_TABLE = "border-collapse: collapse; margin: 0.2em 0; color: inherit; font-size: 0.95em"
+_CELL = f"padding: 0.1em 0.6em; border: 0; border-bottom: 1px solid {_RULE}; background: none; color: inherit"
 _COLUMNS = ("finding", "probability", "calibrated", "operating point", "")
 
 
@@ -48,23 +52,43 @@ def result_html(result: "Result") -> str:
     title = f"<strong>{html_text(result.name)}</strong>: {result.status}"
     flags = "".join(f"<li>{html_text(flag.message)} [{html_text(flag.code)}]</li>" for flag in result.flags)
     reasons = f'<ul style="margin: 0.2em 0; color: {_ORANGE}">{flags}</ul>' if flags else ""
-    body = "" if result.rejected else f'<div style="{_ROW}">{_image(result)}{_table(result)}</div>'
-    return f'<div style="{_BOX}"><div>{_banner(result)}{title}</div>{reasons}{body}<div>{_caption(result)}</div></div>'
+    body = "" if result.rejected else f'<div style="{_ROW}">{_image(result)}{_table(result)}</div>{_caption(result)}'
+    return f'<div style="{_BOX}">{_banner(result.synthetic)}<div>{title}</div>{reasons}{body}</div>'
 
 
-def _banner(result: "Result") -> str:
-    if not result.synthetic:
-        return ""
-    return f'<div style="color: {_ORANGE}; font-weight: bold">TRAINED ON SYNTHETIC DATA</div>'
+def overlays_html(overlays: "Sequence[Overlay]", *, synthetic: bool) -> str:
+    """Heat maps over their image, each below its finding.
+
+    Args:
+        overlays: The heat maps.
+        synthetic: Whether the model was trained on synthetic images.
+    """
+    banner = _banner(synthetic)
+    return f'<div style="{_BOX}">{banner}<div style="{_ROW}">{"".join(map(_panel, overlays))}</div>{_WARNING}</div>'
+
+
+def _panel(overlay: "Overlay") -> str:
+    empty = "<div>no positive evidence</div>" if overlay.empty else ""
+    title = f"<strong>{html_text(overlay.label)}</strong> {format_probability(overlay.probability)}"
+    alternative = f"Heat map of {html_text(overlay.label)} over {html_text(overlay.image_id)}"
+    return f"<div><div>{title}</div>{_img(overlay.picture, alternative)}{empty}</div>"
+
+
+def _banner(synthetic: bool) -> str:
+    title = "TRAINED ON SYNTHETIC DATA"
+    return f'<div style="color: {_ORANGE}; font-weight: bold">{title}</div>' if synthetic else ""
 
 
 def _image(result: "Result") -> str:
     if result.image is None:
         return ""
-    picture = Image.fromarray(result.image)
+    return _img(Image.fromarray(result.image), f"{html_text(result.name)} as the network sees it")
+
+
+def _img(picture: Image.Image, alternative: str) -> str:
+    """A picture in the text itself; ``alternative`` is HTML."""
     if picture.width > _MAX_SIDE:
         picture = picture.resize((_MAX_SIDE, _MAX_SIDE))
-    alternative = f"{html_text(result.name)} as the network sees it"
     return f'<img alt="{alternative}" src="{png_url(png_bytes(picture))}" style="{_IMAGE}">'
 
 
@@ -76,8 +100,7 @@ def _table(result: "Result") -> str:
         for finding in result.findings
     )
     return (
-        f'<table style="border-collapse: collapse; margin: 0.2em 0"><thead><tr style="background: none">{head}</tr>'
-        f"</thead><tbody>{rows}</tbody></table>"
+        f'<table style="{_TABLE}"><thead><tr style="background: none">{head}</tr></thead><tbody>{rows}</tbody></table>'
     )
 
 
@@ -94,7 +117,5 @@ def _cells(tag: str, texts: Iterable[str]) -> str:
 
 
 def _caption(result: "Result") -> str:
-    if result.rejected or not result.operating_point:
-        return _WARNING
-    point = html_text(result.operating_point)
-    return f"Operating point {point}: a probability at or above it is above. {_WARNING}"
+    point = f"operating point {html_text(result.operating_point)}; probability at or above it: above. "
+    return f"<div>{point if result.operating_point else ''}{_WARNING}</div>"

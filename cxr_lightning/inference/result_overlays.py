@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from cxr_lightning.explain.results import REQUESTED, Overlay
 from cxr_lightning.inference.backend import Backend
+from cxr_lightning.inference.result_html import overlays_html
 from cxr_lightning.inference.results import Result
 from cxr_lightning.models.untrained import untrained_among
 
@@ -16,6 +17,19 @@ MAX_HEATMAPS = 3
 """Maximum number of findings that are chosen by a result."""
 _EXPLAIN_IMAGE = "cxr_lightning.explain.heatmaps:explain_image"
 """Grad-CAM in torch, with captum, which is slow to import."""
+
+
+class Overlays(tuple[Overlay, ...]):
+    """The heat maps of one image, one per finding; in a notebook they show themselves.
+
+    Attributes:
+        synthetic: Whether the model was trained on synthetic images.
+    """
+
+    synthetic = False
+
+    def _repr_html_(self) -> str:
+        return overlays_html(self, synthetic=self.synthetic)
 
 
 @runtime_checkable
@@ -66,7 +80,7 @@ def shown_findings(result: Result) -> list[str]:
     return [finding.label for finding in (result.above or highest)[:MAX_HEATMAPS]]
 
 
-def explain_result(backend: Backend, result: Result, labels: Sequence[str] | None = None) -> tuple[Overlay, ...]:
+def explain_result(backend: Backend, result: Result, labels: Sequence[str] | None = None) -> Overlays:
     """Compute the heat maps of a result.
 
     Args:
@@ -80,10 +94,12 @@ def explain_result(backend: Backend, result: Result, labels: Sequence[str] | Non
     assert result.image is not None
     chosen = list(shown_findings(result) if labels is None else labels)
     maps = _heatmaps(backend, result, chosen)
-    return tuple(
+    overlays = Overlays(
         Overlay(result.name, label, REQUESTED, result.image, heatmap, result.probabilities[label], float("nan"))
         for label, heatmap in zip(chosen, maps, strict=True)
     )
+    overlays.synthetic = result.synthetic
+    return overlays
 
 
 def _heatmaps(backend: Backend, result: Result, labels: Sequence[str]) -> Sequence[NDArray[np.float32]]:
