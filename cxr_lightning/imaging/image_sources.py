@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from io import TextIOBase, UnsupportedOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -54,7 +55,8 @@ def to_path(source: "str | os.PathLike[str]") -> Path:
 
 def is_array(source: object) -> bool:
     """Whether a source is an array, of NumPy or of another library."""
-    return hasattr(type(source), "__array__") and not isinstance(source, Image.Image) and not is_dataset(source)
+    others = (str, bytes, os.PathLike, Image.Image)  # NumPy's texts are arrays by their attributes
+    return hasattr(type(source), "__array__") and not isinstance(source, others) and not is_dataset(source)
 
 
 def is_source(source: object) -> bool:
@@ -142,18 +144,20 @@ def _read_stream(stream: BinaryReader, name: str) -> bytes:
 
 def _read_part(stream: BinaryReader, name: str) -> bytes:
     try:
-        part = stream.read(_PART_BYTES)
+        part = None if isinstance(stream, TextIOBase) else stream.read(_PART_BYTES)
+    except UnsupportedOperation as error:
+        raise ValueError(f"Expected a file to read as '{name}' but it is not. Open it: open(path, 'rb').") from error
     except OSError as error:
         raise ImageRejectedError.from_os_error(name, error) from error
     except Exception as error:  # of the caller's class; ValueError for a closed file
         reason = one_line_reason(error) or type(error).__name__
         raise ValueError(
-            f"Expected an open file as '{name}' but it cannot be read: {reason}. Open it again."
+            f"Expected an open file as '{name}' but it cannot be read ({reason}). Open it again."
         ) from error
     if not isinstance(part, bytes | bytearray | memoryview):
+        got = "a text file" if isinstance(stream, TextIOBase) else type(part).__name__
         raise ValueError(
-            f"Expected bytes from the file object '{name}' but got {type(part).__name__}. Open it in binary mode: "
-            "open(path, 'rb')."
+            f"Expected bytes from the file object '{name}' but got {got}. Open it in binary mode: open(path, 'rb')."
         )
     return bytes(part)
 

@@ -9,7 +9,8 @@ from cxr_lightning.imaging.reader import decode_image
 from cxr_lightning.imaging.signatures import MAX_IMAGE_BYTES
 from cxr_lightning.utils.plain_text import one_line_reason
 
-_REMEDY = "Give the file or its bytes, or open it again and use it before the file is closed."
+_REMEDY = "Give the file or its bytes, or an image of the mode L or RGB whose file is open."
+_FLOAT = "it has floating-point pixels, which have no fixed range"
 
 
 def decode_pillow(image: Image.Image, name: str) -> DecodedImage:
@@ -29,6 +30,8 @@ def decode_pillow(image: Image.Image, name: str) -> DecodedImage:
         check_size(*image.size, name)
         if not all(image.size):
             raise ImageRejectedError.from_reason(name, "it has no pixels", "Give another image.")
+        if image.mode == "F":
+            raise ImageRejectedError.from_reason(name, _FLOAT, "Give np.asarray(image), with value_range.")
         if isinstance(image, ImageFile.ImageFile) and _is_decoded_from_file(image):
             return decode_image(_content_of(image, name), name)
         upright = ImageOps.exif_transpose(image)
