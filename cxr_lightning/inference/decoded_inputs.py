@@ -1,16 +1,15 @@
-"""Images that are decoded and resized for a network, the next batch while the last one is computed."""
+"""Images of any kind, decoded and resized for a network."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_lightning.imaging.decoded_image import ImageRejectedError, QualityFlag
-from cxr_lightning.imaging.image_sources import is_array
+from cxr_lightning.imaging.decoded_image import DecodedImage, ImageRejectedError, QualityFlag
+from cxr_lightning.imaging.image_sources import decode_source, is_array
 from cxr_lightning.imaging.pixel_arrays import check_value_range
 from cxr_lightning.imaging.quality_flags import find_quality_flags
 from cxr_lightning.imaging.reader import Interpolation, resize
@@ -25,16 +24,24 @@ class DecodedInput:
     """One image, decoded or rejected.
 
     Attributes:
-        source: What the caller gave.
+        name: Its name.
+        path: The file; None for an image in memory.
         pixels: The network's input, ``(S, S)`` uint8; None if the image was rejected.
         flags: Its quality flags.
         rejection: Why it was rejected.
     """
 
-    source: NamedSource
+    name: str
+    path: Path | None
     pixels: NDArray[np.uint8] | None = None
     flags: tuple[QualityFlag, ...] = ()
     rejection: ImageRejectedError | None = None
+
+    @property
+    def usable_pixels(self) -> NDArray[np.uint8]:
+        """The network's input of an image that was not rejected."""
+        assert self.pixels is not None
+        return self.pixels
 
 
 @dataclass(frozen=True)
@@ -55,34 +62,37 @@ class InputDecoder:
     force: bool = False
     alone: bool = False
 
-    def batches(self, images: "Iterable[ImageSource]", batch_size: int) -> Iterator[list[DecodedInput]]:
-        """Decode images in their order; no more than two batches are in memory.
+    def take(self, images: "Iterable[ImageSource]") -> Iterator[NamedSource]:
+        """Name images, and decode those of them that may change once the next one is asked for, or are given twice.
+
+        Only paths and bytes are left for :meth:`decode`, which may be called in threads.
 
         Args:
             images: Images of any kinds.
-            batch_size: Maximum number of images in a batch.
 
         Raises:
             ValueError: If the range is none, or an image is of another type, shape, dtype or range than expected.
         """
         check_value_range(self.value_range)
-        sources = name_sources(images)
-
-        def decode_next() -> list[DecodedInput]:
-            return [self.decode(source) for source in islice(sources, batch_size)]
-
-        with ThreadPoolExecutor(max_workers=1) as pool:
-            following = pool.submit(decode_next)
-            while inputs := following.result():
-                following = pool.submit(decode_next)
-                yield inputs
+        for source in name_sources(images):
+            is_lasting = source.path is not None or isinstance(source.source, bytes)
+            yield source if is_lasting else source._replace(source=self._decode(source))
 
     def decode(self, source: NamedSource) -> DecodedInput:
         """Decode one image, or say why it is rejected."""
-        value_range = self.value_range if self.alone or is_array(source.source) else None
+        found = self._decode(source)
+        if isinstance(found, ImageRejectedError):
+            return DecodedInput(source.name, source.path, rejection=found)
+        flags = tuple(find_quality_flags(found, self.image_size))
+        pixels = resize(found.pixels, self.image_size, self.interpolation)
+        return DecodedInput(source.name, source.path, pixels, flags)
+
+    def _decode(self, named: NamedSource) -> DecodedImage | ImageRejectedError:
+        source = named.source
+        if isinstance(source, DecodedImage | ImageRejectedError):
+            return source
+        value_range = self.value_range if self.alone or is_array(source) else None
         try:
-            image = source.decode(value_range=value_range, force=self.force)
+            return decode_source(source, named.name, value_range=value_range, force=self.force)
         except ImageRejectedError as error:
-            return DecodedInput(source, rejection=error)
-        flags = tuple(find_quality_flags(image, self.image_size))
-        return DecodedInput(source, resize(image.pixels, self.image_size, self.interpolation), flags)
+            return error

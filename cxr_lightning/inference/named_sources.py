@@ -1,12 +1,12 @@
 """Images that a caller gives, one or several, each with the name that messages and results have for it."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from cxr_lightning.imaging.decoded_image import DecodedImage
-from cxr_lightning.imaging.image_sources import check_source, decode_source, is_source, to_path
+from cxr_lightning.imaging.decoded_image import DecodedImage, ImageRejectedError
+from cxr_lightning.imaging.image_sources import check_source, is_source, to_path
 
 if TYPE_CHECKING:
     from cxr_lightning.imaging.image_sources import ImageSource
@@ -15,15 +15,12 @@ if TYPE_CHECKING:
 class NamedSource(NamedTuple):
     """An image that a caller gives, and its name."""
 
-    source: "ImageSource"
+    source: "ImageSource | DecodedImage | ImageRejectedError"
+    """What the caller gave, or what has been made of it."""
     name: str
     """The path, a file object's own name, or ``image N`` by the position."""
     path: Path | None
     """The file; None for an image in memory."""
-
-    def decode(self, *, value_range: Sequence[float] | None = None, force: bool = False) -> DecodedImage:
-        """Decode it; see :func:`~cxr_lightning.imaging.image_sources.decode_source`."""
-        return decode_source(self.source, self.name, value_range=value_range, force=force)
 
 
 def several_sources(images: "ImageSource | Iterable[ImageSource]") -> "Iterable[ImageSource]":

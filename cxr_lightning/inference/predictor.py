@@ -1,32 +1,35 @@
 """A trained model that predicts images."""
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cxr_lightning.imaging.image_sources import check_source, is_source
-from cxr_lightning.inference.backend import Backend, load_backend
+from cxr_lightning.inference.backend import Backend, Computation, Precision, load_backend
 from cxr_lightning.inference.decoded_inputs import DecodedInput, InputDecoder
-from cxr_lightning.inference.named_sources import several_sources
+from cxr_lightning.inference.named_sources import NamedSource, several_sources
+from cxr_lightning.inference.pipeline import Pipeline
+from cxr_lightning.inference.probability_rows import ProbabilityRow, compute_rows, judge_row
 from cxr_lightning.inference.result_overlays import Overlays, check_findings, explain_result
-from cxr_lightning.inference.results import Finding, Result, Results
-from cxr_lightning.metrics.ranking import FloatArray
+from cxr_lightning.inference.results import Result, Results
 from cxr_lightning.models.postprocess import PostProcessing, read_postprocessing
-from cxr_lightning.models.untrained import untrained_columns, without_untrained
-from cxr_lightning.utils.json_values import null_to_nan
 from cxr_lightning.utils.latest_model import model_file
 from cxr_lightning.utils.paths import refuse_url
+from cxr_lightning.utils.subprocesses import usable_cores
+from cxr_lightning.utils.validation import check_choice
 
 if TYPE_CHECKING:  # torch is needed for a checkpoint only
     from cxr_lightning.imaging.image_sources import ImageSource
     from cxr_lightning.models.classifier import ChestXRayClassifier
+    from cxr_lightning.models.trained_model import TrainedModel
 
-BATCH_SIZE = 16
+_AS_CLASSIFIER = "cxr_lightning.checkpoints.load:as_classifier"
 ResultWithPixels = tuple[Result, NDArray[np.uint8] | None]
 """A result, and the network's input, ``(S, S)`` uint8; None for a rejected image."""
 
@@ -38,6 +41,7 @@ class Predictor:
         backend: Computes the probabilities.
         operating_point: Name of a stored operating point, such as ``youden``, from whose threshold on findings are
             predicted; by default ``youden``, or else the first that is stored.
+        threads: Number of threads that decode images; by default one per usable core.
 
     Attributes:
         backend: Computes the probabilities.
@@ -48,8 +52,9 @@ class Predictor:
         ValueError: If the operating point is not stored.
     """
 
-    def __init__(self, backend: Backend, operating_point: str | None = None) -> None:
+    def __init__(self, backend: Backend, operating_point: str | None = None, *, threads: int | None = None) -> None:
         self.backend = backend
+        self.threads = threads or usable_cores()
         stored = backend.metadata.get("fitted")
         self.postprocessing: PostProcessing | None = None if stored is None else read_postprocessing(stored)
         known = self.postprocessing.operating_points if self.postprocessing else []
@@ -67,18 +72,28 @@ class Predictor:
         return self.backend.labels
 
     @property
-    def classifier(self) -> "ChestXRayClassifier":
-        """The model in torch, for heat maps and checks.
+    def model(self) -> "TrainedModel":
+        """The model in torch, for checks and exports.
 
         Raises:
-            ValueError: If the model is an exported file.
+            ValueError: If the model is an exported ONNX file.
         """
-        classifier: ChestXRayClassifier | None = getattr(self.backend, "classifier", None)
-        if classifier is None:
+        model: TrainedModel | None = getattr(self.backend, "model", None)
+        if model is None:
             raise ValueError(
-                "Expected a checkpoint or safetensors file for this but got an ONNX file, which `cxr predict` alone "
-                "runs. Give the checkpoint that it was exported from."
+                "Expected a checkpoint or safetensors file for this but got an ONNX file, which predicts and explains "
+                "alone. Give the checkpoint that it was exported from."
             )
+        return model
+
+    @property
+    def classifier(self) -> "ChestXRayClassifier":
+        """The model as a LightningModule, which imports Lightning.
+
+        Raises:
+            ValueError: If the model is an exported ONNX file.
+        """
+        classifier: ChestXRayClassifier = resolve_name(_AS_CLASSIFIER)(self.model)
         return classifier
 
     @property
@@ -146,6 +161,7 @@ class Predictor:
                 the model has no heat maps.
         """
         check_findings(labels, self.labels, self.backend.metadata)
+        self.backend.check_heatmaps()
         check_source(image, "image 1")
         ((result, pixels),) = self._predict([image], force=force, value_range=value_range, alone=True)
         if pixels is None:
@@ -159,14 +175,21 @@ class Predictor:
         *,
         value_range: Sequence[float] | None = None,
         force: bool = False,
-        batch_size: int = BATCH_SIZE,
+        batch_size: int | None = None,
     ) -> Iterator[Result]:
-        """Like :meth:`predict`, a result at a time; no more than two batches of images are in memory."""
+        """Like :meth:`predict`, a result at a time; what is in memory does not depend on the number of images.
+
+        Args:
+            images: The images, which are asked for as they are read.
+            value_range: As in :meth:`predict`.
+            force: As in :meth:`predict`.
+            batch_size: Number of images that are computed at once; None for one that suits the device.
+        """
         results = self._predict(images, force=force, value_range=value_range, batch_size=batch_size)
         return (result for result, _ in results)
 
     def predict_with_pixels(
-        self, paths: Iterable[Path], *, force: bool = False, batch_size: int = BATCH_SIZE
+        self, paths: Iterable[Path], *, force: bool = False, batch_size: int | None = None
     ) -> Iterator[ResultWithPixels]:
         """Like :meth:`predict_each`, with the network's input, ``(S, S)`` uint8; None for a rejected file."""
         return self._predict(paths, force=force, batch_size=batch_size)
@@ -178,70 +201,56 @@ class Predictor:
         force: bool,
         value_range: Sequence[float] | None = None,
         alone: bool = False,
-        batch_size: int = BATCH_SIZE,
+        batch_size: int | None = None,
     ) -> Iterator[ResultWithPixels]:
         decoder = InputDecoder(self.backend.image_size, self.backend.interpolation, value_range, force, alone)
-        for inputs in decoder.batches(images, batch_size):
-            yield from self._results(inputs)
-
-    def _results(self, inputs: Sequence[DecodedInput]) -> Iterator[ResultWithPixels]:
-        pixels = [one.pixels for one in inputs if one.pixels is not None]
-        raw, calibrated = self._probabilities(pixels)
-        rows = iter(zip(raw, calibrated, strict=True))
-        for one in inputs:
-            _, name, path = one.source
-            if one.rejection is not None:
-                yield Result.of_rejection(path, one.rejection, name), None
-            else:
-                findings = self._findings(*next(rows))
-                result = Result(path, one.flags, findings, False, name, self.operating_point, self.synthetic)
-                yield result, one.pixels
-
-    def _probabilities(self, pixels: Sequence[NDArray[np.uint8]]) -> tuple[FloatArray, FloatArray]:
-        """Raw and calibrated, ``(B, C)``; NaN where the model was not trained, or carries no calibration."""
-        if not pixels:
-            return np.empty((0, len(self.labels))), np.empty((0, len(self.labels)))
-        raw, calibrated = self.backend.probabilities(np.stack(pixels))
-        untrained = untrained_columns(self.labels, self.backend.metadata)
-        if not np.isfinite(np.delete(raw, untrained, axis=1)).all():
-            raise ValueError(
-                "Expected probabilities from the model but got values that are not numbers. Its weights are "
-                "damaged, or the device computes wrongly. Run `cxr check`."
-            )
-        raw = without_untrained(raw, untrained)
-        if self.postprocessing is None:
-            return raw, np.full_like(raw, math.nan)
-        if calibrated is None:
-            return raw, self.postprocessing.calibrate(self.labels, raw)
-        return raw, without_untrained(calibrated, untrained)
-
-    def _findings(self, raw: NDArray[np.float64], calibrated: NDArray[np.float64]) -> tuple[Finding, ...]:
-        prevalence = self.backend.metadata.get("prevalence", {})
-        thresholds = self.postprocessing.thresholds if self.postprocessing else {}
-        return tuple(
-            Finding(
-                label,
-                float(raw[column]),
-                float(calibrated[column]),
-                thresholds.get(label, {}).get(self.operating_point, math.nan),
-                null_to_nan(prevalence.get(label)),
-            )
-            for column, label in enumerate(self.labels)
+        pipeline: Pipeline[NamedSource, DecodedInput, ProbabilityRow] = Pipeline(
+            decoder.decode,
+            lambda one: one.rejection is None,
+            lambda inputs: compute_rows(self.backend, self.postprocessing, [one.usable_pixels for one in inputs]),
+            batch_size=batch_size or self.backend.batch_size,
+            threads=self.threads,
+            concurrency=self.backend.concurrency,
         )
+        with closing(pipeline.run(decoder.take(images))) as results:
+            for one, row in results:
+                yield self._result(one, row), one.pixels
+
+    def _result(self, one: DecodedInput, row: ProbabilityRow | None) -> Result:
+        if one.rejection is not None:
+            return Result.of_rejection(one.path, one.rejection, one.name)
+        assert row is not None
+        point, metadata = self.operating_point, self.backend.metadata
+        findings = judge_row(row, self.labels, metadata, self.postprocessing, point)
+        return Result(one.path, one.flags, findings, False, one.name, point, self.synthetic)
 
 
-def load_model(path: str | Path, *, operating_point: str | None = None, device: str | None = None) -> Predictor:
+def load_model(
+    path: str | Path,
+    *,
+    operating_point: str | None = None,
+    device: str | None = None,
+    precision: Precision = "float32",
+    threads: int | None = None,
+) -> Predictor:
     """A trained model from its file: a checkpoint, an exported model, or weights in another format.
+
+    An ONNX file is run without torch, and a checkpoint without Lightning.
 
     Args:
         path: The model file, such as ``best.ckpt``, ``model.onnx`` or a Keras ``.h5`` file; ``latest`` is the newest
             best checkpoint below the log folder.
         operating_point: See :class:`Predictor`.
-        device: Device name, such as ``cpu`` or ``cuda``; by default a GPU if there is one.
+        device: Device name, such as ``cpu``, ``cuda`` or ``cuda:1``; by default a GPU if there is one.
+        precision: ``bf16`` multiplies in bfloat16, which is faster where the device has it, and less exact; not of an
+            ONNX file.
+        threads: Number of threads that decode images and compute on the processor; by default one per usable core.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no model file, lacks required metadata, or there is no such device.
+        ValueError: If it is no model file, lacks required metadata, or there is no such device or precision.
     """
     refuse_url(path, "a local checkpoint")
-    return Predictor(load_backend(model_file(path), device), operating_point)
+    computation = Computation(device, check_choice("precision", precision, Precision), threads)
+    backend = load_backend(model_file(path), computation)
+    return Predictor(backend, operating_point, threads=computation.num_threads)

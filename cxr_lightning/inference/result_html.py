@@ -10,6 +10,7 @@ from PIL import Image
 
 from cxr_lightning.explain.heatmap_pictures import png_bytes
 from cxr_lightning.utils.html_text import format_probability, html_text, png_url
+from cxr_lightning.utils.notices import NOT_FOR_CLINICAL_USE, model_title
 
 if TYPE_CHECKING:
     from cxr_lightning.explain.results import Overlay
@@ -19,7 +20,6 @@ MAX_SHOWN = 10
 """Number of results that are shown in full."""
 _MAX_SIDE = 320
 """Side of the shown image in pixels."""
-_WARNING = "Not for clinical use."
 _ORANGE, _RULE = "#c9661e", "rgba(128, 128, 128, 0.35)"
 _BOX = (
     f"margin: 0.4em 0 1em; max-width: 70em; border-top: 2px solid {_RULE}; padding-top: 0.4em; overflow-wrap: anywhere"
@@ -63,8 +63,8 @@ def overlays_html(overlays: "Sequence[Overlay]", *, synthetic: bool) -> str:
         overlays: The heat maps.
         synthetic: Whether the model was trained on synthetic images.
     """
-    banner = _banner(synthetic)
-    return f'<div style="{_BOX}">{banner}<div style="{_ROW}">{"".join(map(_panel, overlays))}</div>{_WARNING}</div>'
+    panels = f'<div style="{_ROW}">{"".join(map(_panel, overlays))}</div>'
+    return f'<div style="{_BOX}">{_banner(synthetic)}{panels}{NOT_FOR_CLINICAL_USE}</div>'
 
 
 def _panel(overlay: "Overlay") -> str:
@@ -75,8 +75,8 @@ def _panel(overlay: "Overlay") -> str:
 
 
 def _banner(synthetic: bool) -> str:
-    title = "TRAINED ON SYNTHETIC DATA"
-    return f'<div style="color: {_ORANGE}; font-weight: bold">{title}</div>' if synthetic else ""
+    title = model_title(synthetic)
+    return f'<div style="color: {_ORANGE}; font-weight: bold">{title}</div>' if title else ""
 
 
 def _image(result: "Result") -> str:
@@ -118,4 +118,4 @@ def _cells(tag: str, texts: Iterable[str]) -> str:
 
 def _caption(result: "Result") -> str:
     point = f"operating point {html_text(result.operating_point)}; probability at or above it: above. "
-    return f"<div>{point if result.operating_point else ''}{_WARNING}</div>"
+    return f"<div>{point if result.operating_point else ''}{NOT_FOR_CLINICAL_USE}</div>"

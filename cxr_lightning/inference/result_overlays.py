@@ -1,11 +1,8 @@
-"""Heat maps of a result: of which findings, and by which backend."""
+"""Heat maps of a result, and of which findings they are."""
 
+import math
 from collections.abc import Mapping, Sequence
-from pkgutil import resolve_name
-from typing import Any, Protocol, runtime_checkable
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from cxr_lightning.explain.results import REQUESTED, Overlay
 from cxr_lightning.inference.backend import Backend
@@ -15,8 +12,6 @@ from cxr_lightning.models.untrained import untrained_among
 
 MAX_HEATMAPS = 3
 """Maximum number of findings that are chosen by a result."""
-_EXPLAIN_IMAGE = "cxr_lightning.explain.heatmaps:explain_image"
-"""Grad-CAM in torch, with captum, which is slow to import."""
 
 
 class Overlays(tuple[Overlay, ...]):
@@ -30,22 +25,6 @@ class Overlays(tuple[Overlay, ...]):
 
     def _repr_html_(self) -> str:
         return overlays_html(self, synthetic=self.synthetic)
-
-
-@runtime_checkable
-class HeatmapBackend(Protocol):
-    """A backend that computes heat maps itself."""
-
-    def heatmaps(self, images: NDArray[np.uint8], columns: Sequence[int]) -> NDArray[np.float32]:
-        """Heat maps of a batch.
-
-        Args:
-            images: ``(B, S, S)`` uint8.
-            columns: Columns of the findings, L of them.
-
-        Returns:
-            ``(B, L, S, S)`` in [0, 1].
-        """
 
 
 def check_findings(labels: Sequence[str] | None, known: Sequence[str], metadata: Mapping[str, Any]) -> None:
@@ -89,29 +68,15 @@ def explain_result(backend: Backend, result: Result, labels: Sequence[str] | Non
         labels: Findings that were checked; None to choose them by the result.
 
     Raises:
-        ValueError: If the backend has no heat maps.
+        ValueError: If the model has no heat maps.
     """
     assert result.image is not None
     chosen = list(shown_findings(result) if labels is None else labels)
-    maps = _heatmaps(backend, result, chosen)
+    maps = backend.heatmaps(result.image[None], [backend.labels.index(label) for label in chosen])[0]
+    name = result.path.name if result.path else result.name
     overlays = Overlays(
-        Overlay(result.name, label, REQUESTED, result.image, heatmap, result.probabilities[label], float("nan"))
+        Overlay(name, label, REQUESTED, result.image, heatmap, result.probabilities[label], math.nan)
         for label, heatmap in zip(chosen, maps, strict=True)
     )
     overlays.synthetic = result.synthetic
     return overlays
-
-
-def _heatmaps(backend: Backend, result: Result, labels: Sequence[str]) -> Sequence[NDArray[np.float32]]:
-    assert result.image is not None
-    if isinstance(backend, HeatmapBackend):
-        columns = [backend.labels.index(label) for label in labels]
-        return list(backend.heatmaps(result.image[None], columns)[0])
-    classifier = getattr(backend, "classifier", None)
-    if classifier is None:
-        raise ValueError(
-            "Expected a model with heat maps but got an exported file without them. Give the checkpoint that it was "
-            "exported from."
-        )
-    overlays = resolve_name(_EXPLAIN_IMAGE)(classifier.network, backend.labels, result.name, result.image, labels)
-    return [overlay.heatmap for overlay in overlays]

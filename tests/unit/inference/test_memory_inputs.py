@@ -178,28 +178,51 @@ def test_images_that_have_no_heat_map_are_refused(model: Predictor, films: list[
         model.explain([films[0]])  # type: ignore[arg-type]
 
 
-class MapsOnly:
-    """A backend that has maps of its own, or none, as exported files."""
+class OwnMaps:
+    """A backend whose maps tell their columns."""
 
-    labels, image_size, interpolation = LABELS, 64, "bilinear"
+    labels, image_size, interpolation, batch_size, concurrency = LABELS, 64, "bilinear", 16, 1
+    refusal = ""
 
     def __init__(self) -> None:
-        self.metadata: dict[str, Any] = {}
+        self.metadata: dict[str, Any] = {"data": {"synthetic": True}}
 
     def probabilities(self, images: Gray) -> tuple[Any, None]:
         return np.tile([0.1, 0.3, 0.2], (len(images), 1)), None
 
+    def check_heatmaps(self) -> None:
+        if self.refusal:
+            raise ValueError(self.refusal)
 
-class WithMaps(MapsOnly):
     def heatmaps(self, images: Gray, columns: list[int]) -> Any:
         return np.stack([np.full(images.shape, column / 4, np.float32) for column in columns], axis=1)
 
 
-def test_a_backend_gives_heat_maps_itself_or_has_none(films: list[Path]) -> None:
-    overlays = Predictor(WithMaps()).explain(films[0], ["Hernia", "Mass"])  # type: ignore[arg-type]
+def test_heat_maps_are_those_of_the_requested_findings(films: list[Path]) -> None:
+    overlays = Predictor(OwnMaps()).explain(films[0], ["Hernia", "Mass"])  # type: ignore[arg-type]
     assert [(overlay.label, float(overlay.heatmap.max()), overlay.probability) for overlay in overlays] == [
         ("Hernia", 0.5, 0.2),
         ("Mass", 0.25, 0.3),
     ]
-    with pytest.raises(ValueError, match="Expected a model with heat maps but got an exported file"):
-        Predictor(MapsOnly()).explain(films[0])  # type: ignore[arg-type]
+    assert "TRAINED ON SYNTHETIC DATA" in overlays._repr_html_()
+
+
+def test_a_model_without_heat_maps_is_refused_before_anything_is_read() -> None:
+    backend = OwnMaps()
+    backend.refusal = "Expected class-activation maps but there are none."
+    with pytest.raises(ValueError, match="class-activation maps"):
+        Predictor(backend).explain(7)  # type: ignore[arg-type]
+
+
+def test_what_a_generator_closes_or_gives_twice_is_read_in_time(model: Predictor, films: list[Path]) -> None:
+    def opened() -> Iterator[Any]:
+        for path in films[:20]:
+            with Image.open(path) as image:
+                yield image
+            with path.open("rb") as file:
+                yield file
+
+    expected = [result.probabilities for result in model.predict([path for path in films[:20] for _ in range(2)])]
+    assert [result.probabilities for result in model.predict(opened())] == expected
+    image = Image.open(films[0])
+    assert [result.probabilities for result in model.predict([image] * 20)] == [expected[0]] * 20

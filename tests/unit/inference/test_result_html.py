@@ -13,7 +13,7 @@ from cxr_lightning.explain.results import REQUESTED, Overlay
 from cxr_lightning.imaging.decoded_image import QualityFlag
 from cxr_lightning.inference.result_html import overlays_html
 from cxr_lightning.inference.results import Finding, Result, Results
-from cxr_lightning.report.wording import NOT_FOR_CLINICAL_USE, model_title
+from cxr_lightning.utils.notices import NOT_FOR_CLINICAL_USE, model_title
 from tests.films import film
 
 HOSTILE = "<script>alert(1)</script>\"'&\x1b[31m\u202e"
