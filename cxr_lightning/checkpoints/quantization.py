@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cxr_lightning.checkpoints.onnx_check import max_batch
 from cxr_lightning.utils.file_names import METADATA_KEY, ONNX_IMAGES
 from cxr_lightning.utils.json_values import parse_json
 
@@ -28,15 +29,14 @@ as do few images, and the first convolution in int8 loses twice as much. Weights
 VNNI add pairs of products in 16 bits: 2 * 255 * 64 fits, 2 * 255 * 127 is cut off, and the same file would compute
 something else there.
 """
-_BATCH_SIZE = 16
 
 
 class _Batches:
     """Batches of images as onnxruntime's quantizer reads them, one by one."""
 
     def __init__(self, images: NDArray[np.uint8]) -> None:
-        starts = range(0, len(images), _BATCH_SIZE)
-        self._batches = iter([images[start : start + _BATCH_SIZE, None] for start in starts])
+        step = max_batch(images.shape[1])
+        self._batches = iter([images[start : start + step, None] for start in range(0, len(images), step)])
 
     def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
         """The next batch by the input's name; None after the last one."""

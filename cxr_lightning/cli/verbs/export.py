@@ -24,14 +24,14 @@ def export(
     ] = None,
     layout: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="of that folder: nih, walkthrough, csv, or a class of a trusted package"),
+        typer.Option(metavar="NAME", help="of the labeled folder: nih, walkthrough, csv, or a class  [default: nih]"),
     ] = None,
-    image_column: Annotated[str | None, typer.Option(metavar="NAME", help="of that CSV  [default: image]")] = None,
+    image_column: Annotated[str | None, typer.Option(metavar="NAME", help="of the CSV  [default: image]")] = None,
     patient_column: Annotated[
-        str | None, typer.Option(metavar="NAME", help="of that CSV  [default: patient_id, if there is one]")
+        str | None, typer.Option(metavar="NAME", help="of the CSV  [default: patient_id, if there is one]")
     ] = None,
     split_column: Annotated[
-        str | None, typer.Option(metavar="NAME", help="of that CSV  [default: split, if there is one]")
+        str | None, typer.Option(metavar="NAME", help="of the CSV  [default: split, if there is one]")
     ] = None,
 ) -> None:
     """Write a trained model as ONNX or safetensors.
