@@ -156,8 +156,8 @@ def test_a_model_that_int8_hurts_is_refused_with_the_table(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     export_onnx(model_with_outliers(), tmp_path / "float32.onnx")
-    both = [run(path / "float32.onnx", draw_images())["raw_probabilities"] for path in (folder, tmp_path)]
-    np.testing.assert_allclose(*both, atol=1e-6)  # in float32 the outliers change nothing
+    plain, outliers = (run(path / "float32.onnx", draw_images())["raw_probabilities"] for path in (folder, tmp_path))
+    np.testing.assert_allclose(outliers, plain, atol=1e-6)  # in float32 the outliers change nothing
     out = tmp_path / "out" / "int8.onnx"
     arguments = ["export", str(folder / "outliers.ckpt"), str(out), "--int8"]
     assert main([*arguments, "--check-on", str(folder / "labels.csv")]) == 1
