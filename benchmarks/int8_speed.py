@@ -11,9 +11,10 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from benchmarks.paired_timing import ROUNDS, describe_machine, print_rates, time_in_turns
-from cxr_lightning.checkpoints.load import load_classifier
 from cxr_lightning.checkpoints.onnx import export_onnx
+from cxr_lightning.checkpoints.read import load_trained_model
 from cxr_lightning.cli.jobs.export_int8 import export_quantized
+from cxr_lightning.inference.backend import Computation
 from cxr_lightning.inference.onnx_backend import OnnxBackend
 
 
@@ -27,14 +28,14 @@ def main() -> None:
     print(describe_machine())
     with TemporaryDirectory() as folder:
         files = {name: Path(folder) / f"{name}.onnx" for name in ("float32", "int8")}
-        export_onnx(load_classifier(parsed.model), files["float32"])
-        export_quantized(load_classifier(parsed.model), files["int8"], parsed.check_on, max_loss=parsed.max_loss)
+        export_onnx(load_trained_model(parsed.model), files["float32"])
+        export_quantized(load_trained_model(parsed.model), files["int8"], parsed.check_on, max_loss=parsed.max_loss)
         print("; ".join(f"{name}: {path.stat().st_size / 1e6:.1f} MB" for name, path in files.items()))
-        backends = {name: OnnxBackend(path) for name, path in files.items()}
+        backends = {name: OnnxBackend(path, Computation("cpu")) for name, path in files.items()}
         for batch in (1, 4, 16):
             size = backends["int8"].image_size
             images = np.random.default_rng(0).integers(0, 256, (batch, size, size), dtype=np.uint8)
-            print(f"batches of {batch}")
+            print(f"batches of {batch}, one thread")
             cases = {name: partial(backend.probabilities, images) for name, backend in backends.items()}
             print_rates(time_in_turns(cases, parsed.rounds), batch, "float32")
 

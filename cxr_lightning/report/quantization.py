@@ -8,8 +8,8 @@ from cxr_lightning.evaluation.comparison import AurocDifference
 from cxr_lightning.evaluation.evaluate import MIN_IMAGES
 from cxr_lightning.evaluation.quantization import MAX_MEAN_LOSS, QuantizationCheck, auroc_loss
 from cxr_lightning.report.formats import format_number, format_signed
-from cxr_lightning.report.wording import NOT_FOR_CLINICAL_USE
 from cxr_lightning.utils.json_values import nan_to_null
+from cxr_lightning.utils.notices import NOT_FOR_CLINICAL_USE
 from cxr_lightning.utils.text_tables import TextTable
 
 _DIGITS = 4

@@ -1,6 +1,7 @@
 """The job of cxr export --int8: quantize a model, and write it only if it loses little on labeled images."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,14 +14,15 @@ from numpy.typing import NDArray
 from cxr_lightning.checkpoints.export import export_classifier
 from cxr_lightning.checkpoints.onnx import check_onnx_installed
 from cxr_lightning.checkpoints.quantization import QUANTIZATION_METHOD, add_quantization_record, quantize_onnx
-from cxr_lightning.data.dataset import ImageFiles
 from cxr_lightning.data.labeled_set import LabeledSet, read_labeled_set
 from cxr_lightning.data.manifest import names_sha256, target_array
 from cxr_lightning.evaluation.quantization import check_max_loss, check_quantization, refuse_few_labels
-from cxr_lightning.inference.backend import Backend
+from cxr_lightning.imaging.reader import read_image, resize
+from cxr_lightning.inference.backend import Computation
 from cxr_lightning.inference.onnx_backend import OnnxBackend
+from cxr_lightning.inference.pipeline import Pipeline
 from cxr_lightning.inference.predictions import Predictions, predictions_of
-from cxr_lightning.models.classifier import ChestXRayClassifier
+from cxr_lightning.models.trained_model import TrainedModel
 from cxr_lightning.models.untrained import untrained_columns, without_untrained
 from cxr_lightning.report.quantization import (
     describe_excess_losses,
@@ -30,14 +32,18 @@ from cxr_lightning.report.quantization import (
 )
 from cxr_lightning.utils.io import atomic_path
 from cxr_lightning.utils.progress import progress_bar
+from cxr_lightning.utils.subprocesses import usable_cores
 from cxr_lightning.utils.terminal import say
 from cxr_lightning.utils.text_tables import show_table
 
-_BATCH_SIZE = 16
+_PROCESSOR = Computation("cpu")  # for which files in int8 are made
+_Pixels = NDArray[np.uint8]
+_Rows = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""Raw probabilities of an image by both files, each ``(C,)``."""
 
 
 def export_quantized(
-    model: ChestXRayClassifier,
+    model: TrainedModel,
     out: Path,
     check_on: Path,
     *,
@@ -76,9 +82,11 @@ def export_quantized(
         exact, quantized = Path(folder) / "float32.onnx", Path(folder) / "int8.onnx"
         for compared, difference in export_classifier(model, exact).items():
             say(f"{compared} {difference:.1e}")
-        backend = OnnxBackend(exact)
-        convolutions = quantize_onnx(exact, quantized, _read(backend, labeled.calibration))
-        predictions = _predict((backend, OnnxBackend(quantized)), labeled.checked)
+        backend = OnnxBackend(exact, _PROCESSOR)
+        convolutions = quantize_onnx(
+            exact, quantized, np.stack([_read(backend, path) for path in labeled.calibration["path"]])
+        )
+        predictions = _predict(backend, OnnxBackend(quantized, _PROCESSOR), labeled.checked)
         check = check_quantization(*predictions, max_loss=max_loss)
         show_table(quantization_table(check, labeled.selection))
         say(describe_probability_change(check))
@@ -91,33 +99,44 @@ def export_quantized(
         out.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(out) as temporary:
             add_quantization_record(quantized, temporary, record)
-            OnnxBackend(temporary)  # refuses what `cxr predict` would refuse
+            OnnxBackend(temporary, _PROCESSOR)  # refuses what `cxr predict` would refuse
     say(f"wrote {out}")
 
 
-def _refuse_few(model: ChestXRayClassifier, labeled: LabeledSet, check_on: Path) -> None:
+def _refuse_few(model: TrainedModel, labeled: LabeledSet, check_on: Path) -> None:
     untrained = untrained_columns(model.labels, model.metadata)
     trained = [label for column, label in enumerate(model.labels) if column not in untrained]
     refuse_few_labels(target_array(labeled.checked, trained).astype(np.float64), trained, check_on)
 
 
-def _read(backend: Backend, rows: pd.DataFrame) -> NDArray[np.uint8]:
-    return ImageFiles(list(rows["path"]), backend.image_size, backend.interpolation).read(range(len(rows)))
+def _read(backend: OnnxBackend, path: str) -> _Pixels:
+    return resize(read_image(Path(path)).pixels, backend.image_size, backend.interpolation)
 
 
-def _predict(backends: tuple[OnnxBackend, OnnxBackend], rows: pd.DataFrame) -> tuple[Predictions, Predictions]:
-    """Raw probabilities of both files; each image is decoded once."""
-    found: tuple[list[Any], list[Any]] = ([], [])
-    with progress_bar("checking", len(rows)) as advance:
-        for start in range(0, len(rows), _BATCH_SIZE):
-            images = _read(backends[0], rows.iloc[start : start + _BATCH_SIZE])
-            for backend, parts in zip(backends, found, strict=True):
-                parts.append(backend.probabilities(images)[0])
-            advance(len(images))
-    labels, metadata = backends[0].labels, backends[0].metadata
-    untrained = untrained_columns(labels, metadata)
-    float32, int8 = (without_untrained(np.concatenate(parts), untrained) for parts in found)
-    return predictions_of(rows, labels, float32), predictions_of(rows, labels, int8)
+def _predict(exact: OnnxBackend, quantized: OnnxBackend, table: pd.DataFrame) -> tuple[Predictions, Predictions]:
+    """Predictions of both files; each image is decoded once."""
+
+    def compute(images: Sequence[_Pixels]) -> list[_Rows]:
+        batch = np.stack(images)
+        return list(zip(exact.probabilities(batch)[0], quantized.probabilities(batch)[0], strict=True))
+
+    pipeline: Pipeline[str, _Pixels, _Rows] = Pipeline(
+        lambda path: _read(exact, path),
+        lambda _: True,
+        compute,
+        batch_size=exact.batch_size,
+        threads=usable_cores(),
+        concurrency=exact.concurrency,
+    )
+    rows: list[_Rows] = []
+    with progress_bar("checking", len(table)) as advance, closing(pipeline.run(table["path"])) as results:
+        for _, row in results:
+            assert row is not None
+            rows.append(row)
+            advance()
+    untrained = untrained_columns(exact.labels, exact.metadata)
+    float32, int8 = (without_untrained(np.stack(values), untrained) for values in zip(*rows, strict=True))
+    return predictions_of(table, exact.labels, float32), predictions_of(table, exact.labels, int8)
 
 
 def _record(labeled: LabeledSet, convolutions: int) -> dict[str, Any]:

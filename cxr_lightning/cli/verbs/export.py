@@ -58,10 +58,10 @@ def export(
     if int8:
         accepted = {} if max_loss is None else {"max_loss": max_loss}
         resolve_name("cxr_lightning.cli.jobs.export_int8:export_quantized")(
-            predictor.classifier, out, check_on, layout=layout, columns=given, **accepted
+            predictor.model, out, check_on, layout=layout, columns=given, **accepted
         )
         return
-    differences = resolve_name("cxr_lightning.checkpoints.export:export_classifier")(predictor.classifier, out)
+    differences = resolve_name("cxr_lightning.checkpoints.export:export_classifier")(predictor.model, out)
     for compared, difference in differences.items():
         say(f"{compared} {difference:.1e}")
     if predictor.postprocessing is None:
