@@ -73,7 +73,7 @@ class ResultsFolder:
             )
         self._file = self._open(path, about)
         if path.stat().st_size:
-            self.done = {absolute_path(result.path) for result in read_results(path) if finished(result)}
+            self.done = {absolute_path(Path(result.name)) for result in read_results(path) if finished(result)}
             _drop_incomplete_line(self._file)
 
     def _open(self, path: Path, about: Mapping[str, Any]) -> FileIO:
@@ -169,9 +169,9 @@ def read_results(path: Path) -> Iterator[Result]:
     Raises:
         ValueError: If it is another file.
     """
-    newest = {absolute_path(result.path): number for number, result in _numbered_results(path)}
+    newest = {absolute_path(Path(result.name)): number for number, result in _numbered_results(path)}
     for number, result in _numbered_results(path):
-        if newest[absolute_path(result.path)] == number:
+        if newest[absolute_path(Path(result.name))] == number:
             yield result
 
 
@@ -214,7 +214,7 @@ def results_row(result: Result, width: int) -> list[str | float | None]:
         width: Number of the table's columns.
     """
     cells: list[str | float | None] = [
-        str(result.path),
+        result.name,
         result.status,
         " ".join(flag.code for flag in result.flags),
         "; ".join(flag.message for flag in result.flags),
