@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue, ValidationInfo, field_validator, model_validator
 
+from cxr_lightning.checkpoints.quantization_model import QuantizationRecord
 from cxr_lightning.imaging.reader import BadImagePolicy, FlagPolicy, Interpolation
 from cxr_lightning.labels import UncertainMeaning
 from cxr_lightning.metrics.calibration import CalibrationMethod
@@ -197,6 +198,8 @@ class ModelMetadata(StoredValues):
     """Labels without positives or without negatives in the training images: their outputs are undefined."""
     fitted: StoredPostProcessing | None = None
     """Calibration and operating points, where the file carries them."""
+    quantization: QuantizationRecord | None = None
+    """How an ONNX file was quantized; absent for one in float32, and for all other files."""
     val_auroc: dict[str, Auroc]
     """AUROC on the validation images of the saved epoch, by label; null where undefined, empty before validation."""
 
@@ -207,7 +210,7 @@ class ModelMetadata(StoredValues):
             raise ValueError("expected names among the labels")
         return value
 
-    @field_validator("source", "data", "fitted", mode="before")
+    @field_validator("source", "data", "fitted", "quantization", mode="before")
     @classmethod
     def _refuse_null(cls, value: object) -> object:
         """Refuse a key without its object; what reads it takes a key that is there for an object."""

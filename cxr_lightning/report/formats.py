@@ -52,14 +52,14 @@ def format_metric(metric: ReportMetric, estimate: Estimate) -> str:
     return f"{value} [{low}, {high}]"
 
 
-def format_signed(value: float) -> str:
+def format_signed(value: float, digits: int = 3) -> str:
     """Format a difference with its sign; ``n/a`` where it is undefined.
 
     Example:
         >>> format_signed(0.0123), format_signed(-0.5), format_signed(float("nan"))
         ('+0.012', '-0.500', 'n/a')
     """
-    return "n/a" if math.isnan(value) else f"{value:+.3f}"
+    return "n/a" if math.isnan(value) else f"{value:+.{digits}f}"
 
 
 def format_percent(value: float) -> str:
