@@ -8,7 +8,7 @@ numbers, so that they are never taken for those of this run, whatever the clocks
 import json
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -27,8 +27,8 @@ _TIMEOUT_SECONDS = 300.0
 """Maximum time between the starts of a run's processes."""
 _DECISION_SECONDS = 1800.0
 """Maximum time from a process's start to the decision of the first one, which may have much to read."""
-_REFUSAL_SECONDS = 30.0
-"""Maximum time for which a refusal waits for the processes that are to know of it."""
+_REFUSAL_SECONDS = 10.0
+"""Maximum time for which a refusal waits for the processes to read it."""
 _MIN_POLL_SECONDS, _MAX_POLL_SECONDS = 0.02, 0.5
 
 
@@ -66,7 +66,7 @@ def decide_in_first(folder: Path, inputs: str, decide: Callable[[], str]) -> str
     Args:
         folder: Folder of what the processes leave for each other; created if it does not exist.
         inputs: What must be the same in all processes, in short, such as the hash of a list of files.
-        decide: Called in the first process; what it raises is raised there, and the others end too.
+        decide: Called in the first process once all have started; what it raises ends all of them.
 
     Raises:
         ProcessesError: If a process has other inputs, does not start in time, or the first one has raised an error.
@@ -80,19 +80,23 @@ def _lead(folder: Path, inputs: str, decide: Callable[[], str]) -> str:
     call = _Call(number=secrets.token_hex(16))
     _write(folder / "call", call)
     try:
-        value = decide()
         hellos = _wait_for_all(folder, call)
         if different := [rank for rank, hello in hellos.items() if hello.inputs != inputs]:
             raise ProcessesError(
                 f"Expected the same files in all {world_size()} processes but process {different[0]} has found others. "
                 "Start again while no files are added or removed."
             )
-    except BaseException as error:
-        if isinstance(error, Exception):
+        value = decide()
+    except Exception:
+        with suppress(OSError):  # the error that led here is the one to report
             _refuse(folder, call)
         raise
-    _write(folder / "decision", _Decision(numbers=[hello.own for hello in hellos.values()], value=value))
+    _write(folder / "decision", _decision(hellos, value))
     return value
+
+
+def _decision(hellos: Mapping[int, _Hello], value: str | None) -> _Decision:
+    return _Decision(numbers=[hello.own for hello in hellos.values()], value=value)
 
 
 def _wait_for_all(folder: Path, call: _Call) -> dict[int, _Hello]:
@@ -109,19 +113,14 @@ def _wait_for_all(folder: Path, call: _Call) -> dict[int, _Hello]:
 
 
 def _refuse(folder: Path, call: _Call) -> None:
-    """Tell the processes that have started, or do so soon, to end; what was written here is removed."""
-    told: set[int] = set()
-    with suppress(OSError):  # the error that led here is the one to report
-        for _ in _poll(_REFUSAL_SECONDS):
-            hellos = _read_hellos(folder, call)
-            if hellos.keys() - told:
-                _write(folder / "decision", _Decision(numbers=[one.own for one in hellos.values()], value=None))
-                told |= hellos.keys()
-            if len(told) == world_size() - 1 and not hellos:
-                break
-        for name in ("call", "decision"):
-            (folder / name).unlink(missing_ok=True)
-        folder.rmdir()  # unless it holds results of an earlier start
+    """Tell the processes that have started to end; what was written here is removed."""
+    _write(folder / "decision", _decision(_read_hellos(folder, call), None))
+    for _ in _poll(_REFUSAL_SECONDS):
+        if not _read_hellos(folder, call):
+            break
+    for name in ("call", "decision"):
+        (folder / name).unlink(missing_ok=True)
+    folder.rmdir()  # unless it holds results of an earlier start
 
 
 def _follow(folder: Path, inputs: str) -> str:

@@ -8,6 +8,7 @@ import typer
 
 from cxr_lightning.cli.arguments import PathOption, refuse_several
 from cxr_lightning.cli.model_argument import named_model
+from cxr_lightning.utils.distributed import global_rank, world_size
 from cxr_lightning.utils.terminal import say_error
 
 
@@ -44,8 +45,15 @@ def predict(
             raise ValueError(f"Expected --out FOLDER with --{option} but it is missing. Add --out FOLDER.")
     if batch_size < 1:
         raise ValueError(f"Expected --batch-size to be at least 1 but got {batch_size}.")
+    if (processes := world_size()) > 1:
+        if out is None:
+            raise ValueError(f"Expected --out FOLDER with {processes} processes but it is missing. Add --out FOLDER.")
+        if json or csv:
+            raise ValueError(
+                f"Expected one process with --json or --csv but got {processes}. See --out's files instead."
+            )
     images, passed_over = resolve_name("cxr_lightning.inference.image_files:find_images")(paths)
-    if passed_over:
+    if passed_over and global_rank() == 0:
         say_error(resolve_name("cxr_lightning.inference.image_files:describe_passed_over")(passed_over))
     code: int = resolve_name("cxr_lightning.cli.jobs.predict:predict_files")(
         images,
