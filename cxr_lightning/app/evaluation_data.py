@@ -8,8 +8,9 @@ from typing import Any
 from hydra.utils import instantiate
 
 from cxr_lightning.app.evaluate_settings import EvaluateSettings
-from cxr_lightning.checkpoints.foreign.build import build_foreign_classifier
+from cxr_lightning.checkpoints.foreign.build import build_foreign_model
 from cxr_lightning.checkpoints.foreign.model_settings import ForeignSettings, resolve_foreign_model
+from cxr_lightning.checkpoints.load import as_classifier
 from cxr_lightning.data.data_check import DataRequest
 from cxr_lightning.data.datamodule import ChestXRayDataModule
 from cxr_lightning.data.datasets.csv_table import CsvLayout
@@ -57,7 +58,7 @@ def load_foreign(path: str, settings: EvaluateSettings) -> tuple[ChestXRayClassi
     for decision in foreign.decisions:
         logger.info("%s", decision)
     source = "given" if statistics[0] is None else f"computed from training images in '{datamodule.root}'"
-    return build_foreign_classifier(foreign, *statistics, statistics_source=source), datamodule
+    return as_classifier(build_foreign_model(foreign, *statistics, statistics_source=source)), datamodule
 
 
 def build_datamodule(

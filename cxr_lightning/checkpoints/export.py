@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from cxr_lightning.checkpoints.installation_check import difference_from_reference, refuse_difference
-from cxr_lightning.checkpoints.load import load_classifier
 from cxr_lightning.checkpoints.onnx import export_onnx
+from cxr_lightning.checkpoints.read import load_trained_model
 from cxr_lightning.checkpoints.safetensors import write_safetensors
-from cxr_lightning.models.classifier import ChestXRayClassifier
+from cxr_lightning.models.trained_model import TrainedModel
 
 
-def export_classifier(model: ChestXRayClassifier, path: Path) -> dict[str, float]:
+def export_classifier(model: TrainedModel, path: Path) -> dict[str, float]:
     """Write a model as ONNX or safetensors, by the file's suffix.
 
     Args:
@@ -32,5 +32,5 @@ def export_classifier(model: ChestXRayClassifier, path: Path) -> dict[str, float
     write_safetensors(model, path)
     if model.reference is None:
         return {}
-    again = difference_from_reference(load_classifier(str(path)))
+    again = difference_from_reference(load_trained_model(str(path)))
     return {"reference image, of the file read again: largest difference": again}

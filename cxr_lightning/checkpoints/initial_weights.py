@@ -9,8 +9,8 @@ from torch import Tensor
 
 from cxr_lightning.checkpoints.foreign.foreign_weights import ForeignWeights, check_finite
 from cxr_lightning.checkpoints.foreign.reader import read_foreign_weights
-from cxr_lightning.checkpoints.load import read_checkpoint
 from cxr_lightning.checkpoints.metadata import exported_description
+from cxr_lightning.checkpoints.read import read_checkpoint
 from cxr_lightning.checkpoints.state_dict import check_weights_path, named_tensors
 from cxr_lightning.labels import WALKTHROUGH_LABELS
 from cxr_lightning.models.backbones.densenet import DENSENET_BLOCKS, TORCHVISION_BATCH_NORM_EPSILON

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import torch
 
-from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.models.reference_pair import ReferencePair, exact_probabilities
+from cxr_lightning.models.trained_model import TrainedModel
 from cxr_lightning.phantom.reference_image import reference_image
 from cxr_lightning.utils.versions import versions
 
@@ -14,13 +14,13 @@ REFERENCE_TOLERANCE = 1e-4
 """Accepted difference of a probability; processors that add in another order differ by about 1e-6."""
 
 
-def attach_reference(model: ChestXRayClassifier) -> None:
+def attach_reference(model: TrainedModel) -> None:
     """Add the reference image, in the model's size, to a model's checkpoints."""
     image = reference_image(model.hparams["image_size"], model.hparams["interpolation"])
     model.reference = ReferencePair(torch.from_numpy(image.copy())[None])
 
 
-def difference_from_reference(model: ChestXRayClassifier) -> float:
+def difference_from_reference(model: TrainedModel) -> float:
     """Largest difference of the reference image's probabilities from those computed when the model was saved.
 
     Raises:
@@ -58,7 +58,7 @@ def refuse_difference(difference: float) -> None:
         )
 
 
-def changed_versions(model: ChestXRayClassifier) -> dict[str, tuple[str, str]]:
+def changed_versions(model: TrainedModel) -> dict[str, tuple[str, str]]:
     """Versions of the packages that are others here than where the model was saved: here and there, by package."""
     saved = model.metadata.get("versions", {})
     current = versions()

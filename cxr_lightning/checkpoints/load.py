@@ -1,59 +1,17 @@
-"""Load models from checkpoints of this package, and from safetensors files that it exported."""
+"""Load models as LightningModules, for training and evaluation."""
 
-import zipfile
-from pathlib import Path
 from typing import Any
 
-from cxr_lightning.checkpoints.checkpoint_model import check_content
-from cxr_lightning.checkpoints.metadata import exported_description
-from cxr_lightning.checkpoints.safetensors import read_safetensors
+from cxr_lightning.checkpoints.read import BUILD_ERRORS, not_this_version, read_checkpoint
 from cxr_lightning.models.backbones.registry import check_recorded_backbone
 from cxr_lightning.models.classifier import ChestXRayClassifier
-from cxr_lightning.models.version_0_1 import current_names
-from cxr_lightning.utils.file_names import METADATA_KEY
-from cxr_lightning.utils.paths import file_problem, refuse_url
-from cxr_lightning.utils.plain_text import one_line_reason
-from cxr_lightning.utils.torch_io import load_safely
-
-
-def read_checkpoint(path: str) -> dict[str, Any]:
-    """The content of a checkpoint, or of an exported safetensors file, loaded without running code from it.
-
-    The tensors have their current names, also those of a file of version 0.1.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is a URL, damaged, was not written by this package, or its metadata breaks a rule.
-    """
-    refuse_url(path, "a local checkpoint")
-    if problem := file_problem(path):
-        raise FileNotFoundError(f"Expected a checkpoint at '{path}' but {problem}. Check the path.")
-    if Path(path).suffix.lower() == ".onnx":
-        raise ValueError(
-            f"Expected a checkpoint or safetensors file but '{path}' is an ONNX file, which `cxr predict` alone runs. "
-            "Give the checkpoint that it was exported from."
-        )
-    return read_safetensors(path) if exported_description(path) is not None else _read_torch_file(path)
-
-
-def _read_torch_file(path: str) -> dict[str, Any]:
-    content = load_safely(path)
-    if not isinstance(content, dict) or METADATA_KEY not in content:
-        raise ValueError(
-            f"Expected a checkpoint of cxr_lightning in '{path}' but it is another file. Give the best.ckpt of a run; "
-            "to start training from other weights, name the file in `model.weights`."
-        )
-    # torch does not verify the checksums in its archives, and would load changed bytes.
-    if zipfile.is_zipfile(path) and (damaged := zipfile.ZipFile(path).testzip()):
-        raise ValueError(f"Expected an intact checkpoint in '{path}' but '{damaged}' in it has changed. Copy it again.")
-    check_content(content, path)
-    return {**content, "state_dict": current_names(content["state_dict"])}
+from cxr_lightning.models.trained_model import TrainedModel
 
 
 def load_weights(model: ChestXRayClassifier, path: str) -> None:
     """Load the weights and the metadata of a checkpoint into the model that it was saved of.
 
-    Errors are those of :func:`read_checkpoint`.
+    Errors are those of :func:`~cxr_lightning.checkpoints.read.read_checkpoint`.
     """
     _load(model, read_checkpoint(path))
 
@@ -61,7 +19,7 @@ def load_weights(model: ChestXRayClassifier, path: str) -> None:
 def load_classifier(path: str) -> ChestXRayClassifier:
     """The model in a checkpoint or exported safetensors file, in evaluation mode on the CPU.
 
-    Errors are those of :func:`read_checkpoint`, and of
+    Errors are those of :func:`~cxr_lightning.checkpoints.read.read_checkpoint`, and of
     :func:`~cxr_lightning.models.backbones.registry.check_recorded_backbone`.
     """
     content = read_checkpoint(path)
@@ -70,13 +28,19 @@ def load_classifier(path: str) -> ChestXRayClassifier:
     try:
         model = ChestXRayClassifier(**settings)
         _load(model, content)
-    except (TypeError, ValueError, KeyError, RuntimeError) as error:
-        reason = one_line_reason(error, 300)
-        raise ValueError(
-            f"Expected a model of this version of cxr_lightning in '{path}' but it cannot be built "
-            f"({type(error).__name__}: {reason}). Copy the file again, or install the version that wrote it."
-        ) from error
+    except BUILD_ERRORS as error:
+        raise not_this_version(path, error) from error
     return model.eval()
+
+
+def as_classifier(model: TrainedModel) -> ChestXRayClassifier:
+    """The same model as a LightningModule, in evaluation mode on the same device; the network is not copied."""
+    classifier = ChestXRayClassifier(**model.hparams)
+    classifier.to(model.network.device)
+    classifier.network = model.network
+    classifier.metadata, classifier.reference = model.metadata, model.reference
+    classifier.val_auroc_by_label = model.val_auroc_by_label
+    return classifier.eval()
 
 
 def _load(model: ChestXRayClassifier, content: dict[str, Any]) -> None:

@@ -13,11 +13,11 @@ from cxr_lightning.utils.json_values import parse_json, to_json
 from cxr_lightning.utils.paths import file_problem
 from cxr_lightning.utils.typed_values import describe_errors
 
-if TYPE_CHECKING:  # it brings Lightning, which reading metadata does not need
-    from cxr_lightning.models.classifier import ChestXRayClassifier
+if TYPE_CHECKING:  # it brings torch, which reading metadata does not need
+    from cxr_lightning.models.trained_model import TrainedModel
 
 
-def describe_model(model: "ChestXRayClassifier") -> str:
+def describe_model(model: "TrainedModel") -> str:
     """Settings, labels and metadata of a model as JSON; numbers that are not finite are null."""
     return json.dumps(
         to_json(

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from cxr_lightning.checkpoints.metadata import describe_model
 from cxr_lightning.metrics.calibration import Calibrator
 from cxr_lightning.models.class_activation import linear_layer_after_pooling
-from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.models.network import Network
 from cxr_lightning.models.postprocess import read_postprocessing
+from cxr_lightning.models.trained_model import TrainedModel
 from cxr_lightning.models.untrained import untrained_columns
 from cxr_lightning.utils.file_names import (
     METADATA_KEY,
@@ -87,7 +87,7 @@ class ExportedNetwork(nn.Module):
         return (*probabilities, maps if self._all_trained else maps + self.undefined[:, None, None])
 
 
-def export_onnx(model: ChestXRayClassifier, path: Path) -> dict[str, float]:
+def export_onnx(model: TrainedModel, path: Path) -> dict[str, float]:
     """Write an ONNX file and compare it with torch.
 
     The file's metadata holds, as JSON under ``cxr_lightning``, what the checkpoint's metadata holds: labels, image size
@@ -109,7 +109,7 @@ def export_onnx(model: ChestXRayClassifier, path: Path) -> dict[str, float]:
         raise ValueError(f"Expected a new file but '{path}' exists already. Choose another name.")
     check_onnx_installed()
     untrained = untrained_columns(model.labels, model.metadata)
-    exported = ExportedNetwork(model.cpu().eval().network, _calibrators(model), untrained).eval()
+    exported = ExportedNetwork(model.network.cpu().eval(), _calibrators(model), untrained).eval()
     size = int(model.hparams["image_size"])
     for name in _VERBOSE_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -139,7 +139,7 @@ def export_onnx(model: ChestXRayClassifier, path: Path) -> dict[str, float]:
     return differences
 
 
-def _calibrators(model: ChestXRayClassifier) -> list[Calibrator]:
+def _calibrators(model: TrainedModel) -> list[Calibrator]:
     """A calibrator per label; the identity where the model carries no calibration."""
     stored = model.metadata.get("fitted")
     calibrators = {} if stored is None else read_postprocessing(stored).calibrators

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from cxr_lightning.checkpoints.metadata import parse_description
 from cxr_lightning.checkpoints.metadata_model import ModelDescription
 from cxr_lightning.checkpoints.onnx_graph import graph_problem
+from cxr_lightning.checkpoints.onnx_session import open_session
 from cxr_lightning.utils.file_names import METADATA_KEY, ONNX_IMAGES, ONNX_PROBABILITIES, ONNX_RAW_PROBABILITIES
 
 _OUTPUTS = (ONNX_RAW_PROBABILITIES, ONNX_PROBABILITIES)
@@ -102,21 +103,6 @@ def _check_graph(content: bytes) -> None:
         raise OnnxRefusedError("it is damaged, or no ONNX file") from error
     except ValidationError as error:
         raise OnnxRefusedError(f"it is damaged ({_description_of(error)})") from error
-
-
-def open_session(content: bytes, *, threads: int = 0) -> Any:  # noqa: ANN401  # onnxruntime has no types
-    """A session of onnxruntime on the processor.
-
-    Args:
-        content: The file's bytes.
-        threads: Number of threads; 0 for one per core.
-    """
-    from onnxruntime import InferenceSession, SessionOptions  # of an optional extra
-
-    options = SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 4  # what is wrong is in the exception
-    return InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
 def read_description(session: Any) -> ModelDescription:  # noqa: ANN401  # see above

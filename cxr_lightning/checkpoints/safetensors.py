@@ -15,8 +15,8 @@ from torch import Tensor
 from cxr_lightning.checkpoints.checkpoint_model import check_content
 from cxr_lightning.checkpoints.metadata import describe_model, exported_description, parse_description
 from cxr_lightning.models.backbones.registry import check_recorded_backbone
-from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.models.reference_pair import exact_probabilities
+from cxr_lightning.models.trained_model import NETWORK_PREFIX, TrainedModel, build_network
 from cxr_lightning.models.version_0_1 import current_names
 from cxr_lightning.utils.file_names import METADATA_KEY, REFERENCE_KEY
 from cxr_lightning.utils.io import atomic_path
@@ -28,11 +28,9 @@ _SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
 """The number of the system's error in a message of safetensors."""
 _REFERENCE_IMAGE = "reference.image"
 _PROBABILITIES = "reference_probabilities"
-_PREFIX = "network."
-"""Prefix of the tensors that are written; those of the loss are not."""
 
 
-def write_safetensors(model: ChestXRayClassifier, path: Path) -> None:
+def write_safetensors(model: TrainedModel, path: Path) -> None:
     """Write a model's tensors, with the text of :func:`describe_model` and the reference image.
 
     Args:
@@ -45,12 +43,12 @@ def write_safetensors(model: ChestXRayClassifier, path: Path) -> None:
     """
     if path.exists():
         raise ValueError(f"Expected a new file but '{path}' exists already. Choose another name.")
-    state = {name: tensor for name, tensor in model.state_dict().items() if name.startswith(_PREFIX)}
+    state = {f"{NETWORK_PREFIX}{name}": tensor for name, tensor in model.network.state_dict().items()}
     metadata = {"format": "pt", METADATA_KEY: describe_model(model)}
     if model.reference is not None:
         state[_REFERENCE_IMAGE] = model.reference.image
         # The checkpoint's, where it has them: this installation would always reproduce its own.
-        probabilities = model.reference.probabilities or exact_probabilities(model, model.reference.image)
+        probabilities = model.reference.probabilities or exact_probabilities(model.network, model.reference.image)
         metadata[_PROBABILITIES] = json.dumps(list(probabilities))
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.cpu().contiguous() for name, tensor in state.items()}
@@ -87,7 +85,7 @@ def read_safetensors(path: str) -> dict[str, Any]:
             "global_step": 0,
             "pytorch-lightning_version": versions()["pytorch-lightning"],
             "hyper_parameters": settings,
-            "state_dict": _complete_state(settings, current_names(tensors)),
+            "state_dict": _checked_state(settings, current_names(tensors)),
             METADATA_KEY: description.record,
         }
         if image is not None:
@@ -106,13 +104,14 @@ def _refusal(path: str, error: Exception) -> ValueError:
     )
 
 
-def _complete_state(settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    """The state of a checkpoint: the network's tensors, and those of a new loss."""
-    model = ChestXRayClassifier(**settings)
+def _checked_state(settings: Mapping[str, Any], tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The network's tensors, which are all finite, of the names and shapes of its settings."""
     if wrong := [name for name, one in tensors.items() if one.is_floating_point() and not torch.isfinite(one).all()]:
         raise ValueError(f"{wrong[0]} has values that are not numbers")
-    expected = {name for name in model.state_dict() if name.startswith(_PREFIX)}
-    if set(tensors) != expected:
-        raise ValueError(f"{len(set(tensors) ^ expected)} tensors are missing or not its own")
-    model.load_state_dict(tensors, strict=False)
-    return model.state_dict()
+    network = build_network(settings)
+    expected = {f"{NETWORK_PREFIX}{name}": tensor.shape for name, tensor in network.state_dict().items()}
+    if different := set(tensors) ^ set(expected):
+        raise ValueError(f"{len(different)} tensors are missing or not its own")
+    if wrong := [name for name, shape in expected.items() if tensors[name].shape != shape]:
+        raise ValueError(f"{wrong[0]} is {tuple(tensors[wrong[0]].shape)}, not {tuple(expected[wrong[0]])}")
+    return tensors

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from pytorch_lightning.plugins import TorchCheckpointIO
 
-from cxr_lightning.checkpoints.load import read_checkpoint
+from cxr_lightning.checkpoints.read import read_checkpoint
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.utils.file_names import METADATA_FORMAT, METADATA_KEY
 from cxr_lightning.utils.io import atomic_write_bytes

@@ -11,11 +11,11 @@ import torch
 from captum.attr import LayerAttribution, LayerGradCam
 from torch import Tensor, nn
 
-from cxr_lightning.models.backbones.base import TargetLayer
+from cxr_lightning.explain.class_activation_maps import MIN_EVIDENCE
 from cxr_lightning.models.network import Network
+from cxr_lightning.models.setting_rules import TargetLayer
 from cxr_lightning.utils.validation import check_choice
 
-_MIN_EVIDENCE = 1e-8
 _PAIRS_PER_PASS = 64
 
 
@@ -125,4 +125,4 @@ def normalize(heatmaps: Tensor) -> Tensor:
         [[[0.0, 1.0]], [[0.0, 0.0]]]
     """
     maximum = heatmaps.amax(dim=(1, 2), keepdim=True)
-    return torch.where(maximum > _MIN_EVIDENCE, heatmaps / maximum.clamp(min=_MIN_EVIDENCE), 0.0)
+    return torch.where(maximum > MIN_EVIDENCE, heatmaps / maximum.clamp(min=MIN_EVIDENCE), 0.0)

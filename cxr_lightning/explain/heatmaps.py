@@ -10,8 +10,8 @@ from torch import Tensor
 
 from cxr_lightning.explain.grad_cam import GradCam, normalize, upsample
 from cxr_lightning.explain.results import REQUESTED, Overlay
-from cxr_lightning.models.backbones.base import TargetLayer
 from cxr_lightning.models.network import Network
+from cxr_lightning.models.setting_rules import TargetLayer
 from cxr_lightning.utils.coordinates import FractionalBox
 
 ReadImage = Callable[[int], Tensor]

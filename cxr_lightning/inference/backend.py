@@ -1,20 +1,52 @@
 """Backends, which compute a model's probabilities; the suffix of the model file selects one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cxr_lightning.imaging.reader import Interpolation
 from cxr_lightning.metrics.ranking import FloatArray
+from cxr_lightning.models.setting_rules import TargetLayer
+from cxr_lightning.utils.distributed import local_world_size
+from cxr_lightning.utils.subprocesses import check_workers, usable_cores
 
+Precision = Literal["float32", "bf16"]
 LOADERS = {".onnx": "cxr_lightning.inference.onnx_backend:OnnxBackend"}
 DEFAULT_LOADER = "cxr_lightning.inference.torch_backend:load_torch_backend"
-"""Functions from a path and a device to a backend, by the file's suffix, imported when they are needed: an ONNX file
-needs no torch."""
+"""Functions from a path and a computation to a backend, by the file's suffix, imported when they are needed: an ONNX
+file needs no torch."""
+GPU_BATCH_SIZE = 16
+"""Number of images at once on a GPU, unless another is given."""
+
+
+@dataclass(frozen=True)
+class Computation:
+    """Where and how probabilities are computed.
+
+    Attributes:
+        device: ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; None for a GPU if there is one.
+        precision: ``bf16`` multiplies in bfloat16, which is faster where the device has it, and less exact.
+        threads: Number of threads; None for one per usable core, which the processes of torchrun share.
+    """
+
+    device: str | None = None
+    precision: Precision = "float32"
+    threads: int | None = None
+
+    @property
+    def num_threads(self) -> int:
+        """Number of threads.
+
+        Raises:
+            ValueError: If it is not positive.
+        """
+        cores = max(1, usable_cores() // local_world_size())
+        return cores if self.threads is None else check_workers(self.threads)
 
 
 class Backend(Protocol):
@@ -36,6 +68,26 @@ class Backend(Protocol):
     def metadata(self) -> Mapping[str, Any]:
         """Metadata of the training, and the post-processing."""
 
+    @property
+    def val_auroc_by_label(self) -> Mapping[str, float]:
+        """AUROC of the last validation, by label."""
+
+    @property
+    def device(self) -> str:
+        """Name of the device that computes, such as ``cpu`` or ``cuda:0``."""
+
+    @property
+    def precision(self) -> Precision:
+        """Precision of the multiplications."""
+
+    @property
+    def batch_size(self) -> int:
+        """Number of images at once that suits the device."""
+
+    @property
+    def concurrency(self) -> int:
+        """Number of threads that may compute at the same time, and should."""
+
     def probabilities(self, images: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray | None]:
         """Raw and calibrated probabilities of a batch.
 
@@ -46,15 +98,39 @@ class Backend(Protocol):
             Both ``(B, C)`` in [0, 1]; None for the calibrated ones where the backend does not compute them itself.
         """
 
+    def check_heatmaps(self, target_layer: TargetLayer = "post_relu") -> None:
+        """Refuse a model without heat maps.
 
-def load_backend(path: Path, device: str | None) -> Backend:
+        Raises:
+            ValueError: If there are none.
+        """
+
+    def heatmaps(
+        self, images: NDArray[np.uint8], columns: Sequence[int], target_layer: TargetLayer = "post_relu"
+    ) -> NDArray[np.float32]:
+        """Heat maps of a batch, each divided by its maximum; 0 everywhere without positive evidence.
+
+        Args:
+            images: ``(B, S, S)`` uint8.
+            columns: Columns of the labels, L of them.
+            target_layer: Layer of the network whose maps are used; ``pre_relu`` exists in DenseNets only.
+
+        Returns:
+            ``(B, L, S, S)`` in [0, 1].
+
+        Raises:
+            ValueError: If there are none.
+        """
+
+
+def load_backend(path: Path, computation: Computation) -> Backend:
     """The backend of a model file.
 
     Args:
         path: The model file.
-        device: Device name, such as ``cpu`` or ``cuda``; None for the default.
+        computation: Where and how it computes.
     """
-    backend: Backend = resolve_name(LOADERS.get(path.suffix, DEFAULT_LOADER))(path, device)
+    backend: Backend = resolve_name(LOADERS.get(path.suffix, DEFAULT_LOADER))(path, computation)
     return backend
 
 

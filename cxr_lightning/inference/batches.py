@@ -1,6 +1,6 @@
 """Predict the batches of a DataLoader with Lightning, on one or several devices."""
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytorch_lightning as pl
@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from cxr_lightning.data.dataset import Sample
+from cxr_lightning.inference.backend import Precision
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.utils.cluster import cluster_plugins
 from cxr_lightning.utils.distributed import is_rank_zero
 from cxr_lightning.utils.precision import exact_float32
 from cxr_lightning.utils.progress import Advance, progress_bar
-
-Precision = Literal["float32", "bf16"]
 
 
 class BatchPredictions(NamedTuple):

@@ -1,10 +1,12 @@
 """A trained model that predicts image files."""
 
 import math
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +15,8 @@ from numpy.typing import NDArray
 from cxr_lightning.imaging.decoded_image import ImageRejectedError, QualityFlag
 from cxr_lightning.imaging.quality_flags import find_quality_flags
 from cxr_lightning.imaging.reader import read_image, resize
-from cxr_lightning.inference.backend import Backend, load_backend
+from cxr_lightning.inference.backend import Backend, Computation, Precision, load_backend
+from cxr_lightning.inference.pipeline import Pipeline
 from cxr_lightning.inference.results import Finding, Result
 from cxr_lightning.metrics.ranking import FloatArray
 from cxr_lightning.models.postprocess import PostProcessing, read_postprocessing
@@ -21,11 +24,16 @@ from cxr_lightning.models.untrained import untrained_columns, without_untrained
 from cxr_lightning.utils.json_values import null_to_nan
 from cxr_lightning.utils.latest_model import model_file
 from cxr_lightning.utils.paths import refuse_url
+from cxr_lightning.utils.subprocesses import usable_cores
+from cxr_lightning.utils.validation import check_choice
 
 if TYPE_CHECKING:  # torch is needed for a checkpoint only
     from cxr_lightning.models.classifier import ChestXRayClassifier
+    from cxr_lightning.models.trained_model import TrainedModel
 
-BATCH_SIZE = 16
+_AS_CLASSIFIER = "cxr_lightning.checkpoints.load:as_classifier"
+_Row = tuple[FloatArray, FloatArray]
+"""Raw and calibrated probabilities of one image, each ``(C,)``."""
 ResultWithPixels = tuple[Result, NDArray[np.uint8] | None]
 """A result, and the network's input, ``(S, S)`` uint8; None for a rejected file."""
 
@@ -47,6 +55,7 @@ class Predictor:
         backend: Computes the probabilities.
         operating_point: Name of a stored operating point, such as ``youden``, from whose threshold on findings are
             predicted; by default ``youden``, or else the first that is stored.
+        threads: Number of threads that decode images; by default one per usable core.
 
     Attributes:
         backend: Computes the probabilities.
@@ -57,8 +66,9 @@ class Predictor:
         ValueError: If the operating point is not stored.
     """
 
-    def __init__(self, backend: Backend, operating_point: str | None = None) -> None:
+    def __init__(self, backend: Backend, operating_point: str | None = None, *, threads: int | None = None) -> None:
         self.backend = backend
+        self.threads = threads or usable_cores()
         stored = backend.metadata.get("fitted")
         self.postprocessing: PostProcessing | None = None if stored is None else read_postprocessing(stored)
         known = self.postprocessing.operating_points if self.postprocessing else []
@@ -76,18 +86,28 @@ class Predictor:
         return self.backend.labels
 
     @property
-    def classifier(self) -> "ChestXRayClassifier":
-        """The model in torch, for heat maps and checks.
+    def model(self) -> "TrainedModel":
+        """The model in torch, for checks and exports.
 
         Raises:
-            ValueError: If the model is an exported file.
+            ValueError: If the model is an exported ONNX file.
         """
-        classifier: ChestXRayClassifier | None = getattr(self.backend, "classifier", None)
-        if classifier is None:
+        model: TrainedModel | None = getattr(self.backend, "model", None)
+        if model is None:
             raise ValueError(
-                "Expected a checkpoint or safetensors file for this but got an ONNX file, which `cxr predict` alone "
-                "runs. Give the checkpoint that it was exported from."
+                "Expected a checkpoint or safetensors file for this but got an ONNX file, which predicts and explains "
+                "alone. Give the checkpoint that it was exported from."
             )
+        return model
+
+    @property
+    def classifier(self) -> "ChestXRayClassifier":
+        """The model as a LightningModule, which imports Lightning.
+
+        Raises:
+            ValueError: If the model is an exported ONNX file.
+        """
+        classifier: ChestXRayClassifier = resolve_name(_AS_CLASSIFIER)(self.model)
         return classifier
 
     @property
@@ -114,29 +134,37 @@ class Predictor:
         return list(self.predict_each([Path(path) for path in several], force=force))
 
     def predict_each(
-        self, paths: Sequence[Path], *, force: bool = False, batch_size: int = BATCH_SIZE
+        self, paths: Iterable[Path], *, force: bool = False, batch_size: int | None = None
     ) -> Iterator[Result]:
-        """Like :meth:`predict`, a result at a time; no more than two batches of images are in memory."""
+        """Like :meth:`predict`, a result at a time; what is in memory does not depend on the number of files.
+
+        Args:
+            paths: The files, which are asked for as they are read.
+            force: As in :meth:`predict`.
+            batch_size: Number of images that are computed at once; None for one that suits the device.
+        """
         return (result for result, _ in self.predict_with_pixels(paths, force=force, batch_size=batch_size))
 
     def predict_with_pixels(
-        self, paths: Sequence[Path], *, force: bool = False, batch_size: int = BATCH_SIZE
+        self, paths: Iterable[Path], *, force: bool = False, batch_size: int | None = None
     ) -> Iterator[ResultWithPixels]:
         """Like :meth:`predict_each`, with the network's input, ``(S, S)`` uint8; None for a rejected file."""
-        batches = [paths[start : start + batch_size] for start in range(0, len(paths), batch_size)]
-        with ThreadPoolExecutor(max_workers=1) as pool:
+        pipeline: Pipeline[Path, _DecodedFile, _Row] = Pipeline(
+            partial(self._read, force=force),
+            lambda file: file.rejection is None,
+            self._rows,
+            batch_size=batch_size or self.backend.batch_size,
+            threads=self.threads,
+            concurrency=self.backend.concurrency,
+        )
+        with closing(pipeline.run(paths)) as results:
+            for file, row in results:
+                if file.rejection is not None:
+                    yield Result.of_rejection(file.path, file.rejection), None
+                elif row is not None:
+                    yield Result(file.path, file.flags, self._findings(*row)), file.pixels
 
-            def read(batch: Sequence[Path]) -> list[_DecodedFile]:
-                return [self._read(path, force) for path in batch]
-
-            following = pool.submit(read, batches[0]) if batches else None
-            for number in range(len(batches)):
-                assert following is not None
-                inputs = following.result()
-                following = pool.submit(read, batches[number + 1]) if number + 1 < len(batches) else None
-                yield from self._results(inputs)
-
-    def _read(self, path: Path, force: bool) -> _DecodedFile:
+    def _read(self, path: Path, *, force: bool) -> _DecodedFile:
         try:
             image = read_image(path, force=force)
         except ImageRejectedError as error:
@@ -144,20 +172,13 @@ class Predictor:
         flags = tuple(find_quality_flags(image, self.backend.image_size))
         return _DecodedFile(path, resize(image.pixels, self.backend.image_size, self.backend.interpolation), flags)
 
-    def _results(self, inputs: Sequence[_DecodedFile]) -> Iterator[ResultWithPixels]:
-        pixels = [file.pixels for file in inputs if file.pixels is not None]
-        raw, calibrated = self._probabilities(pixels)
-        rows = iter(zip(raw, calibrated, strict=True))
-        for file in inputs:
-            if file.rejection is not None:
-                yield Result.of_rejection(file.path, file.rejection), None
-            else:
-                yield Result(file.path, file.flags, self._findings(*next(rows))), file.pixels
+    def _rows(self, files: Sequence[_DecodedFile]) -> list[_Row]:
+        """Raw and calibrated probabilities of usable files."""
+        raw, calibrated = self._probabilities([file.pixels for file in files if file.pixels is not None])
+        return list(zip(raw, calibrated, strict=True))
 
     def _probabilities(self, pixels: Sequence[NDArray[np.uint8]]) -> tuple[FloatArray, FloatArray]:
         """Raw and calibrated, ``(B, C)``; NaN where the model was not trained, or carries no calibration."""
-        if not pixels:
-            return np.empty((0, len(self.labels))), np.empty((0, len(self.labels)))
         raw, calibrated = self.backend.probabilities(np.stack(pixels))
         untrained = untrained_columns(self.labels, self.backend.metadata)
         if not np.isfinite(np.delete(raw, untrained, axis=1)).all():
@@ -187,18 +208,32 @@ class Predictor:
         )
 
 
-def load_model(path: str | Path, *, operating_point: str | None = None, device: str | None = None) -> Predictor:
+def load_model(
+    path: str | Path,
+    *,
+    operating_point: str | None = None,
+    device: str | None = None,
+    precision: Precision = "float32",
+    threads: int | None = None,
+) -> Predictor:
     """A trained model from its file: a checkpoint, an exported model, or weights in another format.
+
+    An ONNX file is run without torch, and a checkpoint without Lightning.
 
     Args:
         path: The model file, such as ``best.ckpt``, ``model.onnx`` or a Keras ``.h5`` file; ``latest`` is the newest
             best checkpoint below the log folder.
         operating_point: See :class:`Predictor`.
-        device: Device name, such as ``cpu`` or ``cuda``; by default a GPU if there is one.
+        device: Device name, such as ``cpu``, ``cuda`` or ``cuda:1``; by default a GPU if there is one.
+        precision: ``bf16`` multiplies in bfloat16, which is faster where the device has it, and less exact; not of an
+            ONNX file.
+        threads: Number of threads that decode images and compute on the processor; by default one per usable core.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no model file, lacks required metadata, or there is no such device.
+        ValueError: If it is no model file, lacks required metadata, or there is no such device or precision.
     """
     refuse_url(path, "a local checkpoint")
-    return Predictor(load_backend(model_file(path), device), operating_point)
+    computation = Computation(device, check_choice("precision", precision, Precision), threads)
+    backend = load_backend(model_file(path), computation)
+    return Predictor(backend, operating_point, threads=computation.num_threads)

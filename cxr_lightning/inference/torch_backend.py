@@ -1,49 +1,67 @@
-"""Checkpoints, safetensors files and weights in foreign formats, run by torch."""
+"""Checkpoints, safetensors files and weights in foreign formats, run by torch. Lightning is not imported."""
 
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from cxr_lightning.checkpoints.foreign.build import build_foreign_classifier
+from cxr_lightning.checkpoints.foreign.build import build_foreign_model
 from cxr_lightning.checkpoints.foreign.model_settings import ForeignSettings, resolve_foreign_model
 from cxr_lightning.checkpoints.foreign.reader import is_foreign_file
-from cxr_lightning.checkpoints.load import load_classifier
+from cxr_lightning.checkpoints.read import load_trained_model
 from cxr_lightning.imaging.reader import Interpolation
-from cxr_lightning.inference.backend import out_of_memory
+from cxr_lightning.inference.backend import GPU_BATCH_SIZE, Computation, Precision, out_of_memory
+from cxr_lightning.inference.devices import no_device, parse_device
 from cxr_lightning.metrics.ranking import FloatArray
-from cxr_lightning.models.classifier import ChestXRayClassifier
+from cxr_lightning.models.setting_rules import TargetLayer
+from cxr_lightning.models.trained_model import TrainedModel
 from cxr_lightning.utils.precision import exact_float32
 from cxr_lightning.utils.validation import check_choice
 
-_DEVICE = re.compile(r"(?P<kind>cpu|mps|cuda)(?:(?<=cuda):(?P<number>[0-9]{1,3}))?")
+_GRAD_CAM = "cxr_lightning.explain.grad_cam:GradCam"
+_HEATMAPS = "cxr_lightning.explain.heatmaps:image_heatmaps"
+"""Imported for heat maps alone, since they import captum."""
+_BATCH_SIZE = 4
+"""Number of images at once on the processor, where more are not quicker."""
 
 
 class TorchBackend:
     """A model run by torch.
 
     Args:
-        classifier: The model, on the device to compute on.
+        model: The model, on the device to compute on.
+        precision: ``bf16`` multiplies in bfloat16.
     """
 
-    def __init__(self, classifier: ChestXRayClassifier) -> None:
-        self.classifier = classifier.eval()
-        self.labels = classifier.labels
-        self.image_size = int(classifier.hparams["image_size"])
-        self.interpolation: Interpolation = check_choice(
-            "interpolation", classifier.hparams["interpolation"], Interpolation
-        )
-        self.metadata: Mapping[str, Any] = classifier.metadata
+    concurrency = 1
+    """Torch itself divides a batch among threads."""
+
+    def __init__(self, model: TrainedModel, precision: Precision = "float32") -> None:
+        model.network.eval()
+        self.model = model
+        self.precision = precision
+        self.labels = model.labels
+        self.image_size = int(model.hparams["image_size"])
+        self.interpolation: Interpolation = check_choice("interpolation", model.hparams["interpolation"], Interpolation)
+        self.metadata: Mapping[str, Any] = model.metadata
+        self.val_auroc_by_label: Mapping[str, float] = model.val_auroc_by_label
+        self.batch_size = _BATCH_SIZE if model.network.device.type == "cpu" else GPU_BATCH_SIZE
+
+    @property
+    def device(self) -> str:
+        """Name of the device that computes."""
+        return str(self.model.network.device)
 
     def probabilities(self, images: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray | None]:
-        """See :class:`~cxr_lightning.inference.backend.Backend`; the network computes in float32."""
-        network = self.classifier.network
+        """See :class:`~cxr_lightning.inference.backend.Backend`."""
+        network = self.model.network
         try:
-            with torch.inference_mode(), exact_float32():
+            with torch.inference_mode(), exact_float32(), self._autocast():
                 batch = torch.from_numpy(images)[:, None].to(network.device)
                 # In float64: float32 rounds a probability near 1 to 1, from which calibration differs.
                 probabilities: FloatArray = network(batch).float().cpu().double().sigmoid().numpy()
@@ -53,31 +71,53 @@ class TorchBackend:
             raise
         return probabilities, None
 
+    def _autocast(self) -> AbstractContextManager[object]:
+        return (
+            torch.autocast(self.model.network.device.type, torch.bfloat16)
+            if self.precision == "bf16"
+            else nullcontext()
+        )
 
-def load_torch_backend(path: Path, device: str | None = None) -> TorchBackend:
+    def check_heatmaps(self, target_layer: TargetLayer = "post_relu") -> None:
+        """See :class:`~cxr_lightning.inference.backend.Backend`."""
+        resolve_name(_GRAD_CAM)(self.model.network, target_layer)
+
+    def heatmaps(
+        self, images: NDArray[np.uint8], columns: Sequence[int], target_layer: TargetLayer = "post_relu"
+    ) -> NDArray[np.float32]:
+        """See :class:`~cxr_lightning.inference.backend.Backend`; Grad-CAM, in float32."""
+        grad_cam = resolve_name(_GRAD_CAM)(self.model.network, target_layer)
+        maps: NDArray[np.float32] = resolve_name(_HEATMAPS)(
+            grad_cam, torch.from_numpy(images.copy())[:, None], columns
+        ).numpy()
+        return maps
+
+
+def load_torch_backend(path: Path, computation: Computation = Computation()) -> TorchBackend:  # noqa: B008  # it is frozen
     """The backend of a checkpoint, a safetensors file or weights in a foreign format.
 
     Args:
         path: The model file.
-        device: Device name; None for a GPU if there is one, else the CPU.
+        computation: Where and how it computes; a number of threads is set for all of torch.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is no model file, lacks required metadata, or there is no such device.
     """
-    chosen = usable_device(device)
+    chosen = usable_device(computation.device)
+    if computation.threads is not None:
+        torch.set_num_threads(computation.num_threads)
     name = str(path)
-    classifier = (
-        build_foreign_classifier(resolve_foreign_model(name, ForeignSettings()))
+    model = (
+        build_foreign_model(resolve_foreign_model(name, ForeignSettings()))
         if is_foreign_file(name)
-        else load_classifier(name)
+        else load_trained_model(name)
     )
     try:
-        classifier = classifier.to(chosen)
+        model.network.to(chosen)
     except (RuntimeError, AssertionError) as error:  # torch has no error class of its own for this
-        reason = " ".join(str(error).split(". ")[0].split())
-        raise ValueError(f"Expected a usable device but got '{chosen}' ({reason}). Use cpu.") from error
-    return TorchBackend(classifier)
+        raise no_device(str(chosen), " ".join(str(error).split(". ")[0].split())) from error
+    return TorchBackend(model, computation.precision)
 
 
 def usable_device(name: str | None) -> torch.device:
@@ -92,18 +132,17 @@ def usable_device(name: str | None) -> torch.device:
     if name is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if problem := _device_problem(name):
-        raise ValueError(f"Expected a usable device but got '{name}' ({problem}). Use cpu.")
+        raise no_device(name, problem)
     return torch.device(name)
 
 
 def _device_problem(name: str) -> str:
-    if (found := _DEVICE.fullmatch(name)) is None:
-        return "the devices are cpu, cuda, cuda:N and mps"
-    if found["kind"] == "mps":
+    device = parse_device(name)
+    if device.kind == "mps":
         return "" if torch.backends.mps.is_available() else "there is no MPS here"
-    if found["kind"] == "cpu":
+    if device.kind == "cpu":
         return ""
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if count == 0:
         return "there is no CUDA GPU here"
-    return f"there are {count}, from cuda:0 on" if int(found["number"] or 0) >= count else ""
+    return f"there are {count}, from cuda:0 on" if device.number >= count else ""

@@ -5,9 +5,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cxr_lightning.models.backbones.base import NetworkPart, TargetLayer
+from cxr_lightning.models.backbones.base import NetworkPart
 from cxr_lightning.models.backbones.registry import build_backbone, find_backbone
 from cxr_lightning.models.preprocess import Preprocess
+from cxr_lightning.models.setting_rules import TargetLayer
 from cxr_lightning.models.settings_model import Mode
 
 BACKBONE_PREFIX = "network.backbone."

@@ -5,6 +5,7 @@ It imports nothing heavy, so that a wrong setting is found at once.
 
 import math
 from collections.abc import Collection
+from typing import Literal
 
 from cxr_lightning.utils.suggestions import did_you_mean
 
@@ -14,6 +15,8 @@ BACKBONE_NAMES = (
     *("swin_v2_t", "swin_v2_s"),
 )
 """Names of the backbones of this package."""
+TargetLayer = Literal["post_relu", "pre_relu"]
+"""The layer of the last feature maps: after the final activation, or before it as in the Keras walk-through."""
 STEPS_ARGUMENT = "total_steps"
 """The argument by which a schedule takes the number of steps."""
 

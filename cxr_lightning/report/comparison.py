@@ -7,9 +7,9 @@ from rich import box
 
 from cxr_lightning.evaluation.comparison import AurocDifference, Comparison
 from cxr_lightning.report.formats import csv_number, format_number, format_signed
-from cxr_lightning.report.wording import NOT_FOR_CLINICAL_USE
 from cxr_lightning.utils.csv_files import TableWriter
 from cxr_lightning.utils.io import atomic_write_text
+from cxr_lightning.utils.notices import NOT_FOR_CLINICAL_USE
 from cxr_lightning.utils.text_tables import TextTable, show_table
 
 _COLUMNS = ("finding", "first", "second", "difference", "low", "high", "p", "p_holm")

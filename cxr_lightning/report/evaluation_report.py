@@ -18,8 +18,9 @@ from cxr_lightning.report.interval_plots import draw_auroc
 from cxr_lightning.report.metrics_json import metrics_json
 from cxr_lightning.report.report_folder import write_report, write_report_page
 from cxr_lightning.report.tensorboard import write_scalars
-from cxr_lightning.report.wording import NOT_FOR_CLINICAL_USE, evaluation_title, sentence
+from cxr_lightning.report.wording import evaluation_title, sentence
 from cxr_lightning.utils.file_names import PREDICTIONS_FILE
+from cxr_lightning.utils.notices import NOT_FOR_CLINICAL_USE
 from cxr_lightning.utils.plain_text import visible
 
 

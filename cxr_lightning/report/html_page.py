@@ -28,8 +28,9 @@ from cxr_lightning.report.formats import (
 )
 from cxr_lightning.report.metrics_csv import operating_point, rule_names
 from cxr_lightning.report.metrics_json import comparable_published_results, settings_json
-from cxr_lightning.report.wording import CRITERIA, NOT_FOR_CLINICAL_USE, evaluation_title, sentence
+from cxr_lightning.report.wording import CRITERIA, evaluation_title, sentence
 from cxr_lightning.utils.json_values import to_json
+from cxr_lightning.utils.notices import NOT_FOR_CLINICAL_USE
 from cxr_lightning.utils.plain_text import visible
 
 _VERDICTS = {

@@ -11,10 +11,11 @@ from cxr_lightning.evaluation.leaderboard import Leaderboard, LeaderboardEntry
 from cxr_lightning.report.figure_export import save_png
 from cxr_lightning.report.formats import format_number
 from cxr_lightning.report.theme import BLUE, MUTED, ORANGE, figure_style
-from cxr_lightning.report.wording import DIFFERENT_VALIDATION, NOT_FOR_CLINICAL_USE, sweep_title
+from cxr_lightning.report.wording import DIFFERENT_VALIDATION, sweep_title
 from cxr_lightning.utils.csv_files import TableWriter
 from cxr_lightning.utils.file_names import SWEEP_FILES
 from cxr_lightning.utils.io import atomic_write_text
+from cxr_lightning.utils.notices import NOT_FOR_CLINICAL_USE
 from cxr_lightning.utils.plain_text import shorten
 from cxr_lightning.utils.terminal import say
 from cxr_lightning.utils.text_tables import TextTable, show_table

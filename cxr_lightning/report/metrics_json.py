@@ -25,9 +25,10 @@ from cxr_lightning.report.metrics_model import (
     SubgroupJson,
     SubgroupLabelJson,
 )
-from cxr_lightning.report.wording import CRITERIA, NOT_FOR_CLINICAL_USE, evaluation_title, interval_method, sentence
+from cxr_lightning.report.wording import CRITERIA, evaluation_title, interval_method, sentence
 from cxr_lightning.utils.io import atomic_write_text
 from cxr_lightning.utils.json_values import to_json
+from cxr_lightning.utils.notices import NOT_FOR_CLINICAL_USE
 from cxr_lightning.utils.typed_values import describe_errors
 
 _OWN_KEYS = ("auroc", "average_precision", "brier", "ece")

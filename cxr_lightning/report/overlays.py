@@ -15,8 +15,8 @@ from cxr_lightning.explain.results import Overlay
 from cxr_lightning.report.captions import alternative_text, target_name
 from cxr_lightning.report.formats import format_probability
 from cxr_lightning.report.theme import figure_style
-from cxr_lightning.report.wording import NOT_FOR_CLINICAL_USE
 from cxr_lightning.utils.coordinates import IMAGE_EXTENT
+from cxr_lightning.utils.notices import NOT_FOR_CLINICAL_USE
 from cxr_lightning.utils.plain_text import shorten
 
 Colors = NDArray[np.float64]

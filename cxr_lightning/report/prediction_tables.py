@@ -7,7 +7,7 @@ from rich import box
 
 from cxr_lightning.inference.results import Finding, Result
 from cxr_lightning.report.formats import format_probability
-from cxr_lightning.report.wording import NOT_FOR_CLINICAL_USE
+from cxr_lightning.utils.notices import NOT_FOR_CLINICAL_USE
 from cxr_lightning.utils.text_tables import TextTable
 
 

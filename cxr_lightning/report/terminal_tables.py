@@ -11,7 +11,8 @@ from cxr_lightning.evaluation.results import Evaluation
 from cxr_lightning.metrics.bootstrap import CONFIDENCE_LEVEL, Estimate
 from cxr_lightning.metrics.report_metric import ReportMetric
 from cxr_lightning.report.formats import format_metric, format_number
-from cxr_lightning.report.wording import NOT_FOR_CLINICAL_USE, evaluation_title
+from cxr_lightning.report.wording import evaluation_title
+from cxr_lightning.utils.notices import NOT_FOR_CLINICAL_USE
 from cxr_lightning.utils.plain_text import visible
 from cxr_lightning.utils.text_tables import TextTable
 

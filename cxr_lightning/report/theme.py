@@ -9,7 +9,8 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from cxr_lightning.evaluation.results import Evaluation
-from cxr_lightning.report.wording import NOT_FOR_CLINICAL_USE, evaluation_title
+from cxr_lightning.report.wording import evaluation_title
+from cxr_lightning.utils.notices import NOT_FOR_CLINICAL_USE
 from cxr_lightning.utils.plain_text import shorten
 
 INK, MUTED, RULE, PAPER = "#1b1f24", "#5c6570", "#d3d8de", "#ffffff"

@@ -1,13 +1,12 @@
 """The sentences of reports: the text of every :class:`~cxr_lightning.evaluation.statements.Statement`."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from cxr_lightning.evaluation.results import Evaluation
 from cxr_lightning.evaluation.statements import Statement
 from cxr_lightning.metrics.bootstrap import CONFIDENCE_LEVEL
 
-NOT_FOR_CLINICAL_USE: Final = "Not for clinical use."
 DIFFERENT_VALIDATION = "The jobs were validated on different images: their numbers do not compare."
 
 
@@ -52,11 +51,6 @@ def evaluation_title(evaluation: Evaluation) -> str:
 def sweep_title(sources: Sequence[str], synthetic: bool) -> str:
     """Title of a sweep's leaderboard, which names its data."""
     return f"{'SYNTHETIC DATA' if synthetic else 'data'}: {', '.join(sources)}"
-
-
-def model_title(synthetic: bool) -> str:
-    """Title of figures of a model that was trained on synthetic images; empty otherwise."""
-    return "TRAINED ON SYNTHETIC DATA" if synthetic else ""
 
 
 def validation_source(images: int, patients: int) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from cxr_lightning.checkpoints.load import read_checkpoint
+from cxr_lightning.checkpoints.read import read_checkpoint
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.training.callbacks.last_checkpoint import LastCheckpoint, is_exhausted
 from cxr_lightning.training.run_settings import RunSettings, refuse_other_settings

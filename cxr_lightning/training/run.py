@@ -9,7 +9,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from cxr_lightning.checkpoints.load import load_weights, read_checkpoint
+from cxr_lightning.checkpoints.load import load_weights
+from cxr_lightning.checkpoints.read import read_checkpoint
 from cxr_lightning.data.datamodule import ChestXRayDataModule
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.report.wording import data_title

@@ -7,10 +7,11 @@ from typing import Any
 
 from cxr_lightning.report.figure_export import png_url
 from cxr_lightning.report.formats import format_number, html_text
-from cxr_lightning.report.wording import NOT_FOR_CLINICAL_USE, data_title
+from cxr_lightning.report.wording import data_title
 from cxr_lightning.training.summary_model import read_summary
 from cxr_lightning.utils.file_names import CURVE_FILE, SUMMARY_FILE
 from cxr_lightning.utils.json_values import null_to_nan
+from cxr_lightning.utils.notices import NOT_FOR_CLINICAL_USE
 from cxr_lightning.utils.plain_text import visible
 from cxr_lightning.utils.regular_files import read_limited
 

@@ -3,6 +3,8 @@
 import builtins
 import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +156,70 @@ def test_metadata_is_json_that_others_read(model_file: Path) -> None:
     assert about["record"]["prevalence"] == {"Mass": None}
 
 
+def test_heat_maps_of_either_file_are_the_same(model_file: Path, onnx_file: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (3, 64, 64), dtype=np.uint8)
+    columns = [1, 0]
+    theirs = load_model(onnx_file).backend.heatmaps(images, columns)
+    ours = load_model(model_file, device="cpu").backend.heatmaps(images, columns)  # captum's
+    assert ours.shape == (3, 2, 64, 64)
+    assert float(ours.max()) == 1.0
+    np.testing.assert_allclose(theirs, ours, atol=1e-4)  # maxima by which they are divided may be small
+
+
+def test_heat_maps_are_drawn_of_an_onnx_file(
+    onnx_file: Path, films: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert main(["predict", str(films[0]), "--model", str(onnx_file), "--gradcam", "--out", str(out)]) == 0
+    assert [path.suffix for path in (out / "heatmaps").iterdir()] == [".png"]
+    explained = [
+        "explain",
+        str(films[0]),
+        "--model",
+        str(onnx_file),
+        "--labels",
+        LABELS[0],
+        "--out",
+        str(tmp_path / "e"),
+    ]
+    assert main(explained) == 0
+    assert len(list((tmp_path / "e").iterdir())) == 2
+    assert main([*explained[:-1], str(tmp_path / "f"), "--target-layer", "pre_relu"]) == 1
+    assert "maps of that layer alone" in capsys.readouterr().err
+
+
+HEAVY = {
+    "torch",
+    "torchvision",
+    "pytorch_lightning",
+    "lightning_fabric",
+    "torchmetrics",
+    "pandas",
+    "matplotlib",
+    "scipy",
+}
+
+
+def modules_loaded_by_predicting(*arguments: str) -> set[str]:
+    code = (
+        "import sys; from cxr_lightning.cli.main import main; "
+        "assert main(sys.argv[1:]) == 0; print(*sys.modules, file=sys.stderr)"
+    )
+    command = [sys.executable, "-c", code, "predict", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return set(done.stderr.splitlines()[-1].split())
+
+
+def test_predicting_with_onnx_imports_no_torch(onnx_file: Path, films: list[Path], tmp_path: Path) -> None:
+    loaded = modules_loaded_by_predicting(str(films[0]), "--model", str(onnx_file), "--out", str(tmp_path / "out"))
+    assert not loaded & (HEAVY | {"onnx", "pydicom"})
+
+
+def test_predicting_with_a_checkpoint_imports_no_lightning(model_file: Path, films: list[Path]) -> None:
+    loaded = modules_loaded_by_predicting(str(films[0]), "--model", str(model_file))
+    assert not loaded & (HEAVY - {"torch", "torchvision"})
+
+
 def test_the_commands(
     model_file: Path, onnx_file: Path, films: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -172,15 +238,12 @@ def test_the_commands(
         (["check", str(onnx_file)], "Give the checkpoint"),
         (["predict", str(films[0]), "--model", str(tmp_path / "bad.onnx")], "that `cxr export` wrote"),
         (["predict", str(films[0]), "--model", str(tmp_path / "gone.onnx")], "no such file"),
-        (["predict", str(films[0]), "--model", str(onnx_file), "--device", "cuda"], "device cpu"),
-        (
-            ["predict", str(films[0]), "--model", str(onnx_file), "--gradcam", "--out", str(tmp_path / "o")],
-            "checkpoint",
-        ),
+        (["predict", str(films[0]), "--model", str(onnx_file), "--device", "cuda"], "without CUDA"),
+        (["predict", str(films[0]), "--model", str(onnx_file), "--device", "mps"], "runs on cpu and cuda"),
+        (["predict", str(films[0]), "--model", str(onnx_file), "--precision", "bf16"], "in that of its export"),
     ):
         assert main(arguments) == 1
         assert words in capsys.readouterr().err
-    assert not (tmp_path / "o").exists()
 
 
 def test_without_the_extra_the_remedy_is_named(

@@ -12,7 +12,7 @@ from cxr_lightning.checkpoints.foreign.reader import is_foreign_file, read_forei
 from cxr_lightning.checkpoints.initial_weights import read_initial_weights
 from cxr_lightning.checkpoints.installation_check import attach_reference, difference_from_reference
 from cxr_lightning.checkpoints.load import load_classifier as load_classifier
-from cxr_lightning.checkpoints.load import read_checkpoint
+from cxr_lightning.checkpoints.read import read_checkpoint
 from cxr_lightning.checkpoints.safetensors import write_safetensors
 from cxr_lightning.checkpoints.save import save_classifier, save_with_postprocessing
 from cxr_lightning.cli.main import main

@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import unicodedata
-from collections.abc import Iterator
 from contextlib import redirect_stdout
 from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
@@ -16,7 +15,7 @@ import torch
 
 from cxr_lightning.checkpoints.save import save_classifier
 from cxr_lightning.cli.main import main
-from cxr_lightning.inference.predictor import Predictor, ResultWithPixels
+from cxr_lightning.inference.predictor import Predictor
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.models.network import Network
 from tests.conftest import full_disk
@@ -36,18 +35,24 @@ def statuses_of(folder: Path) -> dict[str, str]:
     return dict(rows)
 
 
-def stop_after(batches: int, monkeypatch: pytest.MonkeyPatch) -> list[list[Path]]:
-    """Have Ctrl-C come when so many batches are predicted; gives their files."""
-    results = Predictor._results
-    asked: list[list[Path]] = []
+def stop_after(results: int, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Have Ctrl-C come after so many results of usable files; gives the files that are read."""
+    findings, read = Predictor._findings, Predictor._read
+    given: list[object] = []
+    asked: list[Path] = []
 
-    def interrupted(model: Predictor, inputs: Any) -> Iterator[ResultWithPixels]:
-        if len(asked) == batches:
+    def interrupted(model: Predictor, *row: Any) -> Any:
+        given.append(row)
+        if len(given) == results + 1:
             raise KeyboardInterrupt
-        asked.append([one.path for one in inputs])
-        return results(model, inputs)
+        return findings(model, *row)
 
-    monkeypatch.setattr(Predictor, "_results", interrupted)
+    def noted(model: Predictor, path: Path, **options: bool) -> Any:
+        asked.append(path)
+        return read(model, path, **options)
+
+    monkeypatch.setattr(Predictor, "_findings", interrupted)
+    monkeypatch.setattr(Predictor, "_read", noted)
     return asked
 
 
@@ -128,7 +133,7 @@ def test_ctrl_c_keeps_what_is_done_and_resume_leaves_it_out(
     out, bad = tmp_path / "out", tmp_path / "bad.png"
     bad.write_bytes(b"nothing")
     arguments = ["predict", str(bad), *map(str, films[:9]), "--model", str(model_file), "--out", str(out)]
-    asked = stop_after(2, monkeypatch)
+    asked = stop_after(5, monkeypatch)
     assert main([*arguments, "--batch-size", "3"]) == 130
     assert len(lines_of(out)) == 6
     assert main(arguments) == 1
@@ -137,7 +142,7 @@ def test_ctrl_c_keeps_what_is_done_and_resume_leaves_it_out(
         file.write('{"file": "torn')
     asked.clear()
     assert main([*arguments, "--batch-size", "50", "--resume"]) == 3
-    assert asked == [[bad, *films[5:9]]]  # the rejected file is tried again
+    assert sorted(asked) == sorted([bad, *films[5:9]])  # the rejected file is tried again
     assert [line["file"] for line in lines_of(out)] == [str(path) for path in (bad, *films[:5], bad, *films[5:9])]
     assert statuses_of(out) == {str(bad): "rejected"} | dict.fromkeys(map(str, films[:9]), "ok")
     bad.write_bytes(films[9].read_bytes())
@@ -153,7 +158,10 @@ def test_a_stopped_try_of_a_rejected_file_loses_nothing(
     arguments = ["predict", str(bad), str(films[0]), "--model", str(model_file), "--out", str(out)]
     assert main(arguments) == 3
 
-    stop_after(0, monkeypatch)
+    def interrupted(model: Predictor, path: Path, **options: bool) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Predictor, "_read", interrupted)
     assert main([*arguments, "--resume"]) == 130
     assert statuses_of(out) == {str(bad): "rejected", str(films[0]): "ok"}
 
@@ -184,7 +192,7 @@ def test_a_file_is_the_same_however_it_is_named(
 def test_rows_that_were_printed_before_ctrl_c_are_kept(
     model_file: Path, films: list[Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stop_after(2, monkeypatch)
+    stop_after(6, monkeypatch)
     paths = list(map(str, films[:9]))
     assert main(["predict", *paths, "--model", str(model_file), "--csv", "--batch-size", "3"]) == 130
     assert [row["file"] for row in csv.DictReader(StringIO(capsys.readouterr().out))] == paths[:6]
@@ -201,16 +209,16 @@ def test_a_signal_tells_how_many_files_are_done(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    results = Predictor._results
-    batches: list[int] = []
+    findings = Predictor._findings
+    given_rows: list[object] = []
 
-    def signaled(model: Predictor, inputs: Any) -> Iterator[ResultWithPixels]:
-        batches.append(len(inputs))
-        if len(batches) == 3:
+    def signaled(model: Predictor, *row: Any) -> Any:
+        given_rows.append(row)
+        if len(given_rows) == 7:
             os.kill(os.getpid(), signum)
-        return results(model, inputs)
+        return findings(model, *row)
 
-    monkeypatch.setattr(Predictor, "_results", signaled)
+    monkeypatch.setattr(Predictor, "_findings", signaled)
     paths, out = list(map(str, films[:9])), tmp_path / "out"
     options = {"--out": ["--out", str(out)], "--csv": ["--csv"], "table": []}[given]
     assert main(["predict", *paths, "--model", str(model_file), "--batch-size", "3", *options]) == 128 + signum
@@ -331,7 +339,7 @@ def test_a_heat_map_that_fails_costs_no_result(
     def fail(*_: object, **__: object) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("cxr_lightning.cli.jobs.predict.write_overlay", fail)
+    monkeypatch.setattr("cxr_lightning.report.report_folder.write_overlay", fail)
     out = tmp_path / "out"
     assert main(["predict", *map(str, films[:2]), "--model", str(model_file), "--out", str(out), "--gradcam"]) == 1
     said = capsys.readouterr().err
@@ -357,7 +365,7 @@ def test_heat_maps_that_are_missing_are_drawn_on_resume_and_not_predicted(
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
         write_overlay(*arguments)
 
-    monkeypatch.setattr("cxr_lightning.cli.jobs.predict.write_overlay", interrupted)
+    monkeypatch.setattr("cxr_lightning.report.report_folder.write_overlay", interrupted)
     out = folder / "out"
     arguments = ["predict", str(folder), "--model", str(model_file), "--out", str(out), "--gradcam"]
     assert main(arguments) == 130

@@ -10,10 +10,10 @@ import torch
 
 from cxr_lightning.app.evaluate import run_evaluate
 from cxr_lightning.app.train import run_train
-from cxr_lightning.checkpoints.foreign.build import build_foreign_classifier
+from cxr_lightning.checkpoints.foreign.build import build_foreign_model
 from cxr_lightning.checkpoints.foreign.model_settings import ForeignSettings, resolve_foreign_model
 from cxr_lightning.checkpoints.foreign.reader import read_foreign_weights
-from cxr_lightning.checkpoints.load import load_classifier
+from cxr_lightning.checkpoints.load import as_classifier, load_classifier
 from cxr_lightning.checkpoints.save import save_classifier
 from cxr_lightning.imaging.reader import read_gray, resize
 from cxr_lightning.inference.predictions_file import read_predictions
@@ -115,7 +115,7 @@ def test_a_converted_checkpoint_cannot_be_resumed(
     foreign = resolve_foreign_model(
         str(build("keras2_flat_dense.save.h5", tmp_path)), ForeignSettings(preprocessing="none")
     )
-    save_classifier(build_foreign_classifier(foreign), tmp_path / "model.ckpt")
+    save_classifier(as_classifier(build_foreign_model(foreign)), tmp_path / "model.ckpt")
     settings = ["data=nih", f"data.root={root}", "data.num_workers=0", "model=densenet_micro", "logger=none"]
     assert run(run_train, *settings, f"ckpt_path={tmp_path / 'model.ckpt'}")[0] == 1
     assert "holds a model alone" in capsys.readouterr().err

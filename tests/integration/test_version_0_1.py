@@ -17,7 +17,8 @@ import torch
 
 from cxr_lightning import load_model
 from cxr_lightning.app.evaluate import run_evaluate
-from cxr_lightning.checkpoints.load import load_classifier, read_checkpoint
+from cxr_lightning.checkpoints.load import load_classifier
+from cxr_lightning.checkpoints.read import read_checkpoint
 from cxr_lightning.checkpoints.save import save_classifier
 from cxr_lightning.cli.main import main
 from cxr_lightning.explain.grad_cam import GradCam

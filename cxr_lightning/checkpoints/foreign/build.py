@@ -1,14 +1,17 @@
-"""Classifiers built from foreign weights."""
+"""Models built from foreign weights."""
 
 from cxr_lightning.checkpoints.foreign.model_settings import ForeignModel
 from cxr_lightning.checkpoints.installation_check import attach_reference
-from cxr_lightning.models.classifier import ChestXRayClassifier
+from cxr_lightning.models.trained_model import LoadedModel, build_network
+from cxr_lightning.models.weights import load_initial_weights
+from cxr_lightning.utils.file_names import METADATA_FORMAT
+from cxr_lightning.utils.versions import versions
 
 
-def build_foreign_classifier(
+def build_foreign_model(
     foreign: ForeignModel, mean: float | None = None, std: float | None = None, statistics_source: str = "given"
-) -> ChestXRayClassifier:
-    """Build the classifier of a foreign network, in evaluation mode.
+) -> LoadedModel:
+    """Build the model of a foreign network, in evaluation mode.
 
     Args:
         foreign: From :func:`~cxr_lightning.checkpoints.foreign.model_settings.resolve_foreign_model`.
@@ -29,22 +32,24 @@ def build_foreign_classifier(
         )
     featurewise = settings.preprocessing == "featurewise"
     try:
-        model = ChestXRayClassifier(
-            foreign.labels,
-            backbone=foreign.backbone,
-            weights=foreign.weights.state,
-            image_size=settings.image_size or 224,
-            interpolation=settings.interpolation or "bilinear",
-            preprocessing=settings.preprocessing or "imagenet",
-            mean=mean if featurewise else None,
-            std=std if featurewise else None,
-            batch_norm_epsilon=foreign.weights.batch_norm_epsilon,
-            final_relu=bool(settings.final_relu),
-        )
+        hparams = {
+            "labels": list(foreign.labels),
+            "backbone": foreign.backbone,
+            "image_size": settings.image_size or 224,
+            "interpolation": settings.interpolation or "bilinear",
+            "preprocessing": settings.preprocessing or "imagenet",
+            "mean": mean if featurewise else None,
+            "std": std if featurewise else None,
+            "batch_norm_epsilon": foreign.weights.batch_norm_epsilon,
+            "final_relu": bool(settings.final_relu),
+        }
+        network = build_network(hparams)
+        load_initial_weights(network.backbone, foreign.backbone, foreign.weights.state)
     except ValueError as error:
         raise ValueError(f"Expected a whole {foreign.backbone} in '{foreign.path}' but: {error}") from error
-    attach_reference(model)
-    model.metadata |= {
+    metadata = {
+        "format": METADATA_FORMAT,
+        "versions": versions(),
         "initial_weights": foreign.path.name,
         "source": {
             "file": foreign.path.name,
@@ -54,4 +59,6 @@ def build_foreign_classifier(
             "pixel statistics": f"{statistics_source}: {mean}, {std}" if featurewise else "none",
         },
     }
-    return model.eval()
+    model = LoadedModel(network.eval(), tuple(foreign.labels), hparams, metadata)
+    attach_reference(model)
+    return model

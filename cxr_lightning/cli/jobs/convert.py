@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Literal
 
-from cxr_lightning.checkpoints.foreign.build import build_foreign_classifier
+from cxr_lightning.checkpoints.foreign.build import build_foreign_model
 from cxr_lightning.checkpoints.foreign.model_settings import ForeignSettings, resolve_foreign_model
+from cxr_lightning.checkpoints.load import as_classifier
 from cxr_lightning.checkpoints.save import save_classifier
 from cxr_lightning.data.data_check import DataRequest
 from cxr_lightning.data.datamodule import ChestXRayDataModule
@@ -50,8 +51,8 @@ def convert_weights(
             raise ValueError(f"Expected no --training-data with the preprocessing {foreign.settings.preprocessing}.")
         statistics = _statistics(training_data, layout, seed, force, foreign.settings)
         statistics_source = f"computed from training images in '{training_data}', seed {seed}"
-    model = build_foreign_classifier(foreign, *statistics, statistics_source=statistics_source)
-    save_classifier(model, out)
+    model = build_foreign_model(foreign, *statistics, statistics_source=statistics_source)
+    save_classifier(as_classifier(model), out)
     source = foreign.weights
     say(f"{file}: {source.format}, sha256 {foreign.sha256}")
     say(f"{foreign.backbone}, {len(source.state)} tensors, each used once; {source.num_parameters:,} parameters")

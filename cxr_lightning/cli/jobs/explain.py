@@ -1,22 +1,26 @@
 """The job of cxr explain."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from pkgutil import resolve_name
 
-from cxr_lightning.checkpoints.foreign.reader import is_foreign_file
-from cxr_lightning.checkpoints.load import load_classifier
-from cxr_lightning.explain.heatmaps import explain_image
+from cxr_lightning.explain.results import REQUESTED, Overlay
 from cxr_lightning.imaging.quality_flags import find_quality_flags
 from cxr_lightning.imaging.reader import read_image, resize
+from cxr_lightning.inference.predictor import Predictor, load_model
 from cxr_lightning.metrics.ranking import top_labels
-from cxr_lightning.models.backbones.base import TargetLayer
+from cxr_lightning.models.setting_rules import TargetLayer
 from cxr_lightning.models.untrained import untrained_among
 from cxr_lightning.report.captions import heatmap_file_names, heatmap_row_file_name
 from cxr_lightning.report.report_folder import write_overlay, write_overlay_row
-from cxr_lightning.report.wording import model_title
+from cxr_lightning.utils.notices import model_title
 from cxr_lightning.utils.paths import file_problem
 from cxr_lightning.utils.terminal import say, say_error
+
+_IS_FOREIGN = "cxr_lightning.checkpoints.foreign.reader:is_foreign_file"
+"""Imports torch, which an ONNX file does not need."""
 
 
 def explain_images(
@@ -33,7 +37,7 @@ def explain_images(
 
     Args:
         images: Image files.
-        model_file: A checkpoint.
+        model_file: A checkpoint, or an ONNX file with class-activation maps.
         labels: Findings to draw; None for those with the highest validation AUROC.
         top: Number of findings with the highest validation AUROC.
         target_layer: Layer of the heat maps.
@@ -45,32 +49,50 @@ def explain_images(
         ValueError: If the model is no checkpoint, a label is not among its labels or was not trained, or an output
             file exists.
     """
-    if is_foreign_file(model_file):
+    if Path(model_file).suffix != ".onnx" and resolve_name(_IS_FOREIGN)(model_file):
         raise ValueError(f"Expected a checkpoint as --model but got '{model_file}'. First: cxr convert.")
-    model = load_classifier(model_file)
-    if untrained := untrained_among(labels or (), model.metadata):
+    model = load_model(model_file)
+    model.backend.check_heatmaps(target_layer)
+    if untrained := untrained_among(labels or (), model.backend.metadata):
         raise ValueError(
             f"Expected findings that '{model_file}' was trained on but got {untrained}, of which its training images "
             "had no positives or no negatives. Leave them out."
         )
-    labels = labels or _best_labels(model.val_auroc_by_label, top, model_file)
+    labels = labels or _best_labels(model.backend.val_auroc_by_label, top, model_file)
+    if unknown := [label for label in labels if label not in model.labels]:
+        raise ValueError(
+            f"Expected labels among the model's, {list(model.labels)}, but got {unknown}. Correct the names."
+        )
     names = {image: heatmap_file_names(image.stem, [*model.labels, *labels]) for image in images}
     paths = {image: [out / names[image][label] for label in labels] for image in images}
     rows = {image: out / heatmap_row_file_name(image.stem) for image in images}
     _check_files({image: [*paths[image], rows[image]] for image in images})
-    title = model_title(bool(model.metadata.get("data", {}).get("synthetic")))
+    title = model_title(model.synthetic)
     for image, files in paths.items():
-        decoded = read_image(image, force=force)
-        for flag in find_quality_flags(decoded, model.hparams["image_size"]):
-            say_error(f"warning: {image}: {flag.message} [{flag.code}]")
-        pixels = resize(decoded.pixels, model.hparams["image_size"], model.hparams["interpolation"])
-        overlays = explain_image(model.network, model.labels, image.name, pixels, labels, target_layer)
+        overlays = _overlays(model, image, labels, target_layer, force)
         out.mkdir(parents=True, exist_ok=True)
         for path, overlay in zip(files, overlays, strict=True):
             write_overlay(overlay, path, title)
             say(path)
         write_overlay_row(overlays, rows[image], title)
         say(rows[image])
+
+
+def _overlays(
+    model: Predictor, path: Path, labels: Sequence[str], target_layer: TargetLayer, force: bool
+) -> list[Overlay]:
+    backend = model.backend
+    image = read_image(path, force=force)
+    for flag in find_quality_flags(image, backend.image_size):
+        say_error(f"warning: {path}: {flag.message} [{flag.code}]")
+    pixels = resize(image.pixels, backend.image_size, backend.interpolation)
+    columns = [model.labels.index(label) for label in labels]
+    heatmaps = backend.heatmaps(pixels[None], columns, target_layer)[0]
+    probabilities = backend.probabilities(pixels[None])[0][0]
+    return [
+        Overlay(path.name, label, REQUESTED, pixels, heatmap, float(probabilities[column]), math.nan)
+        for label, column, heatmap in zip(labels, columns, heatmaps, strict=True)
+    ]
 
 
 def _check_files(paths: Mapping[Path, list[Path]]) -> None:

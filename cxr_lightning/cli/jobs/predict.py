@@ -1,17 +1,19 @@
 """The job of cxr predict."""
 
+import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_lightning.explain.grad_cam import GradCam
-from cxr_lightning.explain.heatmaps import explain_image
+from cxr_lightning.explain.results import REQUESTED, Overlay
+from cxr_lightning.inference.backend import Precision
 from cxr_lightning.inference.predictor import Predictor, load_model
 from cxr_lightning.inference.results import Result
 from cxr_lightning.inference.results_file import result_line, results_header, results_row
@@ -19,11 +21,10 @@ from cxr_lightning.inference.results_folder import ResultsFolder
 from cxr_lightning.inference.shared_results import ResultsPart, share_results
 from cxr_lightning.report.captions import heatmap_file_names
 from cxr_lightning.report.prediction_tables import finding_table, overview_table
-from cxr_lightning.report.report_folder import write_overlay
-from cxr_lightning.report.wording import model_title
 from cxr_lightning.utils.csv_files import TableWriter
 from cxr_lightning.utils.distributed import global_rank, world_size
 from cxr_lightning.utils.io import file_sha256
+from cxr_lightning.utils.notices import model_title
 from cxr_lightning.utils.output import output_may_end
 from cxr_lightning.utils.path_list import PathList
 from cxr_lightning.utils.progress import progress_bar
@@ -36,12 +37,16 @@ from cxr_lightning.utils.write_errors import FREE_DISK_SPACE, is_disk_full
 
 PrintedFormat = Literal["table", "json", "csv"]
 
+_WRITE_OVERLAY = "cxr_lightning.report.report_folder:write_overlay"
+"""Imported for heat maps alone, since it imports matplotlib."""
 _EXIT_REJECTED = 3
 """Exit code where a file was rejected."""
 _MAX_DETAILED_IMAGES, _MAX_OVERVIEW_LINES = 3, 40
 """Maximum number of images whose findings are all shown, and of lines in the overview of more images."""
 _NOT_DRAWN = "heat maps not drawn"
 """Name of a number that processes tell each other."""
+_FEW_FILES = 16
+"""Number of files up to which no progress is shown."""
 _MAX_HEATMAPS = 3
 """Maximum number of heat maps per image."""
 
@@ -56,8 +61,10 @@ def predict_files(
     resume: bool,
     force: bool,
     operating_point: str | None,
-    batch_size: int,
+    batch_size: int | None,
     device: str | None,
+    precision: Precision = "float32",
+    threads: int | None = None,
 ) -> int:
     """Predict image files, print the results, and write them to a folder if requested.
 
@@ -70,8 +77,10 @@ def predict_files(
         resume: Whether files that are done in ``out`` are left out.
         force: Whether DICOM files are predicted that are no chest radiographs by their headers.
         operating_point: Name of a stored operating point; None for the model's default.
-        batch_size: Number of images that are predicted at once.
+        batch_size: Number of images that are predicted at once; None for one that suits the device.
         device: Device name; None for a GPU if there is one.
+        precision: Precision of the multiplications.
+        threads: Number of threads; None for one per usable core.
 
     Returns:
         The exit code: 0, or 3 if a file was rejected; of several processes the last one to finish returns it.
@@ -79,13 +88,13 @@ def predict_files(
     Raises:
         ValueError: If the model or the folder cannot be used, or heat maps could not be drawn.
     """
-    model = load_model(model_file, operating_point=operating_point, device=device)
+    model = load_model(model_file, operating_point=operating_point, device=device, precision=precision, threads=threads)
     predict = partial(_predict, model, printed=printed, force=force, batch_size=batch_size)
     if out is None:
         return predict(paths, len(paths)) or 0
     heatmaps = out / "heatmaps"
     if gradcam:
-        GradCam(model.classifier.network)  # refuses a network without a target layer before anything is predicted
+        model.backend.check_heatmaps()  # before anything is predicted
 
     def is_finished(result: Result) -> bool:
         files = [heatmaps / name for name in _heatmap_names(result, model.labels).values()] if gradcam else []
@@ -112,7 +121,7 @@ def _predict(
     *,
     printed: PrintedFormat,
     force: bool,
-    batch_size: int,
+    batch_size: int | None,
     folder: ResultsFolder | ResultsPart | None = None,
     heatmaps: Path | None = None,
     earlier: int = 0,
@@ -128,7 +137,7 @@ def _predict(
         if printed == "table" and world_size() == 1:
             stack.callback(lambda: _print_tables(shown, total, model))  # also of what was done before a signal
         stack.enter_context(_end_told(counts, total, earlier, folder))
-        has_bar = total > batch_size and global_rank() == 0
+        has_bar = total > _FEW_FILES and global_rank() == 0
         advance = stack.enter_context(progress_bar("predicting", total, shown=has_bar))
         for result, pixels in model.predict_with_pixels(paths, force=force, batch_size=batch_size):
             if folder is not None:
@@ -196,6 +205,7 @@ def _describe_run(model_file: str, model: Predictor, force: bool) -> dict[str, A
         "trained_on_synthetic_data": model.synthetic,
         "labels": list(model.labels),
         "operating_point": model.operating_point,
+        "precision": model.backend.precision,
         "force": force,
         "working_directory": str(Path.cwd()),
         "versions": versions(),
@@ -215,9 +225,12 @@ def _draw(folder: Path, model: Predictor, result: Result, pixels: NDArray[np.uin
     folder.mkdir(exist_ok=True)
     title = model_title(model.synthetic)
     names = _heatmap_names(result, model.labels)
-    overlays = explain_image(model.classifier.network, model.labels, result.path.name, pixels, list(names))
-    for overlay, name in zip(overlays, names.values(), strict=True):
-        write_overlay(overlay, folder / name, title)
+    columns = [model.labels.index(label) for label in names]
+    maps = model.backend.heatmaps(pixels[None], columns)[0]
+    for (label, name), heatmap in zip(names.items(), maps, strict=True):
+        probability = result.probabilities[label]
+        overlay = Overlay(result.path.name, label, REQUESTED, pixels, heatmap, probability, math.nan)
+        resolve_name(_WRITE_OVERLAY)(overlay, folder / name, title)
 
 
 def _heatmap_names(result: Result, all_labels: Sequence[str]) -> dict[str, str]:

@@ -21,10 +21,10 @@ def check(
     compare them with those stored there. The exit code is 1 if any differs by over 0.0001.
     """
     file = named_model(model)
-    classifier = resolve_name("cxr_lightning.inference.predictor:load_model")(file, device=device).classifier
-    difference = resolve_name("cxr_lightning.checkpoints.installation_check:difference_from_reference")(classifier)
-    changed = resolve_name("cxr_lightning.checkpoints.installation_check:changed_versions")(classifier)
-    say(f"largest difference of {len(classifier.labels)} probabilities on {classifier.device}: {difference:.1e}")
+    trained = resolve_name("cxr_lightning.inference.predictor:load_model")(file, device=device).model
+    difference = resolve_name("cxr_lightning.checkpoints.installation_check:difference_from_reference")(trained)
+    changed = resolve_name("cxr_lightning.checkpoints.installation_check:changed_versions")(trained)
+    say(f"largest difference of {len(trained.labels)} probabilities on {trained.network.device}: {difference:.1e}")
     for name, (here, saved) in changed.items():
         say(f"  {name}: {here} here, {saved} when it was saved")
     resolve_name("cxr_lightning.checkpoints.installation_check:refuse_difference")(difference)

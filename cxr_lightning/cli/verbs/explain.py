@@ -14,7 +14,7 @@ _DEFAULT_TOP = 4
 
 def explain(
     images: Annotated[list[Path], PathArgument(metavar="IMAGE", help="image files; DICOM too")],
-    model: Annotated[str, typer.Option(metavar="FILE", help="a checkpoint, or latest")],
+    model: Annotated[str, typer.Option(metavar="FILE", help="a checkpoint, ONNX, or latest")],
     labels: Annotated[str | None, typer.Option(metavar="A,B", help="findings to draw")] = None,
     top: Annotated[int | None, typer.Option(help=f"number of findings  [default: {_DEFAULT_TOP}]")] = None,
     target_layer: Annotated[Literal["post_relu", "pre_relu"], typer.Option(help="of the network")] = "post_relu",

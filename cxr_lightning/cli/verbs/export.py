@@ -28,7 +28,7 @@ def export(
     if out.suffix not in (".onnx", ".safetensors"):
         raise ValueError(f"Expected OUT to end in .onnx or .safetensors but got '{out}'. Add the one that you want.")
     predictor = resolve_name("cxr_lightning.inference.predictor:load_model")(named_model(model), device="cpu")
-    differences = resolve_name("cxr_lightning.checkpoints.export:export_classifier")(predictor.classifier, out)
+    differences = resolve_name("cxr_lightning.checkpoints.export:export_classifier")(predictor.model, out)
     for compared, difference in differences.items():
         say(f"{compared} {difference:.1e}")
     if predictor.postprocessing is None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -16,7 +16,7 @@ def predict(
     paths: Annotated[
         list[str], typer.Argument(metavar="PATH", help="files, folders, or patterns in quotes; DICOM too")
     ],
-    model: Annotated[str, typer.Option(metavar="FILE", help="a checkpoint, weights in another format, or latest")],
+    model: Annotated[str, typer.Option(metavar="FILE", help="a checkpoint, ONNX, other weights, or latest")],
     out: Annotated[Path | None, PathOption(metavar="FOLDER", help="write results.jsonl and results.csv there")] = None,
     json: Annotated[bool, typer.Option("--json", help="print a JSON object per file instead of a table")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="print CSV instead of a table")] = False,
@@ -28,9 +28,18 @@ def predict(
     operating_point: Annotated[
         str | None, typer.Option(metavar="NAME", help="a stored one  [default: youden, or the first]")
     ] = None,
-    batch_size: Annotated[int, typer.Option(metavar="N", help="number of images predicted at once")] = 16,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="images computed at once  [default: what suits the device]"),
+    ] = None,
     device: Annotated[
         str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:N or mps  [default: cuda if there is one]")
+    ] = None,
+    precision: Annotated[
+        Literal["float32", "bf16"], typer.Option(help="bf16 is faster where the device has it, and less exact")
+    ] = "float32",
+    threads: Annotated[
+        int | None, typer.Option(metavar="N", help="threads that decode and compute  [default: one per core]")
     ] = None,
 ) -> int:
     """Predict the findings in image files.
@@ -43,8 +52,9 @@ def predict(
     for option, given in {"gradcam": gradcam, "resume": resume}.items():
         if given and out is None:
             raise ValueError(f"Expected --out FOLDER with --{option} but it is missing. Add --out FOLDER.")
-    if batch_size < 1:
-        raise ValueError(f"Expected --batch-size to be at least 1 but got {batch_size}.")
+    for option, number in {"batch-size": batch_size, "threads": threads}.items():
+        if number is not None and number < 1:
+            raise ValueError(f"Expected --{option} to be at least 1 but got {number}.")
     if (processes := world_size()) > 1:
         if out is None:
             raise ValueError(f"Expected --out FOLDER with {processes} processes but it is missing. Add --out FOLDER.")
@@ -66,5 +76,7 @@ def predict(
         operating_point=operating_point,
         batch_size=batch_size,
         device=device,
+        precision=precision,
+        threads=threads,
     )
     return code

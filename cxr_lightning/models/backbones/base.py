@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from torch import Tensor, nn
 
-TargetLayer = Literal["post_relu", "pre_relu"]
-"""The layer of the last feature maps: after the final activation, or before it as in the Keras walk-through."""
+from cxr_lightning.models.setting_rules import TargetLayer
 
 NetworkPart = Callable[[Any, Tensor], Tensor]
 """Function of a network and the input of one of its parts."""

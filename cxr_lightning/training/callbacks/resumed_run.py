@@ -11,7 +11,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 
-from cxr_lightning.checkpoints.load import read_checkpoint
+from cxr_lightning.checkpoints.read import read_checkpoint
 from cxr_lightning.training.restored_state import check_optimization
 from cxr_lightning.training.run_settings import RunSettings, write_settings
 from cxr_lightning.utils.distributed import is_rank_zero

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from cxr_lightning.checkpoints.initial_weights import read_initial_weights
-from cxr_lightning.checkpoints.load import load_classifier, read_checkpoint
+from cxr_lightning.checkpoints.load import load_classifier
+from cxr_lightning.checkpoints.read import read_checkpoint
 from cxr_lightning.checkpoints.save import save_classifier
 from cxr_lightning.models.classifier import ChestXRayClassifier
 

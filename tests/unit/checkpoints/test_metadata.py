@@ -13,8 +13,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from cxr_lightning.checkpoints.load import load_classifier, read_checkpoint
+from cxr_lightning.checkpoints.load import load_classifier
 from cxr_lightning.checkpoints.metadata import check_metadata
+from cxr_lightning.checkpoints.read import read_checkpoint
 from cxr_lightning.checkpoints.save import save_classifier
 from cxr_lightning.inference.onnx_backend import OnnxBackend
 from cxr_lightning.models.classifier import ChestXRayClassifier

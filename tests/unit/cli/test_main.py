@@ -18,7 +18,7 @@ from cxr_lightning.cli.arguments import PathOption, refuse_several
 from cxr_lightning.cli.main import VerbExit, build_app, main
 from cxr_lightning.cli.verbs import convert, explain, phantom, prepare
 from cxr_lightning.imaging.reader import BadImagePolicy, Interpolation
-from cxr_lightning.models.backbones.base import TargetLayer
+from cxr_lightning.models.setting_rules import TargetLayer
 from cxr_lightning.models.settings_model import Mode
 from cxr_lightning.phantom.spec import PhantomSpec
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cxr_lightning.explain.grad_cam import GradCam, normalize, upsample
-from cxr_lightning.models.backbones.base import TargetLayer
 from cxr_lightning.models.classifier import ChestXRayClassifier
+from cxr_lightning.models.setting_rules import TargetLayer
 
 LABELS = ["Mass", "Edema", "Hernia"]
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from cxr_lightning.checkpoints.load import read_checkpoint
+from cxr_lightning.checkpoints.read import read_checkpoint
 from cxr_lightning.checkpoints.save import save_classifier
 from cxr_lightning.data.datamodule import ChestXRayDataModule
 from cxr_lightning.models import weights

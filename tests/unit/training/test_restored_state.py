@@ -15,7 +15,7 @@ from pytorch_lightning.callbacks import BackboneFinetuning, EarlyStopping, Model
 from torch import nn, optim
 from torch.optim import Optimizer, lr_scheduler
 
-from cxr_lightning.checkpoints.load import read_checkpoint
+from cxr_lightning.checkpoints.read import read_checkpoint
 from cxr_lightning.checkpoints.save import save_classifier
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.training.callbacks.last_checkpoint import LastCheckpoint, is_exhausted

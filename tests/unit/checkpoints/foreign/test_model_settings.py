@@ -11,12 +11,12 @@ from PIL import Image
 from torch.nn import functional as F
 
 from cxr_lightning import cli
-from cxr_lightning.checkpoints.foreign.build import build_foreign_classifier
+from cxr_lightning.checkpoints.foreign.build import build_foreign_model
 from cxr_lightning.checkpoints.foreign.foreign_weights import ForeignWeights
 from cxr_lightning.checkpoints.foreign.model_settings import ForeignSettings, resolve_foreign_model
 from cxr_lightning.checkpoints.foreign.reader import read_foreign_weights
 from cxr_lightning.checkpoints.initial_weights import read_initial_weights
-from cxr_lightning.checkpoints.load import load_classifier
+from cxr_lightning.checkpoints.load import as_classifier, load_classifier
 from cxr_lightning.checkpoints.save import save_classifier
 from cxr_lightning.labels import NIH_LABELS, WALKTHROUGH_LABELS
 from cxr_lightning.models.backbones.densenet import DENSENET_BLOCKS, densenet_backbone
@@ -39,7 +39,7 @@ def test_a_walkthrough_file_sets_labels_size_and_interpolation(small: Small) -> 
     assert foreign.labels == WALKTHROUGH_LABELS
     assert (foreign.settings.image_size, foreign.settings.interpolation) == (320, "nearest")
     assert foreign.settings.preprocessing == "featurewise"
-    model = build_foreign_classifier(foreign)
+    model = build_foreign_model(foreign)
     assert model.hparams["batch_norm_epsilon"] == 1.001e-5
     assert model.metadata["source"]["sha256"] == foreign.sha256
     assert any("walk-through's order" in decision for decision in foreign.decisions)
@@ -48,7 +48,7 @@ def test_a_walkthrough_file_sets_labels_size_and_interpolation(small: Small) -> 
 
 def test_the_models_logits_are_those_of_the_normalized_image(small: Small) -> None:
     path = small("keras2_flat_dense.save_weights.h5")
-    model = build_foreign_classifier(resolve_foreign_model(str(path), ForeignSettings(mean=120, std=60, image_size=64)))
+    model = build_foreign_model(resolve_foreign_model(str(path), ForeignSettings(mean=120, std=60, image_size=64)))
     image = torch.randint(0, 256, (2, 1, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     pixels = ((image.float() - 120) / 60).expand(-1, 3, -1, -1)
     state = read_foreign_weights(path).state
@@ -57,33 +57,33 @@ def test_the_models_logits_are_those_of_the_normalized_image(small: Small) -> No
         features = network.get_submodule("features")(pixels)
         expected = F.relu(features).mean(dim=(2, 3)) @ state["classifier.weight"].T + state["classifier.bias"]
         # Variances of exactly zero amplify the rounding of float32 by 1 / sqrt(1e-5).
-        torch.testing.assert_close(model(image), expected, rtol=2e-4, atol=2e-4 * float(expected.abs().max()))
+        torch.testing.assert_close(model.network(image), expected, rtol=2e-4, atol=2e-4 * float(expected.abs().max()))
 
 
 def test_convert_save_load_and_predict_give_identical_bits(small: Small, tmp_path: Path) -> None:
     path = small("keras3_flat_no_final_relu.keras")
-    model = build_foreign_classifier(
+    model = build_foreign_model(
         resolve_foreign_model(str(path), ForeignSettings(WALKTHROUGH_LABELS, "samplewise", image_size=64))
     )
     assert model.hparams["final_relu"] is False
-    save_classifier(model, tmp_path / "out" / "model.ckpt")
+    save_classifier(as_classifier(model), tmp_path / "out" / "model.ckpt")
     again = load_classifier(str(tmp_path / "out" / "model.ckpt"))
     image = torch.randint(0, 256, (2, 1, 64, 64), dtype=torch.uint8)
     with torch.no_grad():
-        assert torch.equal(model(image), again(image))
+        assert torch.equal(model.network(image), again(image))
     assert again.labels == WALKTHROUGH_LABELS
     assert again.metadata["source"]["file"] == path.name
     assert "data" not in again.metadata
     with pytest.raises(ValueError, match="exists already"):
-        save_classifier(model, tmp_path / "out" / "model.ckpt")
+        save_classifier(as_classifier(model), tmp_path / "out" / "model.ckpt")
 
 
 def test_missing_pixel_statistics_are_requested(small: Small) -> None:
     foreign = resolve_foreign_model(str(small("keras2_flat_dense.save_weights.h5")), ForeignSettings())
     assert foreign.needs_statistics
     with pytest.raises(ValueError, match=r"mean and standard deviation of training pixels .* Give `mean` and `std`"):
-        build_foreign_classifier(foreign)
-    assert build_foreign_classifier(foreign, 100.0, 50.0).hparams["mean"] == 100.0
+        build_foreign_model(foreign)
+    assert build_foreign_model(foreign, 100.0, 50.0).hparams["mean"] == 100.0
 
 
 def test_a_file_without_a_last_layer_is_refused_and_recommended_for_training(small: Small) -> None:
@@ -108,12 +108,10 @@ def test_a_requested_final_relu_overrides_the_file(small: Small) -> None:
     path = str(small("keras2_nested.save_weights.h5"))
     requested = ForeignSettings(preprocessing="none", final_relu=False)
     foreign = resolve_foreign_model(path, requested)
-    assert build_foreign_classifier(foreign).hparams["final_relu"] is False
+    assert build_foreign_model(foreign).hparams["final_relu"] is False
     assert [decision for decision in foreign.decisions if "final ReLU" in decision] == ["no final ReLU, as given"]
     assert (
-        build_foreign_classifier(resolve_foreign_model(path, ForeignSettings(preprocessing="none"))).hparams[
-            "final_relu"
-        ]
+        build_foreign_model(resolve_foreign_model(path, ForeignSettings(preprocessing="none"))).hparams["final_relu"]
         is True
     )
 
@@ -150,8 +148,8 @@ def test_training_from_a_checkpoint_of_this_package_keeps_order_epsilon_and_acti
     small: Small, tmp_path: Path
 ) -> None:
     path = str(small("keras3_flat_no_final_relu.keras"))
-    model = build_foreign_classifier(resolve_foreign_model(path, ForeignSettings(WALKTHROUGH_LABELS, "none")))
-    save_classifier(model, tmp_path / "own.ckpt")
+    model = build_foreign_model(resolve_foreign_model(path, ForeignSettings(WALKTHROUGH_LABELS, "none")))
+    save_classifier(as_classifier(model), tmp_path / "own.ckpt")
     found = read_initial_weights(str(tmp_path / "own.ckpt"), "densenet_small", NIH_LABELS)
     assert found.variations == {"batch_norm_epsilon": 1.001e-5, "final_relu": False}
     row, theirs = NIH_LABELS.index("Hernia"), WALKTHROUGH_LABELS.index("Hernia")
@@ -178,7 +176,7 @@ def test_a_network_that_is_not_whole_is_never_converted(change: str, small: Smal
         state["features.conv0.weight"] = torch.ones(64, 1, 7, 7)
     torch.save(state, tmp_path / "x.pth")
     with pytest.raises(ValueError, match=r"x\.pth"):
-        build_foreign_classifier(resolve_foreign_model(str(tmp_path / "x.pth"), ForeignSettings(labels=NIH_LABELS)))
+        build_foreign_model(resolve_foreign_model(str(tmp_path / "x.pth"), ForeignSettings(labels=NIH_LABELS)))
 
 
 @pytest.mark.parametrize(
@@ -194,7 +192,7 @@ def test_a_network_that_is_not_whole_is_never_converted(change: str, small: Smal
 )
 def test_impossible_settings_are_refused(settings: dict[str, Any], message: str, small: Small) -> None:
     with pytest.raises(ValueError, match=message):
-        build_foreign_classifier(
+        build_foreign_model(
             resolve_foreign_model(str(small("keras2_flat_dense.save_weights.h5")), ForeignSettings(**settings))
         )
 

@@ -1,0 +1,101 @@
+"""Decode images beside the network, in threads: both let others run while they compute."""
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import Generic, TypeVar
+
+Source = TypeVar("Source")
+Input = TypeVar("Input")
+Output = TypeVar("Output")
+
+
+@dataclass
+class _Waiting(Generic[Input, Output]):
+    """A decoded input, and the batch that it is in, with its place there; None for one that is in no batch."""
+
+    decoded: Input
+    batch: "Future[Sequence[Output]] | None" = None
+    place: int = 0
+
+
+class Pipeline(Generic[Source, Input, Output]):
+    """Decodes sources and computes outputs in batches, both in threads, in order.
+
+    A batch is filled with inputs that are usable, however many are not; what is in memory does not depend on the number
+    of sources.
+
+    Args:
+        decode: Function that decodes one source; it is called in several threads.
+        is_usable: Whether a decoded input goes into a batch.
+        compute: Function that computes the outputs of a batch, one per input.
+        batch_size: Number of inputs in a batch.
+        threads: Number of threads that decode.
+        concurrency: Number of threads that compute.
+    """
+
+    def __init__(
+        self,
+        decode: Callable[[Source], Input],
+        is_usable: Callable[[Input], bool],
+        compute: Callable[[Sequence[Input]], Sequence[Output]],
+        *,
+        batch_size: int,
+        threads: int,
+        concurrency: int,
+    ) -> None:
+        self.decode, self.is_usable, self.compute = decode, is_usable, compute
+        self.batch_size, self.threads, self.concurrency = batch_size, threads, concurrency
+
+    def run(self, sources: Iterable[Source]) -> Generator[tuple[Input, Output | None]]:
+        """Decoded inputs in the order of their sources, with their outputs; None for one that is not usable."""
+        with ThreadPoolExecutor(self.threads) as decoders, ThreadPoolExecutor(self.concurrency) as computers:
+            try:
+                yield from self._run(iter(sources), decoders, computers)
+            finally:  # what nobody waits for any more
+                for pool in (decoders, computers):
+                    pool.shutdown(wait=True, cancel_futures=True)
+
+    def _run(
+        self, sources: Iterator[Source], decoders: ThreadPoolExecutor, computers: ThreadPoolExecutor
+    ) -> Iterator[tuple[Input, Output | None]]:
+        decoding = deque(decoders.submit(self.decode, source) for source in islice(sources, self._ahead))
+        waiting: deque[_Waiting[Input, Output]] = deque()
+        batch: list[_Waiting[Input, Output]] = []
+        while decoding:
+            one: _Waiting[Input, Output] = _Waiting(decoding.popleft().result())
+            decoding.extend(decoders.submit(self.decode, source) for source in islice(sources, 1))
+            waiting.append(one)
+            if self.is_usable(one.decoded):
+                batch.append(one)
+            if len(batch) == self.batch_size or not decoding:
+                self._submit(batch, computers)
+                batch = []
+            while waiting and self._is_due(waiting, batch):
+                yield self._finished(waiting.popleft())
+        while waiting:
+            yield self._finished(waiting.popleft())
+
+    @property
+    def _ahead(self) -> int:
+        """Number of sources that are decoded ahead."""
+        return self.threads + self.batch_size * self.concurrency
+
+    def _submit(self, batch: Sequence[_Waiting[Input, Output]], computers: ThreadPoolExecutor) -> None:
+        if not batch:
+            return
+        future = computers.submit(self.compute, [one.decoded for one in batch])
+        for place, one in enumerate(batch):
+            one.batch, one.place = future, place
+
+    def _is_due(self, waiting: Sequence[_Waiting[Input, Output]], batch: Sequence[_Waiting[Input, Output]]) -> bool:
+        """Whether the first one is finished, or as many batches as may be are computed or wait for it."""
+        first = waiting[0]
+        if first.batch is None:
+            return not (batch and batch[0] is first)
+        return first.batch.done() or len(waiting) - len(batch) > self.batch_size * (self.concurrency + 1)
+
+    def _finished(self, one: _Waiting[Input, Output]) -> tuple[Input, Output | None]:
+        return one.decoded, None if one.batch is None else one.batch.result()[one.place]
