@@ -1,7 +1,6 @@
 """Results of several processes, each in a file of its own, and how they become one file in the order of the images."""
 
 import os
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,35 +12,11 @@ from numpy.typing import NDArray
 from cxr_lightning.inference.results_file import MAX_RESULT_BYTES, ResultIndex
 from cxr_lightning.utils.io import atomic_write_bytes
 from cxr_lightning.utils.path_list import PathDigests, PathList
+from cxr_lightning.utils.process_files import list_parts, next_start, part_path
 from cxr_lightning.utils.regular_files import open_regular
 
 _MAX_PARTS = 200
 """Maximum number of files that one start after another leaves, before they are merged: all are open at once."""
-_NAME = re.compile(r"(part|remaining|ended|last)-(\d{6})(-\d{6})?(\.jsonl)?")
-
-
-def part_path(folder: Path, start: int, rank: int) -> Path:
-    """File of the results of one process.
-
-    Args:
-        folder: Folder of what the processes leave for each other.
-        start: Number of the start of the run: no part of an earlier one is written to.
-        rank: Rank of the process.
-    """
-    return folder / f"part-{start:06}-{rank:06}.jsonl"
-
-
-def list_parts(folder: Path) -> list[Path]:
-    """The files that processes have left, those of the earliest start first."""
-    if not os.path.isdir(folder):  # noqa: PTH112  # a Path raises an error where a name is too long
-        return []
-    return sorted(path for path in folder.glob("part-*.jsonl") if _NAME.fullmatch(path.name))
-
-
-def next_start(folder: Path) -> int:
-    """Number of a start of which there are no files in a folder."""
-    found = (_NAME.fullmatch(path.name) for path in folder.glob("*-*"))
-    return 1 + max((int(match[2]) for match in found if match), default=0)
 
 
 def limit_parts(folder: Path, paths: PathList) -> None:

@@ -12,7 +12,6 @@ from typing import Any, Self
 
 from pydantic import JsonValue, TypeAdapter
 
-from cxr_lightning.inference.result_parts import list_parts
 from cxr_lightning.inference.results import Result
 from cxr_lightning.inference.results_file import (
     ResultIndex,
@@ -24,9 +23,9 @@ from cxr_lightning.inference.results_file import (
     results_row,
 )
 from cxr_lightning.utils.csv_files import TableWriter
-from cxr_lightning.utils.io import atomic_write_text
+from cxr_lightning.utils.io import atomic_write_text, remove_temporary_files
 from cxr_lightning.utils.json_values import parse_json
-from cxr_lightning.utils.process_group import PROCESSES_FOLDER
+from cxr_lightning.utils.process_files import PROCESSES_FOLDER, list_parts
 from cxr_lightning.utils.regular_files import open_own, read_limited
 from cxr_lightning.utils.write_errors import errors_name_file, is_disk_full
 
@@ -77,6 +76,7 @@ class ResultsFolder:
                 f"Expected no {others[0]} in '{folder}' without {RESULTS_FILE} but there is one. Give another --out."
             )
         self._file = self._open(path, about)
+        remove_temporary_files(folder)
         index = ResultIndex()
         for source in (path, *self.parts):
             index.read(source, finished)

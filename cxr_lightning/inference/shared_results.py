@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
-from cxr_lightning.inference.result_parts import limit_parts, list_parts, merge_results, next_start, part_path
+from cxr_lightning.inference.result_parts import limit_parts, merge_results
 from cxr_lightning.inference.results import Result
 from cxr_lightning.inference.results_file import append_result, result_line
 from cxr_lightning.inference.results_folder import RESULTS_FILE, ResultsFolder, write_results_table
@@ -22,13 +22,22 @@ from cxr_lightning.utils.distributed import global_rank, world_size
 from cxr_lightning.utils.io import atomic_write_bytes
 from cxr_lightning.utils.json_values import parse_json
 from cxr_lightning.utils.path_list import PathDigests, PathList
-from cxr_lightning.utils.process_group import PROCESSES_FOLDER, decide_in_first
+from cxr_lightning.utils.process_files import (
+    PROCESSES_FOLDER,
+    is_only_one,
+    list_parts,
+    next_start,
+    note_end,
+    part_path,
+    plan_path,
+    read_ends,
+)
+from cxr_lightning.utils.process_group import decide_in_first
 from cxr_lightning.utils.regular_files import open_own, read_limited
 from cxr_lightning.utils.write_errors import errors_name_file
 
 _MAX_PLAN_BYTES = 200_000_000
 """Maximum size of the file that says which files are left to predict: a bit for each."""
-_MAX_COUNTS_BYTES = 10_000
 _NUMBERS = TypeAdapter(dict[str, int])
 
 
@@ -67,30 +76,18 @@ class ResultsPart:
             OSError: If the results cannot be written; those of the processes are kept.
         """
         self._file.close()
-        with atomic_write_bytes(self._ended(global_rank())) as file:
-            file.write(json.dumps(counts).encode())
-        ended = [path for rank in range(world_size()) if (path := self._ended(rank)).exists()]
-        if len(ended) < world_size() or not self._is_last():
+        note_end(self._processes, self._start, dict(counts))
+        ends = read_ends(self._processes, self._start)
+        if ends is None or not is_only_one(self._processes, self._start):
             return None
         total: Counter[str] = Counter()
-        for path in ended:
-            total.update(_NUMBERS.validate_python(parse_json(read_limited(path, _MAX_COUNTS_BYTES))))
+        for end in ends:
+            total.update(_NUMBERS.validate_python(end))
         target = self.folder / RESULTS_FILE
         merge_results([target, *list_parts(self._processes)], self._paths, target)
         write_results_table(self.folder, self._labels)
         shutil.rmtree(self._processes, ignore_errors=True)  # what stays is merged again, and changes nothing
         return dict(total)
-
-    def _ended(self, rank: int) -> Path:
-        return self._processes / f"ended-{self._start:06}-{rank:06}"
-
-    def _is_last(self) -> bool:
-        """Whether this process is the one to write all results: two may find that all have finished."""
-        try:
-            (self._processes / f"last-{self._start:06}").touch(exist_ok=False)
-        except FileExistsError:
-            return False
-        return True
 
     def __enter__(self) -> Self:
         return self
@@ -158,7 +155,7 @@ def share_results(
         results.close()
         limit_parts(processes, paths)
         plan = {"start": next_start(processes), "files": files}
-        with atomic_write_bytes(_plan_path(processes, plan["start"])) as file:
+        with atomic_write_bytes(plan_path(processes, plan["start"])) as file:
             file.write(np.packbits(remaining).tobytes())
         return json.dumps(plan)
 
@@ -170,7 +167,7 @@ def share_results(
     else:
         plan = decide_in_first(processes, paths.digest, lambda: write_plan(*open_folder()))
     numbers = _NUMBERS.validate_python(parse_json(plan))
-    bits = np.frombuffer(read_limited(_plan_path(processes, numbers["start"]), _MAX_PLAN_BYTES), dtype=np.uint8)
+    bits = np.frombuffer(read_limited(plan_path(processes, numbers["start"]), _MAX_PLAN_BYTES), dtype=np.uint8)
     remaining = np.unpackbits(bits, count=len(paths)).astype(np.bool_)
     part = ResultsPart(folder, about["labels"], paths, numbers["start"])
     return _share(part, numbers["files"], paths, remaining)
@@ -182,11 +179,6 @@ def _share(
     left = int(remaining.sum())
     own = len(range(global_rank(), left, world_size()))
     return ResultsShare(results, files, files - left, own, paths, remaining.tobytes())
-
-
-def _plan_path(processes: Path, start: int) -> Path:
-    """File that says which files are left to predict."""
-    return processes / f"remaining-{start:06}"
 
 
 def _not_below(paths: PathList, folder: Path) -> NDArray[np.bool_]:

@@ -20,15 +20,13 @@ from cxr_lightning.utils.regular_files import read_limited
 from cxr_lightning.utils.signals import raise_if_stopped
 from cxr_lightning.utils.typed_values import TypedValues
 
-PROCESSES_FOLDER = ".processes"
-"""Folder of what several processes leave for each other, within the folder of their results."""
 _MAX_BYTES = 1_000_000
 _TIMEOUT_SECONDS = 300.0
 """Maximum time between the starts of a run's processes."""
 _DECISION_SECONDS = 1800.0
 """Maximum time from a process's start to the decision of the first one, which may have much to read."""
-_REFUSAL_SECONDS = 10.0
-"""Maximum time for which a refusal waits for the processes to read it."""
+_REMOVAL_SECONDS = 5.0
+"""Maximum time for which the first process waits for the others to read its decision."""
 _MIN_POLL_SECONDS, _MAX_POLL_SECONDS = 0.02, 0.5
 
 
@@ -89,7 +87,8 @@ def _lead(folder: Path, inputs: str, decide: Callable[[], str]) -> str:
         value = decide()
     except Exception:
         with suppress(OSError):  # the error that led here is the one to report
-            _refuse(folder, call)
+            _write(folder / "decision", _decision(_read_hellos(folder, call), None))
+            leave_group(folder)
         raise
     _write(folder / "decision", _decision(hellos, value))
     return value
@@ -100,7 +99,7 @@ def _decision(hellos: Mapping[int, _Hello], value: str | None) -> _Decision:
 
 
 def _wait_for_all(folder: Path, call: _Call) -> dict[int, _Hello]:
-    for _ in _poll(_TIMEOUT_SECONDS):
+    for _ in poll(_TIMEOUT_SECONDS):
         hellos = _read_hellos(folder, call)
         if len(hellos) == world_size() - 1:
             return hellos
@@ -112,28 +111,28 @@ def _wait_for_all(folder: Path, call: _Call) -> dict[int, _Hello]:
     )
 
 
-def _refuse(folder: Path, call: _Call) -> None:
-    """Tell the processes that have started to end; what was written here is removed."""
-    _write(folder / "decision", _decision(_read_hellos(folder, call), None))
-    for _ in _poll(_REFUSAL_SECONDS):
-        if not _read_hellos(folder, call):
-            break
-    for name in ("call", "decision"):
-        (folder / name).unlink(missing_ok=True)
-    folder.rmdir()  # unless it holds results of an earlier start
+def leave_group(folder: Path) -> None:
+    """Wait shortly until the others have read the first process's decision, then remove what was written for it."""
+    with suppress(OSError):  # the folder stays if it holds more
+        for _ in poll(_REMOVAL_SECONDS):
+            if not any(folder.glob("hello-*")):
+                break
+        for name in ("call", "decision"):
+            (folder / name).unlink(missing_ok=True)
+        folder.rmdir()
 
 
 def _follow(folder: Path, inputs: str) -> str:
     own, call = secrets.token_hex(16), None
-    for _ in _poll(_DECISION_SECONDS):
+    for _ in poll(_DECISION_SECONDS):
         found = _read(folder / "call", _Call)
         if found is not None and found != call:
             call = found
             _write(folder / f"hello-{global_rank()}", _Hello(call=call.number, own=own, inputs=inputs))
         decision = _read(folder / "decision", _Decision)
         if decision is not None and own in decision.numbers:
+            (folder / f"hello-{global_rank()}").unlink(missing_ok=True)
             if decision.value is None:
-                (folder / f"hello-{global_rank()}").unlink(missing_ok=True)
                 raise ProcessesError(f"process {global_rank()} ends since process 0 does")
             return decision.value
     raise ProcessesError(
@@ -142,8 +141,8 @@ def _follow(folder: Path, inputs: str) -> str:
     )
 
 
-def _poll(seconds: float) -> Iterator[None]:
-    """Come again and again until the time is over."""
+def poll(seconds: float) -> Iterator[None]:
+    """Come again and again, at first quickly, until the time is over or a signal ends the program."""
     deadline, pause = time.monotonic() + seconds, _MIN_POLL_SECONDS
     while time.monotonic() < deadline:
         raise_if_stopped()

@@ -58,6 +58,8 @@ def prepare(
         workers=workers,
         verify=verify,
     )
+    if prepared is None:  # the first of several processes tells
+        return
     say(f"{len(prepared.rows):,} images of {image_size} px in '{prepared.folder}'")
     say(f"  {prepared.num_decoded:,} prepared now, in {time.perf_counter() - started:.0f} s")
     if missing:

@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 
 from cxr_lightning.imaging.decoded_image import QualityFlag
 from cxr_lightning.inference import result_parts, shared_results
-from cxr_lightning.inference.result_parts import list_parts, merge_results
+from cxr_lightning.inference.result_parts import merge_results
 from cxr_lightning.inference.results import Finding, Result
 from cxr_lightning.inference.results_file import result_line
 from cxr_lightning.inference.results_folder import RESULTS_FILE, TABLE_FILE
 from cxr_lightning.inference.shared_results import share_results
-from cxr_lightning.utils import process_group
+from cxr_lightning.utils import process_files, process_group
 from cxr_lightning.utils.path_list import PathList
+from cxr_lightning.utils.process_files import list_parts
 
 ABOUT = {"labels": ["Mass"], "model": "0"}
 FILES = [f"/data/{number:02}.png" for number in range(20)]
@@ -44,7 +45,7 @@ def result_of(path: Path) -> Result:
 def processes(number: int) -> Iterator[threading.local]:
     rank = threading.local()
     with pytest.MonkeyPatch.context() as patch:
-        for module in (process_group, shared_results):
+        for module in (process_files, process_group, shared_results):
             patch.setattr(module, "global_rank", lambda: rank.value)
             patch.setattr(module, "world_size", lambda: number)
         yield rank

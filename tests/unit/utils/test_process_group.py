@@ -19,7 +19,6 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     rank = threading.local()
     monkeypatch.setattr(process_group, "global_rank", lambda: rank.value)
     monkeypatch.setattr(process_group, "world_size", lambda: 3)
-    monkeypatch.setattr(process_group, "_REFUSAL_SECONDS", 5.0)
 
     def decide(number: int, folder: Path, inputs: str, value: str | Exception) -> str:
         def choose() -> str:
@@ -62,7 +61,7 @@ def test_other_files_in_one_process_are_refused(start: Start, tmp_path: Path) ->
 
 def test_processes_that_do_not_start_are_named(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process_group, "_TIMEOUT_SECONDS", 0.3)
-    monkeypatch.setattr(process_group, "_REFUSAL_SECONDS", 0.3)
+    monkeypatch.setattr(process_group, "_REMOVAL_SECONDS", 0.3)
     (tmp_path / "hello-1").write_text('{"call": "earlier", "own": "1", "inputs": ""}')
     with pytest.raises(ProcessesError, match=r"all 3 processes .* but got none of rank 1, 2 within"):
         start(0, tmp_path).result(timeout=20)
