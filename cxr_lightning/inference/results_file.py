@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -14,11 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr_lightning.inference.results import Result, read_result
+from cxr_lightning.utils.json_values import parse_json
 from cxr_lightning.utils.path_list import PathDigests, is_last
 from cxr_lightning.utils.regular_files import open_regular
 
 MAX_RESULT_BYTES = 1 << 20
 """Maximum length of a result's line in bytes; a hundred findings take a hundredth of that."""
+_FILE = re.compile(rb'\{"file": ("(?:[^"\\]|\\.)*"), "status": "')
+"""Start of a line as this package writes it."""
 
 
 class ResultIndex:
@@ -36,22 +40,27 @@ class ResultIndex:
         self._finished = bytearray()
         self._num_sources = 0
 
-    def read(self, path: Path, finished: Callable[[Result], bool] = lambda result: True) -> None:
+    def read(self, path: Path, finished: Callable[[Result], bool] | None = None) -> None:
         """Add the results of a file, which are newer than those before.
 
         Args:
             path: A file of results.
-            finished: Whether a file's result is final.
+            finished: Whether a file's result is final; None to read no more of each result than its file, which takes a
+                tenth of the time.
 
         Raises:
             ValueError: If it is another file.
         """
         for number, offset, line in _numbered_lines(path):
-            result = _parse(path, number, line)
-            self.digests.append(result.path)
+            if finished is None and (named := _FILE.match(line)):
+                self.digests.append(str(parse_json(named[1])))
+                self._finished.append(False)
+            else:
+                result = _parse(path, number, line)
+                self.digests.append(result.path)
+                self._finished.append(finished is not None and finished(result))
             self.sources.append(self._num_sources)
             self.offsets.append(offset)
-            self._finished.append(finished(result))
         self._num_sources += 1
 
     def newest(self) -> NDArray[np.bool_]:

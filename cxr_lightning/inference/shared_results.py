@@ -31,6 +31,7 @@ from cxr_lightning.utils.process_files import (
     part_path,
     plan_path,
     read_ends,
+    remove_files,
 )
 from cxr_lightning.utils.process_group import decide_in_first
 from cxr_lightning.utils.regular_files import open_own, read_limited
@@ -162,6 +163,7 @@ def share_results(
     if world_size() == 1:
         results, files, remaining = open_folder()
         if not results.parts:
+            remove_files(processes)
             return _share(results, files, paths, remaining)
         plan = write_plan(results, files, remaining)
     else:

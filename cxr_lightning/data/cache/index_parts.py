@@ -17,6 +17,7 @@ def take_over_parts(folder: Path, spec: CacheSpec) -> None:
     """
     processes = folder / PROCESSES_FOLDER
     if not list_parts(processes):
+        remove_files(processes)
         return
     index = read_index(folder, spec)
     complete = (folder / PIXELS_FILE).stat().st_size // spec.image_size**2
