@@ -207,6 +207,11 @@ def _fail(error: Exception) -> int:
     if isinstance(error, MemoryError):
         reason = message_of(error) or type(error).__name__
         text = f"Expected more memory but there is none left ({reason}). Stop other programs."
+    elif isinstance(error, ModuleNotFoundError) and str(error) == f"No module named '{error.name}'":
+        text = (
+            f"Expected the package '{error.name}' but it is not installed. Install cxr-lightning with all that it "
+            "depends on; without that, ONNX files alone are predicted and explained."
+        )
     elif isinstance(error, _USER_ERRORS):
         shown = explain_write_error(error, {}) if isinstance(error, OSError) else error
         text = message_of(shown) or type(error).__name__

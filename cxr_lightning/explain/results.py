@@ -1,11 +1,13 @@
 """Results of explaining a network: overlays, localization scores and sanity checks, as frozen dataclasses."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
+from cxr_lightning.explain.heatmap_pictures import heatmap_picture, png_bytes
 from cxr_lightning.metrics.bootstrap import Estimate
 from cxr_lightning.utils.coordinates import FractionalBox
 
@@ -32,8 +34,8 @@ class Overlay:
     image_id: str
     label: str
     kind: str
-    image: NDArray[np.uint8]
-    heatmap: NDArray[np.float32]
+    image: NDArray[np.uint8] = field(repr=False)
+    heatmap: NDArray[np.float32] = field(repr=False)
     probability: float
     target: float
     boxes: tuple[FractionalBox, ...] = ()
@@ -42,6 +44,14 @@ class Overlay:
     def empty(self) -> bool:
         """Whether the heat map has no positive evidence."""
         return not bool((self.heatmap > 0).any())
+
+    @property
+    def picture(self) -> Image.Image:
+        """The image with its heat map over it, in RGB."""
+        return heatmap_picture(self.image, self.heatmap)
+
+    def _repr_png_(self) -> bytes:
+        return png_bytes(self.picture)
 
 
 @dataclass(frozen=True)

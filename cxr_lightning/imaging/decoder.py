@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION, TiffImageFile
 
 from cxr_lightning.imaging.bit_depth import robust_range, signed_to_8_bits, unsigned_to_8_bits
@@ -46,10 +46,10 @@ def decode_here(content: bytes, path: Path | str, *, force: bool = False) -> Dec
             if is_deep_color(image):
                 return decode_deep_color(content, image)
             ImageOps.exif_transpose(image, in_place=True)
-            gray = _to_gray(image)
+            decoded = gray_image(image, inverted=white_is_zero(image))
             if image.format == "JPEG2000":
-                check_jpeg_2000(content, gray)
-            return DecodedImage(gray, _color_fraction(image))
+                check_jpeg_2000(content, decoded.pixels)
+            return decoded
     except ImageRejectedError:
         raise
     except UnidentifiedImageError as error:
@@ -63,12 +63,30 @@ def decode_here(content: bytes, path: Path | str, *, force: bool = False) -> Dec
         raise ImageRejectedError.from_reason(path, reason, "Download or export it again.") from error
 
 
-def _to_gray(image: ImageFile.ImageFile) -> NDArray[np.uint8]:
+def gray_image(image: Image.Image, *, inverted: bool = False) -> DecodedImage:
+    """The gray pixels of an image of 8 bits a channel, or of gray with more, in any of Pillow's color modes.
+
+    Args:
+        image: An upright image, of a size that was checked.
+        inverted: Whether its values of more than 8 bits are brighter the lower they are.
+
+    Raises:
+        ValueError: If its values are floating-point numbers.
+    """
+    return DecodedImage(_to_gray(image, inverted), _color_fraction(image))
+
+
+def white_is_zero(image: Image.Image) -> bool:
+    """Whether a TIFF stores white as zero; Pillow itself inverts those of up to 8 bits."""
+    return isinstance(image, TiffImageFile) and image.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == 0
+
+
+def _to_gray(image: Image.Image, inverted: bool) -> NDArray[np.uint8]:
     if image.mode in _WIDE_GRAY_MODES:
         # convert("L") would clip 16-bit values at 255.
         values = np.asarray(image)
         gray = signed_to_8_bits(values, 16) if robust_range(values)[0] < 0 else unsigned_to_8_bits(values, 16)
-        return 255 - gray if _white_is_zero(image) else gray
+        return 255 - gray if inverted else gray
     if image.mode == "F":
         raise ValueError("floating-point pixels have no fixed range")
     if image.mode == "P":
@@ -76,12 +94,7 @@ def _to_gray(image: ImageFile.ImageFile) -> NDArray[np.uint8]:
     return np.asarray(image.convert("L"))
 
 
-def _white_is_zero(image: ImageFile.ImageFile) -> bool:
-    """Whether a TIFF stores white as zero; Pillow itself inverts those of up to 8 bits."""
-    return isinstance(image, TiffImageFile) and image.tag_v2.get(PHOTOMETRIC_INTERPRETATION) == 0
-
-
-def _color_fraction(image: ImageFile.ImageFile) -> float:
+def _color_fraction(image: Image.Image) -> float:
     """Fraction of the pixels that are not gray."""
     if image.mode in (*_WIDE_GRAY_MODES, "F", "L", "LA", "La", "1"):
         return 0.0

@@ -56,7 +56,19 @@ def decode_deep_color(content: bytes, image: ImageFile.ImageFile) -> DecodedImag
     Raises:
         ValueError: If its channels cannot be read exactly.
     """
-    strips = _PpmColors(content, image) if image.format == "PPM" else _StoredColors(content, image)
+    return _decode_strips(_PpmColors(content, image) if image.format == "PPM" else _StoredColors(content, image))
+
+
+def decode_deep_array(values: NDArray[np.uint16]) -> DecodedImage:
+    """Decode 16-bit colors in memory as :func:`decode_deep_color` does those of a file.
+
+    Args:
+        values: ``(H, W, 3)``, or ``(H, W, 4)`` with alpha, which is dropped.
+    """
+    return _decode_strips(_ArrayColors(values))
+
+
+def _decode_strips(strips: "_StoredColors | _ArrayColors") -> DecodedImage:
     luminance = np.empty(strips.shape, np.uint16)
     for top in range(0, len(luminance), _STRIP_HEIGHT):
         luminance[top : top + _STRIP_HEIGHT] = strips.luminance(top)
@@ -156,25 +168,37 @@ class _StoredColors:
         return (bytes_[0] << 8 | bytes_[1]).astype(np.uint16)
 
 
-class _PpmColors:
-    """The channels of a binary PPM, by strips."""
+class _ArrayColors:
+    """The channels of an array ``(H, W, C)``, by strips."""
 
     white_is_zero, orientation = False, 1
 
-    def __init__(self, content: bytes, image: ImageFile.ImageFile) -> None:
-        width, height = image.size
-        if not content.startswith(b"P6"):
-            raise ValueError("its numbers are text with more than 8 bits: save it as PNG")
-        values = np.frombuffer(content, ">u2", width * height * 3, image.tile[0].offset)
-        self.shape, self._values, self._limit = (height, width), values.reshape(height, width, 3), _ppm_limit(image)
+    def __init__(self, values: NDArray[np.uint16]) -> None:
+        self.shape, self._values = values.shape[:2], values
 
     def luminance(self, top: int) -> NDArray[np.uint16]:
         """Luminance of a strip, rounded."""
         return (self.colors(top).astype(np.float64) @ _WEIGHTS).round().astype(np.uint16)
 
     def colors(self, top: int) -> NDArray[np.uint16]:
+        """Red, green and blue of a strip."""
+        return self._values[top : top + _STRIP_HEIGHT, :, :3].astype(np.uint16)
+
+
+class _PpmColors(_ArrayColors):
+    """The channels of a binary PPM, by strips."""
+
+    def __init__(self, content: bytes, image: ImageFile.ImageFile) -> None:
+        width, height = image.size
+        if not content.startswith(b"P6"):
+            raise ValueError("its numbers are text with more than 8 bits: save it as PNG")
+        values = np.frombuffer(content, ">u2", width * height * 3, image.tile[0].offset)
+        super().__init__(values.reshape(height, width, 3))
+        self._limit = _ppm_limit(image)
+
+    def colors(self, top: int) -> NDArray[np.uint16]:
         """Red, green and blue of a strip, scaled from the file's limit to 16 bits."""
-        values = self._values[top : top + _STRIP_HEIGHT].astype(np.uint32)
+        values = super().colors(top).astype(np.uint32)
         return ((values * 65535 + self._limit // 2) // self._limit).clip(0, 65535).astype(np.uint16)
 
 

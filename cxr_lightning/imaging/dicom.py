@@ -64,7 +64,7 @@ def decode_dicom(content: bytes, path: Path | str, *, force: bool = False) -> De
         remedy = "Install the extra: uv sync --extra dicom."
         raise ImageRejectedError.from_reason(path, reason, remedy, code="dicom_support", permanent=False) from error
     try:
-        _silence_packages()
+        silence_dicom_packages()
         return _decode(content, path, force)
     except MemoryError:
         raise
@@ -89,7 +89,7 @@ def _decode(content: bytes, path: Path | str, force: bool) -> DecodedImage:
     return _decode_pixels(dataset, path, flags)
 
 
-def _silence_packages() -> None:
+def silence_dicom_packages() -> None:
     """Suppress log messages and warnings of pydicom and its decoders from now on, because they quote values.
 
     Not only during a call: other threads may be reading as well.

@@ -44,7 +44,7 @@ def read_image(path: Path, *, force: bool = False) -> DecodedImage:
     except OSError as error:
         raise ImageRejectedError.from_os_error(path, error) from error
     except MemoryError as error:
-        raise _memory_rejection(path) from error
+        raise memory_rejection(path) from error
     return decode_image(content, path, force=force)
 
 
@@ -58,7 +58,7 @@ def decode_image(content: bytes, path: Path | str, *, force: bool = False) -> De
             return decode_isolated(content, path, force=force)
         return decode_here(content, path)
     except MemoryError as error:
-        raise _memory_rejection(path) from error
+        raise memory_rejection(path) from error
 
 
 def resize(pixels: NDArray[np.uint8], size: int, interpolation: Interpolation = "bilinear") -> NDArray[np.uint8]:
@@ -78,7 +78,8 @@ def resize(pixels: NDArray[np.uint8], size: int, interpolation: Interpolation = 
     return np.asarray(Image.fromarray(pixels).resize((size, size), method))
 
 
-def _memory_rejection(path: Path | str) -> ImageRejectedError:
+def memory_rejection(path: Path | str) -> ImageRejectedError:
+    """The rejection of an image for which there is not enough memory."""
     reason, remedy = "there is not enough memory for it", "Stop other programs, or use a machine with more."
     return ImageRejectedError.from_reason(path, reason, remedy, code="no_memory", permanent=False)
 

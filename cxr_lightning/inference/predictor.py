@@ -1,10 +1,8 @@
-"""A trained model that predicts image files."""
+"""A trained model that predicts images."""
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING
@@ -12,44 +10,32 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_lightning.imaging.decoded_image import ImageRejectedError, QualityFlag
-from cxr_lightning.imaging.quality_flags import find_quality_flags
-from cxr_lightning.imaging.reader import read_image, resize
+from cxr_lightning.imaging.image_sources import check_source, is_source
 from cxr_lightning.inference.backend import Backend, Computation, Precision, load_backend
+from cxr_lightning.inference.decoded_inputs import DecodedInput, InputDecoder
+from cxr_lightning.inference.named_sources import NamedSource, several_sources
 from cxr_lightning.inference.pipeline import Pipeline
-from cxr_lightning.inference.results import Finding, Result
-from cxr_lightning.metrics.ranking import FloatArray
+from cxr_lightning.inference.probability_rows import ProbabilityRow, compute_rows, judge_row
+from cxr_lightning.inference.result_overlays import Overlays, check_findings, explain_result
+from cxr_lightning.inference.results import Result, Results
 from cxr_lightning.models.postprocess import PostProcessing, read_postprocessing
-from cxr_lightning.models.untrained import untrained_columns, without_untrained
-from cxr_lightning.utils.json_values import null_to_nan
 from cxr_lightning.utils.latest_model import model_file
 from cxr_lightning.utils.paths import refuse_url
 from cxr_lightning.utils.subprocesses import usable_cores
 from cxr_lightning.utils.validation import check_choice
 
 if TYPE_CHECKING:  # torch is needed for a checkpoint only
+    from cxr_lightning.imaging.image_sources import ImageSource
     from cxr_lightning.models.classifier import ChestXRayClassifier
     from cxr_lightning.models.trained_model import TrainedModel
 
 _AS_CLASSIFIER = "cxr_lightning.checkpoints.load:as_classifier"
-_Row = tuple[FloatArray, FloatArray]
-"""Raw and calibrated probabilities of one image, each ``(C,)``."""
 ResultWithPixels = tuple[Result, NDArray[np.uint8] | None]
-"""A result, and the network's input, ``(S, S)`` uint8; None for a rejected file."""
-
-
-@dataclass(frozen=True)
-class _DecodedFile:
-    """One file, decoded or rejected."""
-
-    path: Path
-    pixels: NDArray[np.uint8] | None = None
-    flags: tuple[QualityFlag, ...] = ()
-    rejection: ImageRejectedError | None = None
+"""A result, and the network's input, ``(S, S)`` uint8; None for a rejected image."""
 
 
 class Predictor:
-    """A trained model for image files; not for clinical use.
+    """A trained model for images; not for clinical use.
 
     Args:
         backend: Computes the probabilities.
@@ -115,97 +101,128 @@ class Predictor:
         """Whether the model was trained on synthetic images."""
         return bool(self.backend.metadata.get("data", {}).get("synthetic"))
 
-    def predict(self, paths: str | Path | Sequence[str | Path], *, force: bool = False) -> list[Result]:
-        """Predict image files.
+    def predict(
+        self,
+        images: "ImageSource | Iterable[ImageSource]",
+        *,
+        value_range: Sequence[float] | None = None,
+        force: bool = False,
+    ) -> Results:
+        """Predict one or several images: files, or images in memory.
+
+        The same picture has the same probabilities in every kind of input. With each result the network's input is
+        kept; :meth:`predict_each` keeps nothing.
 
         Args:
-            paths: One or several, in any format that :func:`cxr_lightning.imaging.reader.read_image` reads.
+            images: A path, a file's bytes, a binary file object, an array of NumPy, an image of Pillow or a dataset of
+                pydicom; or several of any kinds in a list or another iterable. An array is one image, ``(H, W)``, or
+                ``(H, W, C)`` with 1, 3 or 4 channels: uint8, uint16, or float with ``value_range``.
+            value_range: Values of black and white in the arrays, such as ``(0, 1)``; needed for float arrays.
             force: Go on with DICOM files that are no chest radiographs by their headers.
 
         Returns:
-            One result per file, in order; a file that is no usable image is ``rejected``, with the reason.
+            One result per image, in order; what is no usable image is ``rejected``, with the reason.
+
+        Raises:
+            ValueError: If an input is of another type, shape or dtype, or a value is outside of the range.
 
         Example:
             >>> from cxr_lightning import load_model
             >>> load_model("best.ckpt").predict("x.png")[0].probabilities  # doctest: +SKIP
             {'Atelectasis': 0.08, 'Cardiomegaly': 0.02, ...}
         """
-        several = [paths] if isinstance(paths, str | Path) else paths
-        return list(self.predict_each([Path(path) for path in several], force=force))
+        alone = is_source(images)
+        results = self._predict(several_sources(images), force=force, value_range=value_range, alone=alone)
+        return Results(replace(result, image=pixels) for result, pixels in results)
 
-    def predict_each(
-        self, paths: Iterable[Path], *, force: bool = False, batch_size: int | None = None
-    ) -> Iterator[Result]:
-        """Like :meth:`predict`, a result at a time; what is in memory does not depend on the number of files.
+    def explain(
+        self,
+        image: "ImageSource",
+        labels: Sequence[str] | None = None,
+        *,
+        value_range: Sequence[float] | None = None,
+        force: bool = False,
+    ) -> Overlays:
+        """Compute the heat maps of one image: where the network found its evidence.
 
         Args:
-            paths: The files, which are asked for as they are read.
+            image: As in :meth:`predict`.
+            labels: Findings; None for the up to three most probable ones that reach their operating points, or else
+                the most probable one.
+            value_range: As in :meth:`predict`.
+            force: As in :meth:`predict`.
+
+        Returns:
+            An overlay per finding: the network's input, the heat map as an array, and both as a picture, which a
+            notebook shows.
+
+        Raises:
+            ValueError: If a finding is unknown or was not trained, the input is not as expected or no usable image, or
+                the model has no heat maps.
+        """
+        check_findings(labels, self.labels, self.backend.metadata)
+        self.backend.check_heatmaps()
+        check_source(image, "image 1")
+        ((result, pixels),) = self._predict([image], force=force, value_range=value_range, alone=True)
+        if pixels is None:
+            flag = result.flags[0]
+            raise ValueError(f"Expected an image in '{result.name}' but {flag.message}")
+        return explain_result(self.backend, replace(result, image=pixels), labels)
+
+    def predict_each(
+        self,
+        images: "Iterable[ImageSource]",
+        *,
+        value_range: Sequence[float] | None = None,
+        force: bool = False,
+        batch_size: int | None = None,
+    ) -> Iterator[Result]:
+        """Like :meth:`predict`, a result at a time; what is in memory does not depend on the number of images.
+
+        Args:
+            images: The images, which are asked for as they are read.
+            value_range: As in :meth:`predict`.
             force: As in :meth:`predict`.
             batch_size: Number of images that are computed at once; None for one that suits the device.
         """
-        return (result for result, _ in self.predict_with_pixels(paths, force=force, batch_size=batch_size))
+        results = self._predict(images, force=force, value_range=value_range, batch_size=batch_size)
+        return (result for result, _ in results)
 
     def predict_with_pixels(
         self, paths: Iterable[Path], *, force: bool = False, batch_size: int | None = None
     ) -> Iterator[ResultWithPixels]:
         """Like :meth:`predict_each`, with the network's input, ``(S, S)`` uint8; None for a rejected file."""
-        pipeline: Pipeline[Path, _DecodedFile, _Row] = Pipeline(
-            partial(self._read, force=force),
-            lambda file: file.rejection is None,
-            self._rows,
+        return self._predict(paths, force=force, batch_size=batch_size)
+
+    def _predict(
+        self,
+        images: "Iterable[ImageSource]",
+        *,
+        force: bool,
+        value_range: Sequence[float] | None = None,
+        alone: bool = False,
+        batch_size: int | None = None,
+    ) -> Iterator[ResultWithPixels]:
+        decoder = InputDecoder(self.backend.image_size, self.backend.interpolation, value_range, force, alone)
+        pipeline: Pipeline[NamedSource, DecodedInput, ProbabilityRow] = Pipeline(
+            decoder.decode,
+            lambda one: one.rejection is None,
+            lambda inputs: compute_rows(self.backend, self.postprocessing, [one.usable_pixels for one in inputs]),
             batch_size=batch_size or self.backend.batch_size,
             threads=self.threads,
             concurrency=self.backend.concurrency,
         )
-        with closing(pipeline.run(paths)) as results:
-            for file, row in results:
-                if file.rejection is not None:
-                    yield Result.of_rejection(file.path, file.rejection), None
-                elif row is not None:
-                    yield Result(file.path, file.flags, self._findings(*row)), file.pixels
+        with closing(pipeline.run(decoder.take(images))) as results:
+            for one, row in results:
+                yield self._result(one, row), one.pixels
 
-    def _read(self, path: Path, *, force: bool) -> _DecodedFile:
-        try:
-            image = read_image(path, force=force)
-        except ImageRejectedError as error:
-            return _DecodedFile(path, rejection=error)
-        flags = tuple(find_quality_flags(image, self.backend.image_size))
-        return _DecodedFile(path, resize(image.pixels, self.backend.image_size, self.backend.interpolation), flags)
-
-    def _rows(self, files: Sequence[_DecodedFile]) -> list[_Row]:
-        """Raw and calibrated probabilities of usable files."""
-        raw, calibrated = self._probabilities([file.pixels for file in files if file.pixels is not None])
-        return list(zip(raw, calibrated, strict=True))
-
-    def _probabilities(self, pixels: Sequence[NDArray[np.uint8]]) -> tuple[FloatArray, FloatArray]:
-        """Raw and calibrated, ``(B, C)``; NaN where the model was not trained, or carries no calibration."""
-        raw, calibrated = self.backend.probabilities(np.stack(pixels))
-        untrained = untrained_columns(self.labels, self.backend.metadata)
-        if not np.isfinite(np.delete(raw, untrained, axis=1)).all():
-            raise ValueError(
-                "Expected probabilities from the model but got values that are not numbers. Its weights are "
-                "damaged, or the device computes wrongly. Run `cxr check`."
-            )
-        raw = without_untrained(raw, untrained)
-        if self.postprocessing is None:
-            return raw, np.full_like(raw, math.nan)
-        if calibrated is None:
-            return raw, self.postprocessing.calibrate(self.labels, raw)
-        return raw, without_untrained(calibrated, untrained)
-
-    def _findings(self, raw: NDArray[np.float64], calibrated: NDArray[np.float64]) -> tuple[Finding, ...]:
-        prevalence = self.backend.metadata.get("prevalence", {})
-        thresholds = self.postprocessing.thresholds if self.postprocessing else {}
-        return tuple(
-            Finding(
-                label,
-                float(raw[column]),
-                float(calibrated[column]),
-                thresholds.get(label, {}).get(self.operating_point, math.nan),
-                null_to_nan(prevalence.get(label)),
-            )
-            for column, label in enumerate(self.labels)
-        )
+    def _result(self, one: DecodedInput, row: ProbabilityRow | None) -> Result:
+        if one.rejection is not None:
+            return Result.of_rejection(one.path, one.rejection, one.name)
+        assert row is not None
+        point, metadata = self.operating_point, self.backend.metadata
+        findings = judge_row(row, self.labels, metadata, self.postprocessing, point)
+        return Result(one.path, one.flags, findings, False, one.name, point, self.synthetic)
 
 
 def load_model(

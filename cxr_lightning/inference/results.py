@@ -1,13 +1,16 @@
-"""Results of predicting one file."""
+"""Results of predicting images."""
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import AfterValidator, ValidationError
 
 from cxr_lightning.imaging.decoded_image import ImageRejectedError, QualityFlag
+from cxr_lightning.inference.result_html import result_html, results_html
 from cxr_lightning.utils.json_values import nan_to_null, null_to_nan, parse_json
 from cxr_lightning.utils.paths import MAX_PATH_BYTES
 from cxr_lightning.utils.typed_values import Fraction, Number, TypedValues, describe_errors
@@ -44,26 +47,37 @@ class Finding:
 
 @dataclass(frozen=True)
 class Result:
-    """Predictions of one file, or why it was rejected.
+    """Predictions of one image, or why it was rejected; in a notebook it shows a table beside the image.
 
     Attributes:
-        path: The file.
-        flags: Reasons why the file is suspicious or was rejected.
-        findings: Findings in the model's order; empty if the file was rejected.
-        rejected: Whether the file is no usable image.
+        path: The file; None for an image in memory.
+        flags: Reasons why the image is suspicious or was rejected.
+        findings: Findings in the model's order; empty if the image was rejected.
+        rejected: Whether it is no usable image.
+        name: The file, or the name of an image in memory, such as ``image 3`` by its position.
+        operating_point: Name of the operating point whose thresholds the findings have; empty if there is none.
+        synthetic: Whether the model was trained on synthetic images.
+        image: The network's input, ``(S, S)`` uint8; None if the image was rejected, or is not kept.
     """
 
-    path: Path
+    path: Path | None
     flags: tuple[QualityFlag, ...] = ()
     findings: tuple[Finding, ...] = ()
     rejected: bool = False
+    name: str = ""
+    operating_point: str = field(default="", compare=False)
+    synthetic: bool = field(default=False, compare=False)
+    image: NDArray[np.uint8] | None = field(default=None, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            object.__setattr__(self, "name", str(self.path))
 
     @classmethod
-    def of_rejection(cls, path: Path, rejection: ImageRejectedError) -> "Result":
-        """The result of a file that is no usable image."""
-        return cls(
-            path, (QualityFlag(rejection.code or "damaged", f"{rejection.reason}. {rejection.remedy}"),), (), True
-        )
+    def of_rejection(cls, path: Path | None, rejection: ImageRejectedError, name: str = "") -> "Result":
+        """The result of what is no usable image."""
+        flag = QualityFlag(rejection.code or "damaged", f"{rejection.reason}. {rejection.remedy}")
+        return cls(path, (flag,), (), True, name)
 
     @property
     def status(self) -> Status:
@@ -74,6 +88,16 @@ class Result:
     def probabilities(self) -> dict[str, float]:
         """Raw probabilities by label; NaN for those that the model was not trained on."""
         return {finding.label: finding.probability for finding in self.findings}
+
+    @property
+    def calibrated(self) -> dict[str, float]:
+        """Calibrated probabilities by label; NaN where the model carries no calibration."""
+        return {finding.label: finding.calibrated for finding in self.findings}
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """Thresholds of the operating point by label, on raw probabilities; NaN where there is none."""
+        return {finding.label: finding.threshold for finding in self.findings}
 
     @property
     def above(self) -> tuple[Finding, ...]:
@@ -90,7 +114,7 @@ class Result:
         """Plain values for JSON; undefined numbers are None."""
         findings = [{**asdict(finding), "above": finding.above} for finding in self.findings]
         return {
-            "file": str(self.path),
+            "file": self.name,
             "status": self.status,
             "reasons": [{"code": flag.code, "words": flag.message} for flag in self.flags],
             "findings": [
@@ -98,6 +122,16 @@ class Result:
                 for finding in findings
             ],
         }
+
+    def _repr_html_(self) -> str:
+        return result_html(self)
+
+
+class Results(list[Result]):
+    """The results of several images, in order; in a notebook they show themselves, the first ten in full."""
+
+    def _repr_html_(self) -> str:
+        return results_html(self)
 
 
 def _checked_path(path: object) -> str:

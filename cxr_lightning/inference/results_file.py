@@ -57,7 +57,7 @@ class ResultIndex:
                 self._finished.append(False)
             else:
                 result = _parse(path, number, line)
-                self.digests.append(result.path)
+                self.digests.append(result.name)
                 self._finished.append(finished is not None and finished(result))
             self.sources.append(self._num_sources)
             self.offsets.append(offset)
@@ -149,7 +149,7 @@ def results_row(result: Result, width: int) -> list[str | float | None]:
         width: Number of the table's columns.
     """
     cells: list[str | float | None] = [
-        str(result.path),
+        result.name,
         result.status,
         " ".join(flag.code for flag in result.flags),
         "; ".join(flag.message for flag in result.flags),

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from cxr_lightning.explain.results import Explanation, Overlay
-from cxr_lightning.report.formats import format_probability
+from cxr_lightning.utils.html_text import format_probability
 from cxr_lightning.utils.safe_names import safe_name, safe_names
 
 GRADCAM_FOLDER = "gradcam"

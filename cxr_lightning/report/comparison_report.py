@@ -10,7 +10,8 @@ from cxr_lightning.inference.predictions import Predictions
 from cxr_lightning.inference.predictions_file import read_predictions
 from cxr_lightning.report.comparison import comparison_notes, comparison_title, difference_text, write_comparison_csv
 from cxr_lightning.report.evaluation_report import EvaluationReport
-from cxr_lightning.report.formats import format_number, html_text
+from cxr_lightning.report.formats import format_number
+from cxr_lightning.utils.html_text import html_text
 from cxr_lightning.utils.notices import NOT_FOR_CLINICAL_USE
 from cxr_lightning.utils.plain_text import visible
 

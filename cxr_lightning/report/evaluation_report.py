@@ -12,14 +12,15 @@ from cxr_lightning.inference.predictions import Predictions
 from cxr_lightning.inference.predictions_file import write_predictions
 from cxr_lightning.report.data_frames import findings_frame, operating_points_frame, subgroups_frame
 from cxr_lightning.report.evaluation_protocol import verdict
-from cxr_lightning.report.figure_export import figure_png, png_url
-from cxr_lightning.report.formats import format_estimate, html_text
+from cxr_lightning.report.figure_export import figure_png
+from cxr_lightning.report.formats import format_estimate
 from cxr_lightning.report.interval_plots import draw_auroc
 from cxr_lightning.report.metrics_json import metrics_json
 from cxr_lightning.report.report_folder import write_report, write_report_page
 from cxr_lightning.report.tensorboard import write_scalars
 from cxr_lightning.report.wording import evaluation_title, sentence
 from cxr_lightning.utils.file_names import PREDICTIONS_FILE
+from cxr_lightning.utils.html_text import html_text, png_url
 from cxr_lightning.utils.notices import NOT_FOR_CLINICAL_USE
 from cxr_lightning.utils.plain_text import visible
 

@@ -1,6 +1,5 @@
 """Figures as PNG files, and as SVG inside a page, which takes the page's colors and font."""
 
-import base64
 import io
 import re
 from pathlib import Path
@@ -39,11 +38,6 @@ def figure_png(figure: Figure) -> bytes:
     with figure_style():
         figure.savefig(buffer, format="png", dpi=_DPI, facecolor=PAPER, metadata={"Software": None})
     return buffer.getvalue()
-
-
-def png_url(png: bytes) -> str:
-    """Data URL of a PNG file, for a page that loads nothing else."""
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
 def small_png(figure: Figure) -> bytes:

@@ -2,21 +2,9 @@
 
 import math
 from decimal import Decimal
-from html import escape
 
 from cxr_lightning.metrics.bootstrap import Estimate
 from cxr_lightning.metrics.report_metric import ReportMetric
-from cxr_lightning.utils.plain_text import visible
-
-
-def html_text(text: str) -> str:
-    r"""Text as HTML, in which it is no markup and hides nothing.
-
-    Example:
-        >>> print(html_text("<b>\x1b"))
-        &lt;b&gt;\x1b
-    """
-    return escape(visible(text))
 
 
 def format_number(value: float, digits: int = 3) -> str:
@@ -92,15 +80,3 @@ def format_threshold(value: float) -> str:
         ('0.03125', '1.234e-05')
     """
     return "n/a" if math.isnan(value) else f"{value:.4g}"
-
-
-def format_probability(value: float) -> str:
-    """A probability with three digits, never rounded to 0.
-
-    Example:
-        >>> format_probability(0.1234), format_probability(0.0001), format_probability(float("nan"))
-        ('0.123', 'below 0.001', 'n/a')
-    """
-    if math.isnan(value):
-        return "n/a"
-    return "below 0.001" if 0 < value < 0.001 else f"{value:.3f}"

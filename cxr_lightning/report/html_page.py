@@ -17,7 +17,6 @@ from cxr_lightning.metrics.bootstrap import CONFIDENCE_LEVEL
 from cxr_lightning.metrics.ranking import top_labels
 from cxr_lightning.report.captions import alternative_text, gallery_description, gradcam_method, overlay_facts
 from cxr_lightning.report.evaluation_protocol import comparability_reasons, protocol_facts
-from cxr_lightning.report.figure_export import png_url
 from cxr_lightning.report.formats import (
     format_estimate,
     format_metric,
@@ -29,6 +28,7 @@ from cxr_lightning.report.formats import (
 from cxr_lightning.report.metrics_csv import operating_point, rule_names
 from cxr_lightning.report.metrics_json import comparable_published_results, settings_json
 from cxr_lightning.report.wording import CRITERIA, evaluation_title, sentence
+from cxr_lightning.utils.html_text import png_url
 from cxr_lightning.utils.json_values import to_json
 from cxr_lightning.utils.notices import NOT_FOR_CLINICAL_USE
 from cxr_lightning.utils.plain_text import visible

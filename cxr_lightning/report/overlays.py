@@ -11,11 +11,12 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
+from cxr_lightning.explain.heatmap_pictures import heatmap_opacity
 from cxr_lightning.explain.results import Overlay
 from cxr_lightning.report.captions import alternative_text, target_name
-from cxr_lightning.report.formats import format_probability
 from cxr_lightning.report.theme import figure_style
 from cxr_lightning.utils.coordinates import IMAGE_EXTENT
+from cxr_lightning.utils.html_text import format_probability
 from cxr_lightning.utils.notices import NOT_FOR_CLINICAL_USE
 from cxr_lightning.utils.plain_text import shorten
 
@@ -26,7 +27,6 @@ _WIDTH, _PANEL, _MARGIN, _TOP = 6.0, 2.6, 0.1, 0.92  # inches
 _HEIGHT = _TOP + _PANEL + _MARGIN
 _SMALL_PANEL, _ROW_TOP, _CAPTION, _BAR = 1.7, 0.68, 0.38, 0.55  # inches, of a row
 _MAPS_IN_ROW = 4
-_MAX_OPACITY = 0.75  # where the map is 1
 
 
 def overlay_figure(overlay: Overlay, title: str, *, synthetic: bool = False) -> Figure:
@@ -95,7 +95,7 @@ def blend_heatmap(gray: Colors, heatmap: NDArray[np.float32]) -> Colors:
         >>> blend_heatmap(np.full((1, 1, 3), 0.5), np.zeros((1, 1), dtype=np.float32)).tolist()
         [[[0.5, 0.5, 0.5]]]
     """
-    opacity = _MAX_OPACITY * np.sqrt(heatmap, dtype=np.float64)[..., None]
+    opacity = heatmap_opacity(heatmap)
     colors: Colors = np.asarray(colormaps["inferno"](heatmap))[..., :3]
     blended: Colors = (1 - opacity) * gray + opacity * colors
     return blended

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from rich import box
 
 from cxr_lightning.inference.results import Finding, Result
-from cxr_lightning.report.formats import format_probability
+from cxr_lightning.utils.html_text import format_probability
 from cxr_lightning.utils.notices import NOT_FOR_CLINICAL_USE
 from cxr_lightning.utils.text_tables import TextTable
 
@@ -18,7 +18,7 @@ def finding_table(result: Result, operating_point: str) -> TextTable:
         result: A result that is not rejected.
         operating_point: Name of the operating point; empty if there is none.
     """
-    table = TextTable(title=str(result.path), caption=_caption(operating_point), box=box.SIMPLE_HEAD)
+    table = TextTable(title=result.name, caption=_caption(operating_point), box=box.SIMPLE_HEAD)
     table.add_column("finding", no_wrap=True)
     for name in ("probability", "calibrated", "operating point", "", "in training"):
         table.add_column(name, justify="right", no_wrap=" " not in name)  # two words may be two lines
@@ -41,7 +41,7 @@ def overview_table(results: Sequence[Result], total: int) -> TextTable:
     for name in ("file", "status", "at or above the operating point"):
         table.add_column(name, overflow="fold")
     for result in results:
-        table.add_row(str(result.path), result.status, _summary(result))
+        table.add_row(result.name, result.status, _summary(result))
     return table
 
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cxr_lightning.report.figure_export import png_url
-from cxr_lightning.report.formats import format_number, html_text
+from cxr_lightning.report.formats import format_number
 from cxr_lightning.report.wording import data_title
 from cxr_lightning.training.summary_model import read_summary
 from cxr_lightning.utils.file_names import CURVE_FILE, SUMMARY_FILE
+from cxr_lightning.utils.html_text import html_text, png_url
 from cxr_lightning.utils.json_values import null_to_nan
 from cxr_lightning.utils.notices import NOT_FOR_CLINICAL_USE
 from cxr_lightning.utils.plain_text import visible

@@ -20,6 +20,7 @@ from cxr_lightning.checkpoints.metadata import describe_model
 from cxr_lightning.checkpoints.onnx import export_onnx
 from cxr_lightning.checkpoints.save import save_classifier
 from cxr_lightning.cli.main import main
+from cxr_lightning.imaging.reader import read_gray
 from cxr_lightning.inference.predictor import load_model
 from cxr_lightning.metrics.calibration import Calibrator
 from cxr_lightning.models.classifier import ChestXRayClassifier
@@ -164,6 +165,19 @@ def test_heat_maps_of_either_file_are_the_same(model_file: Path, onnx_file: Path
     assert ours.shape == (3, 2, 64, 64)
     assert float(ours.max()) == 1.0
     np.testing.assert_allclose(theirs, ours, atol=1e-4)  # maxima by which they are divided may be small
+
+
+def test_images_in_memory_have_the_bits_of_their_files(model_file: Path, onnx_file: Path, films: list[Path]) -> None:
+    model, gray = load_model(onnx_file), read_gray(films[0])
+    (expected,) = model.predict(films[0])
+    for source in (films[0].read_bytes(), gray, gray / 255, torch.tensor(gray)):
+        is_float = isinstance(source, np.ndarray) and source.dtype.kind == "f"
+        (found,) = model.predict(source, value_range=(0, 1) if is_float else None)
+        assert found.probabilities == expected.probabilities
+    ours = load_model(model_file, device="cpu").explain(gray, ["Mass", "Effusion"])
+    for overlay, exported in zip(ours, model.explain(gray, ["Mass", "Effusion"]), strict=True):
+        np.testing.assert_allclose(overlay.heatmap, exported.heatmap, atol=1e-4)
+        assert overlay.label == exported.label
 
 
 def test_heat_maps_are_drawn_of_an_onnx_file(

@@ -15,7 +15,9 @@ import torch
 
 from cxr_lightning.checkpoints.save import save_classifier
 from cxr_lightning.cli.main import main
-from cxr_lightning.inference.predictor import Predictor
+from cxr_lightning.inference.decoded_inputs import InputDecoder
+from cxr_lightning.inference.named_sources import NamedSource
+from cxr_lightning.inference.probability_rows import judge_row
 from cxr_lightning.models.classifier import ChestXRayClassifier
 from cxr_lightning.models.network import Network
 from tests.conftest import full_disk
@@ -37,22 +39,23 @@ def statuses_of(folder: Path) -> dict[str, str]:
 
 def stop_after(results: int, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Have Ctrl-C come after so many results of usable files; gives the files that are read."""
-    findings, read = Predictor._findings, Predictor._read
+    decode = InputDecoder.decode
     given: list[object] = []
     asked: list[Path] = []
 
-    def interrupted(model: Predictor, *row: Any) -> Any:
+    def interrupted(*row: Any) -> Any:
         given.append(row)
         if len(given) == results + 1:
             raise KeyboardInterrupt
-        return findings(model, *row)
+        return judge_row(*row)
 
-    def noted(model: Predictor, path: Path, **options: bool) -> Any:
-        asked.append(path)
-        return read(model, path, **options)
+    def noted(decoder: InputDecoder, source: NamedSource) -> Any:
+        assert source.path is not None
+        asked.append(source.path)
+        return decode(decoder, source)
 
-    monkeypatch.setattr(Predictor, "_findings", interrupted)
-    monkeypatch.setattr(Predictor, "_read", noted)
+    monkeypatch.setattr("cxr_lightning.inference.predictor.judge_row", interrupted)
+    monkeypatch.setattr(InputDecoder, "decode", noted)
     return asked
 
 
@@ -158,10 +161,10 @@ def test_a_stopped_try_of_a_rejected_file_loses_nothing(
     arguments = ["predict", str(bad), str(films[0]), "--model", str(model_file), "--out", str(out)]
     assert main(arguments) == 3
 
-    def interrupted(model: Predictor, path: Path, **options: bool) -> Any:
+    def interrupted(decoder: InputDecoder, source: NamedSource) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Predictor, "_read", interrupted)
+    monkeypatch.setattr(InputDecoder, "decode", interrupted)
     assert main([*arguments, "--resume"]) == 130
     assert statuses_of(out) == {str(bad): "rejected", str(films[0]): "ok"}
 
@@ -209,16 +212,15 @@ def test_a_signal_tells_how_many_files_are_done(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    findings = Predictor._findings
     given_rows: list[object] = []
 
-    def signaled(model: Predictor, *row: Any) -> Any:
+    def signaled(*row: Any) -> Any:
         given_rows.append(row)
         if len(given_rows) == 7:
             os.kill(os.getpid(), signum)
-        return findings(model, *row)
+        return judge_row(*row)
 
-    monkeypatch.setattr(Predictor, "_findings", signaled)
+    monkeypatch.setattr("cxr_lightning.inference.predictor.judge_row", signaled)
     paths, out = list(map(str, films[:9])), tmp_path / "out"
     options = {"--out": ["--out", str(out)], "--csv": ["--csv"], "table": []}[given]
     assert main(["predict", *paths, "--model", str(model_file), "--batch-size", "3", *options]) == 128 + signum

@@ -51,3 +51,13 @@ def test_the_gpl_is_in_one_extra_alone() -> None:
     assert {name for name, found in of_extras.items() if found & (gpl | {"all"})} == {"dicom-gpl"}
     assert of_extras["dicom"] | gpl == of_extras["dicom-gpl"]
     assert not any(requirement.name == "pylibjpeg-libjpeg" for requirement in allowed())
+
+
+def test_the_bounds_of_an_installation_without_torch_are_those_of_the_project() -> None:
+    served = [
+        Requirement(line)
+        for line in (ROOT / "requirements-serve.txt").read_text().splitlines()
+        if not line.startswith("#")
+    ]
+    assert served
+    assert {str(requirement) for requirement in served} <= {str(requirement) for requirement in allowed()}

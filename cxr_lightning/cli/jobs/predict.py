@@ -1,9 +1,9 @@
 """The job of cxr predict."""
 
-import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from pkgutil import resolve_name
@@ -12,9 +12,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_lightning.explain.results import REQUESTED, Overlay
 from cxr_lightning.inference.backend import Precision
 from cxr_lightning.inference.predictor import Predictor, load_model
+from cxr_lightning.inference.result_overlays import explain_result, shown_findings
 from cxr_lightning.inference.results import Result
 from cxr_lightning.inference.results_file import result_line, results_header, results_row
 from cxr_lightning.inference.results_folder import ResultsFolder
@@ -47,8 +47,6 @@ _NOT_DRAWN = "heat maps not drawn"
 """Name of a number that processes tell each other."""
 _FEW_FILES = 16
 """Number of files up to which no progress is shown."""
-_MAX_HEATMAPS = 3
-"""Maximum number of heat maps per image."""
 
 
 def predict_files(
@@ -150,7 +148,7 @@ def _predict(
             elif len(shown) < _MAX_OVERVIEW_LINES:
                 shown.append(result)
             for flag in result.flags:
-                say_error(f"{result.status}: {result.path}: {flag.message} [{flag.code}]")
+                say_error(f"{result.status}: {result.name}: {flag.message} [{flag.code}]")
             if heatmaps is not None and pixels is not None:
                 failures += not _try_to_draw(heatmaps, model, result, pixels)
             advance()
@@ -216,7 +214,7 @@ def _try_to_draw(folder: Path, model: Predictor, result: Result, pixels: NDArray
     try:
         _draw(folder, model, result, pixels)
     except (ValueError, OSError, MemoryError, RuntimeError) as error:  # the last is torch's, also without memory
-        say_error(f"no heat map: {result.path}: {message_of(error)}")
+        say_error(f"no heat map: {result.name}: {message_of(error)}")
         return False
     return True
 
@@ -225,21 +223,16 @@ def _draw(folder: Path, model: Predictor, result: Result, pixels: NDArray[np.uin
     folder.mkdir(exist_ok=True)
     title = model_title(model.synthetic)
     names = _heatmap_names(result, model.labels)
-    columns = [model.labels.index(label) for label in names]
-    maps = model.backend.heatmaps(pixels[None], columns)[0]
-    for (label, name), heatmap in zip(names.items(), maps, strict=True):
-        probability = result.probabilities[label]
-        overlay = Overlay(result.path.name, label, REQUESTED, pixels, heatmap, probability, math.nan)
+    overlays = explain_result(model.backend, replace(result, image=pixels), list(names))
+    for overlay, name in zip(overlays, names.values(), strict=True):
         resolve_name(_WRITE_OVERLAY)(overlay, folder / name, title)
 
 
 def _heatmap_names(result: Result, all_labels: Sequence[str]) -> dict[str, str]:
     """File names of heat maps by finding: those that reach their operating points, or the most probable one."""
-    highest = () if result.most_probable is None else (result.most_probable,)
-    labels = [finding.label for finding in (result.above or highest)[:_MAX_HEATMAPS]]
     # Files with the same name in two folders are different images.
-    names = heatmap_file_names(result.path.stem, all_labels, path=str(result.path))
-    return {label: names[label] for label in labels}
+    names = heatmap_file_names(Path(result.name).stem, all_labels, path=result.name)
+    return {label: names[label] for label in shown_findings(result)}
 
 
 def _print_tables(results: list[Result], total: int, model: Predictor) -> None:
