@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from cxr_lightning.data.cache import CacheSpec, PreparedImages, prepare_images
+from cxr_lightning.data.cache import CacheSpec, PreparedImages
+from cxr_lightning.data.cache.shared_build import prepare_images_together
 from cxr_lightning.data.datasets.base import DatasetLayout
 from cxr_lightning.imaging.reader import BadImagePolicy, RejectedImagesError
 
@@ -15,8 +16,10 @@ def prepare_listed_images(
     on_bad_image: BadImagePolicy = "error",
     workers: int | None = None,
     verify: bool = False,
-) -> tuple[PreparedImages, int]:
+) -> tuple[PreparedImages | None, int]:
     """Decode and resize the images that a data set lists; needs no labels. Messages name the options of `cxr prepare`.
+
+    The processes of torchrun or srun share them.
 
     Args:
         layout: Layout of the data set.
@@ -27,7 +30,8 @@ def prepare_listed_images(
         verify: Compare all pixels with their checksums, not only a few.
 
     Returns:
-        The prepared images, and the number of those that are listed but not on disk.
+        The prepared images, None in all processes of a run but the first; and the number of those that are listed but
+        not on disk.
 
     Raises:
         FileNotFoundError: If none of them is on disk.
@@ -38,7 +42,7 @@ def prepare_listed_images(
     if found.empty:
         raise FileNotFoundError(f"Expected the listed images below '{spec.root}' but none is there. Unpack them.")
     try:
-        prepared = prepare_images(
+        prepared = prepare_images_together(
             spec.files(found), spec, cache_dir, on_bad_image=on_bad_image, workers=workers, verify=verify
         )
     except RejectedImagesError as error:  # which names the setting of a run

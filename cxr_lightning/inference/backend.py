@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from cxr_lightning.imaging.reader import Interpolation
 from cxr_lightning.metrics.ranking import FloatArray
 from cxr_lightning.models.setting_rules import TargetLayer
+from cxr_lightning.utils.distributed import local_world_size
 from cxr_lightning.utils.subprocesses import check_workers, usable_cores
 
 Precision = Literal["float32", "bf16"]
@@ -30,7 +31,7 @@ class Computation:
     Attributes:
         device: ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; None for a GPU if there is one.
         precision: ``bf16`` multiplies in bfloat16, which is faster where the device has it, and less exact.
-        threads: Number of threads; None for one per usable core.
+        threads: Number of threads; None for one per usable core, which the processes of torchrun share.
     """
 
     device: str | None = None
@@ -44,7 +45,8 @@ class Computation:
         Raises:
             ValueError: If it is not positive.
         """
-        return usable_cores() if self.threads is None else check_workers(self.threads)
+        cores = max(1, usable_cores() // local_world_size())
+        return cores if self.threads is None else check_workers(self.threads)
 
 
 class Backend(Protocol):

@@ -1,7 +1,10 @@
 """Names of the devices that a model is run on."""
 
+import os
 import re
 from typing import NamedTuple
+
+from cxr_lightning.utils.distributed import local_rank
 
 _DEVICE = re.compile(r"(?P<kind>cpu|mps|cuda)(?:(?<=cuda):(?P<number>[0-9]{1,3}))?")
 
@@ -31,6 +34,18 @@ def parse_device(name: str) -> Device:
     if (found := _DEVICE.fullmatch(name)) is None:
         raise no_device(name, "the devices are cpu, cuda, cuda:N and mps")
     return Device(found["kind"], int(found["number"] or 0))
+
+
+def gpu_of_process(count: int | None = None) -> int:
+    """Number of this process's GPU: the processes of torchrun or srun on a machine have one each, in turn.
+
+    Args:
+        count: Number of GPUs; None for that in ``CUDA_VISIBLE_DEVICES``, where it is set.
+    """
+    if count is None:
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        count = len(visible.split(",")) if visible else 0
+    return local_rank() % count if count else local_rank()
 
 
 def no_device(name: str, reason: str) -> ValueError:

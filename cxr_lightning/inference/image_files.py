@@ -1,23 +1,26 @@
 """Find the image files that a command line names by files, folders and patterns."""
 
-import fnmatch
 import os
+from array import array
 from collections import Counter
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from glob import has_magic
+from itertools import chain, compress
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from cxr_lightning.imaging.dicom_signature import dicom_kind, is_dicom
 from cxr_lightning.imaging.other_kinds import other_kind, plural_kind
 from cxr_lightning.imaging.signatures import IMAGE_SUFFIXES, SIGNATURE_BYTES, is_image
+from cxr_lightning.inference.folder_walk import HIDDEN, match_pattern, walk_folder
+from cxr_lightning.utils.path_list import PathDigests, PathList, is_first, is_last
 from cxr_lightning.utils.regular_files import NotRegularFileError, open_regular
 
-_HIDDEN = "hidden file"
 _NOT_REGULAR = "special file"
 _UNKNOWN = "file of an unknown kind"
-_NOT_FOLLOWED = "link to a folder"
-"""One that is not followed: to a hidden folder, to one around it, or to one that is searched already."""
 _DICOM_SUFFIXES = (".dcm", ".dicom")
 """Suffixes of images that are looked into all the same: reports and indexes have them too."""
 
@@ -25,7 +28,7 @@ _DICOM_SUFFIXES = (".dcm", ".dicom")
 class FoundImages(NamedTuple):
     """The images that a command line names, and what else is in its folders."""
 
-    paths: list[Path]
+    paths: PathList
     """Image files, each once."""
     passed_over: dict[str, int]
     """Number of the other files in the folders by their kind, a noun; the most frequent kind first."""
@@ -35,25 +38,37 @@ def find_images(paths: Sequence[str]) -> FoundImages:
     """Find image files, each once, those of a folder sorted by name, and count what is passed over.
 
     In folders, files with the suffix of an image are taken, and those that are images by their first bytes; all others
-    are counted, also hidden ones.
+    are counted, also hidden ones. A million files take no more memory than a thousand: their names are in a compressed
+    list, and only where a file may be met twice, 16 bytes of each are compared.
 
     Args:
         paths: Files, which need not look like images; folders, which are searched; or patterns such as ``*.png``.
 
     Raises:
         FileNotFoundError: If a path does not exist, a folder holds no image or nothing fits a pattern.
-        OSError: If a folder cannot be read.
+        OSError: If a folder cannot be read, or temporary files cannot be written.
     """
-    found: dict[str, Path] = {}
-    others = _Others(compared=len(paths) > 1 or any(has_magic(text) for text in paths))
-    for text in paths:
-        for path in _expand_path(text, others):
-            found.setdefault(_absolute(path), path)
-    return FoundImages(list(found.values()), others.counts(found))
+    compared = len(paths) > 1 or any(has_magic(text) for text in paths)
+    found, digests, others = PathList(), PathDigests(), _Others(compared=compared)
+    for path in chain.from_iterable(_expand_path(text, others) for text in paths):
+        found.append(path)
+        if compared:
+            digests.append(path)
+    once = is_first(digests.array)
+    if not once.all():
+        found = _only(found, once.tolist())
+    return FoundImages(found, others.counts(digests.array))
+
+
+def _only(paths: PathList, chosen: Iterable[bool]) -> PathList:
+    result = PathList()
+    for path in compress(paths.texts(), chosen):
+        result.append(path)
+    return result
 
 
 class _Others:
-    """What is passed over: its number by kind, and its paths where several folders may have files in common.
+    """What is passed over: its number by kind, and its digests where several folders may have files in common.
 
     Args:
         compared: Whether a file may be met twice, or be named beside its folder.
@@ -61,18 +76,26 @@ class _Others:
 
     def __init__(self, *, compared: bool) -> None:
         self._counts: Counter[str] = Counter()
-        self._kinds: dict[str, str] | None = {} if compared else None
+        self._digests = PathDigests() if compared else None
+        self._kinds: dict[str, int] = {}
+        self._numbers = array("H")  # the kind of each digest
 
     def add(self, path: str, kind: str) -> None:
-        if self._kinds is None:
+        if self._digests is None:
             self._counts[kind] += 1
         else:
-            self._kinds[os.path.abspath(path)] = kind  # noqa: PTH100  # a Path for each of a million files is slow
+            self._digests.append(path)
+            self._numbers.append(self._kinds.setdefault(kind, len(self._kinds)))
 
-    def counts(self, found: Container[str] = ()) -> dict[str, int]:
+    def counts(self, found: NDArray[np.bytes_] | None = None) -> dict[str, int]:
         """Number of files by kind without those that were found elsewhere, the most frequent kind first."""
-        if self._kinds is not None:
-            self._counts = Counter(kind for path, kind in self._kinds.items() if path not in found)
+        if self._digests is not None:
+            digests = self._digests.array
+            counted = is_last(digests) & ~np.isin(digests, [] if found is None else found)
+            numbers = np.bincount(np.array(self._numbers, dtype=np.intp)[counted], minlength=len(self._kinds))
+            self._counts = Counter(
+                {kind: count for kind, count in zip(self._kinds, numbers.tolist(), strict=True) if count}
+            )
         return dict(self._counts.most_common())
 
 
@@ -96,115 +119,46 @@ def _absolute(path: Path) -> str:
     return os.path.abspath(path)  # noqa: PTH100  # normalizes, without resolving links
 
 
-def _expand_path(text: str, others: _Others) -> list[Path]:
+def _expand_path(text: str, others: _Others) -> Iterator[str]:
     """The image files that a text names; what is passed over in folders is added to ``others``."""
     path = Path(text)
     if not text:
         raise FileNotFoundError("Expected the name of a file or folder but got ''. Check the command line.")
     if path.is_dir():
-        if inside := sorted(_images_in(path, others)):
-            return inside
+        found = _images_in(path, others)
+        if (first := next(found, None)) is not None:
+            return chain([first], found)
         about = describe_passed_over(others.counts())
         raise FileNotFoundError(
             f"Expected images in the folder '{text}' but there is none{f' ({about})' if about else ''}. "
             "Name files instead."
         )
     if path.exists() and not text.endswith(os.sep):
-        return [path]
+        return iter([str(path)])
     if has_magic(text):  # a name, too, may have such characters
-        files = [
+        found = (
             file
-            for match in _matches(text)
-            for file in (sorted(_images_in(match, others)) if match.is_dir() else [match])
-        ]
-        if files:
-            return files
+            for match in match_pattern(text)
+            for file in (_images_in(match, others) if match.is_dir() else [str(match)])
+        )
+        if (first := next(found, None)) is not None:
+            return chain([first], found)
         raise FileNotFoundError(
             f"Expected files of the name or pattern '{text}' but there is none. Check it, and the folder."
         )
     raise FileNotFoundError(f"Expected a file or folder at '{text}' but there is none. Check the path.")
 
 
-def _matches(pattern: str) -> list[Path]:
-    """Files and folders that fit a pattern, without hidden ones; ``**`` is any folder below, as :func:`_walk` has."""
-    path = Path(pattern)
-    found = _expand_parts(Path(path.anchor), path.parts[1:] if path.anchor else path.parts)
-    return [match for match in found if match.is_dir() or not pattern.endswith(os.sep)]
-
-
-def _expand_parts(folder: Path, parts: Sequence[str]) -> Iterator[Path]:
-    """Files and folders below a folder that fit the parts of a pattern, in the order of their names."""
-    if not parts:
-        yield folder
-        return
-    part, rest = parts[0], parts[1:]
-    if part == "**":
-        places = (place for place, _ in _walk(folder)) if rest else iter([folder])
-    elif has_magic(part):
-        names = sorted(fnmatch.filter(os.listdir(folder), part))  # noqa: PTH208  # names alone
-        found = (folder / name for name in names if name[0] != "." or part[0] == ".")
-        places = (place for place in found if not _leads_around(place))
-    else:
-        places = iter([folder / part] if os.path.lexists(folder / part) else [])
-    for place in places:
-        if not rest or place.is_dir():
-            yield from _expand_parts(place, rest)
-
-
-def _leads_around(place: Path) -> bool:
-    """Whether a path is a link to a folder around it."""
-    return place.is_symlink() and place.parent.resolve().is_relative_to(place.resolve())
-
-
-def _images_in(folder: Path, others: _Others) -> Iterator[Path]:
-    """Files below a folder that may be images, as :func:`_walk` finds them; the others are added with their kinds."""
-    for place, names in _walk(folder, others):
-        start = str(place)
-        for name in names:
-            path = os.path.join(start, name)  # noqa: PTH118  # a Path for each of a million files is slow
-            if kind := _HIDDEN if name[0] == "." else _other_kind(path):
-                others.add(path, kind)
-            else:
-                yield place / name
-
-
-def _walk(folder: Path, others: _Others | None = None) -> Iterator[tuple[Path, list[str]]]:
-    """A folder and those below it that are not hidden, each with its files' names.
-
-    Links to folders are followed, each folder once, and none to a folder around: that would lead through much that
-    nobody has named. Links that are not followed, and what is in hidden folders, are added to ``others``.
-
-    Raises:
-        OSError: If a folder cannot be read: otherwise its images would be missing silently.
-    """
-    visited: set[Path] = {*folder.resolve().parents}
-    add = others.add if others else lambda path, kind: None
-
-    def fail(error: OSError) -> None:
-        if not isinstance(error, FileNotFoundError):  # else it has just been removed
-            raise error
-
-    for name, folders, files in os.walk(folder, onerror=fail, followlinks=True):
-        if (real := Path(name).resolve()) in visited:  # a link leads here, or led here before
-            folders.clear()
-            add(name, _NOT_FOLLOWED)
+def _images_in(folder: Path, others: _Others) -> Iterator[str]:
+    """Files below a folder that may be images, in the order of their names; the others are added with their kinds."""
+    for path, is_folder in walk_folder(folder, others.add):
+        if is_folder:
             continue
-        visited.add(real)
-        for inner in (Path(name, inner) for inner in folders if others and inner[0] == "."):
-            if inner.is_symlink():
-                add(str(inner), _NOT_FOLLOWED)
-            for path in _hidden_files(inner):
-                add(path, _HIDDEN)
-        folders[:] = sorted(folder_name for folder_name in folders if folder_name[0] != ".")
-        yield Path(name), sorted(files)
-
-
-def _hidden_files(folder: Path) -> Iterator[str]:
-    """Files in a hidden folder, and links to folders, which are not followed."""
-    if not folder.is_symlink():
-        for name, folders, files in os.walk(folder):
-            links = (inner for inner in folders if Path(name, inner).is_symlink())
-            yield from (os.path.join(name, file) for file in (*files, *links))  # noqa: PTH118
+        name = os.path.basename(path)  # noqa: PTH119
+        if kind := HIDDEN if name[0] == "." else _other_kind(path):
+            others.add(path, kind)
+        else:
+            yield path
 
 
 def _other_kind(path: str) -> str:

@@ -14,7 +14,7 @@ from cxr_lightning.checkpoints.onnx_session import CUDA_PROVIDER, available_prov
 from cxr_lightning.explain.class_activation_maps import heatmaps_from_activation_maps
 from cxr_lightning.imaging.reader import Interpolation
 from cxr_lightning.inference.backend import Computation, Precision, out_of_memory
-from cxr_lightning.inference.devices import Device, no_device, parse_device
+from cxr_lightning.inference.devices import Device, gpu_of_process, no_device, parse_device
 from cxr_lightning.metrics.ranking import FloatArray
 from cxr_lightning.models.setting_rules import TargetLayer
 from cxr_lightning.utils.file_names import (
@@ -158,9 +158,10 @@ class OnnxBackend:
 
 
 def _usable_device(name: str | None) -> Device:
+    """The device with a name; without a number, the processes of torchrun or srun have one GPU each."""
     if name is None:
-        return Device("cuda" if CUDA_PROVIDER in available_providers() else "cpu")
-    device = parse_device(name)
+        return Device("cuda", gpu_of_process()) if CUDA_PROVIDER in available_providers() else Device("cpu")
+    device = Device("cuda", gpu_of_process()) if name == "cuda" else parse_device(name)
     if device.kind == "mps":
         raise no_device(name, "an ONNX file runs on cpu and cuda")
     if device.kind == "cuda" and CUDA_PROVIDER not in available_providers():

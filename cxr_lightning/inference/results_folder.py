@@ -2,12 +2,9 @@
 
 import errno
 import json
-import math
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from io import FileIO
-from itertools import count
 from os.path import lexists
 from pathlib import Path
 from types import TracebackType
@@ -15,21 +12,26 @@ from typing import Any, Self
 
 from pydantic import JsonValue, TypeAdapter
 
-from cxr_lightning.inference.image_files import absolute_path
-from cxr_lightning.inference.results import Result, read_result
+from cxr_lightning.inference.results import Result
+from cxr_lightning.inference.results_file import (
+    ResultIndex,
+    append_result,
+    drop_incomplete_line,
+    read_results,
+    result_line,
+    results_header,
+    results_row,
+)
 from cxr_lightning.utils.csv_files import TableWriter
-from cxr_lightning.utils.io import atomic_write_text
+from cxr_lightning.utils.io import atomic_write_text, remove_temporary_files
 from cxr_lightning.utils.json_values import parse_json
-from cxr_lightning.utils.regular_files import open_own, open_regular, read_limited
+from cxr_lightning.utils.process_files import PROCESSES_FOLDER, list_parts
+from cxr_lightning.utils.regular_files import open_own, read_limited
 from cxr_lightning.utils.write_errors import errors_name_file, is_disk_full
 
 RESULTS_FILE, TABLE_FILE, ABOUT_FILE = "results.jsonl", "results.csv", "about.json"
 _WRITTEN_LATER = (TABLE_FILE, ABOUT_FILE)
 """Files that are not there before the file of results is, unless they are another program's."""
-_MAX_LINE_BYTES = 1 << 20
-"""Maximum length of a result's line in bytes; a hundred findings take a hundredth of that."""
-
-
 _MAX_ABOUT_BYTES = 10_000_000
 _ABOUT = TypeAdapter(dict[str, JsonValue])
 
@@ -45,7 +47,9 @@ class ResultsFolder:
         finished: Whether a file's result is final; by default, if the file was not rejected.
 
     Attributes:
-        done: The files that are finished, as absolute paths.
+        labels: The findings, in order.
+        done: Digests of the files that are finished.
+        parts: Files of results that several processes have left which were ended; they are newer than the others.
 
     Raises:
         ValueError: If there are results already, or (with ``resume``) of another provenance.
@@ -60,10 +64,10 @@ class ResultsFolder:
         finished: Callable[[Result], bool] = lambda result: not result.rejected,
     ) -> None:
         self.folder = folder
-        self.done: set[Path] = set()
-        self._labels: list[str] = about["labels"]
+        self.labels: list[str] = about["labels"]
+        self.parts = list_parts(folder / PROCESSES_FOLDER)
         path = folder / RESULTS_FILE
-        if lexists(path) and not resume:
+        if (lexists(path) or self.parts) and not resume:
             raise ValueError(
                 f"Expected no results in '{folder}' yet but there are. Add --resume, or give another --out."
             )
@@ -72,9 +76,12 @@ class ResultsFolder:
                 f"Expected no {others[0]} in '{folder}' without {RESULTS_FILE} but there is one. Give another --out."
             )
         self._file = self._open(path, about)
-        if path.stat().st_size:
-            self.done = {absolute_path(Path(result.name)) for result in read_results(path) if finished(result)}
-            _drop_incomplete_line(self._file)
+        remove_temporary_files(folder)
+        index = ResultIndex()
+        for source in (path, *self.parts):
+            index.read(source, finished)
+        self.done = index.finished()
+        drop_incomplete_line(self._file)
 
     def _open(self, path: Path, about: Mapping[str, Any]) -> FileIO:
         """The file of results, after its provenance is compared or written.
@@ -116,16 +123,17 @@ class ResultsFolder:
 
     def add(self, result: Result) -> None:
         """Append a result to the file at once; where that fails, the file stays as it was."""
-        line = result_line(result).encode()
         with errors_name_file(self.folder / RESULTS_FILE):
-            end = self._file.seek(0, os.SEEK_END)
-            try:
-                while line:
-                    line = line[self._file.write(line) :]
-            except BaseException:  # a full disk, or a signal
-                with suppress(OSError):  # the error that led here is the one to report
-                    self._file.truncate(end)
-                raise
+            append_result(self._file, result_line(result).encode())
+
+    def finish(self, counts: Mapping[str, int]) -> dict[str, int] | None:
+        """The numbers of what was done by all processes of the run: this one."""
+        return dict(counts)
+
+    def close(self) -> None:
+        """Close the file of results."""
+        with errors_name_file(self.folder / RESULTS_FILE):
+            self._file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -134,17 +142,23 @@ class ResultsFolder:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Write the table, also after an exception, which is then the one to report."""
-        with errors_name_file(self.folder / RESULTS_FILE):
-            self._file.close()
+        self.close()
         with suppress(*(() if error is None else (OSError,))):
-            self._write_table()
+            write_results_table(self.folder, self.labels)
 
-    def _write_table(self) -> None:
-        with atomic_write_text(self.folder / TABLE_FILE) as file:
-            table = TableWriter(file)
-            header = results_header(self._labels)
-            table.writerow(header)
-            table.writerows(results_row(result, len(header)) for result in read_results(self.folder / RESULTS_FILE))
+
+def write_results_table(folder: Path, labels: Sequence[str]) -> None:
+    """Write the table of all results in a folder.
+
+    Args:
+        folder: The folder.
+        labels: The findings, in order.
+    """
+    with atomic_write_text(folder / TABLE_FILE) as file:
+        table = TableWriter(file)
+        header = results_header(labels)
+        table.writerow(header)
+        table.writerows(results_row(result, len(header)) for result in read_results(folder / RESULTS_FILE))
 
 
 def _not_a_folder(folder: Path) -> str:
@@ -154,73 +168,3 @@ def _not_a_folder(folder: Path) -> str:
         kind = "not a folder" if nearest.exists() else "a broken link"
         return "" if nearest.is_dir() else f"'{nearest}' is {kind}"
     return ""
-
-
-def _drop_incomplete_line(file: FileIO) -> None:
-    """Remove an incomplete last line of results. Call :func:`read_results` first: it refuses other files."""
-    start = max(0, file.seek(0, os.SEEK_END) - _MAX_LINE_BYTES)
-    file.seek(start)
-    file.truncate(start + file.read(_MAX_LINE_BYTES).rfind(b"\n") + 1)
-
-
-def read_results(path: Path) -> Iterator[Result]:
-    """The newest result of each file in a ``results.jsonl``; an incomplete last line is skipped.
-
-    Raises:
-        ValueError: If it is another file.
-    """
-    newest = {absolute_path(Path(result.name)): number for number, result in _numbered_results(path)}
-    for number, result in _numbered_results(path):
-        if newest[absolute_path(Path(result.name))] == number:
-            yield result
-
-
-def _numbered_results(path: Path) -> Iterator[tuple[int, Result]]:
-    with open_regular(path) as file:
-        for number in count(1):
-            line = file.readline(_MAX_LINE_BYTES)
-            if not line.endswith(b"\n"):
-                if len(line) < _MAX_LINE_BYTES:  # the file's end, or an incomplete last line
-                    return
-                raise _not_a_result(path, number, f"it is longer than {_MAX_LINE_BYTES:,} bytes")
-            try:
-                yield number, read_result(line)
-            except ValueError as error:
-                raise _not_a_result(path, number, str(error)) from error
-
-
-def _not_a_result(path: Path, number: int, reason: str) -> ValueError:
-    return ValueError(
-        f"Expected a result in line {number} of '{path}' but it holds something else ({reason}). Delete the line."
-    )
-
-
-def result_line(result: Result) -> str:
-    """A result as a line of JSON."""
-    return json.dumps(result.to_json(), allow_nan=False) + "\n"
-
-
-def results_header(labels: Iterable[str]) -> list[str]:
-    """The columns of a table of results."""
-    kinds = ("prob", "calibrated", "threshold", "above")
-    return ["file", "status", "codes", "reasons", *(f"{kind}_{label}" for label in labels for kind in kinds)]
-
-
-def results_row(result: Result, width: int) -> list[str | float | None]:
-    """A result as a row of the table; the cells of undefined numbers are empty, and those of a rejected file.
-
-    Args:
-        result: The result.
-        width: Number of the table's columns.
-    """
-    cells: list[str | float | None] = [
-        result.name,
-        result.status,
-        " ".join(flag.code for flag in result.flags),
-        "; ".join(flag.message for flag in result.flags),
-    ]
-    for finding in result.findings:
-        above = None if finding.above is None else int(finding.above)
-        numbers = (finding.probability, finding.calibrated, finding.threshold)
-        cells += [*(None if math.isnan(number) else number for number in numbers), above]
-    return [*cells, *[None] * (width - len(cells))]

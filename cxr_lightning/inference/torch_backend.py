@@ -16,7 +16,7 @@ from cxr_lightning.checkpoints.foreign.reader import is_foreign_file
 from cxr_lightning.checkpoints.read import load_trained_model
 from cxr_lightning.imaging.reader import Interpolation
 from cxr_lightning.inference.backend import GPU_BATCH_SIZE, Computation, Precision, out_of_memory
-from cxr_lightning.inference.devices import no_device, parse_device
+from cxr_lightning.inference.devices import gpu_of_process, no_device, parse_device
 from cxr_lightning.metrics.ranking import FloatArray
 from cxr_lightning.models.setting_rules import TargetLayer
 from cxr_lightning.models.trained_model import TrainedModel
@@ -124,16 +124,16 @@ def usable_device(name: str | None) -> torch.device:
     """The device with a name.
 
     Args:
-        name: ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; None for a GPU if there is one, else the CPU.
+        name: ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; None for a GPU if there is one, else the CPU. Without a number,
+            the processes of torchrun or srun have one GPU each.
 
     Raises:
         ValueError: If it is another name, or there is no such device.
     """
-    if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if problem := _device_problem(name):
-        raise no_device(name, problem)
-    return torch.device(name)
+    chosen = ("cuda" if torch.cuda.is_available() else "cpu") if name is None else name
+    if problem := _device_problem(chosen):
+        raise no_device(chosen, problem)
+    return torch.device("cuda", gpu_of_process(torch.cuda.device_count())) if chosen == "cuda" else torch.device(chosen)
 
 
 def _device_problem(name: str) -> str:

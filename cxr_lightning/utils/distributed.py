@@ -5,6 +5,8 @@ from pkgutil import resolve_name
 
 _RENDEZVOUS = "cxr_lightning.utils.cluster:broadcast_text"
 """Imported when there is more than one process, since it imports torch and Lightning."""
+_SHELLS = ("bash", "interactive")
+"""Names that SLURM gives to the jobs of interactive shells."""
 
 
 def is_rank_zero() -> bool:
@@ -38,11 +40,23 @@ def global_rank() -> int:
     return int(os.environ.get(name, "0"))
 
 
+def local_rank() -> int:
+    """Rank of this process among those of its machine, which numbers the GPUs; 0 without torchrun or srun."""
+    name = "LOCAL_RANK" if is_under_torchrun() else "SLURM_LOCALID" if _is_under_slurm() else ""
+    return int(os.environ.get(name, "0"))
+
+
+def local_world_size() -> int:
+    """Number of processes that share this machine's cores: torchrun's; 1 under srun, which gives each task its own."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if is_under_torchrun() else 1
+
+
 def is_under_torchrun() -> bool:
     """Whether torchrun has started this process."""
     return "TORCHELASTIC_RUN_ID" in os.environ
 
 
 def _is_under_slurm() -> bool:
-    """Whether this is a task of SLURM; as in Lightning, shells in a job are none."""
-    return "SLURM_NTASKS" in os.environ and os.environ.get("SLURM_JOB_NAME") not in ("bash", "interactive")
+    """Whether srun has started this process; interactive shells are no tasks, as in Lightning, nor are scripts."""
+    names = ("SLURM_NTASKS", "SLURM_STEP_ID")  # a job's script has the first without the second
+    return all(name in os.environ for name in names) and os.environ.get("SLURM_JOB_NAME") not in _SHELLS

@@ -27,7 +27,7 @@ from cxr_lightning.checkpoints.onnx_check import handle_onnx_check
 from cxr_lightning.inference.onnx_backend import OnnxBackend
 from cxr_lightning.inference.predictor import load_model
 from cxr_lightning.inference.results import read_result
-from cxr_lightning.inference.results_folder import read_results
+from cxr_lightning.inference.results_file import read_results
 from cxr_lightning.training.run_settings import RunSettings, describe_differences, is_same_length, read_settings
 from cxr_lightning.training.trained_run import TrainedRun
 from cxr_lightning.utils.file_names import METADATA_KEY

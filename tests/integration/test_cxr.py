@@ -100,6 +100,6 @@ def test_ctrl_c_ends_without_a_traceback(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("cxr_lightning.data.cache.build.decode_images", interrupt)
+    monkeypatch.setattr("cxr_lightning.data.cache.missing_images.decode_images", interrupt)
     assert main(["prepare", str(nih_folder), "--cache-dir", str(tmp_path)]) == 130
     assert capsys.readouterr().err.splitlines()[-1] == "interrupted"

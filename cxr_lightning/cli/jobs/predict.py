@@ -1,7 +1,7 @@
 """The job of cxr predict."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -13,17 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr_lightning.inference.backend import Precision
-from cxr_lightning.inference.image_files import absolute_path
 from cxr_lightning.inference.predictor import Predictor, load_model
 from cxr_lightning.inference.result_overlays import explain_result, shown_findings
 from cxr_lightning.inference.results import Result
-from cxr_lightning.inference.results_folder import ResultsFolder, result_line, results_header, results_row
+from cxr_lightning.inference.results_file import result_line, results_header, results_row
+from cxr_lightning.inference.results_folder import ResultsFolder
+from cxr_lightning.inference.shared_results import ResultsPart, share_results
 from cxr_lightning.report.captions import heatmap_file_names
 from cxr_lightning.report.prediction_tables import finding_table, overview_table
 from cxr_lightning.utils.csv_files import TableWriter
+from cxr_lightning.utils.distributed import global_rank, world_size
 from cxr_lightning.utils.io import file_sha256
 from cxr_lightning.utils.notices import model_title
 from cxr_lightning.utils.output import output_may_end
+from cxr_lightning.utils.path_list import PathList
 from cxr_lightning.utils.progress import progress_bar
 from cxr_lightning.utils.signals import Stopped
 from cxr_lightning.utils.terminal import say, say_error
@@ -40,12 +43,14 @@ _EXIT_REJECTED = 3
 """Exit code where a file was rejected."""
 _MAX_DETAILED_IMAGES, _MAX_OVERVIEW_LINES = 3, 40
 """Maximum number of images whose findings are all shown, and of lines in the overview of more images."""
+_NOT_DRAWN = "heat maps not drawn"
+"""Name of a number that processes tell each other."""
 _FEW_FILES = 16
 """Number of files up to which no progress is shown."""
 
 
 def predict_files(
-    paths: list[Path],
+    paths: PathList,
     model_file: str,
     *,
     out: Path | None,
@@ -62,7 +67,7 @@ def predict_files(
     """Predict image files, print the results, and write them to a folder if requested.
 
     Args:
-        paths: The image files.
+        paths: The image files, which all processes of the run share.
         model_file: A model file of any format.
         out: Folder to write; None to write nothing.
         printed: What is printed of each file.
@@ -76,7 +81,7 @@ def predict_files(
         threads: Number of threads; None for one per usable core.
 
     Returns:
-        The exit code: 0, or 3 if a file was rejected.
+        The exit code: 0, or 3 if a file was rejected; of several processes the last one to finish returns it.
 
     Raises:
         ValueError: If the model or the folder cannot be used, or heat maps could not be drawn.
@@ -84,7 +89,7 @@ def predict_files(
     model = load_model(model_file, operating_point=operating_point, device=device, precision=precision, threads=threads)
     predict = partial(_predict, model, printed=printed, force=force, batch_size=batch_size)
     if out is None:
-        return predict(paths)
+        return predict(paths, len(paths)) or 0
     heatmaps = out / "heatmaps"
     if gradcam:
         model.backend.check_heatmaps()  # before anything is predicted
@@ -93,34 +98,33 @@ def predict_files(
         files = [heatmaps / name for name in _heatmap_names(result, model.labels).values()] if gradcam else []
         return not result.rejected and all(file.is_file() for file in files)
 
-    paths = [
-        path for path in paths if not absolute_path(path).is_relative_to(absolute_path(heatmaps))
-    ]  # heat maps of an earlier run
     about = _describe_run(model_file, model, force)
-    with (
-        output_may_end("stdout"),  # the results are in the folder
-        ResultsFolder(out, about, resume=resume, finished=is_finished) as folder,
-    ):
-        remaining = [path for path in paths if absolute_path(path) not in folder.done]
-        if len(remaining) < len(paths):
-            say_error(f"{len(paths) - len(remaining):,} of {len(paths):,} files are done already")
-        earlier = len(paths) - len(remaining)
-        code = predict(remaining, folder=folder, heatmaps=heatmaps if gradcam else None, earlier=earlier)
+    # Heat maps of an earlier run may be in the folder of the images.
+    share = share_results(out, about, paths, resume=resume, finished=is_finished, excluded=heatmaps)
+    with output_may_end("stdout"), share.results as folder:  # the results are in the folder
+        if share.earlier and global_rank() == 0:
+            say_error(f"{share.earlier:,} of {share.files:,} files are done already")
+        drawn_in = heatmaps if gradcam else None
+        code = predict(share.paths(), share.total, folder=folder, heatmaps=drawn_in, earlier=share.earlier)
+    if code is None:
+        return 0
     say_error(f"results: {out}")
     return code
 
 
 def _predict(
     model: Predictor,
-    paths: list[Path],
+    paths: Iterable[Path],
+    total: int,
     *,
     printed: PrintedFormat,
     force: bool,
     batch_size: int | None,
-    folder: ResultsFolder | None = None,
+    folder: ResultsFolder | ResultsPart | None = None,
     heatmaps: Path | None = None,
     earlier: int = 0,
-) -> int:
+) -> int | None:
+    """Predict files; returns the exit code of all processes, or None if another one does."""
     shown: list[Result] = []
     counts = {"ok": 0, "warning": 0, "rejected": 0}
     failures = 0
@@ -128,10 +132,11 @@ def _predict(
     if printed == "csv":
         table.writerow(header)
     with ExitStack() as stack:
-        if printed == "table":
-            stack.callback(lambda: _print_tables(shown, len(paths), model))  # also of what was done before a signal
-        stack.enter_context(_end_told(counts, len(paths) + earlier, earlier, folder))
-        advance = stack.enter_context(progress_bar("predicting", len(paths), shown=len(paths) > _FEW_FILES))
+        if printed == "table" and world_size() == 1:
+            stack.callback(lambda: _print_tables(shown, total, model))  # also of what was done before a signal
+        stack.enter_context(_end_told(counts, total, earlier, folder))
+        has_bar = total > _FEW_FILES and global_rank() == 0
+        advance = stack.enter_context(progress_bar("predicting", total, shown=has_bar))
         for result, pixels in model.predict_with_pixels(paths, force=force, batch_size=batch_size):
             if folder is not None:
                 folder.add(result)
@@ -147,22 +152,34 @@ def _predict(
             if heatmaps is not None and pixels is not None:
                 failures += not _try_to_draw(heatmaps, model, result, pixels)
             advance()
-    say_error(", ".join(f"{number:,} {status}" for status, number in counts.items()))
-    if failures:
+        done = {**counts, _NOT_DRAWN: failures}
+        sums = done if folder is None else folder.finish(done)
+    if sums is None:
+        return None
+    say_error(", ".join(f"{sums[status]:,} {status}" for status in counts))
+    if failures := sums[_NOT_DRAWN]:
         raise ValueError(
             f"Expected heat maps of all images but {failures:,} could not be drawn, for the reasons above. Remove "
             "their causes, then run it again with --resume."
         )
-    return _EXIT_REJECTED if counts["rejected"] else 0
+    return _EXIT_REJECTED if sums["rejected"] else 0
 
 
 @contextmanager
-def _end_told(counts: Mapping[str, int], total: int, earlier: int, folder: ResultsFolder | None) -> Iterator[None]:
+def _end_told(
+    counts: Mapping[str, int], total: int, earlier: int, folder: ResultsFolder | ResultsPart | None
+) -> Iterator[None]:
     """Within the block, a signal or a full disk also tells how many files are done, and how to go on."""
+
+    def describe() -> str:
+        if world_size() > 1:
+            return f"{sum(counts.values()):,} of {total:,} files of process {global_rank()} are done"
+        return f"{earlier + sum(counts.values()):,} of {earlier + total:,} files are done"
+
     try:
         yield
     except (Stopped, KeyboardInterrupt) as stopped:
-        done = f"{earlier + sum(counts.values()):,} of {total:,} files are done"
+        done = describe()
         if folder is None:
             stopped.add_note(f"{done}, and their results are printed; with --out FOLDER it could be resumed")
         else:
@@ -171,10 +188,9 @@ def _end_told(counts: Mapping[str, int], total: int, earlier: int, folder: Resul
     except OSError as error:
         if folder is None or not is_disk_full(error):
             raise
-        done = f"{earlier + sum(counts.values()):,} of {total:,} files are done, and their results are kept"
         raise OSError(
-            f"Expected to write '{error.filename or folder.folder}' but got: {error.strerror}. {done}. "
-            f"{FREE_DISK_SPACE} Then go on with --resume."
+            f"Expected to write '{error.filename or folder.folder}' but got: {error.strerror}. {describe()}, and their "
+            f"results are kept. {FREE_DISK_SPACE} Then go on with --resume."
         ) from error
 
 

@@ -8,6 +8,7 @@ import typer
 
 from cxr_lightning.cli.arguments import PathOption, refuse_several
 from cxr_lightning.cli.model_argument import named_model
+from cxr_lightning.utils.distributed import global_rank, world_size
 from cxr_lightning.utils.terminal import say_error
 
 
@@ -45,7 +46,8 @@ def predict(
 
     Probabilities of findings in chest radiographs. Suspicious images (nearly blank, likely inverted, colored, low
     contrast, saturated, tiny, cropped, lateral, raw) are marked; files that are no usable image are rejected, and other
-    files of a folder counted. The exit code is 3 if a file was rejected. Not for clinical use.
+    files of a folder counted. The exit code is 3 if a file was rejected. With --out, processes that torchrun or srun
+    has started share the files. Not for clinical use.
     """
     refuse_several({"--json": json, "--csv": csv})
     for option, given in {"gradcam": gradcam, "resume": resume}.items():
@@ -54,8 +56,15 @@ def predict(
     for option, number in {"batch-size": batch_size, "threads": threads}.items():
         if number is not None and number < 1:
             raise ValueError(f"Expected --{option} to be at least 1 but got {number}.")
+    if (processes := world_size()) > 1:
+        if out is None:
+            raise ValueError(f"Expected --out FOLDER with {processes} processes but it is missing. Add --out FOLDER.")
+        if json or csv:
+            raise ValueError(
+                f"Expected one process with --json or --csv but got {processes}. See --out's files instead."
+            )
     images, passed_over = resolve_name("cxr_lightning.inference.image_files:find_images")(paths)
-    if passed_over:
+    if passed_over and global_rank() == 0:
         say_error(resolve_name("cxr_lightning.inference.image_files:describe_passed_over")(passed_over))
     code: int = resolve_name("cxr_lightning.cli.jobs.predict:predict_files")(
         images,

@@ -40,7 +40,8 @@ def prepare(
 
     train.py and evaluate.py with the same image size, interpolation and force then find them ready; they do the same
     themselves on first use. An interrupted run is resumed, images whose files have changed are prepared again, images
-    that cannot be used are listed in rejected.csv, and those with quality flags in quality_flags.csv.
+    that cannot be used are listed in rejected.csv, and those with quality flags in quality_flags.csv. Processes that
+    torchrun or srun has started share the images.
     """
     if image_size < 1:
         raise ValueError(f"Expected --image-size to be at least 1 but got {image_size}.")
@@ -58,6 +59,8 @@ def prepare(
         workers=workers,
         verify=verify,
     )
+    if prepared is None:  # the first of several processes tells
+        return
     say(f"{len(prepared.rows):,} images of {image_size} px in '{prepared.folder}'")
     say(f"  {prepared.num_decoded:,} prepared now, in {time.perf_counter() - started:.0f} s")
     if missing:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from cxr_lightning.data.cache.decode import DecodeResult, decode_images
 from cxr_lightning.data.cache.image_lists import REJECTED_FILE, write_image_lists
 from cxr_lightning.data.cache.index_lines import IndexEntry
+from cxr_lightning.data.cache.index_parts import take_over_parts
 from cxr_lightning.data.cache.lookup import collect_prepared
+from cxr_lightning.data.cache.missing_images import Decoding, decode_missing
 from cxr_lightning.data.cache.prepared_images import PreparedImages
 from cxr_lightning.data.cache.request import (
     CacheRequest,
@@ -22,7 +23,6 @@ from cxr_lightning.data.cache.request import (
     stale_files,
 )
 from cxr_lightning.data.cache.store import (
-    PIXELS_FILE,
     CacheIndex,
     CacheSpec,
     CacheWriter,
@@ -33,7 +33,6 @@ from cxr_lightning.data.cache.store import (
 from cxr_lightning.imaging.decoded_image import ImageRejectedError
 from cxr_lightning.imaging.reader import BadImagePolicy, RejectedImagesError
 from cxr_lightning.imaging.signatures import find_unreadable
-from cxr_lightning.utils.progress import progress_bar
 from cxr_lightning.utils.subprocesses import check_workers, usable_cores
 
 _LOCK_FILE = ".lock"
@@ -55,6 +54,7 @@ def prepare_images(
     workers: int | None = None,
     progress: bool = True,
     verify: bool = False,
+    decode: Decoding | None = None,
 ) -> PreparedImages:
     """Decode and resize images once.
 
@@ -70,6 +70,7 @@ def prepare_images(
         workers: Number of processes; None for one per usable core, 1 for this process only.
         progress: Whether to show a progress bar.
         verify: Compare all pixels with their checksums, not only a few; done also after a run that found damaged ones.
+        decode: Decodes the images that are missing; by default :func:`decode_missing`.
 
     Raises:
         ValueError: If the disk is too small, or images cannot be used with ``on_bad_image="error"``.
@@ -82,17 +83,18 @@ def prepare_images(
     requested = requested_verification(folder)
     request = CacheRequest(folder, spec, states, on_bad_image, verify or requested is not None, requested)
     with _explain_os_errors(folder):
-        return _prepare(request, workers, progress)
+        return _prepare(request, workers, progress, decode or decode_missing)
 
 
-def _prepare(request: CacheRequest, workers: int, progress: bool) -> PreparedImages:
+def _prepare(request: CacheRequest, workers: int, progress: bool, decode: Decoding) -> PreparedImages:
     index = read_index(request.folder, request.spec)
     num_decoded = 0
     _check_rejected(request, index)
     if stale_files(request, index) or corrupted_files(request, index):
         with _lock(request.folder):
+            take_over_parts(request.folder, request.spec)
             index = read_index(request.folder, request.spec)
-            num_decoded = _update(request, index, workers, progress)
+            num_decoded = _update(request, index, workers, progress, decode)
     rejected = _check_rejected(request, index)
     if request.requested is not None:
         _finish_verification(request, index, request.requested)
@@ -149,7 +151,7 @@ def _lock(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def _update(request: CacheRequest, index: CacheIndex, workers: int, progress: bool) -> int:
+def _update(request: CacheRequest, index: CacheIndex, workers: int, progress: bool, decode: Decoding) -> int:
     """Add to the cache the images that are missing in it; returns the number of images that were decoded."""
     folder, size = request.folder, request.spec.image_size
     stale, corrupted = stale_files(request, index), corrupted_files(request, index)
@@ -170,36 +172,10 @@ def _update(request: CacheRequest, index: CacheIndex, workers: int, progress: bo
             for file, rejection in unreadable.items():
                 entry = IndexEntry(file, *request.states[file], reason=rejection.reason, remedy=rejection.remedy)
                 writer.add(entry, permanent=rejection.permanent)
-            _decode(request, readable, writer, workers, progress)
+            decode(request, readable, writer, workers, progress)
     finally:
         write_image_lists(request, index)
     return len(readable)
-
-
-def _decode(request: CacheRequest, files: Sequence[str], writer: CacheWriter, workers: int, progress: bool) -> None:
-    spec, first = request.spec, writer.index.next_row
-    images = [(spec.root / file, row) for row, file in enumerate(files, start=first)]
-    with progress_bar("Preparing images", len(files), shown=progress) as advance:
-
-        def on_result(result: DecodeResult) -> None:
-            row, permanent = result.pop("row"), result.pop("permanent", True)
-            file = files[row - first]
-            flags = tuple(tuple(flag) for flag in result.pop("flags", ()))
-            position = row if "crc32" in result else None
-            entry = IndexEntry(file, *request.states[file], row=position, flags=flags, **result)
-            writer.add(entry, permanent=permanent)
-            advance()
-
-        pixels = request.folder / PIXELS_FILE
-        decode_images(
-            images,
-            pixels,
-            spec.image_size,
-            spec.interpolation,
-            force=spec.force,
-            workers=workers,
-            on_result=on_result,
-        )
 
 
 def _reasons(request: CacheRequest, index: CacheIndex, stale: Sequence[str], corrupted: Sequence[str]) -> list[str]:

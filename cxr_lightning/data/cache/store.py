@@ -112,14 +112,7 @@ def read_index(folder: Path, spec: CacheSpec) -> CacheIndex:
     Raises:
         OSError: If the index or the file of pixels cannot be read, or is no regular file.
     """
-    index = CacheIndex()
-    try:
-        with open_regular(folder / INDEX_FILE) as file:
-            _read_lines(file, spec.header, index)
-    except (FileNotFoundError, NotADirectoryError):
-        pass
-    except ValueError as error:  # a corrupted line: the lines after it are not used
-        index.error = f"its index is damaged after {index.valid_bytes:,} bytes ({error})"
+    index = read_part_of_index(folder / INDEX_FILE, spec)
     size = _size_of_pixels(folder)
     complete = size // spec.image_size**2
     cut_off = [entry.file for entry in index.entries.values() if entry.row is not None and entry.row >= complete]
@@ -129,6 +122,19 @@ def read_index(folder: Path, spec: CacheSpec) -> CacheIndex:
         index.error = f"its pixels are cut off: {len(cut_off):,} images are missing"
     # After all rows of the file: another run may be reading rows that this index does not know.
     index.next_row = max(index.next_row, math.ceil(size / spec.image_size**2))
+    return index
+
+
+def read_part_of_index(path: Path, spec: CacheSpec) -> CacheIndex:
+    """Read a file of an index as far as it is valid, whatever the file of pixels holds."""
+    index = CacheIndex()
+    try:
+        with open_regular(path) as file:
+            _read_lines(file, spec.header, index)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except ValueError as error:  # a corrupted line: the lines after it are not used
+        index.error = f"its index is damaged after {index.valid_bytes:,} bytes ({error})"
     return index
 
 
@@ -200,12 +206,13 @@ class CacheWriter:
         folder: The cache's folder, which must exist.
         spec: Settings of the cache.
         index: The index as read; it grows with the added entries.
+        path: File of the index; another than the cache's own for a part of it.
     """
 
-    def __init__(self, folder: Path, spec: CacheSpec, index: CacheIndex) -> None:
+    def __init__(self, folder: Path, spec: CacheSpec, index: CacheIndex, path: Path | None = None) -> None:
         self.index = index
         self._pixels = (folder / PIXELS_FILE).open("ab")
-        self._file = (folder / INDEX_FILE).open("ab")
+        self._file = (path or folder / INDEX_FILE).open("ab")
         valid = index.valid_bytes and not index.error
         self._file.truncate(index.valid_bytes if valid else 0)
         # An invalid index is rewritten: entries that it lost must not return when the file of pixels has grown again.

@@ -14,6 +14,7 @@ def test_images_that_are_listed_but_not_on_disk_are_counted(nih_folder: Path, tm
     images[0].unlink()
     prepared, missing = prepare_listed_images(NIHLayout(), CacheSpec(nih_folder, 16), tmp_path, workers=1)
     assert missing == 1
+    assert prepared is not None
     assert set(prepared.rows) == {f"images/{path.name}" for path in images[1:]}
 
 

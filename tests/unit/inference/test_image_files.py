@@ -65,8 +65,14 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def find(*paths: str) -> tuple[list[Path], dict[str, int]]:
+    """The files that are found, and what is passed over."""
+    found = find_images(paths)
+    return list(found.paths), found.passed_over
+
+
 def names(tree: Path, *paths: str) -> list[str]:
-    return [str(path.relative_to(tree)) for path in find_images(paths).paths]
+    return [str(path.relative_to(tree)) for path in find(*paths)[0]]
 
 
 def test_a_folder_is_searched_for_images_and_bare_dicom(tree: Path) -> None:
@@ -148,9 +154,9 @@ def test_patterns_are_filled_in(tree: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert names(tree, f"{tree}/sub/../**/a.*") == ["sub/../a.PNG"]
     assert names(tree, f"{tree}/*/") == ["sub/1.2.840.7", "sub/IM0001", "sub/c.dcm"]
     monkeypatch.chdir(tree)
-    assert find_images(["*.png"]).paths == [Path("b.png")]
+    assert find("*.png")[0] == [Path("b.png")]
     (tree / "odd[1].png").touch()
-    assert find_images(["odd[1].png"]).paths == [Path("odd[1].png")]
+    assert find("odd[1].png")[0] == [Path("odd[1].png")]
 
 
 def test_patterns_end_where_links_lead_in_circles_and_leave_out_what_is_hidden(tree: Path) -> None:
@@ -184,7 +190,7 @@ def test_what_is_not_there_is_named(tree: Path) -> None:
 @pytest.mark.parametrize("name", ["x", "x.jfif", "x.image", "IM0001", "film.png.download", "1.2.840.7"])
 def test_an_image_is_known_by_its_content_whatever_its_name(name: str, content: bytes, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
-    assert find_images([str(tmp_path)]) == ([tmp_path / name], {})
+    assert find(str(tmp_path)) == ([tmp_path / name], {})
 
 
 @pytest.mark.parametrize("kind", OTHERS)
@@ -192,7 +198,7 @@ def test_what_is_no_image_is_named(kind: str, tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(IMAGES[0])
     for name in ("b", "c.txt", "d.dat"):
         (tmp_path / name).write_bytes(OTHERS[kind])
-    assert find_images([str(tmp_path)]) == ([tmp_path / "a.png"], {kind: 3})
+    assert find(str(tmp_path)) == ([tmp_path / "a.png"], {kind: 3})
 
 
 def test_reports_with_the_suffix_of_images_are_passed_over_too(tmp_path: Path) -> None:
@@ -201,7 +207,7 @@ def test_reports_with_the_suffix_of_images_are_passed_over_too(tmp_path: Path) -
     with pytest.raises(FileNotFoundError, match=r"there is none \(passed over: 1 .*, 1 .*, 1 .*\)\. Name files"):
         find_images([str(tmp_path)])
     (tmp_path / "broken.dcm").write_bytes(b"x")  # to be rejected, not passed over
-    assert find_images([str(tmp_path)]).paths == [tmp_path / "broken.dcm"]
+    assert find(str(tmp_path))[0] == [tmp_path / "broken.dcm"]
 
 
 def test_what_is_passed_over_is_counted_once_and_not_if_it_is_named(tree: Path) -> None:

@@ -20,7 +20,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from cxr_lightning.data.cache import CacheSpec, ImageMap, PreparedImages, build, prepare_images, request, store
+from cxr_lightning.data.cache import (
+    CacheSpec,
+    ImageMap,
+    PreparedImages,
+    build,
+    missing_images,
+    prepare_images,
+    request,
+    store,
+)
 from cxr_lightning.data.cache.decode import decode_images
 from cxr_lightning.imaging.reader import read_gray, resize
 from cxr_lightning.utils.regular_files import read_limited
@@ -141,10 +150,10 @@ def test_an_interrupted_run_goes_on_where_it_was(root: Path, monkeypatch: pytest
         decode_images(images[:7], *arguments, on_result=on_result, workers=1)  # type: ignore[arg-type]
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(build, "decode_images", interrupt)
+    monkeypatch.setattr(missing_images, "decode_images", interrupt)
     with pytest.raises(KeyboardInterrupt):
         prepared(root)
-    monkeypatch.setattr(build, "decode_images", decode_images)
+    monkeypatch.setattr(missing_images, "decode_images", decode_images)
     found = prepared(root)
     assert found.num_decoded == 5
     check(found, root)
@@ -392,7 +401,7 @@ def test_a_full_disk_is_an_error_with_the_folder(root: Path, monkeypatch: pytest
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(build, "decode_images", full)
+    monkeypatch.setattr(missing_images, "decode_images", full)
     with pytest.raises(OSError, match=r"keep prepared images in '.*' but got: .*No space left.*paths\.cache_dir"):
         prepared(root)
 

@@ -1,0 +1,182 @@
+"""One cache that the processes of a run fill together: torchrun's, or srun's."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import TypeAdapter
+
+from cxr_lightning.data.cache.build import prepare_images
+from cxr_lightning.data.cache.index_lines import IndexEntry, can_be_read_back
+from cxr_lightning.data.cache.index_parts import read_parts
+from cxr_lightning.data.cache.missing_images import decode_rows
+from cxr_lightning.data.cache.prepared_images import PreparedImages
+from cxr_lightning.data.cache.request import CacheRequest, read_states
+from cxr_lightning.data.cache.store import CacheIndex, CacheSpec, CacheWriter
+from cxr_lightning.imaging.reader import BadImagePolicy
+from cxr_lightning.utils.distributed import global_rank, local_world_size, world_size
+from cxr_lightning.utils.io import atomic_write_bytes
+from cxr_lightning.utils.json_values import parse_json
+from cxr_lightning.utils.process_files import (
+    PROCESSES_FOLDER,
+    next_start,
+    note_end,
+    part_path,
+    plan_path,
+    wait_for_ends,
+)
+from cxr_lightning.utils.process_group import ProcessesError, decide_in_first, leave_group
+from cxr_lightning.utils.regular_files import read_limited
+from cxr_lightning.utils.subprocesses import check_workers, usable_cores
+
+_MAX_PLAN_BYTES = 100_000_000
+_NUMBERS = TypeAdapter(dict[str, int])
+_NOTHING: dict[str, int] = {}
+"""Plan of a run in which no image is missing."""
+
+
+def prepare_images_together(
+    files: Sequence[str],
+    spec: CacheSpec,
+    cache_dir: Path,
+    *,
+    on_bad_image: BadImagePolicy = "error",
+    workers: int | None = None,
+    verify: bool = False,
+) -> PreparedImages | None:
+    """Decode and resize images once, in all processes of a run, which call this with the same arguments.
+
+    The first process finds out which images are missing and holds the cache's lock. All write pixels into rows of one
+    file, and lines about them into parts of the index, which the first one puts together at the end.
+
+    Args:
+        files: As the others, of :func:`~cxr_lightning.data.cache.prepare_images`.
+        spec: The data set's folder, and what decides the pixels.
+        cache_dir: Folder of all caches.
+        on_bad_image: ``error`` or ``skip``.
+        workers: Number of processes that each of these starts; None for its share of the usable cores.
+        verify: Compare all pixels with their checksums.
+
+    Returns:
+        The prepared images; None in all processes but the first.
+
+    Raises:
+        ValueError: In the first process, as ``prepare_images``.
+        OSError: As there, and if the processes do not find each other.
+    """
+    workers = max(1, usable_cores() // local_world_size()) if workers is None else check_workers(workers)
+    if world_size() == 1:
+        return prepare_images(files, spec, cache_dir, on_bad_image=on_bad_image, workers=workers, verify=verify)
+    inputs = hashlib.sha256("\n".join(files).encode(errors="backslashreplace")).hexdigest()
+    processes = cache_dir / spec.folder_name / PROCESSES_FOLDER
+    if global_rank() > 0:
+        _follow(files, spec, processes, inputs, workers)
+        return None
+    told = False
+
+    def decode(request: CacheRequest, missing: Sequence[str], writer: CacheWriter, workers: int, shown: bool) -> None:
+        nonlocal told
+        told = True
+        place = {file: number for number, file in enumerate(files)}
+
+        def write_plan() -> str:
+            start = next_start(processes)
+            with atomic_write_bytes(plan_path(processes, start)) as file:
+                file.write(np.array([place[name] for name in missing], dtype=np.int64).tobytes())
+            return json.dumps({"start": start, "first": writer.index.next_row})
+
+        plan = _NUMBERS.validate_python(parse_json(decide_in_first(processes, inputs, write_plan)))
+        _decode_share(request, missing, plan, processes, workers, progress=shown)
+        _put_together(request, missing, writer, processes, plan["start"])
+
+    try:
+        prepared = prepare_images(
+            files, spec, cache_dir, on_bad_image=on_bad_image, workers=workers, verify=verify, decode=decode
+        )
+    except Exception as error:
+        if not told:
+            _refuse(processes, inputs, error)
+        raise
+    if not told:
+        decide_in_first(processes, inputs, lambda: json.dumps(_NOTHING))
+        leave_group(processes)
+    return prepared
+
+
+def _refuse(processes: Path, inputs: str, error: Exception) -> None:
+    """Have the other processes end too."""
+
+    def fail() -> str:
+        raise error
+
+    decide_in_first(processes, inputs, fail)
+
+
+def _follow(files: Sequence[str], spec: CacheSpec, processes: Path, inputs: str, workers: int) -> None:
+    """Decode what the first process asks for."""
+    plan = _NUMBERS.validate_python(parse_json(decide_in_first(processes, inputs, lambda: "")))
+    if plan == _NOTHING:
+        return
+    content = read_limited(plan_path(processes, plan["start"]), _MAX_PLAN_BYTES)
+    missing = [files[number] for number in np.frombuffer(content, dtype=np.int64)]
+    states = read_states(spec.root, missing[global_rank() :: world_size()])
+    request = CacheRequest(processes.parent, spec, states, "skip", verify=False)
+    try:
+        _decode_share(request, missing, plan, processes, workers, progress=False)
+    except Exception:
+        note_end(processes, plan["start"], {"failed": True})
+        raise
+
+
+def _decode_share(
+    request: CacheRequest,
+    missing: Sequence[str],
+    plan: dict[str, int],
+    processes: Path,
+    workers: int,
+    *,
+    progress: bool,
+) -> None:
+    """Decode this process's share of the missing images into its part."""
+    rows = [(file, row) for row, file in enumerate(missing, start=plan["first"])][global_rank() :: world_size()]
+    not_kept: list[dict[str, Any]] = []
+    part = part_path(processes, plan["start"], global_rank())
+    with CacheWriter(request.folder, request.spec, CacheIndex(), part) as writer:
+
+        def add(entry: IndexEntry, *, permanent: bool) -> None:
+            writer.add(entry, permanent=permanent)
+            if not permanent or not can_be_read_back(entry.to_line()):  # the part does not hold it
+                not_kept.append({**asdict(entry), "permanent": permanent})
+
+        decode_rows(request, rows, add, workers, progress=progress)
+    note_end(processes, plan["start"], {"not_kept": not_kept})
+
+
+def _put_together(
+    request: CacheRequest, missing: Sequence[str], writer: CacheWriter, processes: Path, start: int
+) -> None:
+    """Add what all processes have done to the cache's index, in the order of one process."""
+    ends: list[dict[str, Any]] = wait_for_ends(processes, start)
+    if failed := [rank for rank, end in enumerate(ends) if "failed" in end]:
+        raise ProcessesError(f"process 0 ends since process {failed[0]} does; what was finished is kept")
+    found = {entry.file: (entry, True) for entry in read_parts(processes, request.spec)}
+    for end in ends:
+        for values in end["not_kept"]:
+            permanent = values.pop("permanent")
+            flags = tuple(tuple(flag) for flag in values.pop("flags"))
+            found[values["file"]] = IndexEntry(**values, flags=flags), permanent
+    if lost := [file for file in missing if file not in found]:
+        raise ProcessesError(
+            f"Expected {len(missing):,} images of the processes in '{processes}' but got none of {len(lost):,}, first "
+            f"'{lost[0]}'. Start again: what was finished is kept."
+        )
+    for file in missing:
+        entry, permanent = found[file]
+        writer.add(entry, permanent=permanent)
+    writer.save()
+    shutil.rmtree(processes, ignore_errors=True)  # all have ended
