@@ -68,7 +68,8 @@ def read_limited(path: str | Path, max_bytes: int) -> bytes:
         if size > max_bytes:
             raise _too_large(path, f"it has {size:,} bytes, more than {max_bytes:,}")
         content = file.read(size)
-        more = file.read(_MAX_UNSTATED_BYTES + 1)  # files of /proc state no size
+        more = file.read(1)  # files of /proc state no size; asking for all that may be there takes its memory
+        more += file.read(_MAX_UNSTATED_BYTES) if more else b""
     if len(more) > _MAX_UNSTATED_BYTES or len(content) + len(more) > max_bytes:
         raise _too_large(path, f"it has more than {min(max_bytes, size + _MAX_UNSTATED_BYTES):,} bytes")
     return content + more if more else content
