@@ -62,7 +62,7 @@ class TorchBackend:
         network = self.model.network
         try:
             with torch.inference_mode(), exact_float32(), self._autocast():
-                batch = torch.from_numpy(images)[:, None].to(network.device)
+                batch = _as_tensor(images).to(network.device)
                 # In float64: float32 rounds a probability near 1 to 1, from which calibration differs.
                 probabilities: FloatArray = network(batch).float().cpu().double().sigmoid().numpy()
         except RuntimeError as error:  # only the GPU's memory has an error class of its own
@@ -87,10 +87,13 @@ class TorchBackend:
     ) -> NDArray[np.float32]:
         """See :class:`~cxr_lightning.inference.backend.Backend`; Grad-CAM, in float32."""
         grad_cam = resolve_name(_GRAD_CAM)(self.model.network, target_layer)
-        maps: NDArray[np.float32] = resolve_name(_HEATMAPS)(
-            grad_cam, torch.from_numpy(images.copy())[:, None], columns
-        ).numpy()
+        maps: NDArray[np.float32] = resolve_name(_HEATMAPS)(grad_cam, _as_tensor(images), columns).numpy()
         return maps
+
+
+def _as_tensor(images: NDArray[np.uint8]) -> torch.Tensor:
+    """Images ``(B, S, S)`` as a tensor ``(B, 1, S, S)``; torch takes no array that may not be written."""
+    return torch.from_numpy(images if images.flags.writeable else images.copy())[:, None]
 
 
 def load_torch_backend(path: Path, computation: Computation = Computation()) -> TorchBackend:  # noqa: B008  # it is frozen

@@ -124,7 +124,7 @@ def test_what_is_there_is_kept(model_file: Path, exported: Path, capsys: pytest.
     ("change", "words"),
     [
         ("missing", "1 tensors are missing or not its own"),
-        ("shape", "size mismatch"),
+        ("shape", r"is \(2,\), not \(3,\)"),
         ("nan", "not numbers"),
         ("settings", r"`hyper_parameters\.speed` is 9 .extra inputs are not permitted"),
         ("weights", r"`hyper_parameters\.weights` is None .extra inputs are not permitted"),

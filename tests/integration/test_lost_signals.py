@@ -147,12 +147,12 @@ def test_evaluation_and_prediction_end_at_a_lost_signal(
     calls = once(ChestXRayClassifier, "predict_step", in_an_except, signal.SIGHUP)
     assert evaluate(f"ckpt={folder}/checkpoints/best.ckpt")[0] == 129
     assert calls == [1]
-    calls = once(Predictor, "_results", in_an_except, signal.SIGINT, call=2)
+    calls = once(Predictor, "_result", in_an_except, signal.SIGINT, call=6)
     command = ["predict", str(nih_folder / "images"), "--model", f"{folder}/checkpoints/best.ckpt"]
     command += ["--out", str(tmp_path / "out")]
     assert main([*command, "--batch-size", "4"]) == 130
-    assert calls == [2]
-    assert len((tmp_path / "out" / "results.jsonl").read_text().splitlines()) == 5
+    assert calls[0] == 6
+    assert len((tmp_path / "out" / "results.jsonl").read_text().splitlines()) == 6
     assert main([*command, "--resume"]) == 0
 
 

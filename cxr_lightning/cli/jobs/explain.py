@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from pkgutil import resolve_name
 
+from cxr_lightning.cli.jobs.heatmap_files import write_heatmap, write_heatmap_row
 from cxr_lightning.explain.results import REQUESTED, Overlay
 from cxr_lightning.imaging.quality_flags import find_quality_flags
 from cxr_lightning.imaging.reader import read_image, resize
@@ -14,7 +15,6 @@ from cxr_lightning.metrics.ranking import top_labels
 from cxr_lightning.models.setting_rules import TargetLayer
 from cxr_lightning.models.untrained import untrained_among
 from cxr_lightning.report.captions import heatmap_file_names, heatmap_row_file_name
-from cxr_lightning.report.report_folder import write_overlay, write_overlay_row
 from cxr_lightning.utils.notices import model_title
 from cxr_lightning.utils.paths import file_problem
 from cxr_lightning.utils.terminal import say, say_error
@@ -72,9 +72,9 @@ def explain_images(
         overlays = _overlays(model, image, labels, target_layer, force)
         out.mkdir(parents=True, exist_ok=True)
         for path, overlay in zip(files, overlays, strict=True):
-            write_overlay(overlay, path, title)
+            write_heatmap(overlay, path, title)
             say(path)
-        write_overlay_row(overlays, rows[image], title)
+        write_heatmap_row(overlays, rows[image], title)
         say(rows[image])
 
 

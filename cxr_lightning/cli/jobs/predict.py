@@ -6,12 +6,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cxr_lightning.cli.jobs.heatmap_files import write_heatmap
 from cxr_lightning.inference.backend import Precision
 from cxr_lightning.inference.predictor import Predictor, load_model
 from cxr_lightning.inference.result_overlays import explain_result, shown_findings
@@ -37,8 +37,6 @@ from cxr_lightning.utils.write_errors import FREE_DISK_SPACE, is_disk_full
 
 PrintedFormat = Literal["table", "json", "csv"]
 
-_WRITE_OVERLAY = "cxr_lightning.report.report_folder:write_overlay"
-"""Imported for heat maps alone, since it imports matplotlib."""
 _EXIT_REJECTED = 3
 """Exit code where a file was rejected."""
 _MAX_DETAILED_IMAGES, _MAX_OVERVIEW_LINES = 3, 40
@@ -225,7 +223,7 @@ def _draw(folder: Path, model: Predictor, result: Result, pixels: NDArray[np.uin
     names = _heatmap_names(result, model.labels)
     overlays = explain_result(model.backend, replace(result, image=pixels), list(names))
     for overlay, name in zip(overlays, names.values(), strict=True):
-        resolve_name(_WRITE_OVERLAY)(overlay, folder / name, title)
+        write_heatmap(overlay, folder / name, title)
 
 
 def _heatmap_names(result: Result, all_labels: Sequence[str]) -> dict[str, str]:
