@@ -1,6 +1,7 @@
 """Backends, which compute a model's probabilities; the suffix of the model file selects one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from pkgutil import resolve_name
@@ -20,6 +21,8 @@ LOADERS = {".onnx": "cxr_lightning.inference.onnx_backend:OnnxBackend"}
 DEFAULT_LOADER = "cxr_lightning.inference.torch_backend:load_torch_backend"
 """Functions from a path and a computation to a backend, by the file's suffix, imported when they are needed: an ONNX
 file needs no torch."""
+MAX_CONCURRENCY = 8
+"""Maximum number of batches at the same time on the processor: each takes memory for its maps."""
 GPU_BATCH_SIZE = 16
 """Number of images at once on a GPU, unless another is given."""
 
@@ -87,6 +90,9 @@ class Backend(Protocol):
     @property
     def concurrency(self) -> int:
         """Number of threads that may compute at the same time, and should."""
+
+    def divided_cores(self) -> AbstractContextManager[Callable[[], None]]:
+        """Within the block so many threads compute at the same time; gives what each of them calls first."""
 
     def probabilities(self, images: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray | None]:
         """Raw and calibrated probabilities of a batch.

@@ -1,6 +1,7 @@
 """Exported ONNX files, run by onnxruntime. No torch is imported."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from cxr_lightning.checkpoints.onnx_check_results import MAX_ONNX_BYTES, refusal
 from cxr_lightning.checkpoints.onnx_session import CUDA_PROVIDER, available_providers, open_session
 from cxr_lightning.explain.class_activation_maps import heatmaps_from_activation_maps
 from cxr_lightning.imaging.reader import Interpolation
-from cxr_lightning.inference.backend import Computation, Precision, out_of_memory
+from cxr_lightning.inference.backend import MAX_CONCURRENCY, Computation, Precision, out_of_memory
 from cxr_lightning.inference.devices import Device, gpu_of_process, no_device, parse_device
 from cxr_lightning.metrics.ranking import FloatArray
 from cxr_lightning.models.setting_rules import TargetLayer
@@ -29,8 +30,6 @@ from cxr_lightning.utils.plain_text import one_line_reason
 from cxr_lightning.utils.regular_files import read_limited
 
 _PROBABILITIES = (ONNX_RAW_PROBABILITIES, ONNX_PROBABILITIES)
-_MAX_CONCURRENCY = 8
-"""Maximum number of batches at the same time on the processor: each takes memory for its maps."""
 
 
 class OnnxBackend:
@@ -65,7 +64,7 @@ class OnnxBackend:
             raise ValueError(f"{expected} but {refusal.reason}. {refusal.remedy}")
         on_gpu = device.kind == "cuda"
         threads = computation.num_threads
-        self.concurrency = 1 if on_gpu else min(threads, _MAX_CONCURRENCY)
+        self.concurrency = 1 if on_gpu else min(threads, MAX_CONCURRENCY)
         try:
             self._session = open_session(
                 content, threads=max(1, threads // self.concurrency), gpu=device.number if on_gpu else None
@@ -84,13 +83,18 @@ class OnnxBackend:
         self.image_size = description.image_size
         self.interpolation: Interpolation = description.interpolation
         self.metadata: Mapping[str, Any] = description.record
-        self.batch_size = max_batch(self.image_size)
+        # Threads on the processor are as quick with one image each, which takes least memory.
+        self.batch_size = max_batch(self.image_size) if on_gpu else 1
         self._path = path
 
     @property
     def val_auroc_by_label(self) -> dict[str, float]:
         """AUROC of the last validation, by label."""
         return {label: null_to_nan(value) for label, value in (self.metadata.get("val_auroc") or {}).items()}
+
+    def divided_cores(self) -> AbstractContextManager[Callable[[], None]]:
+        """See :class:`~cxr_lightning.inference.backend.Backend`; the session divides them."""
+        return nullcontext(lambda: None)
 
     def probabilities(self, images: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray | None]:
         """See :class:`~cxr_lightning.inference.backend.Backend`."""

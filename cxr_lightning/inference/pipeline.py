@@ -34,6 +34,7 @@ class Pipeline(Generic[Source, Input, Output]):
         batch_size: Number of inputs in a batch.
         threads: Number of threads that decode.
         concurrency: Number of threads that compute.
+        start_thread: Function that each of these calls first.
     """
 
     def __init__(
@@ -45,13 +46,18 @@ class Pipeline(Generic[Source, Input, Output]):
         batch_size: int,
         threads: int,
         concurrency: int,
+        start_thread: Callable[[], None] = lambda: None,
     ) -> None:
         self.decode, self.is_usable, self.compute = decode, is_usable, compute
         self.batch_size, self.threads, self.concurrency = batch_size, threads, concurrency
+        self.start_thread = start_thread
 
     def run(self, sources: Iterable[Source]) -> Generator[tuple[Input, Output | None]]:
         """Decoded inputs in the order of their sources, with their outputs; None for one that is not usable."""
-        with ThreadPoolExecutor(self.threads) as decoders, ThreadPoolExecutor(self.concurrency) as computers:
+        with (
+            ThreadPoolExecutor(self.threads) as decoders,
+            ThreadPoolExecutor(self.concurrency, initializer=self.start_thread) as computers,
+        ):
             try:
                 yield from self._run(iter(sources), decoders, computers)
             finally:  # what nobody waits for any more

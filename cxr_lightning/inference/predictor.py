@@ -204,17 +204,19 @@ class Predictor:
         batch_size: int | None = None,
     ) -> Iterator[ResultWithPixels]:
         decoder = InputDecoder(self.backend.image_size, self.backend.interpolation, value_range, force, alone)
-        pipeline: Pipeline[NamedSource, DecodedInput, ProbabilityRow] = Pipeline(
-            decoder.decode,
-            lambda one: one.rejection is None,
-            lambda inputs: compute_rows(self.backend, self.postprocessing, [one.usable_pixels for one in inputs]),
-            batch_size=batch_size or self.backend.batch_size,
-            threads=self.threads,
-            concurrency=self.backend.concurrency,
-        )
-        with closing(pipeline.run(decoder.take(images))) as results:
-            for one, row in results:
-                yield self._result(one, row), one.pixels
+        with self.backend.divided_cores() as start_thread:
+            pipeline: Pipeline[NamedSource, DecodedInput, ProbabilityRow] = Pipeline(
+                decoder.decode,
+                lambda one: one.rejection is None,
+                lambda inputs: compute_rows(self.backend, self.postprocessing, [one.usable_pixels for one in inputs]),
+                batch_size=batch_size or self.backend.batch_size,
+                threads=self.threads,
+                concurrency=self.backend.concurrency,
+                start_thread=start_thread,
+            )
+            with closing(pipeline.run(decoder.take(images))) as results:
+                for one, row in results:
+                    yield self._result(one, row), one.pixels
 
     def _result(self, one: DecodedInput, row: ProbabilityRow | None) -> Result:
         if one.rejection is not None:

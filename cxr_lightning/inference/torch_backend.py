@@ -1,7 +1,7 @@
 """Checkpoints, safetensors files and weights in foreign formats, run by torch. Lightning is not imported."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -15,7 +15,7 @@ from cxr_lightning.checkpoints.foreign.model_settings import ForeignSettings, re
 from cxr_lightning.checkpoints.foreign.reader import is_foreign_file
 from cxr_lightning.checkpoints.read import load_trained_model
 from cxr_lightning.imaging.reader import Interpolation
-from cxr_lightning.inference.backend import GPU_BATCH_SIZE, Computation, Precision, out_of_memory
+from cxr_lightning.inference.backend import GPU_BATCH_SIZE, MAX_CONCURRENCY, Computation, out_of_memory
 from cxr_lightning.inference.devices import gpu_of_process, no_device, parse_device
 from cxr_lightning.metrics.ranking import FloatArray
 from cxr_lightning.models.setting_rules import TargetLayer
@@ -35,33 +35,51 @@ class TorchBackend:
 
     Args:
         model: The model, on the device to compute on.
-        precision: ``bf16`` multiplies in bfloat16.
+        computation: How it computes there.
     """
 
-    concurrency = 1
-    """Torch itself divides a batch among threads."""
-
-    def __init__(self, model: TrainedModel, precision: Precision = "float32") -> None:
+    def __init__(self, model: TrainedModel, computation: Computation = Computation()) -> None:  # noqa: B008  # it is frozen
         model.network.eval()
         self.model = model
-        self.precision = precision
+        self.precision = computation.precision
         self.labels = model.labels
         self.image_size = int(model.hparams["image_size"])
         self.interpolation: Interpolation = check_choice("interpolation", model.hparams["interpolation"], Interpolation)
         self.metadata: Mapping[str, Any] = model.metadata
         self.val_auroc_by_label: Mapping[str, float] = model.val_auroc_by_label
-        self.batch_size = _BATCH_SIZE if model.network.device.type == "cpu" else GPU_BATCH_SIZE
+        self._on_cpu = model.network.device.type == "cpu"
+        self._threads = computation.num_threads
+        self.batch_size = _BATCH_SIZE if self._on_cpu else GPU_BATCH_SIZE
+        self.concurrency = min(self._threads, MAX_CONCURRENCY) if self._on_cpu else 1
 
     @property
     def device(self) -> str:
         """Name of the device that computes."""
         return str(self.model.network.device)
 
+    @contextmanager
+    def divided_cores(self) -> Iterator[Callable[[], None]]:
+        """See :class:`~cxr_lightning.inference.backend.Backend`.
+
+        Torch's own division of a batch among threads is slower than a batch in each of several threads. Its number of
+        threads is one of each thread, and of all that begin later, which is restored.
+        """
+        before = torch.get_num_threads()
+
+        def start_thread() -> None:
+            torch.get_num_threads()  # has torch set the thread up, which would come after the next line otherwise
+            torch.set_num_threads(max(1, self._threads // self.concurrency))
+
+        try:
+            yield start_thread if self._on_cpu else lambda: None
+        finally:
+            torch.set_num_threads(before)
+
     def probabilities(self, images: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray | None]:
         """See :class:`~cxr_lightning.inference.backend.Backend`."""
         network = self.model.network
         try:
-            with torch.inference_mode(), exact_float32(), self._autocast():
+            with torch.inference_mode(), nullcontext() if self._on_cpu else exact_float32(), self._autocast():
                 batch = _as_tensor(images).to(network.device)
                 # In float64: float32 rounds a probability near 1 to 1, from which calibration differs.
                 probabilities: FloatArray = network(batch).float().cpu().double().sigmoid().numpy()
@@ -101,15 +119,13 @@ def load_torch_backend(path: Path, computation: Computation = Computation()) -> 
 
     Args:
         path: The model file.
-        computation: Where and how it computes; a number of threads is set for all of torch.
+        computation: Where and how it computes.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is no model file, lacks required metadata, or there is no such device.
     """
     chosen = usable_device(computation.device)
-    if computation.threads is not None:
-        torch.set_num_threads(computation.num_threads)
     name = str(path)
     model = (
         build_foreign_model(resolve_foreign_model(name, ForeignSettings()))
@@ -120,7 +136,7 @@ def load_torch_backend(path: Path, computation: Computation = Computation()) -> 
         model.network.to(chosen)
     except (RuntimeError, AssertionError) as error:  # torch has no error class of its own for this
         raise no_device(str(chosen), " ".join(str(error).split(". ")[0].split())) from error
-    return TorchBackend(model, computation.precision)
+    return TorchBackend(model, computation)
 
 
 def usable_device(name: str | None) -> torch.device:

@@ -5,7 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any, Literal
 
 import numpy as np
@@ -20,23 +22,25 @@ from cxr_lightning.inference.results_file import result_line, results_header, re
 from cxr_lightning.inference.results_folder import ResultsFolder
 from cxr_lightning.inference.shared_results import ResultsPart, share_results
 from cxr_lightning.report.captions import heatmap_file_names
-from cxr_lightning.report.prediction_tables import finding_table, overview_table
 from cxr_lightning.utils.csv_files import TableWriter
 from cxr_lightning.utils.distributed import global_rank, world_size
 from cxr_lightning.utils.io import file_sha256
 from cxr_lightning.utils.notices import model_title
 from cxr_lightning.utils.output import output_may_end
 from cxr_lightning.utils.path_list import PathList
-from cxr_lightning.utils.progress import progress_bar
-from cxr_lightning.utils.signals import Stopped
+from cxr_lightning.utils.signals import Stopped, raise_if_stopped
 from cxr_lightning.utils.terminal import say, say_error
-from cxr_lightning.utils.text_tables import show_table
 from cxr_lightning.utils.unexpected import message_of
 from cxr_lightning.utils.versions import versions
 from cxr_lightning.utils.write_errors import FREE_DISK_SPACE, is_disk_full
 
 PrintedFormat = Literal["table", "json", "csv"]
 
+_PROGRESS_BAR = "cxr_lightning.utils.progress:progress_bar"
+_FINDING_TABLE = "cxr_lightning.report.prediction_tables:finding_table"
+_OVERVIEW_TABLE = "cxr_lightning.report.prediction_tables:overview_table"
+_SHOW_TABLE = "cxr_lightning.utils.text_tables:show_table"
+"""Imported when there is something to show, since they import rich."""
 _EXIT_REJECTED = 3
 """Exit code where a file was rejected."""
 _MAX_DETAILED_IMAGES, _MAX_OVERVIEW_LINES = 3, 40
@@ -133,9 +137,11 @@ def _predict(
         if printed == "table" and world_size() == 1:
             stack.callback(lambda: _print_tables(shown, total, model))  # also of what was done before a signal
         stack.enter_context(_end_told(counts, total, earlier, folder))
+        results = model.predict_with_pixels(paths, force=force, batch_size=batch_size)
+        first = list(islice(results, 1))  # the next ones are computed while the bar is made
         has_bar = total > _FEW_FILES and global_rank() == 0
-        advance = stack.enter_context(progress_bar("predicting", total, shown=has_bar))
-        for result, pixels in model.predict_with_pixels(paths, force=force, batch_size=batch_size):
+        advance = stack.enter_context(resolve_name(_PROGRESS_BAR)("predicting", total)) if has_bar else raise_if_stopped
+        for result, pixels in chain(first, results):
             if folder is not None:
                 folder.add(result)
             counts[result.status] += 1
@@ -238,9 +244,10 @@ def _print_tables(results: list[Result], total: int, model: Predictor) -> None:
         return
     if model.synthetic:
         say("SYNTHETIC DATA: the model was trained on synthetic images")
+    show_table = resolve_name(_SHOW_TABLE)
     if total > _MAX_DETAILED_IMAGES:
-        show_table(overview_table(results, total))
+        show_table(resolve_name(_OVERVIEW_TABLE)(results, total))
         return
     for result in results:
         if not result.rejected:
-            show_table(finding_table(result, model.operating_point))
+            show_table(resolve_name(_FINDING_TABLE)(result, model.operating_point))
