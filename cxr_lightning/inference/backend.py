@@ -14,7 +14,7 @@ from cxr_lightning.imaging.reader import Interpolation
 from cxr_lightning.metrics.ranking import FloatArray
 from cxr_lightning.models.setting_rules import TargetLayer
 from cxr_lightning.utils.distributed import local_world_size
-from cxr_lightning.utils.subprocesses import check_workers, usable_cores
+from cxr_lightning.utils.subprocesses import usable_cores
 
 Precision = Literal["float32", "bf16"]
 LOADERS = {".onnx": "cxr_lightning.inference.onnx_backend:OnnxBackend"}
@@ -48,8 +48,11 @@ class Computation:
         Raises:
             ValueError: If it is not positive.
         """
-        cores = max(1, usable_cores() // local_world_size())
-        return cores if self.threads is None else check_workers(self.threads)
+        if self.threads is not None and self.threads < 1:
+            raise ValueError(
+                f"Expected `threads` to be at least 1 but got {self.threads}. Leave it out for one per core."
+            )
+        return self.threads or max(1, usable_cores() // local_world_size())
 
 
 class Backend(Protocol):
