@@ -31,7 +31,7 @@ def main() -> None:
         export_onnx(load_trained_model(parsed.model), files["float32"])
         export_quantized(load_trained_model(parsed.model), files["int8"], parsed.check_on, max_loss=parsed.max_loss)
         print("; ".join(f"{name}: {path.stat().st_size / 1e6:.1f} MB" for name, path in files.items()))
-        backends = {name: OnnxBackend(path, Computation("cpu")) for name, path in files.items()}
+        backends = {name: OnnxBackend(path, Computation("cpu", threads=1)) for name, path in files.items()}
         for batch in (1, 4, 16):
             size = backends["int8"].image_size
             images = np.random.default_rng(0).integers(0, 256, (batch, size, size), dtype=np.uint8)

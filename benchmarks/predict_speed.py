@@ -42,7 +42,6 @@ SIZE = 224
 BARE = """
 import sys
 import numpy as np
-from numpy.typing import NDArray
 from onnxruntime import InferenceSession
 from PIL import Image
 session = InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])

@@ -3,9 +3,10 @@
 from typing import Any
 
 from cxr_lightning.checkpoints.read import BUILD_ERRORS, not_this_version, read_checkpoint
+from cxr_lightning.losses.contract import with_fitting_loss
 from cxr_lightning.models.backbones.registry import check_recorded_backbone
 from cxr_lightning.models.classifier import ChestXRayClassifier
-from cxr_lightning.models.trained_model import TrainedModel
+from cxr_lightning.models.trained_model import NETWORK_PREFIX, LoadedModel
 
 
 def load_weights(model: ChestXRayClassifier, path: str) -> None:
@@ -33,14 +34,19 @@ def load_classifier(path: str) -> ChestXRayClassifier:
     return model.eval()
 
 
-def as_classifier(model: TrainedModel) -> ChestXRayClassifier:
-    """The same model as a LightningModule, in evaluation mode on the same device; the network is not copied."""
+def as_classifier(model: LoadedModel | ChestXRayClassifier) -> ChestXRayClassifier:
+    """A model as a LightningModule, in evaluation mode on the same device.
+
+    Tensors are copied, the metadata is shared; a LightningModule is returned as it is.
+    """
+    if isinstance(model, ChestXRayClassifier):
+        return model
     classifier = ChestXRayClassifier(**model.hparams)
-    classifier.to(model.network.device)
-    classifier.network = model.network
+    network = {f"{NETWORK_PREFIX}{name}": tensor for name, tensor in model.network.state_dict().items()}
+    classifier.load_state_dict(with_fitting_loss({**network, **model.loss_state}, classifier.loss))
     classifier.metadata, classifier.reference = model.metadata, model.reference
     classifier.val_auroc_by_label = model.val_auroc_by_label
-    return classifier.eval()
+    return classifier.to(model.network.device).eval()
 
 
 def _load(model: ChestXRayClassifier, content: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from cxr_lightning.checkpoints.checkpoint_model import check_content
 from cxr_lightning.checkpoints.metadata import exported_description
 from cxr_lightning.checkpoints.safetensors import read_safetensors
+from cxr_lightning.losses.contract import LOSS_PREFIX
 from cxr_lightning.models.backbones.registry import check_recorded_backbone
 from cxr_lightning.models.reference_pair import ReferencePair
 from cxr_lightning.models.trained_model import NETWORK_PREFIX, LoadedModel, build_network
@@ -35,8 +36,8 @@ def read_checkpoint(path: str) -> dict[str, Any]:
         raise FileNotFoundError(f"Expected a checkpoint at '{path}' but {problem}. Check the path.")
     if Path(path).suffix.lower() == ".onnx":
         raise ValueError(
-            f"Expected a checkpoint or safetensors file but '{path}' is an ONNX file, which `cxr predict` alone runs. "
-            "Give the checkpoint that it was exported from."
+            f"Expected a checkpoint or safetensors file but '{path}' is an ONNX file, which only predicts and "
+            "explains. Give the checkpoint that it was exported from."
         )
     return read_safetensors(path) if exported_description(path) is not None else _read_torch_file(path)
 
@@ -72,7 +73,8 @@ def load_trained_model(path: str) -> LoadedModel:
     metadata = dict(content[METADATA_KEY])
     auroc = {label: null_to_nan(value) for label, value in (metadata.pop("val_auroc", None) or {}).items()}
     reference = ReferencePair(**content[REFERENCE_KEY]) if REFERENCE_KEY in content else None
-    return LoadedModel(network.eval(), tuple(settings["labels"]), settings, metadata, reference, auroc)
+    loss = {name: value for name, value in content["state_dict"].items() if name.startswith(LOSS_PREFIX)}
+    return LoadedModel(network.eval(), tuple(settings["labels"]), settings, metadata, reference, auroc, loss)
 
 
 def _network_state(state: dict[str, Any]) -> dict[str, Any]:

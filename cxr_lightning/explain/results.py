@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cxr_lightning.explain.heatmap_pictures import heatmap_picture, png_bytes
+from cxr_lightning.explain.heatmap_pictures import heatmap_picture
 from cxr_lightning.metrics.bootstrap import Estimate
 from cxr_lightning.utils.coordinates import FractionalBox
 
@@ -29,6 +29,7 @@ class Overlay:
         probability: Raw probability of the label.
         target: Target of the label: 1 present, 0 absent, NaN unknown.
         boxes: Annotated boxes of the label, in fractions of the image's sides.
+        synthetic: Whether the model was trained on synthetic images.
     """
 
     image_id: str
@@ -39,6 +40,7 @@ class Overlay:
     probability: float
     target: float
     boxes: tuple[FractionalBox, ...] = ()
+    synthetic: bool = False
 
     @property
     def empty(self) -> bool:
@@ -49,9 +51,6 @@ class Overlay:
     def picture(self) -> Image.Image:
         """The image with its heat map over it, in RGB."""
         return heatmap_picture(self.image, self.heatmap)
-
-    def _repr_png_(self) -> bytes:
-        return png_bytes(self.picture)
 
 
 @dataclass(frozen=True)

@@ -36,11 +36,6 @@ if TYPE_CHECKING:
     )
 
 
-def is_path(source: object) -> bool:
-    """Whether a source is a path."""
-    return isinstance(source, str | os.PathLike)
-
-
 def to_path(source: "str | os.PathLike[str]") -> Path:
     """A path from what a caller gives as one.
 

@@ -15,8 +15,11 @@ from cxr_lightning.metrics.ranking import FloatArray
 from cxr_lightning.models.setting_rules import TargetLayer
 from cxr_lightning.utils.distributed import local_world_size
 from cxr_lightning.utils.subprocesses import usable_cores
+from cxr_lightning.utils.validation import check_positive
 
 Precision = Literal["float32", "bf16"]
+ComputedPrecision = Literal["float32", "bf16", "int8"]
+"""Precision that one asks for, and that in which a model computes: of an ONNX file, that of its export."""
 LOADERS = {".onnx": "cxr_lightning.inference.onnx_backend:OnnxBackend"}
 DEFAULT_LOADER = "cxr_lightning.inference.torch_backend:load_torch_backend"
 """Functions from a path and a computation to a backend, by the file's suffix, imported when they are needed: an ONNX
@@ -48,11 +51,9 @@ class Computation:
         Raises:
             ValueError: If it is not positive.
         """
-        if self.threads is not None and self.threads < 1:
-            raise ValueError(
-                f"Expected `threads` to be at least 1 but got {self.threads}. Leave it out for one per core."
-            )
-        return self.threads or max(1, usable_cores() // local_world_size())
+        if self.threads is not None:
+            return check_positive("threads", self.threads)
+        return max(1, usable_cores() // local_world_size())
 
 
 class Backend(Protocol):
@@ -83,8 +84,8 @@ class Backend(Protocol):
         """Name of the device that computes, such as ``cpu`` or ``cuda:0``."""
 
     @property
-    def precision(self) -> Precision:
-        """Precision of the multiplications."""
+    def precision(self) -> ComputedPrecision:
+        """Precision of the multiplications, as results record it."""
 
     @property
     def batch_size(self) -> int:
@@ -92,10 +93,10 @@ class Backend(Protocol):
 
     @property
     def concurrency(self) -> int:
-        """Number of threads that may compute at the same time, and should."""
+        """Number of threads that compute batches at the same time."""
 
     def divided_cores(self) -> AbstractContextManager[Callable[[], None]]:
-        """Within the block so many threads compute at the same time; gives what each of them calls first."""
+        """Divide the cores among ``concurrency`` threads within a block; gives a function that each calls first."""
 
     def probabilities(self, images: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray | None]:
         """Raw and calibrated probabilities of a batch.
@@ -108,7 +109,10 @@ class Backend(Protocol):
         """
 
     def check_heatmaps(self, target_layer: TargetLayer = "post_relu") -> None:
-        """Refuse a model without heat maps.
+        """Refuse a target layer of which there are no heat maps.
+
+        Args:
+            target_layer: As in :meth:`heatmaps`.
 
         Raises:
             ValueError: If there are none.
@@ -139,7 +143,7 @@ def load_backend(path: Path, computation: Computation) -> Backend:
         path: The model file.
         computation: Where and how it computes.
     """
-    backend: Backend = resolve_name(LOADERS.get(path.suffix, DEFAULT_LOADER))(path, computation)
+    backend: Backend = resolve_name(LOADERS.get(path.suffix.lower(), DEFAULT_LOADER))(path, computation)
     return backend
 
 

@@ -110,11 +110,6 @@ def describe_passed_over(passed_over: Mapping[str, int]) -> str:
     return f"passed over: {', '.join(counts)}" if passed_over else ""
 
 
-def absolute_path(path: Path) -> Path:
-    """Normalized absolute path by which files are compared; links are not resolved and count as other files."""
-    return Path(_absolute(path))
-
-
 def _absolute(path: Path) -> str:
     return os.path.abspath(path)  # noqa: PTH100  # normalizes, without resolving links
 

@@ -14,7 +14,7 @@ from cxr_lightning.checkpoints.onnx_check_results import MAX_ONNX_BYTES, refusal
 from cxr_lightning.checkpoints.onnx_session import CUDA_PROVIDER, available_providers, open_session
 from cxr_lightning.explain.class_activation_maps import heatmaps_from_activation_maps
 from cxr_lightning.imaging.reader import Interpolation
-from cxr_lightning.inference.backend import MAX_CONCURRENCY, Computation, Precision, out_of_memory
+from cxr_lightning.inference.backend import MAX_CONCURRENCY, Computation, ComputedPrecision, out_of_memory
 from cxr_lightning.inference.devices import Device, gpu_of_process, no_device, parse_device
 from cxr_lightning.metrics.ranking import FloatArray
 from cxr_lightning.models.setting_rules import TargetLayer
@@ -45,8 +45,6 @@ class OnnxBackend:
             that of the file.
         ImportError: If onnxruntime is not installed.
     """
-
-    precision: Precision = "float32"
 
     def __init__(self, path: Path, computation: Computation = Computation()) -> None:  # noqa: B008  # it is frozen
         if problem := file_problem(path):
@@ -85,6 +83,7 @@ class OnnxBackend:
         self.metadata: Mapping[str, Any] = description.record
         # Threads on the processor are as quick with one image each, which takes least memory.
         self.batch_size = max_batch(self.image_size) if on_gpu else 1
+        self.precision: ComputedPrecision = "int8" if self.metadata.get("quantization") else "float32"
         self._path = path
 
     @property
@@ -183,5 +182,5 @@ def _check_installed(path: Path) -> None:
     if absent:
         raise ImportError(
             f"Expected the packages of the extra onnx for '{path}' but '{absent}' is not installed. "
-            "Run: uv sync --extra onnx."
+            "Run: uv sync --extra onnx, or pip install onnx onnxruntime."
         )

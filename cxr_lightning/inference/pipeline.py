@@ -10,6 +10,8 @@ from typing import Generic, TypeVar
 Source = TypeVar("Source")
 Input = TypeVar("Input")
 Output = TypeVar("Output")
+_MAX_WAITING = 256
+"""Number of inputs behind the first one of a batch from which on the batch is not filled any more."""
 
 
 @dataclass
@@ -25,7 +27,7 @@ class Pipeline(Generic[Source, Input, Output]):
     """Decodes sources and computes outputs in batches, both in threads, in order.
 
     A batch is filled with inputs that are usable, however many are not; what is in memory does not depend on the number
-    of sources.
+    of sources. Sources are asked for ahead: as many as threads and batches that are computed at the same time hold.
 
     Args:
         decode: Function that decodes one source; it is called in several threads.
@@ -67,22 +69,26 @@ class Pipeline(Generic[Source, Input, Output]):
     def _run(
         self, sources: Iterator[Source], decoders: ThreadPoolExecutor, computers: ThreadPoolExecutor
     ) -> Iterator[tuple[Input, Output | None]]:
-        decoding = deque(decoders.submit(self.decode, source) for source in islice(sources, self._ahead))
+        failures: list[Exception] = []
+        read = _until_failure(sources, failures)
+        decoding = deque(decoders.submit(self.decode, source) for source in islice(read, self._ahead))
         waiting: deque[_Waiting[Input, Output]] = deque()
         batch: list[_Waiting[Input, Output]] = []
         while decoding:
             one: _Waiting[Input, Output] = _Waiting(decoding.popleft().result())
-            decoding.extend(decoders.submit(self.decode, source) for source in islice(sources, 1))
+            decoding.extend(decoders.submit(self.decode, source) for source in islice(read, 1))
             waiting.append(one)
             if self.is_usable(one.decoded):
                 batch.append(one)
-            if len(batch) == self.batch_size or not decoding:
+            if len(batch) == self.batch_size or not decoding or len(waiting) > _MAX_WAITING + self._ahead:
                 self._submit(batch, computers)
                 batch = []
             while waiting and self._is_due(waiting, batch):
                 yield self._finished(waiting.popleft())
         while waiting:
             yield self._finished(waiting.popleft())
+        if failures:
+            raise failures[0]
 
     @property
     def _ahead(self) -> int:
@@ -105,3 +111,11 @@ class Pipeline(Generic[Source, Input, Output]):
 
     def _finished(self, one: _Waiting[Input, Output]) -> tuple[Input, Output | None]:
         return one.decoded, None if one.batch is None else one.batch.result()[one.place]
+
+
+def _until_failure(sources: Iterator[Source], failures: list[Exception]) -> Iterator[Source]:
+    """Sources up to an error, which is added to ``failures``: what was read before it is still computed."""
+    try:
+        yield from sources
+    except Exception as error:
+        failures.append(error)

@@ -21,8 +21,7 @@ from cxr_lightning.inference.results import Result, Results
 from cxr_lightning.models.postprocess import PostProcessing, read_postprocessing
 from cxr_lightning.utils.latest_model import model_file
 from cxr_lightning.utils.paths import refuse_url
-from cxr_lightning.utils.subprocesses import usable_cores
-from cxr_lightning.utils.validation import check_choice
+from cxr_lightning.utils.validation import check_choice, check_positive
 
 if TYPE_CHECKING:  # torch is needed for a checkpoint only
     from cxr_lightning.imaging.image_sources import ImageSource
@@ -45,6 +44,7 @@ class Predictor:
 
     Attributes:
         backend: Computes the probabilities.
+        threads: Number of threads that decode images.
         postprocessing: Calibration and operating points that the file carries; None if it carries none.
         operating_point: Name of the operating point that is used; empty if there is none.
 
@@ -54,7 +54,7 @@ class Predictor:
 
     def __init__(self, backend: Backend, operating_point: str | None = None, *, threads: int | None = None) -> None:
         self.backend = backend
-        self.threads = threads or usable_cores()
+        self.threads = Computation(threads=threads).num_threads
         stored = backend.metadata.get("fitted")
         self.postprocessing: PostProcessing | None = None if stored is None else read_postprocessing(stored)
         known = self.postprocessing.operating_points if self.postprocessing else []
@@ -171,7 +171,7 @@ class Predictor:
 
     def predict_each(
         self,
-        images: "Iterable[ImageSource]",
+        images: "ImageSource | Iterable[ImageSource]",
         *,
         value_range: Sequence[float] | None = None,
         force: bool = False,
@@ -180,12 +180,13 @@ class Predictor:
         """Like :meth:`predict`, a result at a time; what is in memory does not depend on the number of images.
 
         Args:
-            images: The images, which are asked for as they are read.
+            images: One or several; some are read ahead of the results, as many as threads and batches hold.
             value_range: As in :meth:`predict`.
             force: As in :meth:`predict`.
             batch_size: Number of images that are computed at once; None for one that suits the device.
         """
-        results = self._predict(images, force=force, value_range=value_range, batch_size=batch_size)
+        several = several_sources(images)
+        results = self._predict(several, force=force, value_range=value_range, batch_size=batch_size)
         return (result for result, _ in results)
 
     def predict_with_pixels(
@@ -203,6 +204,8 @@ class Predictor:
         alone: bool = False,
         batch_size: int | None = None,
     ) -> Iterator[ResultWithPixels]:
+        if batch_size is not None:
+            check_positive("batch_size", batch_size)
         decoder = InputDecoder(self.backend.image_size, self.backend.interpolation, value_range, force, alone)
         with self.backend.divided_cores() as start_thread:
             pipeline: Pipeline[NamedSource, DecodedInput, ProbabilityRow] = Pipeline(
@@ -224,7 +227,7 @@ class Predictor:
         assert row is not None
         point, metadata = self.operating_point, self.backend.metadata
         findings = judge_row(row, self.labels, metadata, self.postprocessing, point)
-        return Result(one.path, one.flags, findings, False, one.name, point, self.synthetic)
+        return Result(one.path, one.flags, findings, name=one.name, operating_point=point, synthetic=self.synthetic)
 
 
 def load_model(

@@ -56,15 +56,15 @@ def result_html(result: "Result") -> str:
     return f'<div style="{_BOX}">{_banner(result.synthetic)}<div>{title}</div>{reasons}{body}</div>'
 
 
-def overlays_html(overlays: "Sequence[Overlay]", *, synthetic: bool) -> str:
+def overlays_html(overlays: "Sequence[Overlay]") -> str:
     """Heat maps over their image, each below its finding.
 
     Args:
-        overlays: The heat maps.
-        synthetic: Whether the model was trained on synthetic images.
+        overlays: The heat maps of one model.
     """
     panels = f'<div style="{_ROW}">{"".join(map(_panel, overlays))}</div>'
-    return f'<div style="{_BOX}">{_banner(synthetic)}{panels}{NOT_FOR_CLINICAL_USE}</div>'
+    banner = _banner(any(overlay.synthetic for overlay in overlays))
+    return f'<div style="{_BOX}">{banner}{panels}{NOT_FOR_CLINICAL_USE}</div>'
 
 
 def _panel(overlay: "Overlay") -> str:

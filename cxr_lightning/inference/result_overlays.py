@@ -8,6 +8,7 @@ from cxr_lightning.explain.results import REQUESTED, Overlay
 from cxr_lightning.inference.backend import Backend
 from cxr_lightning.inference.result_html import overlays_html
 from cxr_lightning.inference.results import Result
+from cxr_lightning.models.setting_rules import TargetLayer
 from cxr_lightning.models.untrained import untrained_among
 
 MAX_HEATMAPS = 3
@@ -15,16 +16,10 @@ MAX_HEATMAPS = 3
 
 
 class Overlays(tuple[Overlay, ...]):
-    """The heat maps of one image, one per finding; in a notebook they show themselves.
-
-    Attributes:
-        synthetic: Whether the model was trained on synthetic images.
-    """
-
-    synthetic = False
+    """The heat maps of one image, one per finding; in a notebook they show themselves."""
 
     def _repr_html_(self) -> str:
-        return overlays_html(self, synthetic=self.synthetic)
+        return overlays_html(self)
 
 
 def check_findings(labels: Sequence[str] | None, known: Sequence[str], metadata: Mapping[str, Any]) -> None:
@@ -59,24 +54,35 @@ def shown_findings(result: Result) -> list[str]:
     return [finding.label for finding in (result.above or highest)[:MAX_HEATMAPS]]
 
 
-def explain_result(backend: Backend, result: Result, labels: Sequence[str] | None = None) -> Overlays:
+def explain_result(
+    backend: Backend, result: Result, labels: Sequence[str] | None = None, target_layer: TargetLayer = "post_relu"
+) -> Overlays:
     """Compute the heat maps of a result.
 
     Args:
         backend: The backend that computed the result.
         result: A result that keeps its image.
         labels: Findings that were checked; None to choose them by the result.
+        target_layer: Layer of the network whose maps are used.
 
     Raises:
         ValueError: If the model has no heat maps.
     """
     assert result.image is not None
     chosen = list(shown_findings(result) if labels is None else labels)
-    maps = backend.heatmaps(result.image[None], [backend.labels.index(label) for label in chosen])[0]
+    columns = [backend.labels.index(label) for label in chosen]
+    maps = backend.heatmaps(result.image[None], columns, target_layer)[0]
     name = result.path.name if result.path else result.name
-    overlays = Overlays(
-        Overlay(name, label, REQUESTED, result.image, heatmap, result.probabilities[label], math.nan)
+    return Overlays(
+        Overlay(
+            name,
+            label,
+            REQUESTED,
+            result.image,
+            heatmap,
+            result.probabilities[label],
+            math.nan,
+            synthetic=result.synthetic,
+        )
         for label, heatmap in zip(chosen, maps, strict=True)
     )
-    overlays.synthetic = result.synthetic
-    return overlays

@@ -77,7 +77,7 @@ class Result:
     def of_rejection(cls, path: Path | None, rejection: ImageRejectedError, name: str = "") -> "Result":
         """The result of what is no usable image."""
         flag = QualityFlag(rejection.code or "damaged", f"{rejection.reason}. {rejection.remedy}")
-        return cls(path, (flag,), (), True, name)
+        return cls(path, (flag,), rejected=True, name=name)
 
     @property
     def status(self) -> Status:
@@ -128,7 +128,10 @@ class Result:
 
 
 class Results(list[Result]):
-    """The results of several images, in order; in a notebook they show themselves, the first ten in full."""
+    """The results of several images, in order; in a notebook they show themselves, the first ten in full.
+
+    A part of them is made into a list that does so by ``Results(results[:5])``.
+    """
 
     def _repr_html_(self) -> str:
         return results_html(self)
@@ -186,4 +189,4 @@ def read_result(line: bytes) -> Result:
         for finding in stored.findings
     ]
     flags = tuple(QualityFlag(reason.code, reason.words) for reason in stored.reasons)
-    return Result(Path(stored.file), flags, tuple(findings), stored.status == "rejected")
+    return Result(Path(stored.file), flags, tuple(findings), rejected=stored.status == "rejected")

@@ -15,17 +15,25 @@ from cxr_lightning.checkpoints.foreign.model_settings import ForeignSettings, re
 from cxr_lightning.checkpoints.foreign.reader import is_foreign_file
 from cxr_lightning.checkpoints.read import load_trained_model
 from cxr_lightning.imaging.reader import Interpolation
-from cxr_lightning.inference.backend import GPU_BATCH_SIZE, MAX_CONCURRENCY, Computation, out_of_memory
+from cxr_lightning.inference.backend import (
+    GPU_BATCH_SIZE,
+    MAX_CONCURRENCY,
+    Computation,
+    ComputedPrecision,
+    out_of_memory,
+)
 from cxr_lightning.inference.devices import gpu_of_process, no_device, parse_device
 from cxr_lightning.metrics.ranking import FloatArray
 from cxr_lightning.models.setting_rules import TargetLayer
 from cxr_lightning.models.trained_model import TrainedModel
+from cxr_lightning.utils.global_settings import GlobalSetting
 from cxr_lightning.utils.precision import exact_float32
 from cxr_lightning.utils.validation import check_choice
 
 _GRAD_CAM = "cxr_lightning.explain.grad_cam:GradCam"
 _HEATMAPS = "cxr_lightning.explain.heatmaps:image_heatmaps"
 """Imported for heat maps alone, since they import captum."""
+_num_threads = GlobalSetting(torch.get_num_threads, torch.set_num_threads)
 _BATCH_SIZE = 4
 """Number of images at once on the processor, where more are not quicker."""
 
@@ -41,7 +49,7 @@ class TorchBackend:
     def __init__(self, model: TrainedModel, computation: Computation = Computation()) -> None:  # noqa: B008  # it is frozen
         model.network.eval()
         self.model = model
-        self.precision = computation.precision
+        self.precision: ComputedPrecision = computation.precision
         self.labels = model.labels
         self.image_size = int(model.hparams["image_size"])
         self.interpolation: Interpolation = check_choice("interpolation", model.hparams["interpolation"], Interpolation)
@@ -64,22 +72,19 @@ class TorchBackend:
         Torch's own division of a batch among threads is slower than a batch in each of several threads. Its number of
         threads is one of each thread, and of all that begin later, which is restored.
         """
-        before = torch.get_num_threads()
 
         def start_thread() -> None:
             torch.get_num_threads()  # has torch set the thread up, which would come after the next line otherwise
             torch.set_num_threads(max(1, self._threads // self.concurrency))
 
-        try:
+        with _num_threads.kept():
             yield start_thread if self._on_cpu else lambda: None
-        finally:
-            torch.set_num_threads(before)
 
     def probabilities(self, images: NDArray[np.uint8]) -> tuple[FloatArray, FloatArray | None]:
         """See :class:`~cxr_lightning.inference.backend.Backend`."""
         network = self.model.network
         try:
-            with torch.inference_mode(), nullcontext() if self._on_cpu else exact_float32(), self._autocast():
+            with torch.inference_mode(), exact_float32(), self._autocast():
                 batch = _as_tensor(images).to(network.device)
                 # In float64: float32 rounds a probability near 1 to 1, from which calibration differs.
                 probabilities: FloatArray = network(batch).float().cpu().double().sigmoid().numpy()
@@ -105,7 +110,8 @@ class TorchBackend:
     ) -> NDArray[np.float32]:
         """See :class:`~cxr_lightning.inference.backend.Backend`; Grad-CAM, in float32."""
         grad_cam = resolve_name(_GRAD_CAM)(self.model.network, target_layer)
-        maps: NDArray[np.float32] = resolve_name(_HEATMAPS)(grad_cam, _as_tensor(images), columns).numpy()
+        with exact_float32():
+            maps: NDArray[np.float32] = resolve_name(_HEATMAPS)(grad_cam, _as_tensor(images), columns).numpy()
         return maps
 
 

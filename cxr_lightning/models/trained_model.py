@@ -36,7 +36,13 @@ class LoadedModel:
     """A :class:`TrainedModel` from a file.
 
     Attributes:
-        network, labels, metadata, reference, val_auroc_by_label, hparams: As there.
+        network: The network.
+        labels: Finding names, in output order.
+        hparams: Settings with which the model is built again.
+        metadata: Metadata of the training, and the post-processing.
+        reference: The reference image; None if there is none.
+        val_auroc_by_label: AUROC of the last validation, by label.
+        loss_state: What the file holds of the loss, by names in the state of the LightningModule.
     """
 
     network: Network
@@ -45,6 +51,7 @@ class LoadedModel:
     metadata: dict[str, Any]
     reference: ReferencePair | None = None
     val_auroc_by_label: dict[str, float] = field(default_factory=dict)
+    loss_state: Mapping[str, Any] = field(default_factory=dict)
 
 
 def build_network(settings: Mapping[str, Any]) -> Network:

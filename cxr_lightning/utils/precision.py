@@ -5,16 +5,26 @@ from contextlib import contextmanager
 
 import torch
 
+from cxr_lightning.utils.global_settings import GlobalSetting
+
+
+def _read_tf32() -> tuple[bool, bool]:
+    return torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+
+
+def _write_tf32(allowed: tuple[bool, bool]) -> None:
+    torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = allowed
+
+
+_tf32 = GlobalSetting(_read_tf32, _write_tf32)
+
 
 @contextmanager
 def exact_float32() -> Iterator[None]:
     """Multiply float32 as float32: NVIDIA's processors otherwise round factors to 10 bits in convolutions."""
-    cudnn, matmul = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    try:
+    with _tf32.kept():
+        _write_tf32((False, False))
         yield
-    finally:
-        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = cudnn, matmul
 
 
 def auto_precision(accelerator: str) -> str:

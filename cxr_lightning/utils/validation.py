@@ -1,4 +1,4 @@
-"""Checks of settings with a fixed set of values."""
+"""Checks of settings: of one that has a fixed set of values, and of a number."""
 
 from typing import Any, get_args
 
@@ -23,3 +23,22 @@ def check_choice(setting: str, value: str, choices: Any) -> Any:  # noqa: ANN401
     if value not in allowed:
         raise ValueError(f"Expected `{setting}` to be one of {list(allowed)} but got {value!r}.")
     return value
+
+
+def check_positive(setting: str, number: int) -> int:
+    """Check that a number is at least 1, and return it.
+
+    Args:
+        setting: Name of the setting, for the message.
+        number: Value of the setting.
+
+    Raises:
+        ValueError: If it is less.
+
+    Example:
+        >>> check_positive("batch_size", 4)
+        4
+    """
+    if number < 1:
+        raise ValueError(f"Expected `{setting}` to be at least 1 but got {number}. Leave it out for the default.")
+    return number

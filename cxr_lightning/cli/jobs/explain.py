@@ -1,19 +1,16 @@
 """The job of cxr explain."""
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from pkgutil import resolve_name
 
 from cxr_lightning.cli.jobs.heatmap_files import write_heatmap, write_heatmap_row
-from cxr_lightning.explain.results import REQUESTED, Overlay
-from cxr_lightning.imaging.quality_flags import find_quality_flags
-from cxr_lightning.imaging.reader import read_image, resize
 from cxr_lightning.inference.predictor import Predictor, load_model
+from cxr_lightning.inference.result_overlays import check_findings, explain_result
+from cxr_lightning.inference.results import Result
 from cxr_lightning.metrics.ranking import top_labels
 from cxr_lightning.models.setting_rules import TargetLayer
-from cxr_lightning.models.untrained import untrained_among
 from cxr_lightning.report.captions import heatmap_file_names, heatmap_row_file_name
 from cxr_lightning.utils.notices import model_title
 from cxr_lightning.utils.paths import file_problem
@@ -46,30 +43,22 @@ def explain_images(
 
     Raises:
         FileNotFoundError: If an image does not exist.
-        ValueError: If the model is no checkpoint, a label is not among its labels or was not trained, or an output
-            file exists.
+        ValueError: If the model has no such heat maps, a label is not among its labels or was not trained, an image
+            cannot be used, or an output file exists.
     """
-    if Path(model_file).suffix != ".onnx" and resolve_name(_IS_FOREIGN)(model_file):
+    if Path(model_file).suffix.lower() != ".onnx" and resolve_name(_IS_FOREIGN)(model_file):
         raise ValueError(f"Expected a checkpoint as --model but got '{model_file}'. First: cxr convert.")
     model = load_model(model_file)
     model.backend.check_heatmaps(target_layer)
-    if untrained := untrained_among(labels or (), model.backend.metadata):
-        raise ValueError(
-            f"Expected findings that '{model_file}' was trained on but got {untrained}, of which its training images "
-            "had no positives or no negatives. Leave them out."
-        )
+    check_findings(labels, model.labels, model.backend.metadata)
     labels = labels or _best_labels(model.backend.val_auroc_by_label, top, model_file)
-    if unknown := [label for label in labels if label not in model.labels]:
-        raise ValueError(
-            f"Expected labels among the model's, {list(model.labels)}, but got {unknown}. Correct the names."
-        )
     names = {image: heatmap_file_names(image.stem, [*model.labels, *labels]) for image in images}
     paths = {image: [out / names[image][label] for label in labels] for image in images}
     rows = {image: out / heatmap_row_file_name(image.stem) for image in images}
     _check_files({image: [*paths[image], rows[image]] for image in images})
     title = model_title(model.synthetic)
     for image, files in paths.items():
-        overlays = _overlays(model, image, labels, target_layer, force)
+        overlays = explain_result(model.backend, _usable_result(model, image, force), labels, target_layer)
         out.mkdir(parents=True, exist_ok=True)
         for path, overlay in zip(files, overlays, strict=True):
             write_heatmap(overlay, path, title)
@@ -78,21 +67,13 @@ def explain_images(
         say(rows[image])
 
 
-def _overlays(
-    model: Predictor, path: Path, labels: Sequence[str], target_layer: TargetLayer, force: bool
-) -> list[Overlay]:
-    backend = model.backend
-    image = read_image(path, force=force)
-    for flag in find_quality_flags(image, backend.image_size):
-        say_error(f"warning: {path}: {flag.message} [{flag.code}]")
-    pixels = resize(image.pixels, backend.image_size, backend.interpolation)
-    columns = [model.labels.index(label) for label in labels]
-    heatmaps = backend.heatmaps(pixels[None], columns, target_layer)[0]
-    probabilities = backend.probabilities(pixels[None])[0][0]
-    return [
-        Overlay(path.name, label, REQUESTED, pixels, heatmap, float(probabilities[column]), math.nan)
-        for label, column, heatmap in zip(labels, columns, heatmaps, strict=True)
-    ]
+def _usable_result(model: Predictor, image: Path, force: bool) -> Result:
+    (result,) = model.predict(image, force=force)
+    if result.rejected:
+        raise ValueError(f"Expected an image in '{image}' but {result.flags[0].message}")
+    for flag in result.flags:
+        say_error(f"warning: {image}: {flag.message} [{flag.code}]")
+    return result
 
 
 def _check_files(paths: Mapping[Path, list[Path]]) -> None:

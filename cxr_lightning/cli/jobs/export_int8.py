@@ -93,7 +93,7 @@ def export_quantized(
         if refused := describe_excess_losses(check):
             raise ValueError(
                 f"Expected int8 to lose little AUROC on '{check_on}' but {refused}. Nothing is written. "
-                "Leave --int8 out."
+                "Leave --int8 out, or accept more by --max-loss; more images make the loss better known."
             )
         record = {**_record(labeled, convolutions), **quantization_losses(check)}
         out.parent.mkdir(parents=True, exist_ok=True)

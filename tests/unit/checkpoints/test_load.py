@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from cxr_lightning.checkpoints.initial_weights import read_initial_weights
-from cxr_lightning.checkpoints.load import load_classifier
-from cxr_lightning.checkpoints.read import read_checkpoint
+from cxr_lightning.checkpoints.load import as_classifier, load_classifier
+from cxr_lightning.checkpoints.read import load_trained_model, read_checkpoint
 from cxr_lightning.checkpoints.save import save_classifier
+from cxr_lightning.losses.bce import MultilabelBCE
 from cxr_lightning.models.classifier import ChestXRayClassifier
 
 
@@ -57,3 +58,21 @@ def test_a_checkpoint_without_settings_is_one_error_for_every_use(tmp_path: Path
         load_classifier(str(path))
     with pytest.raises(ValueError, match=message):
         read_initial_weights(str(path), "densenet_micro", ["Mass"])
+
+
+def test_a_loaded_model_is_the_same_lightning_module_as_the_classifier_of_its_file(tmp_path: Path) -> None:
+    loss = MultilabelBCE(2, weights=(torch.tensor([7.0, 1.0]), torch.tensor([1.0, 3.0])))
+    saved = ChestXRayClassifier(
+        ["Mass", "Edema"], backbone="densenet_micro", image_size=32, loss=loss, freeze_backbone=True
+    )
+    save_classifier(saved.eval(), tmp_path / "x.ckpt")
+    expected = load_classifier(str(tmp_path / "x.ckpt"))
+    found = as_classifier(load_trained_model(str(tmp_path / "x.ckpt")))
+    assert found.state_dict().keys() == expected.state_dict().keys()
+    tensors = {name: value for name, value in expected.state_dict().items() if isinstance(value, torch.Tensor)}
+    assert "loss.positive_weights" in tensors
+    assert all(torch.equal(found.state_dict()[name], tensor) for name, tensor in tensors.items())
+    trainable = [name for name, parameter in expected.named_parameters() if parameter.requires_grad]
+    assert [name for name, parameter in found.named_parameters() if parameter.requires_grad] == trainable
+    assert len(trainable) == 2
+    assert not found.training

@@ -14,7 +14,7 @@ from cxr_lightning.data.dataset import ChestXRayDataset, ImageFiles
 from cxr_lightning.data.manifest import target_array
 from cxr_lightning.evaluation.gallery import annotated_pairs, choose_gallery, overlay_requests, select_boxes
 from cxr_lightning.explain.grad_cam import GradCam
-from cxr_lightning.explain.heatmaps import ReadImage, compute_overlays, explain_image
+from cxr_lightning.explain.heatmaps import ReadImage, compute_overlays
 from cxr_lightning.explain.localization import score_localization
 from cxr_lightning.explain.results import LocalizationResult
 from cxr_lightning.explain.sanity import check_sanity, rank_correlation
@@ -145,19 +145,6 @@ def test_overlays_carry_the_image_its_numbers_and_its_boxes(world: World) -> Non
     assert overlay.image.shape == overlay.heatmap.shape == (64, 64)
     assert overlay.heatmap.max() in (0.0, pytest.approx(1.0))
     assert (overlay.probability, overlay.target) == (0.6, 1.0)
-
-
-def test_one_image_is_explained_and_unknown_labels_refused(world: World) -> None:
-    model, dataset, _ = world
-    pixels = dataset[3]["image"][0].numpy()
-    found = explain_image(model.network, LABELS, "x.png", pixels, ["Edema", "Mass"])
-    assert [overlay.label for overlay in found] == ["Edema", "Mass"]
-    with torch.no_grad():
-        expected = model(dataset[3]["image"][None]).sigmoid()[0, 1]
-    assert found[0].probability == pytest.approx(float(expected))
-    assert math.isnan(found[0].target)
-    with pytest.raises(ValueError, match=r"labels among the model's, \['Mass', 'Edema'\], but got \['Foo'\]"):
-        explain_image(model.network, LABELS, "x.png", pixels, ["Foo"])
 
 
 def test_sanity_checks_leave_the_model_alone_and_see_that_weights_matter(world: World) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib import colormaps
 from PIL import Image
 
-from cxr_lightning.explain.heatmap_pictures import heatmap_colors, heatmap_picture
+from cxr_lightning.explain.heatmap_pictures import heatmap_colors, heatmap_picture, png_bytes
 from cxr_lightning.explain.results import REQUESTED, Overlay
 from cxr_lightning.report.overlays import blend_heatmap
 from tests.films import film
@@ -34,6 +34,6 @@ def test_a_map_without_evidence_leaves_the_image() -> None:
 
 def test_an_overlay_is_a_png_in_a_notebook() -> None:
     overlay = Overlay("x", "Mass", REQUESTED, film(1), RAMP, 0.5, float("nan"))
-    with Image.open(BytesIO(overlay._repr_png_())) as image:
+    with Image.open(BytesIO(png_bytes(overlay.picture))) as image:
         np.testing.assert_array_equal(np.asarray(image), np.asarray(overlay.picture))
     assert "array" not in repr(overlay)

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from cxr_lightning.inference.backend import Computation
 from cxr_lightning.inference.pipeline import Pipeline
-from cxr_lightning.inference.predictor import Predictor
 from cxr_lightning.inference.torch_backend import TorchBackend
 from cxr_lightning.models.classifier import ChestXRayClassifier
 
@@ -67,6 +66,32 @@ def test_no_more_sources_are_asked_for_than_are_decoded_ahead() -> None:
     assert most <= 2 + 2 * 4 + 4 * (2 + 2)  # decoded ahead, and in batches that are computed or filled
 
 
+def test_inputs_that_are_not_usable_do_not_pile_up_behind_a_batch_that_waits_for_more() -> None:
+    asked = 0
+
+    def sources() -> Iterator[int]:
+        nonlocal asked
+        for one in [1, *[2] * 5000]:
+            asked += 1
+            yield one
+
+    results = pipeline([], batch_size=16).run(sources())
+    assert next(results) == (1, 2)
+    assert asked < 400
+    assert len(list(results)) == 5000
+
+
+def test_what_was_read_before_an_error_of_the_sources_is_computed() -> None:
+    def sources() -> Iterator[int]:
+        yield from [1, 2, 3]
+        raise KeyError("sources")
+
+    results = pipeline([], batch_size=16).run(sources())
+    assert [next(results) for _ in range(3)] == [(1, 2), (2, None), (3, 6)]
+    with pytest.raises(KeyError, match="sources"):
+        next(results)
+
+
 @pytest.mark.parametrize("place", ["decode", "compute", "sources", "reader"])
 def test_an_error_anywhere_ends_it_and_its_threads(place: str) -> None:
     def fail_at(name: str, one: int) -> int:
@@ -114,5 +139,8 @@ def test_torchs_threads_are_divided_within_and_restored_after() -> None:
         )
         assert len(list(made.run(range(8)))) == 8
     assert found == [1] * 8
+    with backend.divided_cores() as first, backend.divided_cores():  # two predictions at once
+        thread = threading.Thread(target=first)
+        thread.start()
+        thread.join()
     assert torch.get_num_threads() == before
-    assert Predictor(backend, threads=6).threads == 6

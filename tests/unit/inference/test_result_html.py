@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -79,7 +80,7 @@ def test_synthetic_training_is_told() -> None:
     assert model_title(True) not in Page(RESULT._repr_html_()).text
     overlay = Overlay("x", "Mass", REQUESTED, film(1), np.zeros((64, 64), np.float32), 0.5, float("nan"))
     for is_synthetic in (True, False):
-        text = Page(overlays_html([overlay], synthetic=is_synthetic)).text
+        text = Page(overlays_html([replace(overlay, synthetic=is_synthetic)])).text
         assert (model_title(True) in text) is is_synthetic
         assert "no positive evidence" in text
         assert NOT_FOR_CLINICAL_USE in text
@@ -91,7 +92,7 @@ def test_names_and_texts_are_no_markup() -> None:
     hostile = Result(Path(HOSTILE), flags, findings, False, "", HOSTILE, True, film(1))
     rejected = Result(None, flags, (), True, HOSTILE)
     overlay = Overlay(HOSTILE, HOSTILE, REQUESTED, film(1), np.ones((64, 64), np.float32), 0.5, float("nan"))
-    for html in (Results([hostile, rejected])._repr_html_(), overlays_html([overlay], synthetic=True)):
+    for html in (Results([hostile, rejected])._repr_html_(), overlays_html([replace(overlay, synthetic=True)])):
         page = Page(html)
         assert {*page.tags} <= {"div", "strong", "ul", "li", "img", "table", "thead", "tbody", "tr", "th", "td", "p"}
         assert {name for name, _ in page.attributes} <= {"style", "alt", "src"}
