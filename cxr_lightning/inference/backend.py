@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr_lightning.imaging.reader import Interpolation
+from cxr_lightning.inference.devices import MAX_THREADS
 from cxr_lightning.metrics.ranking import FloatArray
 from cxr_lightning.models.setting_rules import TargetLayer
 from cxr_lightning.utils.distributed import local_world_size
@@ -52,7 +53,7 @@ class Computation:
             ValueError: If it is not positive.
         """
         if self.threads is not None:
-            return check_positive("threads", self.threads)
+            return check_positive("threads", self.threads, maximum=MAX_THREADS)
         return max(1, usable_cores() // local_world_size())
 
 

@@ -1,4 +1,4 @@
-"""Names of the devices that a model is run on."""
+"""Names of the devices that a model is run on, and how much they are given at once."""
 
 import os
 import re
@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from cxr_lightning.utils.distributed import local_rank
 
+MAX_THREADS, MAX_BATCH_SIZE = 1024, 65_536
+"""Larger numbers of threads, and of images at once, are taken for a mistake."""
 _DEVICE = re.compile(r"(?P<kind>cpu|mps|cuda)(?:(?<=cuda):(?P<number>[0-9]{1,3}))?")
 
 

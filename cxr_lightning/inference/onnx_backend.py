@@ -148,6 +148,11 @@ class OnnxBackend:
         self.check_heatmaps(target_layer)
         parts = [self._activation_maps(images[number : number + 1]) for number in range(len(images))]
         chosen = np.concatenate(parts)[:, list(columns)]
+        if not np.isfinite(chosen).all():
+            raise ValueError(
+                f"Expected class-activation maps from '{self._path}' but got values that are not numbers. Export the "
+                "model again."
+            )
         return heatmaps_from_activation_maps(chosen, self.image_size)
 
     def _activation_maps(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cxr_lightning.imaging.image_sources import check_source, is_source
 from cxr_lightning.inference.backend import Backend, Computation, Precision, load_backend
 from cxr_lightning.inference.decoded_inputs import DecodedInput, InputDecoder
+from cxr_lightning.inference.devices import MAX_BATCH_SIZE
 from cxr_lightning.inference.named_sources import NamedSource, several_sources
 from cxr_lightning.inference.pipeline import Pipeline
 from cxr_lightning.inference.probability_rows import ProbabilityRow, compute_rows, judge_row
@@ -132,7 +133,7 @@ class Predictor:
             {'Atelectasis': 0.08, 'Cardiomegaly': 0.02, ...}
         """
         alone = is_source(images)
-        results = self._predict(several_sources(images), force=force, value_range=value_range, alone=alone)
+        results = self.predict_with_pixels(several_sources(images), force=force, value_range=value_range, alone=alone)
         return Results(replace(result, image=pixels) for result, pixels in results)
 
     def explain(
@@ -160,10 +161,11 @@ class Predictor:
             ValueError: If a finding is unknown or was not trained, the input is not as expected or no usable image, or
                 the model has no heat maps.
         """
+        labels = labels if labels is None or isinstance(labels, str) else list(labels)
         check_findings(labels, self.labels, self.backend.metadata)
         self.backend.check_heatmaps()
         check_source(image, "image 1")
-        ((result, pixels),) = self._predict([image], force=force, value_range=value_range, alone=True)
+        ((result, pixels),) = self.predict_with_pixels([image], force=force, value_range=value_range, alone=True)
         if pixels is None:
             flag = result.flags[0]
             raise ValueError(f"Expected an image in '{result.name}' but {flag.message}")
@@ -186,26 +188,21 @@ class Predictor:
             batch_size: Number of images that are computed at once; None for one that suits the device.
         """
         several = several_sources(images)
-        results = self._predict(several, force=force, value_range=value_range, batch_size=batch_size)
+        results = self.predict_with_pixels(several, force=force, value_range=value_range, batch_size=batch_size)
         return (result for result, _ in results)
 
     def predict_with_pixels(
-        self, paths: Iterable[Path], *, force: bool = False, batch_size: int | None = None
-    ) -> Iterator[ResultWithPixels]:
-        """Like :meth:`predict_each`, with the network's input, ``(S, S)`` uint8; None for a rejected file."""
-        return self._predict(paths, force=force, batch_size=batch_size)
-
-    def _predict(
         self,
         images: "Iterable[ImageSource]",
         *,
-        force: bool,
         value_range: Sequence[float] | None = None,
+        force: bool = False,
         alone: bool = False,
         batch_size: int | None = None,
     ) -> Iterator[ResultWithPixels]:
+        """Like :meth:`predict_each`, with the network's input, ``(S, S)`` uint8; None for a rejected image."""
         if batch_size is not None:
-            check_positive("batch_size", batch_size)
+            check_positive("batch_size", batch_size, maximum=MAX_BATCH_SIZE)
         decoder = InputDecoder(self.backend.image_size, self.backend.interpolation, value_range, force, alone)
         with self.backend.divided_cores() as start_thread:
             pipeline: Pipeline[NamedSource, DecodedInput, ProbabilityRow] = Pipeline(

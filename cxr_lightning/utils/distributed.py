@@ -29,26 +29,45 @@ def broadcast_from_rank_zero(value: str) -> str:
 
 
 def world_size() -> int:
-    """Number of processes that torchrun or srun has started; 1 without them."""
-    name = "WORLD_SIZE" if is_under_torchrun() else "SLURM_NTASKS" if _is_under_slurm() else ""
-    return int(os.environ.get(name, "1"))
+    """Number of processes that torchrun or srun has started; 1 without them.
+
+    Raises:
+        ValueError: If the environment holds no such number; so do the functions below.
+    """
+    return _number("WORLD_SIZE" if is_under_torchrun() else "SLURM_NTASKS" if _is_under_slurm() else "", 1, minimum=1)
 
 
 def global_rank() -> int:
     """Rank of this process among them; 0 without them."""
     name = "RANK" if is_under_torchrun() else "SLURM_PROCID" if _is_under_slurm() else ""
-    return int(os.environ.get(name, "0"))
+    rank, size = _number(name, 0), world_size()
+    if rank >= size:
+        raise ValueError(
+            f"Expected a rank below the number of processes, {size}, in the environment variable {name} but got "
+            f"{rank}. Start the processes by torchrun or srun."
+        )
+    return rank
 
 
 def local_rank() -> int:
     """Rank of this process among those of its machine, which numbers the GPUs; 0 without torchrun or srun."""
-    name = "LOCAL_RANK" if is_under_torchrun() else "SLURM_LOCALID" if _is_under_slurm() else ""
-    return int(os.environ.get(name, "0"))
+    return _number("LOCAL_RANK" if is_under_torchrun() else "SLURM_LOCALID" if _is_under_slurm() else "", 0)
 
 
 def local_world_size() -> int:
     """Number of processes that share this machine's cores: torchrun's; 1 under srun, which gives each task its own."""
-    return int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if is_under_torchrun() else 1
+    return _number("LOCAL_WORLD_SIZE", 1, minimum=1) if is_under_torchrun() else 1
+
+
+def _number(name: str, default: int, *, minimum: int = 0) -> int:
+    """The number in a variable of the environment."""
+    text = os.environ.get(name, str(default))
+    if not text.isdecimal() or int(text) < minimum:
+        raise ValueError(
+            f"Expected a number of at least {minimum} in the environment variable {name} but got '{text}'. Unset it, "
+            "or start the processes by torchrun or srun, which set it."
+        )
+    return int(text)
 
 
 def is_under_torchrun() -> bool:

@@ -25,20 +25,24 @@ def check_choice(setting: str, value: str, choices: Any) -> Any:  # noqa: ANN401
     return value
 
 
-def check_positive(setting: str, number: int) -> int:
-    """Check that a number is at least 1, and return it.
+def check_positive(setting: str, number: int, *, maximum: int) -> int:
+    """Check that a number is in [1, ``maximum``], and return it.
 
     Args:
         setting: Name of the setting, for the message.
         number: Value of the setting.
+        maximum: The largest value that makes sense.
 
     Raises:
-        ValueError: If it is less.
+        ValueError: If it is another number, or something else.
 
     Example:
-        >>> check_positive("batch_size", 4)
+        >>> check_positive("batch_size", 4, maximum=8)
         4
     """
-    if number < 1:
-        raise ValueError(f"Expected `{setting}` to be at least 1 but got {number}. Leave it out for the default.")
+    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= maximum:
+        raise ValueError(
+            f"Expected `{setting}` to be a whole number from 1 to {maximum:,} but got {number!r}. Leave it out for the "
+            "default."
+        )
     return number

@@ -202,6 +202,19 @@ def test_heat_maps_are_drawn_of_an_onnx_file(
     assert "maps of that layer alone" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_maps_that_are_no_numbers_are_refused(value: float, onnx_file: Path, tmp_path: Path) -> None:
+    program = onnx.load(onnx_file)
+    (node,) = [node for node in program.graph.node if "activation_maps" in node.output]
+    node.output[list(node.output).index("activation_maps")] = "maps"
+    program.graph.initializer.append(onnx.numpy_helper.from_array(np.array(value, np.float32), "spoiled"))
+    program.graph.node.append(onnx.helper.make_node("Mul", ["maps", "spoiled"], ["activation_maps"]))
+    onnx.save(program, tmp_path / "x.onnx")
+    images = np.random.default_rng(0).integers(0, 256, (1, 64, 64), dtype=np.uint8)
+    with pytest.raises(ValueError, match="but got values that are not numbers"):
+        load_model(tmp_path / "x.onnx").backend.heatmaps(images, [0])
+
+
 HEAVY = {
     "torch",
     "torchvision",

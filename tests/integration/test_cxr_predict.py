@@ -448,7 +448,8 @@ def test_results_of_another_model_or_setting_are_not_gone_on_with(
     [
         (["--gradcam"], "--out FOLDER with --gradcam"),
         (["--resume"], "--out FOLDER with --resume"),
-        (["--batch-size", "0"], "at least 1 but got 0"),
+        (["--batch-size", "0"], "`--batch-size` to be a whole number from 1 to 65,536 but got 0"),
+        (["--threads", "100000"], "`--threads` to be a whole number from 1 to 1,024 but got 100000"),
         (["--operating-point", "x"], "operating point that the model carries"),
         *((["--device", name], "usable device") for name in ("tpu", "foo", "meta", "", "cuda:77", "cuda:-1", "cpu\n")),
         (["--model", "gone.ckpt"], "no such file"),

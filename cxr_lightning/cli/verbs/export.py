@@ -42,8 +42,8 @@ def export(
 
     --int8 writes a faster ONNX file, which loses some accuracy. AUROC in float32 and in int8 is compared on labeled
     images: the test images of the data set, or those of a CSV. The file is written only if no finding loses more than
-    --max-loss and the mean over findings no more than 0.001; otherwise the table is printed and nothing written. Ranges of activations
-    come from up to 128 other images of the set.
+    --max-loss and the mean over findings no more than 0.001; otherwise the table is printed and nothing written.
+    Ranges of activations come from up to 128 other images of the set.
 
     safetensors: the tensors and the same metadata, which takes a checkpoint's place except to go on training.
 

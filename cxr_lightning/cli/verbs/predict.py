@@ -8,8 +8,10 @@ import typer
 
 from cxr_lightning.cli.arguments import PathOption, refuse_several
 from cxr_lightning.cli.model_argument import named_model
+from cxr_lightning.inference.devices import MAX_BATCH_SIZE, MAX_THREADS
 from cxr_lightning.utils.distributed import global_rank, world_size
 from cxr_lightning.utils.terminal import say_error
+from cxr_lightning.utils.validation import check_positive
 
 
 def predict(
@@ -53,9 +55,6 @@ def predict(
     for option, given in {"gradcam": gradcam, "resume": resume}.items():
         if given and out is None:
             raise ValueError(f"Expected --out FOLDER with --{option} but it is missing. Add --out FOLDER.")
-    for option, number in {"batch-size": batch_size, "threads": threads}.items():
-        if number is not None and number < 1:
-            raise ValueError(f"Expected --{option} to be at least 1 but got {number}.")
     if (processes := world_size()) > 1:
         if out is None:
             raise ValueError(f"Expected --out FOLDER with {processes} processes but it is missing. Add --out FOLDER.")
@@ -63,6 +62,9 @@ def predict(
             raise ValueError(
                 f"Expected one process with --json or --csv but got {processes}. See --out's files instead."
             )
+    for option, number, maximum in (("--batch-size", batch_size, MAX_BATCH_SIZE), ("--threads", threads, MAX_THREADS)):
+        if number is not None:
+            check_positive(option, number, maximum=maximum)
     images, passed_over = resolve_name("cxr_lightning.inference.image_files:find_images")(paths)
     if passed_over and global_rank() == 0:
         say_error(resolve_name("cxr_lightning.inference.image_files:describe_passed_over")(passed_over))

@@ -141,3 +141,21 @@ def test_a_device_that_is_not_there_is_one_error(model_file: Path) -> None:
 def test_a_url_is_no_model_file(name: str) -> None:
     with pytest.raises(ValueError, match=rf"a local checkpoint but got the URL 'https://host/{name}'\. Download it"):
         load_model(f"https://host/{name}")
+
+
+@pytest.mark.parametrize("size", [0, -1, True, 2.5, "4", 10**20])
+def test_a_wrong_size_of_batches_is_refused(model: Predictor, films: list[Path], size: Any) -> None:
+    with pytest.raises(ValueError, match="`batch_size` to be a whole number from 1 to 65,536"):
+        list(model.predict_each(films[:3], batch_size=size))
+
+
+@pytest.mark.parametrize("threads", [0, -1, 10**6, 2.5])
+def test_a_wrong_number_of_threads_is_refused(model_file: Path, threads: Any) -> None:
+    with pytest.raises(ValueError, match="`threads` to be a whole number from 1 to 1,024"):
+        load_model(model_file, threads=threads)
+
+
+def test_one_path_is_one_image_and_findings_may_be_generated(model: Predictor, films: list[Path]) -> None:
+    (result,) = model.predict_each(str(films[0]))
+    assert result.path == films[0]
+    assert [overlay.label for overlay in model.explain(films[0], (label for label in ["Mass"]))] == ["Mass"]  # type: ignore[arg-type]

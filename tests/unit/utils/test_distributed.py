@@ -41,3 +41,31 @@ def test_ranks_and_numbers_of_processes(
     )
     assert tuple(function() for function in functions) == expected
     assert distributed.is_externally_launched() is (expected[0] > 1)
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({"SLURM_NTASKS": "0"}, "at least 1 in the environment variable SLURM_NTASKS but got '0'"),
+        ({"SLURM_NTASKS": "abc"}, "SLURM_NTASKS but got 'abc'"),
+        ({"SLURM_NTASKS": "-3"}, "SLURM_NTASKS but got '-3'"),
+        ({"SLURM_PROCID": "x"}, "at least 0 in the environment variable SLURM_PROCID but got 'x'"),
+        ({"SLURM_NTASKS": "1", "SLURM_PROCID": "5"}, "below the number of processes, 1, .* SLURM_PROCID but got 5"),
+    ],
+)
+def test_numbers_that_are_none_are_refused(
+    environment: dict[str, str], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in TORCHRUN:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {**SRUN, **environment}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match=words):
+        distributed.global_rank()
+
+
+def test_no_processes_on_a_machine_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {**TORCHRUN, "LOCAL_WORLD_SIZE": "0"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match="at least 1 in the environment variable LOCAL_WORLD_SIZE but got '0'"):
+        distributed.local_world_size()
