@@ -1,4 +1,4 @@
-"""Files that the processes of a run leave for each other in a shared folder, by the number of the run's start.
+"""Files that the processes of a run leave for each other in one folder, by the number of the run's start.
 
 Every start has new names, so that nothing of an earlier one, which may have been killed, is written to.
 """
@@ -60,13 +60,13 @@ def remove_files(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def note_end(folder: Path, start: int, values: dict[str, object]) -> None:
+def mark_finished(folder: Path, start: int, values: dict[str, object]) -> None:
     """Note that this process is done, with values for the one that reads them."""
     with atomic_write_bytes(_ended_path(folder, start, global_rank())) as file:
         file.write(json.dumps(values).encode())
 
 
-def read_ends(folder: Path, start: int) -> list[dict[str, object]] | None:
+def read_finished(folder: Path, start: int) -> list[dict[str, object]] | None:
     """What all processes have noted at their ends, by rank; None if some go on.
 
     Raises:
@@ -81,7 +81,7 @@ def read_ends(folder: Path, start: int) -> list[dict[str, object]] | None:
         raise ValueError(f"Expected what processes have done in '{folder}' but got something else.") from error
 
 
-def is_only_one(folder: Path, start: int) -> bool:
+def claim_merge(folder: Path, start: int) -> bool:
     """Whether this process is the first to ask: two may find at the same time that all have ended."""
     try:
         (folder / f"last-{start:06}").touch(exist_ok=False)
@@ -90,7 +90,7 @@ def is_only_one(folder: Path, start: int) -> bool:
     return True
 
 
-def wait_for_ends(folder: Path, start: int) -> list[dict[str, object]]:
+def wait_for_finished(folder: Path, start: int) -> list[dict[str, object]]:
     """Wait until all processes are done; returns what they have noted.
 
     Raises:
@@ -98,7 +98,7 @@ def wait_for_ends(folder: Path, start: int) -> list[dict[str, object]]:
     """
     sizes, changed = [0], time.monotonic()
     for _ in poll(_MAX_WAIT_SECONDS):
-        if (ends := read_ends(folder, start)) is not None:
+        if (ends := read_finished(folder, start)) is not None:
             return ends
         found = [path.stat().st_size for path in list_parts(folder)]
         if found != sizes:

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cxr_lightning.data.cache import CacheSpec, PreparedImages, decode, prepare_images, shared_build
-from cxr_lightning.data.cache.shared_build import prepare_images_together
+from cxr_lightning.data.cache import CacheSpec, PreparedImages, decode, prepare_images, sharded_build
+from cxr_lightning.data.cache.sharded_build import prepare_images_together
 from cxr_lightning.imaging.reader import RejectedImagesError, read_image
 from cxr_lightning.utils import process_files, process_group
 from cxr_lightning.utils.process_files import list_parts
@@ -41,9 +41,9 @@ def root(tmp_path: Path) -> Path:
 def processes(number: int) -> Iterator[threading.local]:
     rank = threading.local()
     with pytest.MonkeyPatch.context() as patch:
-        for module in (process_files, process_group, shared_build):
+        for module in (process_files, process_group, sharded_build):
             patch.setattr(module, "world_size", lambda: number)
-        for module in (process_files, process_group, shared_build):
+        for module in (process_files, process_group, sharded_build):
             patch.setattr(module, "global_rank", lambda: rank.value)
         yield rank
 
@@ -124,7 +124,7 @@ def test_what_killed_processes_have_left_is_not_decoded_again(
 def test_images_that_cannot_be_used_end_all(root: Path, tmp_path: Path) -> None:
     first, second = prepare(root, tmp_path / "cache", 2, on_bad_image="error")
     assert isinstance(first, RejectedImagesError)
-    assert second is None  # it has decoded its share
+    assert second is None  # it has decoded its shard
     first, second = prepare(root, tmp_path / "cache", 2, on_bad_image="error")  # known without decoding
     assert isinstance(first, RejectedImagesError)
     assert isinstance(second, ProcessesError)

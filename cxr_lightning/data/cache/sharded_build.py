@@ -1,4 +1,4 @@
-"""One cache that the processes of a run fill together: torchrun's, or srun's."""
+"""A cache that the processes of a run (torchrun, srun) fill together, each a shard of the images."""
 
 import hashlib
 import json
@@ -24,11 +24,11 @@ from cxr_lightning.utils.io import atomic_write_bytes
 from cxr_lightning.utils.json_values import parse_json
 from cxr_lightning.utils.process_files import (
     PROCESSES_FOLDER,
+    mark_finished,
     next_start,
-    note_end,
     part_path,
     plan_path,
-    wait_for_ends,
+    wait_for_finished,
 )
 from cxr_lightning.utils.process_group import ProcessesError, decide_in_first, leave_group
 from cxr_lightning.utils.regular_files import read_limited
@@ -59,7 +59,7 @@ def prepare_images_together(
         spec: The data set's folder, and what decides the pixels.
         cache_dir: Folder of all caches.
         on_bad_image: ``error`` or ``skip``.
-        workers: Number of processes that each of these starts; None for its share of the usable cores.
+        workers: Number of processes that each of these starts; None for its part of the usable cores.
         verify: Compare all pixels with their checksums.
 
     Returns:
@@ -91,7 +91,7 @@ def prepare_images_together(
             return json.dumps({"start": start, "first": writer.index.next_row})
 
         plan = _NUMBERS.validate_python(parse_json(decide_in_first(processes, inputs, write_plan)))
-        _decode_share(request, missing, plan, processes, workers, progress=shown)
+        _decode_shard(request, missing, plan, processes, workers, progress=shown)
         _put_together(request, missing, writer, processes, plan["start"])
 
     try:
@@ -127,13 +127,13 @@ def _follow(files: Sequence[str], spec: CacheSpec, processes: Path, inputs: str,
     states = read_states(spec.root, missing[global_rank() :: world_size()])
     request = CacheRequest(processes.parent, spec, states, "skip", verify=False)
     try:
-        _decode_share(request, missing, plan, processes, workers, progress=False)
+        _decode_shard(request, missing, plan, processes, workers, progress=False)
     except Exception:
-        note_end(processes, plan["start"], {"failed": True})
+        mark_finished(processes, plan["start"], {"failed": True})
         raise
 
 
-def _decode_share(
+def _decode_shard(
     request: CacheRequest,
     missing: Sequence[str],
     plan: dict[str, int],
@@ -142,7 +142,7 @@ def _decode_share(
     *,
     progress: bool,
 ) -> None:
-    """Decode this process's share of the missing images into its part."""
+    """Decode this process's shard of the missing images into its part."""
     rows = [(file, row) for row, file in enumerate(missing, start=plan["first"])][global_rank() :: world_size()]
     not_kept: list[dict[str, Any]] = []
     part = part_path(processes, plan["start"], global_rank())
@@ -154,14 +154,14 @@ def _decode_share(
                 not_kept.append({**asdict(entry), "permanent": permanent})
 
         decode_rows(request, rows, add, workers, progress=progress)
-    note_end(processes, plan["start"], {"not_kept": not_kept})
+    mark_finished(processes, plan["start"], {"not_kept": not_kept})
 
 
 def _put_together(
     request: CacheRequest, missing: Sequence[str], writer: CacheWriter, processes: Path, start: int
 ) -> None:
     """Add what all processes have done to the cache's index, in the order of one process."""
-    ends: list[dict[str, Any]] = wait_for_ends(processes, start)
+    ends: list[dict[str, Any]] = wait_for_finished(processes, start)
     if failed := [rank for rank, end in enumerate(ends) if "failed" in end]:
         raise ProcessesError(f"process 0 ends since process {failed[0]} does; what was finished is kept")
     found = {entry.file: (entry, True) for entry in read_parts(processes, request.spec)}

@@ -24,13 +24,13 @@ from cxr_lightning.utils.json_values import parse_json
 from cxr_lightning.utils.path_list import PathDigests, PathList
 from cxr_lightning.utils.process_files import (
     PROCESSES_FOLDER,
-    is_only_one,
+    claim_merge,
     list_parts,
+    mark_finished,
     next_start,
-    note_end,
     part_path,
     plan_path,
-    read_ends,
+    read_finished,
     remove_files,
 )
 from cxr_lightning.utils.process_group import decide_in_first
@@ -77,9 +77,9 @@ class ResultsPart:
             OSError: If the results cannot be written; those of the processes are kept.
         """
         self._file.close()
-        note_end(self._processes, self._start, dict(counts))
-        ends = read_ends(self._processes, self._start)
-        if ends is None or not is_only_one(self._processes, self._start):
+        mark_finished(self._processes, self._start, dict(counts))
+        ends = read_finished(self._processes, self._start)
+        if ends is None or not claim_merge(self._processes, self._start):
             return None
         total: Counter[str] = Counter()
         for end in ends:
@@ -98,29 +98,31 @@ class ResultsPart:
 
 
 @dataclass(frozen=True)
-class ResultsShare:
-    """What one process has to do.
+class ResultsShard:
+    """The shard of the files that one process predicts.
 
     Attributes:
         results: Where its results go.
         files: Number of the run's files.
         earlier: Number of those that were finished before.
         total: Number of the files to predict of this process.
+        listed: All files of the run.
+        remaining: For each of them a byte, 1 if it is not finished.
     """
 
     results: ResultsFolder | ResultsPart
     files: int
     earlier: int
     total: int
-    _paths: PathList
-    _remaining: bytes
+    listed: PathList
+    remaining: bytes
 
     def paths(self) -> Iterator[Path]:
-        """The files to predict of this process: every second one of two, so that all take the same time."""
-        return map(Path, islice(compress(self._paths.texts(), self._remaining), global_rank(), None, world_size()))
+        """The files to predict of this process: every ``world_size()``-th remaining file, from this rank on."""
+        return map(Path, islice(compress(self.listed.texts(), self.remaining), global_rank(), None, world_size()))
 
 
-def share_results(
+def shard_results(
     folder: Path,
     about: Mapping[str, Any],
     paths: PathList,
@@ -128,7 +130,7 @@ def share_results(
     resume: bool,
     finished: Callable[[Result], bool],
     excluded: Path,
-) -> ResultsShare:
+) -> ResultsShard:
     """Open a folder of results in all processes of the run, and divide the files among them.
 
     One process appends to the folder's file, unless an earlier run of several was ended: then it, too, writes a part.
@@ -164,7 +166,7 @@ def share_results(
         results, files, remaining = open_folder()
         if not results.parts:
             remove_files(processes)
-            return _share(results, files, paths, remaining)
+            return _shard(results, files, paths, remaining)
         plan = write_plan(results, files, remaining)
     else:
         plan = decide_in_first(processes, paths.digest, lambda: write_plan(*open_folder()))
@@ -172,15 +174,17 @@ def share_results(
     bits = np.frombuffer(read_limited(plan_path(processes, numbers["start"]), _MAX_PLAN_BYTES), dtype=np.uint8)
     remaining = np.unpackbits(bits, count=len(paths)).astype(np.bool_)
     part = ResultsPart(folder, about["labels"], paths, numbers["start"])
-    return _share(part, numbers["files"], paths, remaining)
+    return _shard(part, numbers["files"], paths, remaining)
 
 
-def _share(
+def _shard(
     results: ResultsFolder | ResultsPart, files: int, paths: PathList, remaining: NDArray[np.bool_]
-) -> ResultsShare:
+) -> ResultsShard:
     left = int(remaining.sum())
     own = len(range(global_rank(), left, world_size()))
-    return ResultsShare(results, files, files - left, own, paths, remaining.tobytes())
+    return ResultsShard(
+        results, files=files, earlier=files - left, total=own, listed=paths, remaining=remaining.tobytes()
+    )
 
 
 def _not_below(paths: PathList, folder: Path) -> NDArray[np.bool_]:

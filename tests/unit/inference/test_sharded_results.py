@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cxr_lightning.imaging.decoded_image import QualityFlag
-from cxr_lightning.inference import result_parts, shared_results
+from cxr_lightning.inference import result_parts, sharded_results
 from cxr_lightning.inference.result_parts import merge_results
 from cxr_lightning.inference.results import Finding, Result
 from cxr_lightning.inference.results_file import result_line
 from cxr_lightning.inference.results_folder import RESULTS_FILE, TABLE_FILE
-from cxr_lightning.inference.shared_results import share_results
+from cxr_lightning.inference.sharded_results import shard_results
 from cxr_lightning.utils import process_files, process_group
 from cxr_lightning.utils.path_list import PathList
 from cxr_lightning.utils.process_files import list_parts
@@ -45,7 +45,7 @@ def result_of(path: Path) -> Result:
 def processes(number: int) -> Iterator[threading.local]:
     rank = threading.local()
     with pytest.MonkeyPatch.context() as patch:
-        for module in (process_files, process_group, shared_results):
+        for module in (process_files, process_group, sharded_results):
             patch.setattr(module, "global_rank", lambda: rank.value)
             patch.setattr(module, "world_size", lambda: number)
         yield rank
@@ -58,7 +58,7 @@ def predict(
 
     def work(own: int) -> dict[str, int] | None:
         rank.value, done = own, 0
-        share = share_results(
+        shard = shard_results(
             folder,
             ABOUT,
             listed(files),
@@ -66,16 +66,16 @@ def predict(
             finished=lambda result: not result.rejected,
             excluded=folder / "heatmaps",
         )
-        for path in share.paths():
+        for path in shard.paths():
             if done == killed_after:
-                share.results._file.write(b'{"file": "torn')
-                share.results._file.close()
+                shard.results._file.write(b'{"file": "torn')
+                shard.results._file.close()
                 return None
-            share.results.add(result_of(path))
+            shard.results.add(result_of(path))
             done += 1
-        assert done == share.total
-        with share.results:
-            return share.results.finish({"ok": done})
+        assert done == shard.total
+        with shard.results:
+            return shard.results.finish({"ok": done})
 
     with processes(number) as rank, ThreadPoolExecutor(number) as pool:
         return list(pool.map(work, range(number)))
@@ -139,7 +139,7 @@ def test_results_of_killed_processes_are_no_empty_folder(tmp_path: Path) -> None
     for name in (RESULTS_FILE, "about.json"):
         (folder / name).unlink()
     with pytest.raises(ValueError, match="Add --resume"):
-        share_results(folder, ABOUT, listed(FILES), resume=False, finished=lambda _: True, excluded=folder / "x")
+        shard_results(folder, ABOUT, listed(FILES), resume=False, finished=lambda _: True, excluded=folder / "x")
 
 
 def test_files_of_very_many_starts_are_merged(
