@@ -65,7 +65,7 @@ class ResultsPart:
             append_result(self._file, result_line(result).encode())
 
     def finish(self, counts: Mapping[str, int]) -> dict[str, int] | None:
-        """Note that this process is done; the last one writes the results of all.
+        """Mark this process as finished; the last one writes the results of all.
 
         Args:
             counts: Numbers of what this process has done.
@@ -78,12 +78,12 @@ class ResultsPart:
         """
         self._file.close()
         mark_finished(self._processes, self._start, dict(counts))
-        ends = read_finished(self._processes, self._start)
-        if ends is None or not claim_merge(self._processes, self._start):
+        finished = read_finished(self._processes, self._start)
+        if finished is None or not claim_merge(self._processes, self._start):
             return None
         total: Counter[str] = Counter()
-        for end in ends:
-            total.update(_NUMBERS.validate_python(end))
+        for numbers in finished:
+            total.update(_NUMBERS.validate_python(numbers))
         target = self.folder / RESULTS_FILE
         merge_results([target, *list_parts(self._processes)], self._paths, target)
         write_results_table(self.folder, self._labels)

@@ -1,6 +1,7 @@
 """Several processes, here threads, leave the results of one, also after some of them were killed."""
 
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -101,6 +102,41 @@ def test_several_leave_the_files_of_one_and_the_last_tells(
     told = predict(tmp_path / "out", FILES, number)
     assert sorted(map(str, told)) == sorted(["None"] * (number - 1) + ["{'ok': 20}"])
     assert content(tmp_path / "out") == expected
+
+
+@pytest.mark.parametrize("moment", ["before reading", "after reading"])
+def test_a_process_that_finds_all_finished_too_late_does_not_merge(
+    moment: str, tmp_path: Path, expected: tuple[bytes, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "out"
+    found: list[object] = []
+    read = process_files.read_limited
+
+    def merged_by_another(path: Path, limit: int) -> bytes:
+        if not found and path.name.startswith("finished-"):
+            found.append(None)
+            values = process_files.read_finished(path.parent, 1)  # as the other process, which is quicker
+            found.append(values)
+            content = read(path, limit)
+            assert process_files.claim_merge(path.parent, 1)
+            merge_results(list_parts(path.parent), listed(FILES), folder / RESULTS_FILE)
+            shutil.rmtree(path.parent)
+            if moment == "after reading":
+                return content
+        return read(path, limit)
+
+    def read_all(path: Path, limit: int) -> bytes:
+        """All files are read before the other process removes them."""
+        if path.name.endswith("-000000") and path.name.startswith("finished-") and not found:
+            kept.update({file.name: file.read_bytes() for file in path.parent.glob("finished-*")})
+            merged_by_another(path, limit)
+        return kept.get(path.name) or read(path, limit)
+
+    kept: dict[str, bytes] = {}
+    monkeypatch.setattr(process_files, "read_limited", read_all if moment == "after reading" else merged_by_another)
+    assert predict(folder, FILES, 2) == [None, None]  # told by the other process
+    assert found[1] == [{"ok": 10}, {"ok": 10}]
+    assert (folder / RESULTS_FILE).read_bytes() == expected[0]
 
 
 @settings(max_examples=20, deadline=None)  # files are synced
