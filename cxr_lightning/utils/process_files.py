@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from cxr_lightning.utils.distributed import global_rank, world_size
 from cxr_lightning.utils.io import atomic_write_bytes
 from cxr_lightning.utils.json_values import parse_json
-from cxr_lightning.utils.process_group import ProcessesError, poll
+from cxr_lightning.utils.process_group import MAX_WAIT_SECONDS, ProcessesError, poll
 from cxr_lightning.utils.regular_files import read_limited
 
 PROCESSES_FOLDER = ".processes"
@@ -24,7 +24,6 @@ _NAME = re.compile(r"(part|plan|finished)-(\d{6})(-\d{6})?(\.jsonl)?")
 _MAX_BYTES = 100_000_000
 _MAX_SILENCE_SECONDS = 600.0
 """Maximum time for which a process may write nothing before it is given up."""
-_MAX_WAIT_SECONDS = 30 * 86400.0
 _VALUES = TypeAdapter(dict[str, object])
 
 
@@ -105,7 +104,7 @@ def wait_for_finished(folder: Path, start: int) -> list[dict[str, object]]:
         ProcessesError: If the others have written nothing for long.
     """
     sizes, changed = [0], time.monotonic()
-    for _ in poll(_MAX_WAIT_SECONDS):
+    for _ in poll(MAX_WAIT_SECONDS):
         if (values := read_finished(folder, start)) is not None:
             return values
         found = [path.stat().st_size for path in list_parts(folder)]
