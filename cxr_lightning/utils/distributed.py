@@ -30,19 +30,19 @@ def broadcast_from_rank_zero(value: str) -> str:
 
 def world_size() -> int:
     """Number of processes that torchrun or srun has started; 1 without them."""
-    name = "WORLD_SIZE" if is_under_torchrun() else "SLURM_NTASKS" if _is_under_slurm() else ""
+    name = "WORLD_SIZE" if is_under_torchrun() else "SLURM_NTASKS" if is_under_slurm() else ""
     return int(os.environ.get(name, "1"))
 
 
 def global_rank() -> int:
     """Rank of this process among them; 0 without them."""
-    name = "RANK" if is_under_torchrun() else "SLURM_PROCID" if _is_under_slurm() else ""
+    name = "RANK" if is_under_torchrun() else "SLURM_PROCID" if is_under_slurm() else ""
     return int(os.environ.get(name, "0"))
 
 
 def local_rank() -> int:
     """Rank of this process among those of its machine, which numbers the GPUs; 0 without torchrun or srun."""
-    name = "LOCAL_RANK" if is_under_torchrun() else "SLURM_LOCALID" if _is_under_slurm() else ""
+    name = "LOCAL_RANK" if is_under_torchrun() else "SLURM_LOCALID" if is_under_slurm() else ""
     return int(os.environ.get(name, "0"))
 
 
@@ -56,7 +56,7 @@ def is_under_torchrun() -> bool:
     return "TORCHELASTIC_RUN_ID" in os.environ
 
 
-def _is_under_slurm() -> bool:
+def is_under_slurm() -> bool:
     """Whether srun has started this process; interactive shells are no tasks, as in Lightning, nor are scripts."""
     names = ("SLURM_NTASKS", "SLURM_STEP_ID")  # a job's script has the first without the second
     return all(name in os.environ for name in names) and os.environ.get("SLURM_JOB_NAME") not in _SHELLS

@@ -23,6 +23,7 @@ from cxr_lightning.inference.sharded_results import shard_results
 from cxr_lightning.utils import process_files, process_group
 from cxr_lightning.utils.path_list import PathList
 from cxr_lightning.utils.process_files import list_parts
+from cxr_lightning.utils.regular_files import read_limited
 
 ABOUT = {"labels": ["Mass"], "model": "0"}
 FILES = [f"/data/{number:02}.png" for number in range(20)]
@@ -110,27 +111,26 @@ def test_a_process_that_finds_all_finished_too_late_does_not_merge(
 ) -> None:
     folder = tmp_path / "out"
     found: list[object] = []
-    read = process_files.read_limited
 
     def merged_by_another(path: Path, limit: int) -> bytes:
         if not found and path.name.startswith("finished-"):
             found.append(None)
             values = process_files.read_finished(path.parent, 1)  # as the other process, which is quicker
             found.append(values)
-            content = read(path, limit)
+            content = read_limited(path, limit)
             assert process_files.claim_merge(path.parent, 1)
             merge_results(list_parts(path.parent), listed(FILES), folder / RESULTS_FILE)
             shutil.rmtree(path.parent)
             if moment == "after reading":
                 return content
-        return read(path, limit)
+        return read_limited(path, limit)
 
     def read_all(path: Path, limit: int) -> bytes:
         """All files are read before the other process removes them."""
         if path.name.endswith("-000000") and path.name.startswith("finished-") and not found:
             kept.update({file.name: file.read_bytes() for file in path.parent.glob("finished-*")})
             merged_by_another(path, limit)
-        return kept.get(path.name) or read(path, limit)
+        return kept.get(path.name) or read_limited(path, limit)
 
     kept: dict[str, bytes] = {}
     monkeypatch.setattr(process_files, "read_limited", read_all if moment == "after reading" else merged_by_another)
