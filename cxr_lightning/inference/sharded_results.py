@@ -35,6 +35,7 @@ from cxr_lightning.utils.process_files import (
 )
 from cxr_lightning.utils.process_group import decide_in_first
 from cxr_lightning.utils.regular_files import open_own, read_limited
+from cxr_lightning.utils.run_lock import LOCK_FILE, RunLock
 from cxr_lightning.utils.write_errors import errors_name_file
 
 _MAX_PLAN_BYTES = 200_000_000
@@ -49,11 +50,12 @@ class ResultsPart:
         folder: The folder of results.
         labels: The findings, in order.
         paths: All files of the run.
-        start: Number of the run's start, as the first process has decided.
+        start: Number of the run's start, as rank 0 has decided.
+        lock: Lock that this process holds until it ends.
     """
 
-    def __init__(self, folder: Path, labels: list[str], paths: PathList, start: int) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, labels: list[str], paths: PathList, start: int, lock: RunLock) -> None:
+        self.folder, self._lock = folder, lock
         self._labels, self._paths, self._start = labels, paths, start
         self._processes = folder / PROCESSES_FOLDER
         self._path = part_path(self._processes, start, global_rank())
@@ -95,6 +97,7 @@ class ResultsPart:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+        self._lock.release()
 
 
 @dataclass(frozen=True)
@@ -145,9 +148,10 @@ def shard_results(
 
     Raises:
         ValueError: As of ``ResultsFolder``.
-        OSError: If the folder cannot be written, or a process does not start.
+        OSError: If the folder cannot be written, another run writes to it, or a process does not start.
     """
     processes = folder / PROCESSES_FOLDER
+    lock: RunLock | None = None
 
     def open_folder() -> tuple[ResultsFolder, int, NDArray[np.bool_]]:
         results = ResultsFolder(folder, about, resume=resume, finished=finished)
@@ -155,6 +159,8 @@ def shard_results(
         return results, int(chosen.sum()), chosen & _not_done(paths, results.done)
 
     def write_plan(results: ResultsFolder, files: int, remaining: NDArray[np.bool_]) -> str:
+        nonlocal lock
+        lock = results.lock
         results.close()
         limit_parts(processes, paths)
         plan = {"start": next_start(processes), "files": files}
@@ -171,9 +177,12 @@ def shard_results(
     else:
         plan = decide_in_first(processes, paths.digest, lambda: write_plan(*open_folder()))
     numbers = _NUMBERS.validate_python(parse_json(plan))
+    if lock is None:
+        lock = RunLock(processes, f"{LOCK_FILE}-{numbers['start']:06}-{global_rank():06}")
+        lock.acquire()
     bits = np.frombuffer(read_limited(plan_path(processes, numbers["start"]), _MAX_PLAN_BYTES), dtype=np.uint8)
     remaining = np.unpackbits(bits, count=len(paths)).astype(np.bool_)
-    part = ResultsPart(folder, about["labels"], paths, numbers["start"])
+    part = ResultsPart(folder, about["labels"], paths, numbers["start"], lock)
     return _shard(part, numbers["files"], paths, remaining)
 
 

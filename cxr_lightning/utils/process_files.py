@@ -6,8 +6,8 @@ Every start has new names, so that nothing of an earlier one, which may have bee
 import json
 import os
 import re
-import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -17,6 +17,7 @@ from cxr_lightning.utils.io import atomic_write_bytes
 from cxr_lightning.utils.json_values import parse_json
 from cxr_lightning.utils.process_group import MAX_WAIT_SECONDS, ProcessesError, poll
 from cxr_lightning.utils.regular_files import read_limited
+from cxr_lightning.utils.run_lock import LOCK_FILE
 
 PROCESSES_FOLDER = ".processes"
 """Folder of these files, within the folder of the run's results."""
@@ -56,7 +57,11 @@ def remove_files(folder: Path) -> None:
         if _NAME.fullmatch(path.name):
             path.unlink(missing_ok=True)
     if world_size() == 1:
-        shutil.rmtree(folder, ignore_errors=True)
+        for path in folder.glob("*"):
+            if path.name != LOCK_FILE:  # the lock of this run
+                path.unlink(missing_ok=True)
+        with suppress(OSError):  # it stays if it holds the lock
+            folder.rmdir()
 
 
 def mark_finished(folder: Path, start: int, values: dict[str, object]) -> None:

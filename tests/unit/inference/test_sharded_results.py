@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +21,7 @@ from cxr_lightning.inference.result_parts import merge_results
 from cxr_lightning.inference.results import Finding, Result
 from cxr_lightning.inference.results_file import result_line
 from cxr_lightning.inference.results_folder import RESULTS_FILE, TABLE_FILE
-from cxr_lightning.inference.sharded_results import shard_results
+from cxr_lightning.inference.sharded_results import ResultsShard, shard_results
 from cxr_lightning.utils import process_files, process_group
 from cxr_lightning.utils.path_list import PathList
 from cxr_lightning.utils.process_files import list_parts
@@ -204,3 +206,61 @@ def test_newest_results_in_the_order_of_files(tmp_path: Path) -> None:
         (tmp_path / name).write_text("".join(map(result_line, results)))
     merge_results([tmp_path / "1", tmp_path / "2"], listed(["x.png", "a.png", "b.png"]), tmp_path / "1")
     assert (tmp_path / "1").read_text() == "".join(map(result_line, [unlisted, new, other]))
+
+
+def open_results(folder: Path, *, resume: bool) -> ResultsShard:
+    return shard_results(folder, ABOUT, listed(FILES), resume=resume, finished=lambda _: True, excluded=folder / "x")
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_second_run_into_a_folder_is_refused_while_the_first_one_lasts(
+    resume: bool, tmp_path: Path, expected: tuple[bytes, bytes]
+) -> None:
+    folder = tmp_path / "out"
+    shard = open_results(folder, resume=False)
+    with shard.results:
+        for path in shard.paths():
+            shard.results.add(result_of(path))
+        with pytest.raises(OSError, match=r"^Expected one run at a time in '.*out' but another run writes to it\. "):
+            open_results(folder, resume=resume)
+    assert content(folder) == expected
+
+
+@pytest.mark.parametrize("ended", [0, 1])
+def test_a_resumed_run_is_refused_while_any_process_goes_on(
+    ended: int, tmp_path: Path, expected: tuple[bytes, bytes]
+) -> None:
+    folder = tmp_path / "out"
+    with processes(2) as rank, ThreadPoolExecutor(2) as pool:
+
+        def begin(own: int) -> ResultsShard:
+            rank.value = own
+            return open_results(folder, resume=False)
+
+        def work(own: int) -> dict[str, int] | None:
+            rank.value = own
+            with shards[own].results as results:
+                for path in shards[own].paths():
+                    results.add(result_of(path))
+                return results.finish({"ok": shards[own].total})
+
+        shards = list(pool.map(begin, range(2)))
+        assert pool.submit(work, ended).result() is None
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sharded_results, "world_size", lambda: 1)
+            with pytest.raises(OSError, match="another run writes to it"):
+                open_results(folder, resume=True)
+        assert pool.submit(work, 1 - ended).result() == {"ok": 20}
+    assert content(folder) == expected
+
+
+def test_a_killed_run_does_not_lock_its_folder(tmp_path: Path, expected: tuple[bytes, bytes]) -> None:
+    folder = tmp_path / "out"
+    program = (
+        "import os\nfrom pathlib import Path\nfrom cxr_lightning.inference.results_folder import ResultsFolder\n"
+        f"ResultsFolder(Path({str(folder)!r}), {ABOUT!r})\nos.abort()"
+    )
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=False).returncode < 0
+    assert (folder / ".processes/lock").exists()
+    assert predict(folder, FILES, 1) == [{"ok": 20}]
+    assert content(folder) == expected
