@@ -141,6 +141,12 @@ def test_a_process_that_finds_all_finished_too_late_does_not_merge(
     assert (folder / RESULTS_FILE).read_bytes() == expected[0]
 
 
+def test_numbers_of_a_process_that_are_something_else_are_named(tmp_path: Path) -> None:
+    (tmp_path / "finished-000001-000000").write_text("[1]")
+    with processes(1), pytest.raises(ValueError, match=r"^Expected numbers .* start again with --resume\.$"):
+        process_files.read_finished(tmp_path, 1)
+
+
 @settings(max_examples=20, deadline=None)  # files are synced
 @given(st.lists(st.tuples(st.integers(1, 4), st.integers(0, 4)), max_size=4), st.integers(1, 4))
 def test_killed_and_resumed_by_any_number_they_leave_the_results_of_one(
