@@ -35,7 +35,7 @@ from cxr_lightning.utils.process_files import (
 )
 from cxr_lightning.utils.process_group import decide_in_first
 from cxr_lightning.utils.regular_files import open_own, read_limited
-from cxr_lightning.utils.run_lock import LOCK_FILE, RunLock
+from cxr_lightning.utils.run_lock import RUN_LOCK_FILE, RunLock
 from cxr_lightning.utils.write_errors import errors_name_file
 
 _MAX_PLAN_BYTES = 200_000_000
@@ -178,7 +178,7 @@ def shard_results(
         plan = decide_in_first(processes, paths.digest, lambda: write_plan(*open_folder()))
     numbers = _NUMBERS.validate_python(parse_json(plan))
     if lock is None:
-        lock = RunLock(processes, f"{LOCK_FILE}-{numbers['start']:06}-{global_rank():06}")
+        lock = RunLock(processes, f"{RUN_LOCK_FILE}-{numbers['start']:06}-{global_rank():06}")
         lock.acquire()
     bits = np.frombuffer(read_limited(plan_path(processes, numbers["start"]), _MAX_PLAN_BYTES), dtype=np.uint8)
     remaining = np.unpackbits(bits, count=len(paths)).astype(np.bool_)

@@ -17,7 +17,7 @@ from cxr_lightning.utils.io import atomic_write_bytes
 from cxr_lightning.utils.json_values import parse_json
 from cxr_lightning.utils.process_group import MAX_WAIT_SECONDS, ProcessesError, poll
 from cxr_lightning.utils.regular_files import read_limited
-from cxr_lightning.utils.run_lock import LOCK_FILE
+from cxr_lightning.utils.run_lock import RUN_LOCK_FILE
 
 PROCESSES_FOLDER = ".processes"
 """Folder of these files, within the folder of the run's results."""
@@ -58,7 +58,7 @@ def remove_files(folder: Path) -> None:
             path.unlink(missing_ok=True)
     if world_size() == 1:
         for path in folder.glob("*"):
-            if path.name != LOCK_FILE:  # the lock of this run
+            if path.name != RUN_LOCK_FILE:  # the lock of this run
                 path.unlink(missing_ok=True)
         with suppress(OSError):  # it stays if it holds the lock
             folder.rmdir()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-LOCK_FILE = "lock"
+RUN_LOCK_FILE = "lock"
 """Lock of a run's only process, or of rank 0."""
 _PROBE_SECONDS = 0.5
 """Maximum time for which a look of another process at a lock is waited for."""
@@ -24,7 +24,7 @@ class RunLock:
         name: Name of the lock; those of other processes begin in the same way.
     """
 
-    def __init__(self, folder: Path, name: str = LOCK_FILE) -> None:
+    def __init__(self, folder: Path, name: str = RUN_LOCK_FILE) -> None:
         self._folder, self._path = folder, folder / name
         self._lock = FileLock(self._path, thread_local=False)
 
@@ -59,7 +59,7 @@ def refuse_locked(folder: Path) -> None:
     """
     if not os.path.isdir(folder):  # noqa: PTH112  # a Path raises an error where a name is too long
         return
-    for path in folder.glob(f"{LOCK_FILE}*"):
+    for path in folder.glob(f"{RUN_LOCK_FILE}*"):
         lock = FileLock(path, thread_local=False)
         _acquire(lock, folder)
         lock.release()
