@@ -1,4 +1,4 @@
-"""Run cxr predict in several processes, which share the files: results, kills, and a folder of very many files.
+"""Run cxr predict in several processes, which divide the files: results, kills, and a folder of very many files.
 
 uv run --extra onnx -m benchmarks.predict_processes [--files 1000] [--kills 5] [--links 1000000]
 """

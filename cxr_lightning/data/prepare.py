@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cxr_lightning.data.cache import CacheSpec, PreparedImages
-from cxr_lightning.data.cache.shared_build import prepare_images_together
+from cxr_lightning.data.cache.sharded_build import prepare_images_together
 from cxr_lightning.data.datasets.base import DatasetLayout
 from cxr_lightning.imaging.reader import BadImagePolicy, RejectedImagesError
 
@@ -19,7 +19,7 @@ def prepare_listed_images(
 ) -> tuple[PreparedImages | None, int]:
     """Decode and resize the images that a data set lists; needs no labels. Messages name the options of `cxr prepare`.
 
-    The processes of torchrun or srun share them.
+    They are divided among the processes of torchrun or srun.
 
     Args:
         layout: Layout of the data set.

@@ -7,6 +7,7 @@ from glob import has_magic
 from pathlib import Path
 
 from cxr_lightning.utils.external_sort import NamedEntry, sort_entries
+from cxr_lightning.utils.path_list import path_digest
 
 HIDDEN = "hidden file"
 NOT_FOLLOWED = "link to a folder"
@@ -20,7 +21,8 @@ def walk_folder(folder: Path, pass_over: PassOver | None = None) -> Iterator[Nam
     """A folder and those below it that are not hidden, each before what is in it, and all their files, by their paths.
 
     Links to folders are followed, each folder once, and none to a folder around: that would lead through much that
-    nobody has named. Links that are not followed, and what is in hidden folders, are passed over.
+    nobody has named. Links that are not followed, and what is in hidden folders, are passed over. What is
+    kept are 16 bytes of each folder, and nothing of its files.
 
     Args:
         folder: The folder.
@@ -29,12 +31,12 @@ def walk_folder(folder: Path, pass_over: PassOver | None = None) -> Iterator[Nam
     Raises:
         OSError: If a folder cannot be read: otherwise its images would be missing silently.
     """
-    visited = {str(parent) for parent in folder.resolve().parents}
+    visited = {path_digest(parent) for parent in folder.resolve().parents}
     add = pass_over or (lambda path, kind: None)
     places: list[tuple[str, Iterator[NamedEntry]]] = []
 
     def enter(place: str) -> Iterator[NamedEntry]:
-        if (real := os.path.realpath(place)) in visited:  # a link leads here, or led here before
+        if (real := path_digest(os.path.realpath(place))) in visited:  # a link leads here, or led here before
             add(place, NOT_FOLLOWED)
             return
         visited.add(real)

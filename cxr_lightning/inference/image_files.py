@@ -39,7 +39,7 @@ def find_images(paths: Sequence[str]) -> FoundImages:
 
     In folders, files with the suffix of an image are taken, and those that are images by their first bytes; all others
     are counted, also hidden ones. A million files take no more memory than a thousand: their names are in a compressed
-    list, and only where a file may be met twice, 16 bytes of each are compared.
+    list, and only where a file may be met twice, 16 bytes of each are compared. A folder takes about a hundred bytes.
 
     Args:
         paths: Files, which need not look like images; folders, which are searched; or patterns such as ``*.png``.

@@ -3,7 +3,7 @@
 import errno
 import json
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from io import FileIO
 from os.path import lexists
 from pathlib import Path
@@ -27,6 +27,7 @@ from cxr_lightning.utils.io import atomic_write_text, remove_temporary_files
 from cxr_lightning.utils.json_values import parse_json
 from cxr_lightning.utils.process_files import PROCESSES_FOLDER, list_parts
 from cxr_lightning.utils.regular_files import open_own, read_limited
+from cxr_lightning.utils.run_lock import RunLock, refuse_locked
 from cxr_lightning.utils.write_errors import errors_name_file, is_disk_full
 
 RESULTS_FILE, TABLE_FILE, ABOUT_FILE = "results.jsonl", "results.csv", "about.json"
@@ -50,9 +51,11 @@ class ResultsFolder:
         labels: The findings, in order.
         done: Digests of the files that are finished.
         parts: Files of results that several processes have left which were ended; they are newer than the others.
+        lock: Lock of the folder, which is held until the end of the run.
 
     Raises:
         ValueError: If there are results already, or (with ``resume``) of another provenance.
+        OSError: If another run writes to the folder, or it cannot be written.
     """
 
     def __init__(
@@ -65,7 +68,10 @@ class ResultsFolder:
     ) -> None:
         self.folder = folder
         self.labels: list[str] = about["labels"]
-        self.parts = list_parts(folder / PROCESSES_FOLDER)
+        processes = folder / PROCESSES_FOLDER
+        self.lock = RunLock(processes)
+        refuse_locked(processes)
+        self.parts = list_parts(processes)
         path = folder / RESULTS_FILE
         if (lexists(path) or self.parts) and not resume:
             raise ValueError(
@@ -75,13 +81,17 @@ class ResultsFolder:
             raise ValueError(
                 f"Expected no {others[0]} in '{folder}' without {RESULTS_FILE} but there is one. Give another --out."
             )
-        self._file = self._open(path, about)
-        remove_temporary_files(folder)
-        index = ResultIndex()
-        for source in (path, *self.parts):
-            index.read(source, finished)
-        self.done = index.finished()
-        drop_incomplete_line(self._file)
+        with ExitStack() as unless_opened:
+            unless_opened.callback(self.lock.release)
+            self._file = self._open(path, about)
+            self.parts = list_parts(processes)  # another run may have ended just before the lock was acquired
+            remove_temporary_files(folder)
+            index = ResultIndex()
+            for source in (path, *self.parts):
+                index.read(source, finished)
+            self.done = index.finished()
+            drop_incomplete_line(self._file)
+            unless_opened.pop_all()
 
     def _open(self, path: Path, about: Mapping[str, Any]) -> FileIO:
         """The file of results, after its provenance is compared or written.
@@ -91,6 +101,7 @@ class ResultsFolder:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            self.lock.acquire()
             if (self.folder / TABLE_FILE).is_dir():
                 raise IsADirectoryError(errno.EISDIR, f"{TABLE_FILE} is a folder")
             if lexists(self.folder / ABOUT_FILE) or (lexists(path) and path.lstat().st_size):
@@ -127,7 +138,7 @@ class ResultsFolder:
             append_result(self._file, result_line(result).encode())
 
     def finish(self, counts: Mapping[str, int]) -> dict[str, int] | None:
-        """The numbers of what was done by all processes of the run: this one."""
+        """The numbers of all processes of the run, of which this one is the only one."""
         return dict(counts)
 
     def close(self) -> None:
@@ -142,9 +153,11 @@ class ResultsFolder:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Write the table, also after an exception, which is then the one to report."""
-        self.close()
-        with suppress(*(() if error is None else (OSError,))):
-            write_results_table(self.folder, self.labels)
+        with ExitStack() as at_end:
+            at_end.callback(self.lock.release)
+            self.close()
+            with suppress(*(() if error is None else (OSError,))):
+                write_results_table(self.folder, self.labels)
 
 
 def write_results_table(folder: Path, labels: Sequence[str]) -> None:

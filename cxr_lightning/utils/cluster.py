@@ -4,10 +4,12 @@ import os
 from datetime import timedelta
 
 from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from torch import distributed
 
-from cxr_lightning.utils.distributed import global_rank, is_under_torchrun, world_size
+from cxr_lightning.utils.distributed import global_rank, is_under_slurm, is_under_torchrun, world_size
 
 _TIMEOUT = timedelta(minutes=5)
 """Maximum time between the starts of a run's processes."""
@@ -16,8 +18,15 @@ _SET_BY_LIGHTNING = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MA
 
 
 def cluster_plugins() -> list[ClusterEnvironment]:
-    """Lightning's interface to SLURM, if there is one, without its own requeueing of jobs (see ``utils/signals``)."""
-    return [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []
+    """Lightning's interface to SLURM or torchrun where SLURM's variables are set; else Lightning finds out itself.
+
+    That to SLURM does not requeue jobs (see ``utils/signals``). A job's script without srun is one process.
+    """
+    if "SLURM_NTASKS" not in os.environ:
+        return []
+    if is_under_torchrun():
+        return [TorchElasticEnvironment()]
+    return [SLURMEnvironment(auto_requeue=False)] if is_under_slurm() else [LightningEnvironment()]
 
 
 def broadcast_text(value: str) -> str:

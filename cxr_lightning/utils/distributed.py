@@ -34,12 +34,12 @@ def world_size() -> int:
     Raises:
         ValueError: If the environment holds no such number; so do the functions below.
     """
-    return _number("WORLD_SIZE" if is_under_torchrun() else "SLURM_NTASKS" if _is_under_slurm() else "", 1, minimum=1)
+    return _number("WORLD_SIZE" if is_under_torchrun() else "SLURM_NTASKS" if is_under_slurm() else "", 1, minimum=1)
 
 
 def global_rank() -> int:
     """Rank of this process among them; 0 without them."""
-    name = "RANK" if is_under_torchrun() else "SLURM_PROCID" if _is_under_slurm() else ""
+    name = "RANK" if is_under_torchrun() else "SLURM_PROCID" if is_under_slurm() else ""
     rank, size = _number(name, 0), world_size()
     if rank >= size:
         raise ValueError(
@@ -51,7 +51,7 @@ def global_rank() -> int:
 
 def local_rank() -> int:
     """Rank of this process among those of its machine, which numbers the GPUs; 0 without torchrun or srun."""
-    return _number("LOCAL_RANK" if is_under_torchrun() else "SLURM_LOCALID" if _is_under_slurm() else "", 0)
+    return _number("LOCAL_RANK" if is_under_torchrun() else "SLURM_LOCALID" if is_under_slurm() else "", 0)
 
 
 def local_world_size() -> int:
@@ -75,7 +75,7 @@ def is_under_torchrun() -> bool:
     return "TORCHELASTIC_RUN_ID" in os.environ
 
 
-def _is_under_slurm() -> bool:
+def is_under_slurm() -> bool:
     """Whether srun has started this process; interactive shells are no tasks, as in Lightning, nor are scripts."""
     names = ("SLURM_NTASKS", "SLURM_STEP_ID")  # a job's script has the first without the second
     return all(name in os.environ for name in names) and os.environ.get("SLURM_JOB_NAME") not in _SHELLS

@@ -1,4 +1,4 @@
-"""Files that the processes of a run leave for each other in a shared folder, by the number of the run's start.
+"""Files that the processes of a run leave for each other in one folder, by the number of the run's start.
 
 Every start has new names, so that nothing of an earlier one, which may have been killed, is written to.
 """
@@ -6,8 +6,8 @@ Every start has new names, so that nothing of an earlier one, which may have bee
 import json
 import os
 import re
-import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -15,16 +15,16 @@ from pydantic import TypeAdapter, ValidationError
 from cxr_lightning.utils.distributed import global_rank, world_size
 from cxr_lightning.utils.io import atomic_write_bytes
 from cxr_lightning.utils.json_values import parse_json
-from cxr_lightning.utils.process_group import ProcessesError, poll
+from cxr_lightning.utils.process_group import MAX_WAIT_SECONDS, ProcessesError, poll
 from cxr_lightning.utils.regular_files import read_limited
+from cxr_lightning.utils.run_lock import RUN_LOCK_FILE
 
 PROCESSES_FOLDER = ".processes"
 """Folder of these files, within the folder of the run's results."""
-_NAME = re.compile(r"(part|plan|ended|last)-(\d{6})(-\d{6})?(\.jsonl)?")
+_NAME = re.compile(r"(part|plan|finished)-(\d{6})(-\d{6})?(\.jsonl)?")
 _MAX_BYTES = 100_000_000
 _MAX_SILENCE_SECONDS = 600.0
 """Maximum time for which a process may write nothing before it is given up."""
-_MAX_WAIT_SECONDS = 30 * 86400.0
 _VALUES = TypeAdapter(dict[str, object])
 
 
@@ -35,7 +35,7 @@ def next_start(folder: Path) -> int:
 
 
 def plan_path(folder: Path, start: int) -> Path:
-    """File in which the first process writes what is to be done."""
+    """File in which rank 0 writes what is to be done."""
     return folder / f"plan-{start:06}"
 
 
@@ -57,60 +57,72 @@ def remove_files(folder: Path) -> None:
         if _NAME.fullmatch(path.name):
             path.unlink(missing_ok=True)
     if world_size() == 1:
-        shutil.rmtree(folder, ignore_errors=True)
+        for path in folder.glob("*"):
+            if path.name != RUN_LOCK_FILE:  # the lock of this run
+                path.unlink(missing_ok=True)
+        with suppress(OSError):  # it stays if it holds the lock
+            folder.rmdir()
 
 
-def note_end(folder: Path, start: int, values: dict[str, object]) -> None:
-    """Note that this process is done, with values for the one that reads them."""
-    with atomic_write_bytes(_ended_path(folder, start, global_rank())) as file:
+def mark_finished(folder: Path, start: int, values: dict[str, object]) -> None:
+    """Write that this process has finished, with values for the process that merges."""
+    with atomic_write_bytes(_finished_path(folder, start, global_rank())) as file:
         file.write(json.dumps(values).encode())
 
 
-def read_ends(folder: Path, start: int) -> list[dict[str, object]] | None:
-    """What all processes have noted at their ends, by rank; None if some go on.
+def read_finished(folder: Path, start: int) -> list[dict[str, object]] | None:
+    """The values of all processes, by rank; None if some have not finished, or another one has merged already.
 
     Raises:
         ValueError: If a file holds something else.
     """
-    ended = [path for rank in range(world_size()) if (path := _ended_path(folder, start, rank)).exists()]
-    if len(ended) < world_size():
+    finished = [path for rank in range(world_size()) if (path := _finished_path(folder, start, rank)).exists()]
+    if len(finished) < world_size():
         return None
     try:
-        return [_VALUES.validate_python(parse_json(read_limited(path, _MAX_BYTES))) for path in ended]
+        return [_VALUES.validate_python(parse_json(read_limited(path, _MAX_BYTES))) for path in finished]
+    except FileNotFoundError:  # the one that merges has removed it
+        return None
     except ValidationError as error:
-        raise ValueError(f"Expected what processes have done in '{folder}' but got something else.") from error
+        raise ValueError(
+            f"Expected numbers that the processes of this run have written in '{folder}' but got something else. "
+            "Write nothing to this folder, and start again with --resume."
+        ) from error
 
 
-def is_only_one(folder: Path, start: int) -> bool:
-    """Whether this process is the first to ask: two may find at the same time that all have ended."""
+def claim_merge(folder: Path, start: int) -> bool:
+    """Whether this process is to merge: two may find at the same time that all have finished.
+
+    The plan can be removed once, which holds also where another process has merged and removed the folder.
+    """
     try:
-        (folder / f"last-{start:06}").touch(exist_ok=False)
-    except FileExistsError:
+        plan_path(folder, start).unlink()
+    except FileNotFoundError:
         return False
     return True
 
 
-def wait_for_ends(folder: Path, start: int) -> list[dict[str, object]]:
-    """Wait until all processes are done; returns what they have noted.
+def wait_for_finished(folder: Path, start: int) -> list[dict[str, object]]:
+    """Wait until all processes have finished; returns their values.
 
     Raises:
         ProcessesError: If the others have written nothing for long.
     """
     sizes, changed = [0], time.monotonic()
-    for _ in poll(_MAX_WAIT_SECONDS):
-        if (ends := read_ends(folder, start)) is not None:
-            return ends
+    for _ in poll(MAX_WAIT_SECONDS):
+        if (values := read_finished(folder, start)) is not None:
+            return values
         found = [path.stat().st_size for path in list_parts(folder)]
         if found != sizes:
             sizes, changed = found, time.monotonic()
         elif time.monotonic() - changed > _MAX_SILENCE_SECONDS:
             break
-    silent = [rank for rank in range(world_size()) if not _ended_path(folder, start, rank).exists()]
+    silent = [rank for rank in range(world_size()) if not _finished_path(folder, start, rank).exists()]
     raise ProcessesError(
         f"Expected process {silent[0]} to go on but it has written nothing for {_MAX_SILENCE_SECONDS:.0f} s. Start all "
         "processes again: what was finished is kept."
     )
 
 
-def _ended_path(folder: Path, start: int, rank: int) -> Path:
-    return folder / f"ended-{start:06}-{rank:06}"
+def _finished_path(folder: Path, start: int, rank: int) -> Path:
+    return folder / f"finished-{start:06}-{rank:06}"

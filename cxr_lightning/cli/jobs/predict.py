@@ -20,7 +20,7 @@ from cxr_lightning.inference.result_overlays import explain_result, shown_findin
 from cxr_lightning.inference.results import Result
 from cxr_lightning.inference.results_file import result_line, results_header, results_row
 from cxr_lightning.inference.results_folder import ResultsFolder
-from cxr_lightning.inference.shared_results import ResultsPart, share_results
+from cxr_lightning.inference.sharded_results import ResultsPart, shard_results
 from cxr_lightning.report.captions import heatmap_file_names
 from cxr_lightning.utils.csv_files import TableWriter
 from cxr_lightning.utils.distributed import global_rank, world_size
@@ -69,7 +69,7 @@ def predict_files(
     """Predict image files, print the results, and write them to a folder if requested.
 
     Args:
-        paths: The image files, which all processes of the run share.
+        paths: The image files: the same list in all processes of the run.
         model_file: A model file of any format.
         out: Folder to write; None to write nothing.
         printed: What is printed of each file.
@@ -102,12 +102,12 @@ def predict_files(
 
     about = _describe_run(model_file, model, force)
     # Heat maps of an earlier run may be in the folder of the images.
-    share = share_results(out, about, paths, resume=resume, finished=is_finished, excluded=heatmaps)
-    with output_may_end("stdout"), share.results as folder:  # the results are in the folder
-        if share.earlier and global_rank() == 0:
-            say_error(f"{share.earlier:,} of {share.files:,} files are done already")
+    shard = shard_results(out, about, paths, resume=resume, finished=is_finished, excluded=heatmaps, heatmaps=gradcam)
+    with output_may_end("stdout"), shard.results as folder:  # the results are in the folder
+        if shard.earlier and global_rank() == 0:
+            say_error(f"{shard.earlier:,} of {shard.files:,} files are done already")
         drawn_in = heatmaps if gradcam else None
-        code = predict(share.paths(), share.total, folder=folder, heatmaps=drawn_in, earlier=share.earlier)
+        code = predict(shard.paths(), shard.total, folder=folder, heatmaps=drawn_in, earlier=shard.earlier)
     if code is None:
         return 0
     say_error(f"results: {out}")

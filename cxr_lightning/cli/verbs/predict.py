@@ -48,8 +48,8 @@ def predict(
 
     Probabilities of findings in chest radiographs. Suspicious images (nearly blank, likely inverted, colored, low
     contrast, saturated, tiny, cropped, lateral, raw) are marked; files that are no usable image are rejected, and other
-    files of a folder counted. The exit code is 3 if a file was rejected. With --out, processes that torchrun or srun
-    has started share the files. Not for clinical use.
+    files of a folder counted. The exit code is 3 if a file was rejected. With --out, the files are divided among
+    processes that torchrun or srun has started. Not for clinical use.
     """
     refuse_several({"--json": json, "--csv": csv})
     for option, given in {"gradcam": gradcam, "resume": resume}.items():

@@ -40,8 +40,8 @@ def prepare(
 
     train.py and evaluate.py with the same image size, interpolation and force then find them ready; they do the same
     themselves on first use. An interrupted run is resumed, images whose files have changed are prepared again, images
-    that cannot be used are listed in rejected.csv, and those with quality flags in quality_flags.csv. Processes that
-    torchrun or srun has started share the images.
+    that cannot be used are listed in rejected.csv, and those with quality flags in quality_flags.csv. The images
+    are divided among processes that torchrun or srun has started.
     """
     if image_size < 1:
         raise ValueError(f"Expected --image-size to be at least 1 but got {image_size}.")

@@ -10,7 +10,7 @@ from filelock import FileLock, Timeout
 
 from cxr_lightning.data.cache.image_lists import REJECTED_FILE, write_image_lists
 from cxr_lightning.data.cache.index_lines import IndexEntry
-from cxr_lightning.data.cache.index_parts import take_over_parts
+from cxr_lightning.data.cache.index_parts import merge_parts
 from cxr_lightning.data.cache.lookup import collect_prepared
 from cxr_lightning.data.cache.missing_images import Decoding, decode_missing
 from cxr_lightning.data.cache.prepared_images import PreparedImages
@@ -92,7 +92,7 @@ def _prepare(request: CacheRequest, workers: int, progress: bool, decode: Decodi
     _check_rejected(request, index)
     if stale_files(request, index) or corrupted_files(request, index):
         with _lock(request.folder):
-            take_over_parts(request.folder, request.spec)
+            merge_parts(request.folder, request.spec)
             index = read_index(request.folder, request.spec)
             num_decoded = _update(request, index, workers, progress, decode)
     rejected = _check_rejected(request, index)

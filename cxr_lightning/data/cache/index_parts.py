@@ -8,7 +8,7 @@ from cxr_lightning.data.cache.store import PIXELS_FILE, CacheSpec, CacheWriter, 
 from cxr_lightning.utils.process_files import PROCESSES_FOLDER, list_parts, remove_files
 
 
-def take_over_parts(folder: Path, spec: CacheSpec) -> None:
+def merge_parts(folder: Path, spec: CacheSpec) -> None:
     """Add to a cache's index what processes have left that were killed; the caller holds the cache's lock.
 
     Args:

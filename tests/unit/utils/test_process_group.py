@@ -1,6 +1,7 @@
 """Processes of one run, here threads, come to the decision of the first; what a killed run has left decides nothing."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cxr_lightning.utils import process_group
-from cxr_lightning.utils.process_group import ProcessesError, decide_in_first
+from cxr_lightning.utils.process_group import ProcessesError, decide_in_first, refuse, signs_of_life
 
 Start = Callable[..., "Future[str]"]
 
@@ -45,14 +46,14 @@ def test_a_refusal_ends_all_and_leaves_nothing(start: Start, tmp_path: Path) -> 
     with pytest.raises(ValueError, match=r"^no such model$"):
         running[0].result(timeout=20)
     for rank in (1, 2):
-        with pytest.raises(ProcessesError, match=rf"^process {rank} ends since process 0 does$"):
+        with pytest.raises(ProcessesError, match=rf"^process {rank} ends since process 0 does; see the output"):
             running[rank].result(timeout=20)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_other_files_in_one_process_are_refused(start: Start, tmp_path: Path) -> None:
     running = [start(rank, tmp_path, "1000 files" if rank < 2 else "999 files") for rank in range(3)]
-    with pytest.raises(ProcessesError, match="the same files in all 3 processes but process 2 has found others"):
+    with pytest.raises(ProcessesError, match="the same files and settings in all 3 processes but process 2 has others"):
         running[0].result(timeout=20)
     for rank in (1, 2):
         with pytest.raises(ProcessesError, match="ends since"):
@@ -73,5 +74,25 @@ def test_a_first_process_that_says_nothing_is_not_waited_for_without_end(
     monkeypatch.setattr(process_group, "_DECISION_SECONDS", 0.3)
     (tmp_path / "call").write_text('{"number": "of a killed run"}')
     (tmp_path / "decision").write_text('{"numbers": ["x"], "value": "of a killed run"}')
-    with pytest.raises(ProcessesError, match="a decision of process 0"):
+    with pytest.raises(ProcessesError, match="a decision or a sign of life of process 0"):
         start(2, tmp_path).result(timeout=20)
+
+
+def test_a_first_process_that_reads_for_long_is_waited_for(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process_group, "_DECISION_SECONDS", 0.8)  # between two looks half a second may pass
+    monkeypatch.setattr(process_group, "_SIGN_SECONDS", 0.05)
+    running = [start(rank, tmp_path) for rank in (1, 2)]
+    with signs_of_life(tmp_path):
+        time.sleep(1.8)
+    assert [future.result(timeout=20) for future in (start(0, tmp_path, value="late"), *running)] == ["late"] * 3
+
+
+def test_a_refusal_to_processes_that_do_not_start_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_TIMEOUT_SECONDS", "_REMOVAL_SECONDS"):
+        monkeypatch.setattr(process_group, name, 0.1)
+    monkeypatch.setattr(process_group, "global_rank", lambda: 0)
+    monkeypatch.setattr(process_group, "world_size", lambda: 3)
+    refuse(tmp_path / ".processes", "")  # the others have not started
+    assert list(tmp_path.iterdir()) == []

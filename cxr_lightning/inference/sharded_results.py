@@ -6,6 +6,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import compress, islice
 from pathlib import Path
 from typing import Any, Self
@@ -24,17 +25,18 @@ from cxr_lightning.utils.json_values import parse_json
 from cxr_lightning.utils.path_list import PathDigests, PathList
 from cxr_lightning.utils.process_files import (
     PROCESSES_FOLDER,
-    is_only_one,
+    claim_merge,
     list_parts,
+    mark_finished,
     next_start,
-    note_end,
     part_path,
     plan_path,
-    read_ends,
+    read_finished,
     remove_files,
 )
 from cxr_lightning.utils.process_group import decide_in_first
 from cxr_lightning.utils.regular_files import open_own, read_limited
+from cxr_lightning.utils.run_lock import RUN_LOCK_FILE, RunLock
 from cxr_lightning.utils.write_errors import errors_name_file
 
 _MAX_PLAN_BYTES = 200_000_000
@@ -49,11 +51,12 @@ class ResultsPart:
         folder: The folder of results.
         labels: The findings, in order.
         paths: All files of the run.
-        start: Number of the run's start, as the first process has decided.
+        start: Number of the run's start, as rank 0 has decided.
+        lock: Lock that this process holds until it ends.
     """
 
-    def __init__(self, folder: Path, labels: list[str], paths: PathList, start: int) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, labels: list[str], paths: PathList, start: int, lock: RunLock) -> None:
+        self.folder, self._lock = folder, lock
         self._labels, self._paths, self._start = labels, paths, start
         self._processes = folder / PROCESSES_FOLDER
         self._path = part_path(self._processes, start, global_rank())
@@ -65,7 +68,7 @@ class ResultsPart:
             append_result(self._file, result_line(result).encode())
 
     def finish(self, counts: Mapping[str, int]) -> dict[str, int] | None:
-        """Note that this process is done; the last one writes the results of all.
+        """Mark this process as finished; the last one writes the results of all.
 
         Args:
             counts: Numbers of what this process has done.
@@ -77,13 +80,13 @@ class ResultsPart:
             OSError: If the results cannot be written; those of the processes are kept.
         """
         self._file.close()
-        note_end(self._processes, self._start, dict(counts))
-        ends = read_ends(self._processes, self._start)
-        if ends is None or not is_only_one(self._processes, self._start):
+        mark_finished(self._processes, self._start, dict(counts))
+        finished = read_finished(self._processes, self._start)
+        if finished is None or not claim_merge(self._processes, self._start):
             return None
         total: Counter[str] = Counter()
-        for end in ends:
-            total.update(_NUMBERS.validate_python(end))
+        for numbers in finished:
+            total.update(_NUMBERS.validate_python(numbers))
         target = self.folder / RESULTS_FILE
         merge_results([target, *list_parts(self._processes)], self._paths, target)
         write_results_table(self.folder, self._labels)
@@ -95,32 +98,35 @@ class ResultsPart:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+        self._lock.release()
 
 
 @dataclass(frozen=True)
-class ResultsShare:
-    """What one process has to do.
+class ResultsShard:
+    """The shard of the files that one process predicts.
 
     Attributes:
         results: Where its results go.
         files: Number of the run's files.
         earlier: Number of those that were finished before.
         total: Number of the files to predict of this process.
+        listed: All files of the run.
+        remaining: For each of them a byte, 1 if it is not finished.
     """
 
     results: ResultsFolder | ResultsPart
     files: int
     earlier: int
     total: int
-    _paths: PathList
-    _remaining: bytes
+    listed: PathList
+    remaining: bytes
 
     def paths(self) -> Iterator[Path]:
-        """The files to predict of this process: every second one of two, so that all take the same time."""
-        return map(Path, islice(compress(self._paths.texts(), self._remaining), global_rank(), None, world_size()))
+        """The files to predict of this process: every ``world_size()``-th remaining file, from this rank on."""
+        return map(Path, islice(compress(self.listed.texts(), self.remaining), global_rank(), None, world_size()))
 
 
-def share_results(
+def shard_results(
     folder: Path,
     about: Mapping[str, Any],
     paths: PathList,
@@ -128,7 +134,8 @@ def share_results(
     resume: bool,
     finished: Callable[[Result], bool],
     excluded: Path,
-) -> ResultsShare:
+    heatmaps: bool = False,
+) -> ResultsShard:
     """Open a folder of results in all processes of the run, and divide the files among them.
 
     One process appends to the folder's file, unless an earlier run of several was ended: then it, too, writes a part.
@@ -140,12 +147,14 @@ def share_results(
         resume: Resume in a folder of results.
         finished: Whether a file's result is final.
         excluded: Folder whose files are not predicted, such as heat maps of an earlier run.
+        heatmaps: Whether heat maps are drawn, which all processes must do or none.
 
     Raises:
         ValueError: As of ``ResultsFolder``.
-        OSError: If the folder cannot be written, or a process does not start.
+        OSError: If the folder cannot be written, another run writes to it, or a process does not start.
     """
     processes = folder / PROCESSES_FOLDER
+    lock: RunLock | None = None
 
     def open_folder() -> tuple[ResultsFolder, int, NDArray[np.bool_]]:
         results = ResultsFolder(folder, about, resume=resume, finished=finished)
@@ -153,6 +162,8 @@ def share_results(
         return results, int(chosen.sum()), chosen & _not_done(paths, results.done)
 
     def write_plan(results: ResultsFolder, files: int, remaining: NDArray[np.bool_]) -> str:
+        nonlocal lock
+        lock = results.lock
         results.close()
         limit_parts(processes, paths)
         plan = {"start": next_start(processes), "files": files}
@@ -164,23 +175,29 @@ def share_results(
         results, files, remaining = open_folder()
         if not results.parts:
             remove_files(processes)
-            return _share(results, files, paths, remaining)
+            return _shard(results, files, paths, remaining)
         plan = write_plan(results, files, remaining)
     else:
-        plan = decide_in_first(processes, paths.digest, lambda: write_plan(*open_folder()))
+        inputs = json.dumps([paths.digest, about, resume, heatmaps], sort_keys=True).encode()
+        plan = decide_in_first(processes, sha256(inputs).hexdigest(), lambda: write_plan(*open_folder()))
     numbers = _NUMBERS.validate_python(parse_json(plan))
+    if lock is None:
+        lock = RunLock(processes, f"{RUN_LOCK_FILE}-{numbers['start']:06}-{global_rank():06}")
+        lock.acquire()
     bits = np.frombuffer(read_limited(plan_path(processes, numbers["start"]), _MAX_PLAN_BYTES), dtype=np.uint8)
     remaining = np.unpackbits(bits, count=len(paths)).astype(np.bool_)
-    part = ResultsPart(folder, about["labels"], paths, numbers["start"])
-    return _share(part, numbers["files"], paths, remaining)
+    part = ResultsPart(folder, about["labels"], paths, numbers["start"], lock)
+    return _shard(part, numbers["files"], paths, remaining)
 
 
-def _share(
+def _shard(
     results: ResultsFolder | ResultsPart, files: int, paths: PathList, remaining: NDArray[np.bool_]
-) -> ResultsShare:
+) -> ResultsShard:
     left = int(remaining.sum())
     own = len(range(global_rank(), left, world_size()))
-    return ResultsShare(results, files, files - left, own, paths, remaining.tobytes())
+    return ResultsShard(
+        results, files=files, earlier=files - left, total=own, listed=paths, remaining=remaining.tobytes()
+    )
 
 
 def _not_below(paths: PathList, folder: Path) -> NDArray[np.bool_]:

@@ -1,6 +1,7 @@
 """Several processes, here threads, fill the cache that one would fill, also after they were killed."""
 
 import os
+import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,12 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cxr_lightning.data.cache import CacheSpec, PreparedImages, decode, prepare_images, shared_build
-from cxr_lightning.data.cache.shared_build import prepare_images_together
+from cxr_lightning.data.cache import CacheSpec, PreparedImages, decode, prepare_images, sharded_build
+from cxr_lightning.data.cache.sharded_build import prepare_images_together
 from cxr_lightning.imaging.reader import RejectedImagesError, read_image
 from cxr_lightning.utils import process_files, process_group
 from cxr_lightning.utils.process_files import list_parts
 from cxr_lightning.utils.process_group import ProcessesError
+from cxr_lightning.utils.signals import Stopped
 
 NAMES = [f"{number:02}.png" for number in range(20)]
 BAD = "07.png"
@@ -41,9 +43,9 @@ def root(tmp_path: Path) -> Path:
 def processes(number: int) -> Iterator[threading.local]:
     rank = threading.local()
     with pytest.MonkeyPatch.context() as patch:
-        for module in (process_files, process_group, shared_build):
+        for module in (process_files, process_group, sharded_build):
             patch.setattr(module, "world_size", lambda: number)
-        for module in (process_files, process_group, shared_build):
+        for module in (process_files, process_group, sharded_build):
             patch.setattr(module, "global_rank", lambda: rank.value)
         yield rank
 
@@ -55,7 +57,7 @@ def prepare(root: Path, cache: Path, number: int, **settings: Any) -> list[Prepa
             return prepare_images_together(
                 NAMES, CacheSpec(root, 16), cache, workers=1, **{"on_bad_image": "skip", **settings}
             )
-        except (Exception, KeyboardInterrupt) as error:
+        except (Exception, KeyboardInterrupt, Stopped) as error:
             return error
 
     with processes(number) as rank, ThreadPoolExecutor(number) as pool:
@@ -124,7 +126,7 @@ def test_what_killed_processes_have_left_is_not_decoded_again(
 def test_images_that_cannot_be_used_end_all(root: Path, tmp_path: Path) -> None:
     first, second = prepare(root, tmp_path / "cache", 2, on_bad_image="error")
     assert isinstance(first, RejectedImagesError)
-    assert second is None  # it has decoded its share
+    assert second is None  # it has decoded its shard
     first, second = prepare(root, tmp_path / "cache", 2, on_bad_image="error")  # known without decoding
     assert isinstance(first, RejectedImagesError)
     assert isinstance(second, ProcessesError)
@@ -141,8 +143,39 @@ def test_an_error_of_another_process_ends_the_first(
     with monkeypatch.context() as patch:
         patch.setattr(decode, "read_image", full)
         first, second = prepare(root, tmp_path / "cache", 2)
-    assert str(first) == "process 0 ends since process 1 does; what was finished is kept"
+    assert str(first).startswith("process 0 ends since process 1 does; see the output of rank 1")
     assert "No space left" in str(second)
     first, _ = prepare(root, tmp_path / "cache", 2)
     assert isinstance(first, PreparedImages)
     assert first.num_decoded == 20 - 11
+
+
+def test_a_signal_to_another_process_ends_the_first_at_once(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(path: Path, **settings: Any) -> Any:
+        if path.name == "03.png":
+            raise Stopped(signal.SIGTERM)
+        return read_image(path, **settings)
+
+    monkeypatch.setattr(decode, "read_image", stopped)
+    monkeypatch.setattr(process_files, "_MAX_SILENCE_SECONDS", 1.0)
+    first, second = prepare(root, tmp_path / "cache", 2)
+    assert str(first).startswith("process 0 ends since process 1 does")
+    assert isinstance(second, Stopped)
+
+
+def test_the_error_of_the_first_process_is_told_where_the_others_do_not_start(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("_TIMEOUT_SECONDS", "_REMOVAL_SECONDS"):
+        monkeypatch.setattr(process_group, name, 0.1)
+    monkeypatch.setattr(sharded_build, "prepare_images", lambda *_, **__: no_space())
+    with processes(2) as rank:
+        rank.value = 0
+        with pytest.raises(ValueError, match="No space for the images"):
+            prepare_images_together(NAMES, CacheSpec(root, 16), tmp_path / "cache", workers=1)
+
+
+def no_space() -> None:
+    raise ValueError("No space for the images")

@@ -1,9 +1,10 @@
-"""One cache that the processes of a run fill together: torchrun's, or srun's."""
+"""A cache that the processes of a run (torchrun, srun) fill together, each a shard of the images."""
 
 import hashlib
 import json
 import shutil
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,13 +25,13 @@ from cxr_lightning.utils.io import atomic_write_bytes
 from cxr_lightning.utils.json_values import parse_json
 from cxr_lightning.utils.process_files import (
     PROCESSES_FOLDER,
+    mark_finished,
     next_start,
-    note_end,
     part_path,
     plan_path,
-    wait_for_ends,
+    wait_for_finished,
 )
-from cxr_lightning.utils.process_group import ProcessesError, decide_in_first, leave_group
+from cxr_lightning.utils.process_group import ProcessesError, decide_in_first, leave_group, refuse, signs_of_life
 from cxr_lightning.utils.regular_files import read_limited
 from cxr_lightning.utils.subprocesses import check_workers, usable_cores
 
@@ -51,22 +52,22 @@ def prepare_images_together(
 ) -> PreparedImages | None:
     """Decode and resize images once, in all processes of a run, which call this with the same arguments.
 
-    The first process finds out which images are missing and holds the cache's lock. All write pixels into rows of one
-    file, and lines about them into parts of the index, which the first one puts together at the end.
+    Rank 0 finds out which images are missing and holds the cache's lock. All write pixels into rows of one
+    file, and lines about them into parts of the index, which rank 0 puts together at the end.
 
     Args:
         files: As the others, of :func:`~cxr_lightning.data.cache.prepare_images`.
         spec: The data set's folder, and what decides the pixels.
         cache_dir: Folder of all caches.
         on_bad_image: ``error`` or ``skip``.
-        workers: Number of processes that each of these starts; None for its share of the usable cores.
+        workers: Number of processes that each of these starts; None for its part of the usable cores.
         verify: Compare all pixels with their checksums.
 
     Returns:
-        The prepared images; None in all processes but the first.
+        The prepared images; None in all processes but rank 0.
 
     Raises:
-        ValueError: In the first process, as ``prepare_images``.
+        ValueError: In rank 0, as ``prepare_images``.
         OSError: As there, and if the processes do not find each other.
     """
     workers = max(1, usable_cores() // local_world_size()) if workers is None else check_workers(workers)
@@ -81,6 +82,7 @@ def prepare_images_together(
 
     def decode(request: CacheRequest, missing: Sequence[str], writer: CacheWriter, workers: int, shown: bool) -> None:
         nonlocal told
+        before_decision.close()
         told = True
         place = {file: number for number, file in enumerate(files)}
 
@@ -91,16 +93,18 @@ def prepare_images_together(
             return json.dumps({"start": start, "first": writer.index.next_row})
 
         plan = _NUMBERS.validate_python(parse_json(decide_in_first(processes, inputs, write_plan)))
-        _decode_share(request, missing, plan, processes, workers, progress=shown)
+        _decode_shard(request, missing, plan, processes, workers, progress=shown)
         _put_together(request, missing, writer, processes, plan["start"])
 
     try:
-        prepared = prepare_images(
-            files, spec, cache_dir, on_bad_image=on_bad_image, workers=workers, verify=verify, decode=decode
-        )
-    except Exception as error:
+        with ExitStack() as before_decision:
+            before_decision.enter_context(signs_of_life(processes))
+            prepared = prepare_images(
+                files, spec, cache_dir, on_bad_image=on_bad_image, workers=workers, verify=verify, decode=decode
+            )
+    except BaseException:
         if not told:
-            _refuse(processes, inputs, error)
+            refuse(processes, inputs)
         raise
     if not told:
         decide_in_first(processes, inputs, lambda: json.dumps(_NOTHING))
@@ -108,32 +112,23 @@ def prepare_images_together(
     return prepared
 
 
-def _refuse(processes: Path, inputs: str, error: Exception) -> None:
-    """Have the other processes end too."""
-
-    def fail() -> str:
-        raise error
-
-    decide_in_first(processes, inputs, fail)
-
-
 def _follow(files: Sequence[str], spec: CacheSpec, processes: Path, inputs: str, workers: int) -> None:
-    """Decode what the first process asks for."""
+    """Decode what rank 0 has planned."""
     plan = _NUMBERS.validate_python(parse_json(decide_in_first(processes, inputs, lambda: "")))
     if plan == _NOTHING:
         return
-    content = read_limited(plan_path(processes, plan["start"]), _MAX_PLAN_BYTES)
-    missing = [files[number] for number in np.frombuffer(content, dtype=np.int64)]
-    states = read_states(spec.root, missing[global_rank() :: world_size()])
-    request = CacheRequest(processes.parent, spec, states, "skip", verify=False)
     try:
-        _decode_share(request, missing, plan, processes, workers, progress=False)
-    except Exception:
-        note_end(processes, plan["start"], {"failed": True})
+        content = read_limited(plan_path(processes, plan["start"]), _MAX_PLAN_BYTES)
+        missing = [files[number] for number in np.frombuffer(content, dtype=np.int64)]
+        states = read_states(spec.root, missing[global_rank() :: world_size()])
+        request = CacheRequest(processes.parent, spec, states, "skip", verify=False)
+        _decode_shard(request, missing, plan, processes, workers, progress=False)
+    except BaseException:  # also a signal: rank 0 waits for this process
+        mark_finished(processes, plan["start"], {"failed": True})
         raise
 
 
-def _decode_share(
+def _decode_shard(
     request: CacheRequest,
     missing: Sequence[str],
     plan: dict[str, int],
@@ -142,7 +137,7 @@ def _decode_share(
     *,
     progress: bool,
 ) -> None:
-    """Decode this process's share of the missing images into its part."""
+    """Decode this process's shard of the missing images into its part."""
     rows = [(file, row) for row, file in enumerate(missing, start=plan["first"])][global_rank() :: world_size()]
     not_kept: list[dict[str, Any]] = []
     part = part_path(processes, plan["start"], global_rank())
@@ -154,18 +149,21 @@ def _decode_share(
                 not_kept.append({**asdict(entry), "permanent": permanent})
 
         decode_rows(request, rows, add, workers, progress=progress)
-    note_end(processes, plan["start"], {"not_kept": not_kept})
+    mark_finished(processes, plan["start"], {"not_kept": not_kept})
 
 
 def _put_together(
     request: CacheRequest, missing: Sequence[str], writer: CacheWriter, processes: Path, start: int
 ) -> None:
     """Add what all processes have done to the cache's index, in the order of one process."""
-    ends: list[dict[str, Any]] = wait_for_ends(processes, start)
-    if failed := [rank for rank, end in enumerate(ends) if "failed" in end]:
-        raise ProcessesError(f"process 0 ends since process {failed[0]} does; what was finished is kept")
+    finished: list[dict[str, Any]] = wait_for_finished(processes, start)
+    if failed := [rank for rank, end in enumerate(finished) if "failed" in end]:
+        raise ProcessesError(
+            f"process 0 ends since process {failed[0]} does; see the output of rank {failed[0]}, then start again: "
+            "what was finished is kept"
+        )
     found = {entry.file: (entry, True) for entry in read_parts(processes, request.spec)}
-    for end in ends:
+    for end in finished:
         for values in end["not_kept"]:
             permanent = values.pop("permanent")
             flags = tuple(tuple(flag) for flag in values.pop("flags"))
