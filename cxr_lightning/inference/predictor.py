@@ -61,7 +61,7 @@ class Predictor:
         known = self.postprocessing.operating_points if self.postprocessing else []
         if operating_point is not None and operating_point not in known:
             raise ValueError(
-                f"Expected an operating point that the model carries, {known}, but got '{operating_point}'. "
+                f"Expected an operating point that the model carries, {known or 'none'}, but got '{operating_point}'. "
                 "evaluate.py save_calibrated=FILE stores operating points in a copy of a checkpoint."
             )
         default = "youden" if "youden" in known else "".join(known[:1])
