@@ -295,7 +295,10 @@ def test_cxr_explain_draws_the_findings_with_the_best_validation_auroc(
         "00000001_001.png",
         "00000001_001_Effusion.png",
     ]
-    for wrong, words in ((["--labels", "Foo"], "labels among the model's"), (["--top", "0"], "--top to be at least 1")):
+    for wrong, words in (
+        (["--labels", "Foo"], "findings among the model's"),
+        (["--top", "0"], "--top to be at least 1"),
+    ):
         assert cli.main([*arguments[:-1], str(tmp_path / "none"), *wrong]) == 1
         assert words in capsys.readouterr().err
     assert cli.main(["explain", "absent.png", "--model", "weights.h5"]) == 1

@@ -208,6 +208,7 @@ def test_the_first_process_is_known_from_the_environment(monkeypatch: pytest.Mon
     assert is_rank_zero()
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     monkeypatch.setenv("RANK", "2")
+    monkeypatch.setenv("WORLD_SIZE", "4")
     assert not is_rank_zero()
 
 
