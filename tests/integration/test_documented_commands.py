@@ -37,8 +37,19 @@ from tests.unit.checkpoints.foreign.conftest import build
 
 NETWORK = "densenet_small"
 """A DenseNet of four layers, whose Keras files the tests can write."""
-NOT_RUN = ("git clone", "cd", "pip", "uv sync", "uv run pytest", "uv run tensorboard", "uvx", "uv run --with")
-"""Commands that make the environment, test, or open a page."""
+PROGRAMS = ("train.py", "evaluate.py", "cxr", "cxr_lightning")
+NOT_RUN = (
+    "git clone",
+    "cd",
+    "pip",
+    "uv build",
+    "uv sync",
+    "uv run pytest",
+    "uv run tensorboard",
+    "uvx",
+    "uv run --with",
+)
+"""Commands that make the environment or a wheel, test, or open a page."""
 REFUSED = {
     "train.py experiment=walkthrough data.root=nih model.weights=nih/densenet.hdf5": "in more than one split",
     "--extra onnx cxr export calibrated.ckpt model_int8.onnx --int8 --check-on /data/nih": "at least 10 positives",
@@ -185,8 +196,9 @@ def run_command(words: Sequence[str], folder: Path) -> int | None:
             name, _, value = setting.partition("=")
             os.environ[name] = value.replace("$PWD", str(folder))
         return 0
-    program = next(place for place, word in enumerate(words) if word in ("train.py", "evaluate.py", "cxr"))
-    name, given = words[program].removesuffix(".py"), [word.replace("/data/", f"{folder}/data/") for word in words]
+    program = next(place for place, word in enumerate(words) if word in PROGRAMS)
+    name = words[program].removesuffix(".py").removesuffix("_lightning")
+    given = [word.replace("/data/", f"{folder}/data/") for word in words]
     given = given[program + 1 :]
     if name == "cxr" and given[0] in ("train", "evaluate"):
         name, given = given[0], given[1:]
