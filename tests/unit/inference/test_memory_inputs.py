@@ -30,7 +30,8 @@ def kinds_of(path: Path) -> list[Any]:
 
 
 def same(found: Result, expected: Result) -> bool:
-    return found.findings == expected.findings and found.flags == expected.flags
+    # By their exact texts: NaN, of which there are some, equals nothing from Python 3.13 on.
+    return repr(found.findings) == repr(expected.findings) and found.flags == expected.flags
 
 
 def test_every_kind_of_input_has_the_bits_of_its_file(model: Predictor, films: list[Path]) -> None:
