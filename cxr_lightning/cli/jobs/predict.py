@@ -8,7 +8,7 @@ from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,6 @@ from cxr_lightning.inference.predictor import Predictor, load_model
 from cxr_lightning.inference.result_overlays import explain_result, shown_findings
 from cxr_lightning.inference.results import Result
 from cxr_lightning.inference.results_file import result_line, results_header, results_row
-from cxr_lightning.inference.results_folder import ResultsFolder
-from cxr_lightning.inference.sharded_results import ResultsPart, shard_results
 from cxr_lightning.report.captions import heatmap_file_names
 from cxr_lightning.utils.csv_files import TableWriter
 from cxr_lightning.utils.distributed import global_rank, world_size
@@ -34,6 +32,10 @@ from cxr_lightning.utils.unexpected import message_of
 from cxr_lightning.utils.versions import versions
 from cxr_lightning.utils.write_errors import FREE_DISK_SPACE, is_disk_full
 
+if TYPE_CHECKING:
+    from cxr_lightning.inference.results_folder import ResultsFolder
+    from cxr_lightning.inference.sharded_results import ResultsPart
+
 PrintedFormat = Literal["table", "json", "csv"]
 
 _PROGRESS_BAR = "cxr_lightning.utils.progress:progress_bar"
@@ -41,6 +43,8 @@ _FINDING_TABLE = "cxr_lightning.report.prediction_tables:finding_table"
 _OVERVIEW_TABLE = "cxr_lightning.report.prediction_tables:overview_table"
 _SHOW_TABLE = "cxr_lightning.utils.text_tables:show_table"
 """Imported when there is something to show, since they import rich."""
+_SHARD_RESULTS = "cxr_lightning.inference.sharded_results:shard_results"
+"""Imported for a folder of results alone."""
 _EXIT_REJECTED = 3
 """Exit code where a file was rejected."""
 _MAX_DETAILED_IMAGES, _MAX_OVERVIEW_LINES = 3, 40
@@ -102,7 +106,9 @@ def predict_files(
 
     about = _describe_run(model_file, model, force)
     # Heat maps of an earlier run may be in the folder of the images.
-    shard = shard_results(out, about, paths, resume=resume, finished=is_finished, excluded=heatmaps, heatmaps=gradcam)
+    shard = resolve_name(_SHARD_RESULTS)(
+        out, about, paths, resume=resume, finished=is_finished, excluded=heatmaps, heatmaps=gradcam
+    )
     with output_may_end("stdout"), shard.results as folder:  # the results are in the folder
         if shard.earlier and global_rank() == 0:
             say_error(f"{shard.earlier:,} of {shard.files:,} files are done already")
@@ -122,7 +128,7 @@ def _predict(
     printed: PrintedFormat,
     force: bool,
     batch_size: int | None,
-    folder: ResultsFolder | ResultsPart | None = None,
+    folder: "ResultsFolder | ResultsPart | None" = None,
     heatmaps: Path | None = None,
     earlier: int = 0,
 ) -> int | None:
@@ -171,7 +177,7 @@ def _predict(
 
 @contextmanager
 def _end_told(
-    counts: Mapping[str, int], total: int, earlier: int, folder: ResultsFolder | ResultsPart | None
+    counts: Mapping[str, int], total: int, earlier: int, folder: "ResultsFolder | ResultsPart | None"
 ) -> Iterator[None]:
     """Within the block, a signal or a full disk also tells how many files are done, and how to go on."""
 
